@@ -1,0 +1,48 @@
+# Gatepost's daily commands. `make help` lists them from their one-line comments.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements test-asan test-tsan clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## the whole demo on this machine: gateway, agent, provider, emulator, applications
+	@scripts/run
+
+test: ## install what is missing, build, run every suite
+	@scripts/test
+
+test-one: ## run the tests whose name matches: make test-one NAME=pattern
+	@test -n "$(NAME)" || { echo 'make test-one NAME=pattern, for example NAME=RequestHead'; exit 2; }
+	@scripts/test --filter "$(NAME)"
+
+check: ## formatting, warnings as errors, architecture rules, shell scripts
+	@scripts/check
+
+format: ## lay out all Swift files with swift format
+	@swift format --in-place --recursive --parallel Package.swift Sources Tests
+	@echo "formatted; next: make check"
+
+certs: ## make the development certificates in .run/certs
+	@certs/generate.sh .run/certs
+
+bench: ## compare with nginx: CPU per request and latency (minutes)
+	@scripts/bootstrap build bench && loadtest/run
+
+bench-gates: ## count system calls and instructions per request against the stored thresholds
+	@scripts/bootstrap build bench && loadtest/gates
+
+fuzz: ## feed the parsers of outside bytes with generated input for one minute each
+	@scripts/fuzz
+
+requirements: ## which requirement rows have a passing test in the last make test
+	@scripts/requirements
+
+test-asan: ## the module suites under the address sanitizer
+	@scripts/test --modules --sanitize address
+
+test-tsan: ## the module suites under the thread sanitizer
+	@scripts/test --modules --sanitize thread
+
+clean: ## remove what was built and the demo's state
+	@rm -rf .build .build-address .build-thread .run

@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The module table of ARCHITECTURE.md. `ArchitectureTests` holds every `import` line against the same table,
+// because the compiler lets undeclared imports pass in incremental builds.
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "gatepost",
+    products: [
+        .executable(name: "gatepost", targets: ["gatepost"]),
+        .executable(name: "gatepost-agent", targets: ["gatepost-agent"]),
+        .executable(name: "gatepost-lab", targets: ["gatepost-lab"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        module("Access", []),
+        module("JSON", []),
+        module("HTTP", []),
+        module("Border", ["Access"]),
+        module("DataPlane", ["Access", "HTTP", "JSON", "Border", "COpenSSL", "CLinux"]),
+        module("Signatures", ["JSON", "COpenSSL"]),
+        module("Fetch", ["CCurl"]),
+        module("Store", ["Access", grdb]),
+        module("Config", ["Access", yams]),
+        module("Identity", ["Access", "JSON", "Signatures", "Fetch", "Store"]),
+        module("Posture", ["Access", "JSON", "Signatures", "Fetch", "Store"]),
+        module(
+            "Control",
+            ["Access", "JSON", "Border", "Config", "Identity", "Posture", "Store", "Signatures", "Fetch"]),
+
+        program("gatepost", ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", arguments]),
+        program("gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", arguments]),
+        program("gatepost-lab", ["JSON", "Signatures", arguments]),
+
+        tests("AccessTests", ["Access"]),
+        tests("JSONTests", ["JSON"]),
+        tests("HTTPTests", ["HTTP"]),
+        tests("BorderTests", ["Border", "Access"]),
+        tests("DataPlaneTests", ["DataPlane", "Border", "Access", "HTTP", "JSON", "COpenSSL", "CLinux"]),
+        tests("SignaturesTests", ["Signatures", "JSON"], exclude: ["Vectors"]),
+        tests("FetchTests", ["Fetch"]),
+        tests("StoreTests", ["Store", "Access", grdb]),
+        tests("ConfigTests", ["Config", "Access"], exclude: ["Golden"]),
+        tests("IdentityTests", ["Identity", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+        tests("PostureTests", ["Posture", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+        tests("ControlTests", ["Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures"]),
+        tests("AgentTests", ["gatepost-agent", "Signatures", "JSON", "HTTP"]),
+        tests("LabTests", ["gatepost-lab", "JSON", "Signatures"]),
+        tests("ArchitectureTests", []),
+    ]
+)

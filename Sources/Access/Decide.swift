@@ -1,0 +1,79 @@
+/// Per request: what is left depends on the request's own facts. Runs on the hot path: it allocates nothing
+/// and calls nothing generic.
+extension Residual {
+    /// - Parameters:
+    ///   - path: the canonical path, the same bytes that go upstream.
+    ///   - nowSeconds: seconds since 1970-01-01T00:00:00Z.
+    /// - Returns: `.recompute` when this residual is too old; never an answer by a stale one.
+    public func decide(
+        _ request: RequestFacts, path: borrowing Span<UInt8>, atSeconds nowSeconds: Int64
+    ) -> Decision {
+        // A stale answer is no answer.
+        guard nowSeconds < validUntilSeconds else { return .recompute }
+        var index = 0
+        // The administrator's order; a public path is a policy in it, not a hole before it.
+        while index < policies.count {
+            if policies[index].matches(request, path: path) {
+                return policies[index].decision(at: index, request, path: path)
+            }
+            index += 1
+        }
+        // Unauthenticated, not unauthorized: there is something that the person can do.
+        if !isSignedIn || refusal == .sessionEnded { return .signIn }
+        // No match refuses.
+        return .refuse(refusal)
+    }
+
+    /// The word for the access log. nil for `.recompute`, which decides nothing.
+    ///
+    /// - Precondition: the decision was made by this residual.
+    public func reason(for decision: Decision) -> Reason? {
+        switch decision {
+        case .forward(let policy): policies[policy].reason
+        case .signIn: refusal
+        case .refuse(let reason): reason
+        case .recompute: nil
+        }
+    }
+}
+
+extension ResidualPolicy {
+    fileprivate func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
+        var index = 0
+        while index < allOf.count {
+            if !allOf[index].matches(request, path: path) { return false }
+            index += 1
+        }
+        index = 0
+        while index < noneOf.count {
+            if noneOf[index].matches(request, path: path) { return false }
+            index += 1
+        }
+        if anyOf.isEmpty { return true }
+        index = 0
+        while index < anyOf.count {
+            if anyOf[index].matches(request, path: path) { return true }
+            index += 1
+        }
+        return false
+    }
+
+    fileprivate func decision(
+        at index: Int, _ request: RequestFacts, path: borrowing Span<UInt8>
+    ) -> Decision {
+        switch action {
+        case .block:
+            // A block that hangs on who somebody is: nobody can say before they have signed in.
+            return reason == .signInRequired ? .signIn : .refuse(reason)
+        case .allow, .bypass, .service:
+            // The first match decides: what it does not grant is refused, not looked for in later policies.
+            if let methods = restriction?.methods, !MethodCondition.contains(methods, request.method) {
+                return .refuse(.restrictedMethod)
+            }
+            if let prefixes = restriction?.pathPrefixes, !PathCondition.isBelow(prefixes, path) {
+                return .refuse(.restrictedPath)
+            }
+            return .forward(policy: index)
+        }
+    }
+}

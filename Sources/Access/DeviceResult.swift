@@ -1,0 +1,31 @@
+/// What device policies made of one device at one moment (providers.md 10.2).
+public struct DeviceResult: Sendable, Codable, Hashable {
+    /// What the device is good for.
+    public var deviceClass: DeviceClass
+    /// The device policy that decided; nil when a default or the question of ownership did.
+    public var policyName: String?
+    /// The message of the deciding policy, for the person; at most 256 characters.
+    public var message: String?
+    /// Empty when lines were not asked for.
+    public var lines: [ExplainLine]
+    /// From this second on the result may be another; at most 900 s after it was made, never in the past.
+    public var validUntilSeconds: Int64
+    /// `device:<id>` and `verdict:<integration>:<native id>`, sorted.
+    public var dependsOn: [String]
+    /// Why the class is not `compliant`; nil when it is.
+    public var reason: Reason?
+    /// Takes the members as they are; nothing is checked here.
+    public init(
+        deviceClass: DeviceClass, policyName: String? = nil, message: String? = nil,
+        lines: [ExplainLine] = [],
+        validUntilSeconds: Int64, dependsOn: [String], reason: Reason?
+    ) {
+        self.deviceClass = deviceClass
+        self.policyName = policyName
+        self.message = message
+        self.lines = lines
+        self.validUntilSeconds = validUntilSeconds
+        self.dependsOn = dependsOn
+        self.reason = reason
+    }
+}

@@ -1,0 +1,78 @@
+/// Rules of device policies in words, for explain records and the person.
+extension DeviceRule: CustomStringConvertible {
+    /// `intune labels have any of: compliant`.
+    public var description: String {
+        switch self {
+        case .tags(let name, let matchesAll, let values):
+            "\(name) labels have \(matchesAll ? "all" : "any") of: \(ExactText.list(values))"
+        case .score(let name, let comparison, let value): "\(name) score \(comparison.rawValue) \(value)"
+        case .risk(let name, let comparison, let value):
+            "\(name) risk \(comparison.rawValue) \(value.rawValue)"
+        case .sensorRunning(let name, let wanted): "\(name) sensor \(wanted ? "runs" : "does not run")"
+        case .managed(let name, let wanted): "\(name) says \(wanted ? "managed" : "not managed")"
+        case .agentFact(let integration, let name, let values):
+            "\(integration) fact \(name) is one of: \(ExactText.list(values.map(\.description)))"
+        case .agentManaged(let name, let seconds): "\(name) says managed, last seen at most \(seconds) s ago"
+        case .agentVersion(let name, let minimum): "\(name) version is at least \(minimum)"
+        case .agentKey(let name, let minimum): "\(name) key is at least \(minimum.rawValue)"
+        }
+    }
+
+    /// What to do about a definite failure when the provider itself names no remedy.
+    var remedy: String {
+        switch self {
+        case .tags(let name, _, let values): "Bring the device to \(ExactText.list(values)) in \(name)."
+        case .score(let name, let comparison, let value):
+            "Repair what \(name) lists until its score is \(comparison.rawValue) \(value)."
+        case .risk(let name, let comparison, let value):
+            "Repair what \(name) lists until its risk is \(comparison.rawValue) \(value.rawValue)."
+        case .sensorRunning(let name, let wanted): "\(wanted ? "Start" : "Stop") the sensor of \(name)."
+        case .managed(let name, let wanted):
+            wanted ? "Enrol the device with \(name)." : "Remove it from \(name)."
+        case .agentFact(_, let name, let values):
+            "Set \(name) on this device to \(values.map(\.description).joined(separator: " or "))."
+        case .agentManaged: "Enrol the device with your organisation's management."
+        case .agentVersion(_, let minimum): "Update the agent to version \(minimum) or later."
+        case .agentKey(_, let minimum):
+            "Enrol the device again with a key that is at least \(minimum.rawValue)."
+        }
+    }
+
+    func observed(in evidence: RuleFinding.Evidence) -> String {
+        switch evidence {
+        case .none: "nothing"
+        case .verdict(let verdict): observed(in: verdict)
+        case .statement(let statement): observed(in: statement)
+        }
+    }
+
+    private func observed(in verdict: Verdict) -> String {
+        switch self {
+        case .score:
+            verdict.score.map {
+                "\($0.value) of \($0.minimum)…\($0.maximum), state \(verdict.state.rawValue)"
+            }
+                ?? "no score, state \(verdict.state.rawValue)"
+        case .risk: "risk \(verdict.risk?.rawValue ?? "unknown"), state \(verdict.state.rawValue)"
+        case .sensorRunning:
+            "sensor \(verdict.isSensorRunning.map { $0 ? "runs" : "does not run" } ?? "unknown"), "
+                + "state \(verdict.state.rawValue)"
+        case .managed:
+            "\(verdict.isManaged.map { $0 ? "managed" : "not managed" } ?? "management unknown"), "
+                + "state \(verdict.state.rawValue)"
+        case .tags, .agentFact, .agentManaged, .agentVersion, .agentKey:
+            "state \(verdict.state.rawValue)"
+                + (verdict.labels.isEmpty ? "" : ", labels: \(ExactText.list(verdict.labels))")
+        }
+    }
+
+    private func observed(in statement: AgentStatement) -> String {
+        switch self {
+        case .agentFact(_, let name, _): statement.facts[name]?.description ?? "the agent does not say"
+        case .agentVersion: statement.agentVersion
+        case .agentKey: statement.keyLevel.rawValue
+        case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged:
+            "\(statement.isManaged ? "managed" : "not managed"), last seen at \(statement.lastSeenSeconds)"
+        }
+    }
+}

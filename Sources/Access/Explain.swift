@@ -1,0 +1,60 @@
+/// One line of an explanation: rule → condition → observed value → source → age.
+public struct ExplainLine: Sendable, Codable, Hashable {
+    /// The policy (or device policy) and the position in it: `staff.require[0]`, `healthy-mac.rules[1]`.
+    public var rule: String
+    /// The condition in words: `email domain is one of: corp.example`.
+    public var condition: String
+    /// What the condition came to.
+    public var outcome: Ternary
+    /// The fact that was compared.
+    public var observed: String
+    /// `session`, `intune (verdict 0192…)`, `agents (statement)`, `request`.
+    public var source: String
+    /// Seconds since the source observed it; nil where age means nothing.
+    public var ageSeconds: Int64?
+    /// Plain words for the person when the outcome is not `yes`.
+    public var remedy: String?
+    /// Takes the members as they are; nothing is checked here.
+    public init(
+        rule: String, condition: String, outcome: Ternary, observed: String, source: String,
+        ageSeconds: Int64? = nil,
+        remedy: String? = nil
+    ) {
+        self.rule = rule
+        self.condition = condition
+        self.outcome = outcome
+        self.observed = observed
+        self.source = source
+        self.ageSeconds = ageSeconds
+        self.remedy = remedy
+    }
+}
+
+/// Why a session (or nobody) gets what it gets at one application.
+public struct ExplainRecord: Sendable, Codable, Hashable {
+    /// The application's configured name.
+    public var application: String
+    /// The content hash of the policy that was asked.
+    public var policyIdentity: String
+    /// nil: no policy of the application asks for a device, or none has been shown.
+    public var deviceClass: DeviceClass?
+    /// The device policy that decided, if one did.
+    public var devicePolicy: String?
+    /// In the order of evaluation: session, device, then the application's policies up to the first certain
+    /// match.
+    public var lines: [ExplainLine]
+    /// What the lines led to; equal to what the gateway uses.
+    public var residual: Residual
+    /// Takes the members as they are; nothing is checked here.
+    public init(
+        application: String, policyIdentity: String, deviceClass: DeviceClass?, devicePolicy: String?,
+        lines: [ExplainLine], residual: Residual
+    ) {
+        self.application = application
+        self.policyIdentity = policyIdentity
+        self.deviceClass = deviceClass
+        self.devicePolicy = devicePolicy
+        self.lines = lines
+        self.residual = residual
+    }
+}

@@ -1,0 +1,67 @@
+/// What came of one rule of a device policy.
+struct RuleFinding {
+    enum Evidence {
+        /// The integration said nothing about this device.
+        case none(integration: String)
+        case verdict(Verdict)
+        case statement(AgentStatement)
+    }
+
+    var outcome: Ternary
+    /// Why the outcome is not `yes`; nil when it is.
+    var reason: Reason?
+    var evidence: Evidence
+
+    init(_ outcome: Ternary, _ evidence: Evidence, unless reason: Reason) {
+        self.outcome = outcome
+        self.evidence = evidence
+        self.reason = outcome == .yes ? nil : reason
+    }
+}
+
+extension RuleFinding {
+    /// - Parameter helps: false for rules of a policy that denies: there `yes` is what needs a remedy.
+    func line(_ position: String, _ rule: DeviceRule, helps: Bool, atSeconds nowSeconds: Int64) -> ExplainLine
+    {
+        let failed = helps ? outcome != .yes : outcome != .no
+        return ExplainLine(
+            rule: position, condition: rule.description, outcome: outcome,
+            observed: rule.observed(in: evidence),
+            source: source, ageSeconds: age(atSeconds: nowSeconds), remedy: failed ? remedy(of: rule) : nil)
+    }
+
+    private var source: String {
+        switch evidence {
+        case .none(let integration): "\(integration) (nothing known)"
+        case .verdict(let verdict):
+            "\(verdict.integration) (verdict \(verdict.id), match \(verdict.matchStrength.rawValue))"
+        case .statement(let statement): "\(statement.integration) (statement)"
+        }
+    }
+
+    private func age(atSeconds nowSeconds: Int64) -> Int64? {
+        switch evidence {
+        case .none: nil
+        case .verdict(let verdict): max(0, nowSeconds.difference(saturating: verdict.observedAtSeconds))
+        case .statement(let statement): max(0, nowSeconds.difference(saturating: statement.verifiedAtSeconds))
+        }
+    }
+
+    private func remedy(of rule: DeviceRule) -> String {
+        if outcome != .indeterminate, case .verdict(let verdict) = evidence, !verdict.remedies.isEmpty {
+            return verdict.remedies.joined(separator: " ")
+        }
+        let name = rule.integration
+        switch reason {
+        case .postureMissing:
+            return "Check that the device is enrolled with \(name); new devices take some minutes."
+        case .postureStale: return "Let the device report to \(name), then try again."
+        case .postureRequired: return "Continue to the device check; the agent has to answer again."
+        case .lastSeenStale: return "Let the device check in with its management, then try again."
+        case .deviceNotManaged: return "Enrol the device with your organisation's management."
+        case .postureIndeterminate:
+            return "Wait a moment; if it stays, tell your administrator what \(name) says."
+        default: return rule.remedy
+        }
+    }
+}

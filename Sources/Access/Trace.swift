@@ -1,0 +1,39 @@
+/// What one evaluation read and, on demand, its lines. Residuals and explain records come from the same
+/// evaluation; the only difference is whether the lines are kept.
+struct Trace {
+    /// The longest time that any residual may be used without being made again.
+    static let residualSecondsMax: Int64 = 900
+
+    let nowSeconds: Int64
+    let isRecording: Bool
+    private(set) var lines: [ExplainLine] = []
+    private(set) var validUntilSeconds: Int64
+    private var inputs: Set<String> = []
+
+    init(nowSeconds: Int64, isRecording: Bool) {
+        self.nowSeconds = nowSeconds
+        self.isRecording = isRecording
+        validUntilSeconds = nowSeconds.sum(saturating: Self.residualSecondsMax)
+    }
+
+    /// Sorted, without doubles.
+    var dependsOn: [String] { inputs.sorted() }
+
+    mutating func note(_ line: @autoclosure () -> ExplainLine) {
+        if isRecording { lines.append(line()) }
+    }
+
+    mutating func read(_ input: String) { inputs.insert(input) }
+
+    /// The answer changes at `seconds`. A moment that has passed has already had its effect and bounds
+    /// nothing: otherwise one expired input would make every later residual useless at birth.
+    mutating func changes(atSeconds seconds: Int64) {
+        if seconds > nowSeconds { validUntilSeconds = min(validUntilSeconds, seconds) }
+    }
+
+    mutating func include(_ result: DeviceResult) {
+        if isRecording { lines += result.lines }
+        inputs.formUnion(result.dependsOn)
+        validUntilSeconds = min(validUntilSeconds, result.validUntilSeconds)
+    }
+}

@@ -1,0 +1,140 @@
+/// What one integration's verdicts about a device say to a rule.
+
+extension Verdict.State {
+    /// Whether the provider gave a definite answer. The others say only that it could not or did not.
+    var isDefinite: Bool {
+        switch self {
+        case .compliant, .grace, .noncompliant, .notManaged: true
+        case .notFound, .ambiguous, .unknown, .error, .delegated: false
+        }
+    }
+
+    /// The built-in label of the state. Labels of these names come from the state alone, never from a
+    /// provider's own list, with one exception: a verdict in grace carries `compliant` when grace counts as
+    /// compliant.
+    public var label: String {
+        switch self {
+        case .compliant: "compliant"
+        case .grace: "in-grace"
+        case .noncompliant: "noncompliant"
+        case .notManaged: "not-managed"
+        case .notFound: "not-found"
+        case .ambiguous: "ambiguous"
+        case .unknown: "unknown"
+        case .error: "error"
+        case .delegated: "delegated"
+        }
+    }
+
+    /// Several records of one provider: the one asked is the worst (providers.md 14.1).
+    var severity: Int {
+        switch self {
+        case .compliant: 0
+        case .grace: 1
+        case .notFound: 2
+        case .delegated: 3
+        case .unknown: 4
+        case .ambiguous: 5
+        case .error: 6
+        case .notManaged: 7
+        case .noncompliant: 8
+        }
+    }
+}
+
+extension Verdict.Strength {
+    var rank: Int {
+        switch self {
+        case .weak: 0
+        case .medium: 1
+        case .strong: 2
+        }
+    }
+}
+
+extension Verdict.Risk {
+    var rank: Int64 {
+        switch self {
+        case .none: 0
+        case .informational: 1
+        case .low: 2
+        case .medium: 3
+        case .high: 4
+        case .critical: 5
+        }
+    }
+}
+
+extension Comparison {
+    func holds(_ left: Int64, _ right: Int64) -> Bool {
+        switch self {
+        case .less: left < right
+        case .lessOrEqual: left <= right
+        case .equal: left == right
+        case .greaterOrEqual: left >= right
+        case .greater: left > right
+        }
+    }
+}
+
+extension Verdict {
+    /// How far a provider's clock may be ahead of ours (providers.md 1.1).
+    static let clockSkewSecondsMax: Int64 = 300
+
+    /// The second from which on the verdict says nothing; the end of a grace ends it too.
+    public var endsAtSeconds: Int64 {
+        guard state == .grace, let graceUntilSeconds else { return expiresAtSeconds }
+        return min(expiresAtSeconds, graceUntilSeconds)
+    }
+
+    /// Not expired, and not reported in the future: such a time is unknown, and unknown is never fresh.
+    public func isFresh(atSeconds nowSeconds: Int64) -> Bool {
+        nowSeconds < endsAtSeconds
+            && observedAtSeconds <= nowSeconds.sum(saturating: Self.clockSkewSecondsMax)
+    }
+
+    /// The state answers questions about itself even when it is not definite; about anything else it does
+    /// not.
+    func hasLabel(_ label: String) -> Ternary {
+        if ExactText.isEqual(label, state.label) { return .yes }
+        // What its provider cannot find, it does not manage.
+        if label == "not-managed" && state == .notFound { return .yes }
+        if let asked = State.allCases.first(where: { $0.label == label }) {
+            if !asked.isDefinite { return .no }
+            if !state.isDefinite { return .indeterminate }
+            return Ternary(asked == .compliant && state == .grace && ExactText.contains(labels, label))
+        }
+        return state.isDefinite ? Ternary(ExactText.contains(labels, label)) : .indeterminate
+    }
+
+    func hasLabels(_ wanted: [String], all: Bool) -> Ternary {
+        guard !wanted.isEmpty else { return .indeterminate }
+        return wanted.dropFirst().reduce(hasLabel(wanted[0])) { sum, label in
+            all ? sum && hasLabel(label) : sum || hasLabel(label)
+        }
+    }
+
+    /// A number outside its own scale is a provider that contradicts itself: not known.
+    func meetsScore(_ comparison: Comparison, _ value: Int64) -> Ternary {
+        guard state.isDefinite, let score, score.minimum <= score.value, score.value <= score.maximum else {
+            return .indeterminate
+        }
+        return Ternary(comparison.holds(score.value, value))
+    }
+
+    func meetsRisk(_ comparison: Comparison, _ value: Risk) -> Ternary {
+        guard state.isDefinite, let risk else { return .indeterminate }
+        return Ternary(comparison.holds(risk.rank, value.rank))
+    }
+
+    func meetsSensor(isRunning wanted: Bool) -> Ternary {
+        guard state.isDefinite, let isSensorRunning else { return .indeterminate }
+        return Ternary(isSensorRunning == wanted)
+    }
+
+    func meetsManaged(_ wanted: Bool) -> Ternary {
+        if state == .notManaged || state == .notFound { return Ternary(!wanted) }
+        guard state.isDefinite, let isManaged else { return .indeterminate }
+        return Ternary(isManaged == wanted)
+    }
+}

@@ -1,0 +1,43 @@
+/// Control plane → reactor, ordinary lane (bounded; a full lane makes the sender wait).
+public enum ToReactor: Sendable, Codable, Hashable {
+    /// Answer to `pullSession`. nil: no such session, or one that may not be used here.
+    case session(Ticket, SessionRecord?)
+    case response(ControlResponse)
+    case configuration(GatewaySnapshot)
+    /// Stop accepting, finish what is open, end at the deadline (milliseconds from now).
+    case drain(deadlineMilliseconds: Int)
+}
+
+/// Control plane → every reactor, the lane that never drops. Sequences grow by one, process-wide.
+public struct Revocation: Sendable, Codable, Hashable {
+    public enum Effect: Sendable, Codable, Hashable {
+        case endSession(String)
+        case endPerson(String)
+        case endDevice(String)
+        case endApplication(String)
+        /// A new residual for a session that stays: open streams are re-decided by it at once. The record's
+        /// `tokenDigest` names the application session.
+        case replace(SessionRecord)
+    }
+    public var sequence: UInt64
+    /// When the event that caused it was known (monotonic nanoseconds of this host): event-to-cut is measured from
+    /// here.
+    public var eventNanoseconds: UInt64
+    public var effect: Effect
+    public init(sequence: UInt64, eventNanoseconds: UInt64, effect: Effect) {
+        self.sequence = sequence
+        self.eventNanoseconds = eventNanoseconds
+        self.effect = effect
+    }
+}
+
+/// Reactor → control plane (bounded; when it is full the request is answered 503 `overloaded`).
+public enum ToControl: Sendable, Codable, Hashable {
+    /// An unknown token at an application: digest of the secret, 32 bytes.
+    case pullSession(Ticket, tokenDigest: [UInt8], application: String)
+    case request(ControlRequest)
+    /// A session's record nears its end of validity; the answer is a `replace` revocation.
+    case renew(tokenDigest: [UInt8], application: String)
+    /// Streams of this reactor that a revocation ended, and how long that took.
+    case cut(sequence: UInt64, reactor: UInt16, streams: Int, nanoseconds: UInt64)
+}

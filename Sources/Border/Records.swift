@@ -1,0 +1,118 @@
+public import Access
+
+/// A session as a reactor needs it: nothing more than what deciding and forwarding one request takes.
+public struct SessionRecord: Sendable, Codable, Hashable {
+    /// The version of this value's shape; a reader refuses what it does not know.
+    public var version: UInt8 = 1
+    /// The revocation sequence this record was loaded at: it is used only after every later revocation was applied.
+    public var sequence: UInt64
+    /// SHA-256 of the cookie's secret, 32 bytes.
+    public var tokenDigest: [UInt8]
+    public var session: String
+    /// `issuer subject` of the person.
+    public var person: String
+    public var device: String?
+    public var application: String
+    public var residual: Residual
+    /// Complete field lines, each ended by CRLF: the assertion and the configured plain fields.
+    public var identityFields: [UInt8]
+    public var expiresAtSeconds: Int64
+    /// From this second on a reactor that uses the record asks for a fresh one (`ToControl.renew`) beside going on.
+    public var renewAtSeconds: Int64 = .max
+    public init(
+        sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
+        application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64
+    ) {
+        self.sequence = sequence
+        self.tokenDigest = tokenDigest
+        self.session = session
+        self.person = person
+        self.device = device
+        self.application = application
+        self.residual = residual
+        self.identityFields = identityFields
+        self.expiresAtSeconds = expiresAtSeconds
+    }
+}
+
+/// Where an answer belongs: reactor, slot and generation of the parked request, opaque to the control plane.
+public struct Ticket: Sendable, Codable, Hashable {
+    public var reactor: UInt16
+    public var slot: UInt32
+    public var generation: UInt32
+    public init(reactor: UInt16, slot: UInt32, generation: UInt32) {
+        self.reactor = reactor
+        self.slot = slot
+        self.generation = generation
+    }
+}
+
+public struct Field: Sendable, Codable, Hashable {
+    public var name: String
+    public var value: String
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// A request that the control plane answers: a reserved path, or one that needs a page (sign-in, block, device check).
+public struct ControlRequest: Sendable, Codable, Hashable {
+    public enum Purpose: Sendable, Codable, Hashable {
+        /// A path under `/.gatepost/`.
+        case reserved
+        /// A navigation without a session that the application accepts: redirect to sign-in.
+        case signIn
+        /// A refused navigation of a signed-in person: the block page or the way to the device check.
+        case refused(Reason)
+    }
+    public var ticket: Ticket
+    public var purpose: Purpose
+    /// The configured application of the host, nil on the auth host.
+    public var application: String?
+    /// Lower case, without port.
+    public var host: String
+    public var method: String
+    public var path: String
+    /// Without "?"; empty when there is none.
+    public var query: String
+    /// In the order received, names in lower case.
+    public var fields: [Field]
+    /// At most 65,536 bytes.
+    public var body: [UInt8]
+    public var client: NetworkAddress
+    /// 32 hex digits; on every page and in every log line about this request.
+    public var requestID: String
+    public init(
+        ticket: Ticket, purpose: Purpose, application: String?, host: String, method: String, path: String,
+        query: String, fields: [Field], body: [UInt8], client: NetworkAddress, requestID: String
+    ) {
+        self.ticket = ticket
+        self.purpose = purpose
+        self.application = application
+        self.host = host
+        self.method = method
+        self.path = path
+        self.query = query
+        self.fields = fields
+        self.body = body
+        self.client = client
+        self.requestID = requestID
+    }
+}
+
+public struct ControlResponse: Sendable, Codable, Hashable {
+    public var ticket: Ticket
+    public var status: Int
+    /// Without Content-Length, Date and Connection: the reactor writes those.
+    public var fields: [Field]
+    public var body: [UInt8]
+    public var reason: Reason?
+    public init(ticket: Ticket, status: Int, fields: [Field], body: [UInt8], reason: Reason? = nil) {
+        self.ticket = ticket
+        self.status = status
+        self.fields = fields
+        self.body = body
+        self.reason = reason
+    }
+}

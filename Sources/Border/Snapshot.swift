@@ -1,0 +1,121 @@
+public import Access
+
+/// What the data plane needs of the configuration: no provider secret is in here.
+public struct GatewaySnapshot: Sendable, Codable, Hashable {
+    public var version: UInt8 = 1
+    public var revision: UInt64
+    public var authHost: String
+    /// The port that people's URLs name (for redirects and Origin checks).
+    public var publicPort: UInt16
+    public var certificates: [ListenerCertificate]
+    public var applications: [ApplicationRoute]
+    public var limits: Limits
+    /// Cookie MAC keys by key id; only these verify, the first signs.
+    public var cookieKeys: [MACKey]
+    /// TLS ticket keys, the current one first; each 80 bytes (name 16, AES 32, HMAC 32).
+    public var ticketKeys: [[UInt8]]
+    public var accessLog: Bool
+    public init(
+        revision: UInt64, authHost: String, publicPort: UInt16, certificates: [ListenerCertificate],
+        applications: [ApplicationRoute], limits: Limits, cookieKeys: [MACKey], ticketKeys: [[UInt8]],
+        accessLog: Bool
+    ) {
+        self.revision = revision
+        self.authHost = authHost
+        self.publicPort = publicPort
+        self.certificates = certificates
+        self.applications = applications
+        self.limits = limits
+        self.cookieKeys = cookieKeys
+        self.ticketKeys = ticketKeys
+        self.accessLog = accessLog
+    }
+}
+
+public struct MACKey: Sendable, Codable, Hashable {
+    public var id: UInt8
+    /// 32 bytes.
+    public var secret: [UInt8]
+    public init(id: UInt8, secret: [UInt8]) {
+        self.id = id
+        self.secret = secret
+    }
+}
+
+public struct ListenerCertificate: Sendable, Codable, Hashable {
+    /// Lower-case names this certificate serves (exact, or `*.` and a parent); the first certificate is the default.
+    public var names: [String]
+    public var chainPEM: [UInt8]
+    public var keyPEM: [UInt8]
+    public init(names: [String], chainPEM: [UInt8], keyPEM: [UInt8]) {
+        self.names = names
+        self.chainPEM = chainPEM
+        self.keyPEM = keyPEM
+    }
+}
+
+public struct UpstreamAddress: Sendable, Codable, Hashable {
+    /// Numeric IPv4 or IPv6 address.
+    public var address: String
+    public var port: UInt16
+    /// nil: plain HTTP; otherwise the name that the upstream's certificate must carry.
+    public var serverName: String?
+    /// PEM of the only authorities trusted for this upstream; nil: the system's.
+    public var authoritiesPEM: [UInt8]?
+    public init(address: String, port: UInt16, serverName: String? = nil, authoritiesPEM: [UInt8]? = nil) {
+        self.address = address
+        self.port = port
+        self.serverName = serverName
+        self.authoritiesPEM = authoritiesPEM
+    }
+}
+
+/// A host and where its requests go. The kind is an enum so that other front doors are new kinds, not new cores.
+public struct ApplicationRoute: Sendable, Codable, Hashable {
+    public enum Kind: String, Sendable, Codable { case proxy, admin }
+    public var name: String
+    public var kind: Kind
+    /// Lower case, exact.
+    public var host: String
+    public var upstreams: [UpstreamAddress]
+    /// Decides for requests without a session: public paths live in here as policies of their own.
+    public var anonymous: Residual
+    /// Origins (besides the own host) whose scripts may read 401 and 403 answers.
+    public var origins: [String]
+    public var allowsEncodedSlash: Bool
+    /// Further request fields that clients may never set; folded comparison.
+    public var identityFieldNames: [String]
+    public init(
+        name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
+        origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []
+    ) {
+        self.name = name
+        self.kind = kind
+        self.host = host
+        self.upstreams = upstreams
+        self.anonymous = anonymous
+        self.origins = origins
+        self.allowsEncodedSlash = allowsEncodedSlash
+        self.identityFieldNames = identityFieldNames
+    }
+}
+
+/// Bounds and deadlines of the data plane; every one can be configured under `gateway.limits`.
+public struct Limits: Sendable, Codable, Hashable {
+    public var connectionsMax = 10_000
+    public var headBytesMax = 32_768
+    public var fieldsMax = 100
+    public var targetBytesMax = 16_384
+    public var handshakeMilliseconds = 10_000
+    public var headMilliseconds = 10_000
+    public var idleMilliseconds = 75_000
+    /// Longest silence while a body is moving, in either direction.
+    public var bodyIdleMilliseconds = 60_000
+    public var upstreamConnectMilliseconds = 5_000
+    public var upstreamHeadMilliseconds = 60_000
+    public var upstreamIdlePerReactorMax = 256
+    public var parkedMax = 1_024
+    public var parkedMilliseconds = 10_000
+    public var sessionsCachedMax = 100_000
+    public init() {}
+}

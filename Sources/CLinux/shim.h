@@ -1,0 +1,23 @@
+#pragma once
+// What the Glibc module leaves out: GNU and Linux calls.
+// _GNU_SOURCE stays undefined: it changes fd_set, and then this module and Foundation's cannot be imported together.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <sched.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <string.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <sys/random.h>
+
+// accept4 is a GNU extension that is declared only under _GNU_SOURCE, which a module may have been built without.
+extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);

@@ -1,0 +1,139 @@
+import Access
+
+/// `applications.<name>`: what is protected.
+enum ApplicationsSection {
+    static let table = KeyTable(
+        "applications.<name>",
+        [
+            .required(
+                "host", .host, "The host that people type; one per application.", example: "wiki.corp.example"
+            ),
+            .required(
+                "upstreams", .list(.url), "Where requests go: scheme, host and port, no path.",
+                example: "[ \"http://10.0.4.7:8080\" ]"),
+            .required(
+                "identity-providers", .list(.text), "Whose sessions count here; several: people choose.",
+                example: "[ corp ]"),
+            .required(
+                "policies", .list(.section(ApplicationPolicySection.table)),
+                "The first that matches decides; none refuses.",
+                example: "[ { name: staff, action: allow, include: [ everyone: true ] } ]"),
+            .optional(
+                "device-owner", .choice(DeviceOwner.allCases.map(\.rawValue)),
+                "Whose device counts: the signed-in person's, or any enrolled one.",
+                standard: "`same-person`",
+                example: "any"),
+            .optional(
+                "session", .duration(60...2_592_000), "Longest life of a session at this application.",
+                standard: "`8h`", example: "8h"),
+            .optional(
+                "origins", .list(.url), "Further origins whose scripts may read 401 and 403 answers.",
+                standard: "none", example: "[ \"https://portal.corp.example\" ]"),
+            .optional(
+                "fields", .texts, "Plain upstream fields and the claim each one carries.", standard: "none",
+                example: "{ X-Remote-User: email }"),
+            .optional(
+                "allow-encoded-slash", .flag, "`%2F` in a path stays an opaque part of its segment.",
+                standard: "`false`: refused", example: "true"),
+            .optional(
+                "upstream-authorities", .file,
+                "PEM file with the only authorities trusted for the upstreams.",
+                standard: "the system's", example: "certs/inside-ca.pem"),
+            .optional(
+                "agent", .text, "The `endpoint-agent` integration that proves devices here.",
+                standard: "the only one, when a policy asks for a device", example: "agents"),
+        ])
+
+    /// What an application may refer to.
+    struct Names {
+        var providers: [String]
+        var integrations: [String: String]
+        var agents: [String] { integrations.filter { $0.value == "endpoint-agent" }.keys.sorted() }
+    }
+
+    struct Read {
+        var settings: ApplicationSettings
+        var decisions: Application
+        var place: Place
+    }
+
+    static func read(_ root: SectionReader, _ names: Names) -> [Read] {
+        let entries = RootSection.named(root, "applications", offering: "wiki: { host: … }")
+        return entries.compactMap { entry in
+            let path = "applications.\(entry.name)"
+            guard let reader = SectionReader(entry.value, table, path: path, root.context) else { return nil }
+            return read(reader, entry.name, names)
+        }
+    }
+
+    private static func read(_ reader: SectionReader, _ name: String, _ names: Names) -> Read? {
+        let host = GatewaySection.host("host", reader)
+        let upstreams = UpstreamsKey.read(reader)
+        let providers = providers(reader, names.providers)
+        let policies = ApplicationPolicySection.read(reader, providers: providers)
+        let asksForDevice = ApplicationPolicySection.asksForDevice(reader)
+        let agent = agent(reader, names.agents, asksForDevice: asksForDevice)
+        let owner = reader.choice("device-owner").flatMap(DeviceOwner.init(rawValue:))
+        if !asksForDevice {
+            reader.ineffective("device-owner", because: "no policy asks for a device", "remove it")
+        }
+        let session = reader.duration("session") ?? 28_800
+        let origins = OriginsKey.read(reader)
+        let fields = FieldsKey.read(reader)
+        let allowsSlash = reader.flag("allow-encoded-slash") ?? false
+        let authorities = NamedFiles(reader: reader).file("upstream-authorities", holding: "CERTIFICATE")
+        if let upstreams, !upstreams.contains(where: \.isTLS) {
+            reader.ineffective("upstream-authorities", because: "no upstream is https", "remove it")
+        }
+        guard let host, let upstreams, let providers else { return nil }
+        let settings = ApplicationSettings(
+            name: name, host: host, upstreams: upstreams, identityProviders: providers,
+            deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
+            allowsEncodedSlash: allowsSlash,
+            upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent)
+        let decisions = Application(
+            name: name, identityProviders: providers, policies: policies, deviceOwner: owner ?? .samePerson)
+        return Read(settings: settings, decisions: decisions, place: reader.place(of: "host"))
+    }
+
+    private static func providers(_ reader: SectionReader, _ known: [String]) -> [String]? {
+        guard let listed = reader.texts("identity-providers", offering: known) else { return nil }
+        for name in listed where !known.contains(name) {
+            let nearest = NearestName.of(name, among: known).map { "did you mean \($0)? " } ?? ""
+            reader.problem(
+                "identity-providers", "no identity provider is named \(name)",
+                "\(nearest)name one of \(known.joined(separator: ", "))")
+        }
+        return listed.filter(known.contains)
+    }
+
+    private static func agent(_ reader: SectionReader, _ agents: [String], asksForDevice: Bool) -> String? {
+        if let name = reader.text("agent") {
+            if agents.contains(name) { return name }
+            let remedy =
+                agents.isEmpty
+                ? "configure one under integrations" : "name one of \(agents.joined(separator: ", "))"
+            reader.problem("agent", "no integration of provider endpoint-agent is named \(name)", remedy)
+            return nil
+        }
+        guard asksForDevice, !reader.has("agent") else { return nil }
+        if agents.count == 1 { return agents[0] }
+        if agents.isEmpty {
+            reader.problem(
+                "policies", "a policy asks for a device, but nothing can prove one",
+                "configure an integration of provider endpoint-agent")
+        } else {
+            reader.problem(
+                "agent", at: reader.place, "is missing, and there are several endpoint-agent integrations",
+                "name one of \(agents.joined(separator: ", "))")
+        }
+        return nil
+    }
+}
+
+extension ApplicationPolicy {
+    /// Whether any of its conditions looks at the device.
+    var asksForDevice: Bool {
+        (include + require + exclude).contains { if case .device = $0 { true } else { false } }
+    }
+}

@@ -1,0 +1,99 @@
+public import Access
+
+/// A whole validated configuration; immutable, secrets already read.
+public struct ConfigSnapshot: Sendable {
+    /// `gateway`.
+    public var gateway: GatewaySettings
+    /// In the order of the file.
+    public var identityProviders: [IdentityProviderSettings]
+    /// In the order of the file.
+    public var integrations: [IntegrationSettings]
+    /// Everything that decisions depend on.
+    public var policy: PolicySnapshot
+    /// In the order of the file; `policy.applications` has the same names in the same order.
+    public var applications: [ApplicationSettings]
+    /// The canonical text whose hash is `policy.identity`.
+    public var policyText: [UInt8]
+    /// Legal, but probably not meant.
+    public var warnings: [ConfigProblem]
+
+    /// Reads and validates a file, or every `*.yaml` of a folder.
+    ///
+    /// - Parameters:
+    ///   - path: a file, or a folder whose `*.yaml` files are read in the order of their names.
+    ///   - environment: where `env:` secrets are looked up.
+    ///   - readsFiles: false checks everything but the files that are named in it (for samples);
+    ///     certificates and secrets are then empty.
+    ///   - identify: the content hash of the policy text (lower-case hex SHA-256).
+    /// - Throws: every problem at once.
+    public static func load(
+        path: String, environment: [String: String], readsFiles: Bool = true, identify: ([UInt8]) -> String
+    ) throws(ConfigFailure) -> ConfigSnapshot {
+        let context = ReadContext(environment: environment, readsFiles: readsFiles)
+        let text = ConfigText(path: path, context.diagnostics)
+        let read = RootSection.merge(text.roots, context.diagnostics).flatMap { Self.read($0, context) }
+        if let failure = context.diagnostics.failure(files: text.files) { throw failure }
+        guard var snapshot = read else {
+            // Every path to here has reported a problem; this line keeps "no snapshot, no problem"
+            // impossible.
+            throw ConfigFailure(problems: [
+                ConfigProblem(
+                    file: path, line: 0, key: "", problem: "cannot be used", remedy: "report this file")
+            ])
+        }
+        let policyText = Array(snapshot.policy.contentText.utf8)
+        snapshot.policyText = policyText
+        snapshot.policy.identity = identify(policyText)
+        snapshot.warnings = context.diagnostics.sorted(context.diagnostics.warnings, files: text.files)
+        return snapshot
+    }
+
+    private static func read(_ node: ConfigNode, _ context: ReadContext) -> ConfigSnapshot? {
+        guard let root = SectionReader(node, RootSection.table, path: "", context) else { return nil }
+        _ = root.integer("version")
+        let gateway = root.node("gateway").flatMap {
+            SectionReader($0, GatewaySection.table, path: "gateway", context).flatMap(GatewaySection.read)
+        }
+        let providers = IdentityProvidersSection.read(root)
+        let integrations = IntegrationsSection.read(root)
+        let kinds = IntegrationsSection.kinds(root)
+        let devicePolicies = DevicePoliciesSection.read(root, integrations: kinds)
+        let defaults = DevicePoliciesSection.defaults(root)
+        let names = ApplicationsSection.Names(providers: providerNames(root), integrations: kinds)
+        let applications = ApplicationsSection.read(root, names)
+        CrossChecks.hosts(gateway, applications, context)
+        CrossChecks.loops(gateway, applications, context)
+        CrossChecks.unused(providers, root, applications)
+        CrossChecks.devices(devicePolicies, root, applications)
+        guard let gateway else { return nil }
+        let policy = PolicySnapshot(
+            identity: "", devicePolicies: devicePolicies.map { $0.settled(with: integrations) },
+            deviceDefaultNoMatch: defaults.noMatch, deviceDefaultUnsupported: defaults.unsupported,
+            applications: applications.map(\.decisions))
+        return ConfigSnapshot(
+            gateway: gateway, identityProviders: providers, integrations: integrations, policy: policy,
+            applications: applications.map(\.settings), policyText: [], warnings: [])
+    }
+
+    /// Also of providers that have problems: references to them are no mistake.
+    private static func providerNames(_ root: SectionReader) -> [String] {
+        guard case .mapping(let entries)? = root.node("identity-providers")?.content else { return [] }
+        return entries.map(\.name)
+    }
+}
+
+extension DevicePolicy {
+    /// Replaces "the integration's max-last-seen" by its value, so that decisions need no integration.
+    fileprivate func settled(with integrations: [IntegrationSettings]) -> DevicePolicy {
+        var policy = self
+        policy.rules = rules.map { rule in
+            guard case .agentManaged(let name, DeviceRuleSection.fromIntegration) = rule else { return rule }
+            guard case .endpointAgent(let agent)? = integrations.first(where: { $0.name == name })?.kind
+            else {
+                return rule
+            }
+            return .agentManaged(integration: name, lastSeenSecondsMax: agent.lastSeenSecondsMax)
+        }
+        return policy
+    }
+}

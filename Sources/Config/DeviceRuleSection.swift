@@ -1,0 +1,251 @@
+import Access
+
+/// `device-policies[].rules[]`: one provider, named by the key that names the integration, and its
+/// qualifiers. Every qualifier becomes a rule of its own; all must hold.
+struct DeviceRuleSection {
+    private static let managed = KeySpec.optional(
+        "managed", .flag, "The provider manages the device, or does not.", standard: "not asked",
+        example: "true")
+
+    static let intune = KeyTable(
+        "device-policies[].rules[]", kind: "intune",
+        [
+            .required("intune", .text, "An integration of provider `intune`.", example: "intune"),
+            .optional(
+                "tags", .section(tags), "Labels that the verdict must have.", standard: "not asked",
+                example: "{ matches-any: [compliant] }"),
+            managed,
+        ])
+    static let crowdstrike = KeyTable(
+        "device-policies[].rules[]", kind: "crowdstrike",
+        [
+            .required("crowdstrike", .text, "An integration of provider `crowdstrike`.", example: "falcon"),
+            .optional(
+                "score", .text, "Comparison with the Zero Trust score, 1 to 100.", standard: "not asked",
+                example: "\">= 60\""),
+            .optional(
+                "sensor-running", .flag, "The Falcon sensor runs, or does not.", standard: "not asked",
+                example: "true"),
+        ])
+    static let agent = KeyTable(
+        "device-policies[].rules[]", kind: "endpoint-agent",
+        [
+            .required("agent", .text, "An integration of provider `endpoint-agent`.", example: "agents"),
+            managed,
+            .optional(
+                "last-seen", .duration(60...2_592_000),
+                "With `managed: true`: the longest age of the last check-in.",
+                standard: "the integration's `max-last-seen`", example: "7d"),
+            .optional(
+                "facts", .facts, "Facts of the signed statement and the values that are accepted.",
+                standard: "not asked", example: "{ disk-encryption: true, firewall: true }"),
+            .optional(
+                "minimum-version", .text, "The oldest agent that is accepted.", standard: "not asked",
+                example: "\"1.4\""),
+            .optional(
+                "minimum-key", .choice(AgentStatement.KeyLevel.allCases.map(\.rawValue)),
+                "How well the device key must be kept.", standard: "not asked", example: "attested"),
+        ])
+    static let tags = KeyTable(
+        "device-policies[].rules[].tags",
+        [
+            .optional(
+                "matches-any", .list(.text), "At least one of these.", standard: "not asked",
+                example: "[compliant, in-grace]"),
+            .optional(
+                "matches-all", .list(.text), "Every one of these.", standard: "not asked",
+                example: "[compliant, registered]"),
+        ])
+    static let tables = [intune, crowdstrike, agent]
+    /// For the schema: the keys of all kinds.
+    static let anyTable = KeyTable(
+        "device-policies[].rules[]",
+        tables.flatMap(\.keys).reduce(into: [KeySpec]()) { keys, key in
+            if !keys.contains(where: { $0.name == key.name }) { keys.append(key) }
+        }
+        .map { key in
+            var key = key
+            key.isRequired = false
+            return key
+        })
+
+    let path: String
+    let context: ReadContext
+    let platform: Platform?
+
+    func read(_ node: ConfigNode, _ integrations: [String: String]) -> [DeviceRule] {
+        let sources = Self.tables.compactMap { $0.keys.first?.name }
+        let named = sources.filter { node.child($0) != nil }
+        guard case .mapping = node.content, named.count == 1,
+            let table = Self.tables.first(where: { $0.keys[0].name == named[0] })
+        else {
+            context.diagnostics.problem(
+                node.place, path, "must name exactly one of \(sources.joined(separator: ", "))",
+                "write for example { intune: <integration>, tags: { matches-any: [compliant] } }")
+            return []
+        }
+        guard let reader = SectionReader(node, table, path: path, context) else { return [] }
+        checkPlatform(reader, table)
+        guard let name = reader.text(named[0]) else { return [] }
+        checkReference(reader, named[0], name, table.kind ?? named[0], integrations)
+        if reader.presentNames.count == 1 {
+            reader.problem(
+                named[0], "asks nothing",
+                "add one of \(table.keys.dropFirst().map(\.name).joined(separator: ", "))")
+            return []
+        }
+        if table.kind == Self.intune.kind { return intuneRules(reader, name) }
+        if table.kind == Self.crowdstrike.kind { return crowdstrikeRules(reader, name) }
+        return agentRules(reader, name)
+    }
+
+    // Checks
+
+    private func checkPlatform(_ reader: SectionReader, _ table: KeyTable) {
+        guard let platform, let kind = table.kind else { return }
+        let supported: [Platform]
+        if kind == Self.crowdstrike.kind {
+            supported = [.windows, .macos]  // The vendor computes the score for these two only.
+        } else if kind == Self.intune.kind {
+            supported = [.windows, .macos, .linux, .ios, .android]
+        } else {
+            supported = [.windows, .macos, .linux]
+        }
+        guard !supported.contains(platform) else { return }
+        let names = supported.map(\.rawValue).joined(separator: ", ")
+        reader.problem(
+            table.keys[0].name, "\(kind) knows nothing of platform \(platform.rawValue)",
+            "use it for \(names)")
+    }
+
+    private func checkReference(
+        _ reader: SectionReader, _ key: String, _ name: String, _ kind: String,
+        _ integrations: [String: String]
+    ) {
+        let fitting = integrations.filter { $0.value == kind }.keys.sorted()
+        let remedy =
+            fitting.isEmpty
+            ? "configure one under integrations" : "name one of \(fitting.joined(separator: ", "))"
+        guard let found = integrations[name] else {
+            reader.problem(key, "no integration is named \(name)", remedy)
+            return
+        }
+        if found != kind { reader.problem(key, "integration \(name) is no \(kind) but \(found)", remedy) }
+    }
+
+    // Rules
+
+    private func intuneRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
+        var rules: [DeviceRule] = []
+        if let node = reader.node("tags"),
+            let tags = SectionReader(node, Self.tags, path: reader.key("tags"), context)
+        {
+            let any = tags.texts("matches-any")
+            let all = tags.texts("matches-all")
+            if let any { rules.append(.tags(integration: name, matchesAll: false, values: any)) }
+            if let all { rules.append(.tags(integration: name, matchesAll: true, values: all)) }
+            if !tags.has("matches-any") && !tags.has("matches-all") {
+                reader.problem("tags", "asks nothing", "add matches-any or matches-all")
+            }
+        }
+        if let isManaged = reader.flag("managed") { rules.append(.managed(integration: name, isManaged)) }
+        return rules
+    }
+
+    private func crowdstrikeRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
+        var rules: [DeviceRule] = []
+        if let text = reader.text("score"), let rule = score(text, reader, name) { rules.append(rule) }
+        if let isRunning = reader.flag("sensor-running") {
+            rules.append(.sensorRunning(integration: name, isRunning))
+        }
+        return rules
+    }
+
+    private func score(_ text: String, _ reader: SectionReader, _ name: String) -> DeviceRule? {
+        let operators = Comparison.allCases.map(\.rawValue).sorted { $0.count > $1.count }
+        guard let sign = operators.first(where: { text.hasPrefix($0) }),
+            let comparison = Comparison(rawValue: sign)
+        else {
+            reader.problem(
+                "score", "\"\(text)\" does not begin with a comparison",
+                "write one of <, <=, =, >=, > and a number")
+            return nil
+        }
+        let number = String(text.dropFirst(sign.count).drop { $0 == " " })
+        do {
+            return .score(
+                integration: name, comparison: comparison, value: try Quantity.integer(number, in: 1...100))
+        } catch {
+            reader.problem("score", error.problem, error.remedy)
+            return nil
+        }
+    }
+
+    private func agentRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
+        var rules: [DeviceRule] = []
+        let isManaged = reader.flag("managed")
+        if isManaged == false {
+            reader.problem(
+                "managed", "cannot be false: an agent only proves that a device is managed", "remove the rule"
+            )
+        }
+        if isManaged != true {
+            reader.ineffective("last-seen", because: "managed is not true", "add managed: true")
+        }
+        let lastSeen = reader.duration("last-seen")
+        if isManaged == true {
+            rules.append(
+                .agentManaged(integration: name, lastSeenSecondsMax: lastSeen ?? Self.fromIntegration))
+        }
+        rules += facts(reader, name)
+        if let version = EndpointAgentSection.version("minimum-version", reader) {
+            rules.append(.agentVersion(integration: name, minimum: version))
+        }
+        if let level = reader.choice("minimum-key").flatMap(AgentStatement.KeyLevel.init(rawValue:)) {
+            rules.append(.agentKey(integration: name, minimum: level))
+        }
+        return rules
+    }
+
+    /// Stands for "the integration's max-last-seen" until all integrations are read.
+    static let fromIntegration: Int64 = -1
+
+    private func facts(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
+        guard let node = reader.node("facts") else { return [] }
+        guard case .mapping(let entries) = node.content, !entries.isEmpty else {
+            reader.problem(
+                "facts", "must be a mapping of facts to values", "write for example { firewall: true }")
+            return []
+        }
+        return entries.compactMap { entry in
+            guard RootSection.isName(entry.name) else {
+                reader.problem(
+                    "facts.\(entry.name)", at: entry.place, "is not the name of a fact",
+                    "use lower-case letters, digits and hyphens, for example disk-encryption")
+                return nil
+            }
+            let values = ClaimValues.read(entry.value, reader, "facts.\(entry.name)")
+            return values.isEmpty ? nil : .agentFact(integration: name, name: entry.name, values: values)
+        }
+    }
+}
+
+/// Values that policy compares with claims and facts.
+enum ClaimValues {
+    /// One value or a list of at least one; quoted values are texts, plain `true` and whole numbers are not.
+    static func read(_ node: ConfigNode, _ reader: SectionReader, _ name: String) -> [ClaimValue] {
+        guard case .sequence(let items) = node.content else {
+            return one(node, reader, name).map { [$0] } ?? []
+        }
+        if items.isEmpty { reader.problem(name, at: node.place, "list is empty", "name at least one value") }
+        return items.enumerated().compactMap { one($0.element, reader, "\(name)[\($0.offset)]") }
+    }
+
+    private static func one(_ node: ConfigNode, _ reader: SectionReader, _ name: String) -> ClaimValue? {
+        guard let (text, isPlain) = reader.scalar(node, name) else { return nil }
+        guard isPlain else { return .text(text) }
+        if text == "true" || text == "false" { return .flag(text == "true") }
+        if let number = Int64(text), String(number) == text { return .integer(number) }
+        return .text(text)
+    }
+}

@@ -1,0 +1,96 @@
+/// `gateway.limits`: each key beside the setting it fills, so that neither can be forgotten.
+enum LimitsSection {
+    private enum Target {
+        case count(any WritableKeyPath<LimitSettings, Int> & Sendable)
+        case bytes(any WritableKeyPath<LimitSettings, Int> & Sendable)
+        case deadline(any WritableKeyPath<LimitSettings, Int> & Sendable)
+    }
+
+    private struct Limit {
+        var name: String
+        var target: Target
+        var range: ClosedRange<Int64>
+        var summary: String
+        var example: String
+    }
+
+    private static let limits: [Limit] = [
+        Limit(
+            name: "connections-max", target: .count(\.connectionsMax), range: 16...1_000_000,
+            summary: "Downstream connections of the whole gateway.", example: "20000"),
+        Limit(
+            name: "head-bytes-max", target: .bytes(\.headBytesMax), range: 4_096...262_144,
+            summary: "Bytes of one request head.", example: "32KiB"),
+        Limit(
+            name: "fields-max", target: .count(\.fieldsMax), range: 16...1_000,
+            summary: "Fields of one head.", example: "100"),
+        Limit(
+            name: "target-bytes-max", target: .bytes(\.targetBytesMax), range: 1_024...131_072,
+            summary: "Bytes of one request target.", example: "16KiB"),
+        Limit(
+            name: "handshake", target: .deadline(\.handshakeMilliseconds), range: 1...120,
+            summary: "Deadline of a TLS handshake.", example: "10s"),
+        Limit(
+            name: "head", target: .deadline(\.headMilliseconds), range: 1...120,
+            summary: "Deadline of a request head.", example: "10s"),
+        Limit(
+            name: "idle", target: .deadline(\.idleMilliseconds), range: 1...3_600,
+            summary: "Longest silence between two requests of a connection.", example: "75s"),
+        Limit(
+            name: "body-idle", target: .deadline(\.bodyIdleMilliseconds), range: 1...3_600,
+            summary: "Longest silence while a body is moving, in either direction.", example: "60s"),
+        Limit(
+            name: "upstream-connect", target: .deadline(\.upstreamConnectMilliseconds), range: 1...120,
+            summary: "Deadline of a connection to an upstream.", example: "5s"),
+        Limit(
+            name: "upstream-head", target: .deadline(\.upstreamHeadMilliseconds), range: 1...3_600,
+            summary: "Deadline of an upstream's response head.", example: "60s"),
+        Limit(
+            name: "upstream-idle-per-reactor-max", target: .count(\.upstreamIdlePerReactorMax),
+            range: 0...65_536,
+            summary: "Idle upstream connections that each reactor keeps.", example: "256"),
+        Limit(
+            name: "parked-max", target: .count(\.parkedMax), range: 16...65_536,
+            summary: "Requests of one reactor that may wait for the control plane.", example: "1024"),
+        Limit(
+            name: "parked", target: .deadline(\.parkedMilliseconds), range: 1...60,
+            summary: "Deadline of such a wait.", example: "10s"),
+        Limit(
+            name: "sessions-cached-max", target: .count(\.sessionsCachedMax), range: 1_000...10_000_000,
+            summary: "Sessions that each reactor keeps at hand.", example: "100000"),
+    ]
+
+    static let table = KeyTable("gateway.limits", limits.map(spec))
+
+    private static func spec(_ limit: Limit) -> KeySpec {
+        let defaults = LimitSettings()
+        let (shape, standard): (Shape, String) =
+            switch limit.target {
+            case .count(let path): (.integer(limit.range), "\(defaults[keyPath: path])")
+            case .bytes(let path): (.size(limit.range), "\(defaults[keyPath: path] / 1_024)KiB")
+            case .deadline(let path):
+                (.duration(limit.range), Quantity.durationText(Int64(defaults[keyPath: path] / 1_000)))
+            }
+        return .optional(limit.name, shape, limit.summary, standard: "`\(standard)`", example: limit.example)
+    }
+
+    static func read(_ reader: SectionReader) -> LimitSettings {
+        var settings = LimitSettings()
+        for limit in limits {
+            switch limit.target {
+            case .count(let path):
+                if let value = reader.integer(limit.name) { settings[keyPath: path] = Int(value) }
+            case .bytes(let path):
+                if let value = reader.size(limit.name) { settings[keyPath: path] = Int(value) }
+            case .deadline(let path):
+                if let value = reader.duration(limit.name) { settings[keyPath: path] = Int(value) * 1_000 }
+            }
+        }
+        if settings.targetBytesMax >= settings.headBytesMax {
+            reader.problem(
+                "target-bytes-max", "is not below head-bytes-max, which the target is a part of",
+                "use less than \(settings.headBytesMax) bytes")
+        }
+        return settings
+    }
+}

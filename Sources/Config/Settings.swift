@@ -1,0 +1,165 @@
+public import Access
+
+/// `gateway`: what concerns the whole process.
+public struct GatewaySettings: Sendable, Hashable {
+    /// The host that talks to identity providers and to the local agent, lower case.
+    public var authHost: String
+    /// The port in people's URLs; the first listener's when not configured.
+    public var publicPort: UInt16
+    /// At least one.
+    public var listeners: [ListenerSettings]
+    /// Number of reactors; nil: one per core.
+    public var workers: Int?
+    /// True: JSON lines.
+    public var accessLog: Bool
+    /// Folder of the SQLite files, absolute or relative to the working folder.
+    public var storeFolder: String
+    /// Folder of the key ring.
+    public var keysFolder: String
+    /// Path of the administration socket.
+    public var adminSocket: String
+    /// Bounds and deadlines of the data plane.
+    public var limits: LimitSettings
+}
+
+/// One bound address.
+public struct ListenerSettings: Sendable, Hashable {
+    /// Numeric IPv4 or IPv6 address, without brackets.
+    public var address: String
+    /// 1…65535 (0 takes a free one and is refused in a file).
+    public var port: UInt16
+    /// At least one; the first is used for clients that name no host.
+    public var certificates: [CertificateSettings]
+}
+
+/// A certificate chain and its key.
+public struct CertificateSettings: Sendable, Hashable {
+    /// The file, for messages.
+    public var chainFile: String
+    /// PEM, the leaf first.
+    public var chainPEM: [UInt8]
+    /// PEM of the leaf's private key.
+    public var keyPEM: Secret
+}
+
+/// `identity-providers.<name>`.
+public struct IdentityProviderSettings: Sendable, Hashable {
+    /// The configured name: sessions remember it, applications list it.
+    public var name: String
+    /// What people read in the chooser; unique.
+    public var displayName: String
+    /// As in the `iss` claim, byte for byte.
+    public var issuer: String
+    /// Our client id there.
+    public var clientID: String
+    /// Our client secret there.
+    public var clientSecret: Secret
+    /// Always with `openid`.
+    public var scopes: [String]
+    /// PEM of the only authorities trusted for this provider; nil: the system's.
+    public var authoritiesPEM: [UInt8]?
+    /// Plain HTTP is accepted, on loopback only.
+    public var allowsPlainHTTP: Bool
+}
+
+/// `integrations.<name>`.
+public struct IntegrationSettings: Sendable, Hashable {
+    /// What a kind of provider needs.
+    public enum Kind: Sendable, Hashable {
+        case intune(IntuneSettings)
+        case endpointAgent(EndpointAgentSettings)
+    }
+
+    /// The configured name: device rules and applications name it.
+    public var name: String
+    /// The provider and its settings.
+    public var kind: Kind
+}
+
+/// `provider: intune`.
+public struct IntuneSettings: Sendable, Hashable {
+    /// Directory id (GUID) or verified domain.
+    public var tenant: String
+    /// Application (client) id.
+    public var clientID: String
+    /// Client secret.
+    public var clientSecret: Secret
+    /// How often each known device is asked again.
+    public var refreshSeconds: Int64
+    /// Older reports of the device itself count as stale.
+    public var deviceAgeSecondsMax: Int64
+    /// How long a fetched answer may be used.
+    public var ttlSeconds: Int64
+    /// Without a trailing slash.
+    public var loginURL: String
+    /// Without a trailing slash.
+    public var graphURL: String
+    /// PEM of the only authorities trusted for both; nil: the system's.
+    public var authoritiesPEM: [UInt8]?
+    /// Plain HTTP is accepted, on loopback only.
+    public var allowsPlainHTTP: Bool
+}
+
+/// `provider: endpoint-agent`.
+public struct EndpointAgentSettings: Sendable, Hashable {
+    /// Where the agent listens on the person's own machine.
+    public var port: UInt16
+    /// Older check-ins of the device do not count as managed.
+    public var lastSeenSecondsMax: Int64
+    /// How long a verified statement may be used.
+    public var ageSecondsMax: Int64
+    /// How long after that the session keeps what it had while a new statement is awaited.
+    public var graceSeconds: Int64
+    /// PEM of the authority that device certificates come from.
+    public var enrollmentCertificatePEM: [UInt8]
+    /// PEM of its key; nil: verify only, nobody enrols here.
+    public var enrollmentKeyPEM: Secret?
+    /// Agents below this version are refused.
+    public var minimumVersion: String?
+}
+
+/// `applications.<name>`. Its policies are in `ConfigSnapshot.policy.applications` under the same name.
+public struct ApplicationSettings: Sendable, Hashable {
+    /// The configured name, the audience of the assertion.
+    public var name: String
+    /// Lower case.
+    public var host: String
+    /// At least one.
+    public var upstreams: [UpstreamSettings]
+    /// At least one configured name.
+    public var identityProviders: [String]
+    /// Whose device counts.
+    public var deviceOwner: DeviceOwner
+    /// Longest life of an application session.
+    public var sessionSecondsMax: Int64
+    /// Origins (`https://host[:port]`) whose scripts may read 401 and 403 answers.
+    public var origins: [String]
+    /// Plain fields that tell the upstream who it is.
+    public var fields: [FieldSettings]
+    /// `%2F` stays an opaque part of its segment instead of being refused.
+    public var allowsEncodedSlash: Bool
+    /// PEM of the only authorities trusted for the upstreams; nil: the system's.
+    public var upstreamAuthoritiesPEM: [UInt8]?
+    /// The `endpoint-agent` integration that proves devices for it; nil: none.
+    public var agent: String?
+}
+
+/// One place that requests of an application go to.
+public struct UpstreamSettings: Sendable, Hashable {
+    /// As it was written.
+    public var url: String
+    /// `https`.
+    public var isTLS: Bool
+    /// Name or numeric address, without brackets, lower case.
+    public var host: String
+    /// The scheme's own when the URL has none.
+    public var port: UInt16
+}
+
+/// One plain upstream field and the claim whose value it gets.
+public struct FieldSettings: Sendable, Hashable {
+    /// The field's name as it is sent.
+    public var field: String
+    /// `email`, `name`, `subject`, `groups`, or a claim's name.
+    public var claim: String
+}

@@ -1,0 +1,170 @@
+import Access
+import Border
+import Config
+import Foundation
+import JSON
+import Posture
+import Store
+import Synchronization
+
+/// What the command line asks of the running gateway: `{"command": …}` → `{"text": …}` or `{"error": …}`.
+extension ControlPlane {
+    /// Begins to answer at the administration socket.
+    public func serveCommands() throws(ControlFailure) {
+        do {
+            let socket = try CommandSocket(path: services.config.gateway.adminSocket) {
+                await self.execute($0)
+            }
+            socket.start()
+            commands.withLock { $0 = socket }
+        } catch {
+            throw ControlFailure(what: error.what)
+        }
+    }
+
+    func execute(_ command: JSONValue) async -> JSONValue {
+        do throws(StoreError) {
+            switch command["command"]?.string {
+            case "explain": return try await explain(command)
+            case "session-list": return try await listSessions(command)
+            case "session-revoke": return try await revokeSessions(command)
+            case "enroll-token": return try await enrollToken(command)
+            case "status": return await status()
+            case let other: return ["error": .string("unknown command \(other ?? "(none)")")]
+            }
+        } catch {
+            return ["error": .string("\(error)")]
+        }
+    }
+
+    private func explain(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        guard let user = command["user"]?.string?.lowercased(), let name = command["application"]?.string
+        else {
+            return ["error": "explain needs user and application"]
+        }
+        let services = services
+        guard let policy = services.policy(name) else {
+            let names = services.config.applications.map(\.name).joined(separator: ", ")
+            return ["error": .string("no application \(name); there are: \(names)")]
+        }
+        let now = nowSeconds()
+        let found = try await store.sessions(.email(user), limit: 1_000).filter { $0.expiresAtSeconds > now }
+        let global =
+            found.first {
+                $0.kind == .global && policy.identityProviders.contains($0.identityProvider)
+            } ?? found.first { $0.kind == .global }
+        var device: DeviceFacts?
+        if let id = command["device"]?.string {
+            device = await services.posture.deviceFacts(
+                id: id, statement: found.first { $0.deviceID == id }?.statement)
+            guard device != nil else { return ["error": .string("no enrolled device \(id)")] }
+        } else if let global {
+            device = await services.records.facts(of: global)
+        }
+        let record = services.config.policy.explain(global?.facts, device, for: policy, atSeconds: now)
+        return ExplainText(record: record, user: user, isSignedIn: global != nil, nowSeconds: now).answer
+    }
+
+    private func listSessions(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        let query: SessionQuery = command["user"]?.string.map { .email($0.lowercased()) } ?? .all
+        let sessions = try await store.sessions(query, limit: 1_000)
+        let now = nowSeconds()
+        let live = sessions.filter { $0.expiresAtSeconds > now }
+        let rows = live.map { session in
+            [
+                session.id, session.kind == .global ? "(auth host)" : session.application ?? "",
+                session.email ?? session.subject, session.identityProvider, session.deviceID ?? "-",
+                "\((session.expiresAtSeconds - now) / 60) min",
+            ]
+        }
+        let table = Table(
+            header: ["session", "application", "person", "provider", "device", "ends in"], rows: rows)
+        let list = live.map { session -> JSONValue in
+            .object(
+                JSONObject([
+                    ("id", .string(session.id)), ("kind", .string(session.kind.rawValue)),
+                    ("application", session.application.map { .string($0) } ?? .null),
+                    ("email", session.email.map { .string($0) } ?? .null),
+                    ("subject", .string(session.subject)),
+                    ("identity_provider", .string(session.identityProvider)),
+                    ("device", session.deviceID.map { .string($0) } ?? .null),
+                    ("expires_at", .integer(session.expiresAtSeconds)),
+                ]))
+        }
+        return ["text": .string(live.isEmpty ? "no sessions" : table.text), "sessions": .array(list)]
+    }
+
+    private func revokeSessions(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        var ids: [String] = []
+        if let id = command["session"]?.string {
+            guard let session = try await store.session(id: id) else {
+                return ["error": .string("no session \(id)")]
+            }
+            ids = [session.id]
+        } else if let user = command["user"]?.string {
+            ids = try await store.sessions(.email(user.lowercased()), limit: 10_000).map(\.id)
+        } else if let device = command["device"]?.string {
+            ids = try await store.sessions(.device(id: device), limit: 10_000).map(\.id)
+        } else {
+            return ["error": "name a session, a user or a device"]
+        }
+        let removed = try await end(ids)
+        let line = "\(removed.count) session\(removed.count == 1 ? "" : "s") ended"
+        try await store.appendAudit(
+            kind: "sessions-revoked", atSeconds: nowSeconds(),
+            json: JSONValue.object(
+                JSONObject([("sessions", .array(removed.map { .string($0.id) })), ("by", "command")])
+            ).serializedText())
+        return ["text": .string(line)]
+    }
+
+    private func enrollToken(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        guard let email = command["email"]?.string?.lowercased() else {
+            return ["error": "enroll-token needs email"]
+        }
+        var issuer: String?
+        var subject = command["subject"]?.string
+        if let name = command["identity_provider"]?.string {
+            issuer = services.config.identityProviders.first { $0.name == name }?.issuer
+            guard issuer != nil else { return ["error": .string("no identity provider \(name)")] }
+        }
+        if issuer == nil || subject == nil {
+            // Somebody who has signed in is known by issuer and subject; an address alone owns nothing.
+            guard let session = try await store.sessions(.email(email), limit: 1).first else {
+                return [
+                    "error": .string(
+                        "\(email) has not signed in yet; let them sign in first, "
+                            + "or name --identity-provider and --subject"
+                    )
+                ]
+            }
+            issuer = session.issuer
+            subject = session.subject
+        }
+        guard let issuer, let subject else { return ["error": "who owns the device is not known"] }
+        do throws(PostureRefusal) {
+            let token = try await services.posture.createEnrollmentToken(
+                issuer: issuer, subject: subject, email: email, expectedSerial: command["serial"]?.string)
+            return ["token": .string(token)]
+        } catch {
+            return ["error": .string(error.detail)]
+        }
+    }
+
+    private func status() async -> JSONValue {
+        let integrations = await services.posture.integrationStatus().map { status -> JSONValue in
+            .object(
+                JSONObject([
+                    ("integration", .string(status.integration)), ("provider", .string(status.provider)),
+                    ("state", .string(status.state.rawValue)),
+                    ("reason", status.pendingReason.map { .string($0) } ?? .null),
+                    ("devices", .integer(Int64(status.devicesKnown))),
+                ]))
+        }
+        return [
+            "text": "running", "policy": .string(services.config.policy.identity),
+            "revision": .integer(Int64(clamping: services.snapshot.revision)),
+            "integrations": .array(integrations),
+        ]
+    }
+}

@@ -1,0 +1,103 @@
+import Access
+import Foundation
+import JSON
+
+/// An explanation as people read it, and as JSON.
+struct ExplainText {
+    var record: ExplainRecord
+    var user: String
+    var isSignedIn: Bool
+    var nowSeconds: Int64
+
+    var answer: JSONValue {
+        .object(
+            JSONObject([
+                ("text", .string(text)), ("application", .string(record.application)),
+                ("policy", .string(record.policyIdentity)),
+                ("device_class", record.deviceClass.map { .string($0.rawValue) } ?? .null),
+                ("outcome", .string(outcome)), ("reason", .string(reason.rawValue)),
+                ("lines", .array(record.lines.map(Self.json))),
+            ]))
+    }
+
+    private var reason: Reason { record.residual.policies.first?.reason ?? record.residual.refusal }
+
+    private var outcome: String {
+        guard let first = record.residual.policies.first else { return isSignedIn ? "refuse" : "sign-in" }
+        let asks = !first.anyOf.isEmpty || !first.allOf.isEmpty || !first.noneOf.isEmpty
+        let word = first.action == .block ? "refuse" : "forward"
+        return asks ? "\(word), when the request itself fits" : word
+    }
+
+    private var text: String {
+        var lines = [
+            "\(user) at \(record.application): \(outcome) (\(reason.rawValue))",
+            "session: \(isSignedIn ? "live" : "none")    device: \(device)    "
+                + "policy: \(record.policyIdentity.prefix(12))",
+            "",
+        ]
+        let rows = record.lines.map { line in
+            [
+                line.rule, line.condition, Self.word(line.outcome), line.observed, line.source,
+                line.ageSeconds.map(Self.age) ?? "-",
+            ]
+        }
+        lines.append(
+            Table(header: ["rule", "condition", "holds", "observed", "source", "age"], rows: rows).text)
+        let remedies = record.lines.filter { $0.outcome != .yes }.compactMap(\.remedy)
+        if !remedies.isEmpty {
+            lines +=
+                ["", "To change it:"]
+                + Array(NSOrderedSet(array: remedies)).compactMap { $0 as? String }.map { "  - \($0)" }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private var device: String {
+        guard let deviceClass = record.deviceClass else { return "none" }
+        return deviceClass.rawValue + (record.devicePolicy.map { " by \($0)" } ?? " by default")
+    }
+
+    private static func word(_ outcome: Ternary) -> String {
+        switch outcome {
+        case .yes: "yes"
+        case .no: "no"
+        case .indeterminate: "not known"
+        }
+    }
+
+    private static func age(_ seconds: Int64) -> String {
+        switch seconds {
+        case ..<120: "\(seconds) s"
+        case ..<7_200: "\(seconds / 60) min"
+        case ..<172_800: "\(seconds / 3_600) h"
+        case _: "\(seconds / 86_400) d"
+        }
+    }
+
+    private static func json(_ line: ExplainLine) -> JSONValue {
+        .object(
+            JSONObject([
+                ("rule", .string(line.rule)), ("condition", .string(line.condition)),
+                ("outcome", .string(line.outcome.rawValue)), ("observed", .string(line.observed)),
+                ("source", .string(line.source)),
+                ("age_seconds", line.ageSeconds.map { .integer($0) } ?? .null),
+                ("remedy", line.remedy.map { .string($0) } ?? .null),
+            ]))
+    }
+}
+
+/// Columns of text, as wide as their widest cell.
+struct Table {
+    var header: [String]
+    var rows: [[String]]
+
+    var text: String {
+        let all = [header] + rows
+        let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        return all.map { row in
+            zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
+                .joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+}

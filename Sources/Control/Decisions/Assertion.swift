@@ -1,0 +1,52 @@
+import Access
+import JSON
+import Signatures
+import Store
+
+/// Makes `Gatepost-Assertion`: a short ES256 token that tells one application who is asking and on which device.
+struct Assertion {
+    /// Seconds that an assertion is good for.
+    static let lifetimeSeconds: Int64 = 120
+    /// At most this many groups go into it, so that the field stays far below any server's limit.
+    static let groupsMax = 50
+
+    var ring: KeyRing
+    var issuer: String
+
+    func token(
+        for session: StoredSession, application: String, deviceID: String?, device: DeviceResult?,
+        nowSeconds: Int64
+    ) -> String {
+        let (kid, key) = ring.signingKey(.assertion)
+        var payload = JSONObject([
+            ("iss", .string(issuer)), ("aud", .string(application)), ("sub", .string(session.subject)),
+            ("idp", .string(session.identityProvider)), ("idp_iss", .string(session.issuer)),
+            ("iat", .integer(nowSeconds)), ("exp", .integer(nowSeconds + Self.lifetimeSeconds)),
+            ("sid", .string(session.id)),
+        ])
+        if let email = session.email { payload["email"] = .string(email) }
+        if let name = session.name { payload["name"] = .string(name) }
+        if !session.groups.isEmpty {
+            payload["groups"] = .array(session.groups.prefix(Self.groupsMax).map { .string($0) })
+        }
+        if let id = deviceID, let device {
+            var summary = JSONObject([("id", .string(id)), ("class", .string(device.deviceClass.rawValue))])
+            if let policy = device.policyName { summary["policy"] = .string(policy) }
+            payload["device"] = .object(summary)
+        }
+        let header = JSONObject([("typ", .string("gatepost-assertion+jwt")), ("kid", .string(kid))])
+        return JWS.sign(header: header, payload: payload, with: key)
+    }
+
+    /// The public keys for upstreams, as served at `/.gatepost/jwks.json` (RFC 7517).
+    func keySet() -> JSONValue {
+        let keys = ring.verificationKeys(.assertion).map { kid, key -> JSONValue in
+            var jwk = key.jwk
+            jwk["kid"] = .string(kid)
+            jwk["use"] = .string("sig")
+            jwk["alg"] = .string(key.algorithm.rawValue)
+            return .object(jwk)
+        }
+        return .object(JSONObject([("keys", .array(keys))]))
+    }
+}

@@ -1,0 +1,126 @@
+import Access
+
+/// One failed check on the block page, in plain words.
+struct FailedCheck {
+    var title: String
+    var remedy: String?
+}
+
+/// The pages of the gateway. Every text from outside is escaped here and nowhere else.
+enum Pages {
+    /// The page of a refused navigation: names the failed checks and continues by itself once they pass.
+    ///
+    /// - Parameter watches: true when the page may ask `/.gatepost/events` whether the way is open again.
+    static func blocked(
+        application: String, reason: Reason, checks: [FailedCheck], requestID: String, watches: Bool,
+        nonce: String
+    ) -> Layout.Page {
+        let text = ReasonTexts.text(of: reason)
+        var main = """
+            <h1>You can’t open \(Layout.escape(application)) right now</h1>
+            <p>\(Layout.escape(text.happened))</p>
+            """
+        if checks.isEmpty {
+            main += "<p class=\"remedy\">\(Layout.escape(text.remedy))</p>"
+        } else {
+            main += "<ul class=\"checks\">" + checks.map(item).joined() + "</ul>"
+        }
+        if watches {
+            main += """
+                <p class="status" role="status" aria-live="polite"><span class="spinner" aria-hidden="true"></span>
+                <span id="status">This page continues by itself as soon as the check passes.</span></p>
+                <noscript><p><a class="button" href="">Check again</a></p></noscript>
+                """
+        }
+        main += signOutLine + footer(reason: reason, requestID: requestID)
+        return Layout().page(
+            title: "Access to \(application) is blocked", nonce: nonce, main: main,
+            script: watches ? Scripts.watchUntilOpen : nil)
+    }
+
+    private static func item(_ check: FailedCheck) -> String {
+        let remedy = check.remedy.map { "<span class=\"soft\">\(Layout.escape($0))</span>" } ?? ""
+        return "<li><strong>\(Layout.escape(check.title))</strong>\(remedy)</li>"
+    }
+
+    /// Any other failure that a person sees: a sentence, a remedy, the way on when there is one.
+    static func failure(reason: Reason, requestID: String, retryURL: String?, nonce: String) -> Layout.Page {
+        let text = ReasonTexts.text(of: reason)
+        var main = """
+            <h1>\(Layout.escape(text.happened))</h1>
+            <p class="soft">\(Layout.escape(text.remedy))</p>
+            """
+        if let retryURL { main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">Try again</a>" }
+        main += footer(reason: reason, requestID: requestID)
+        return Layout().page(title: text.happened, nonce: nonce, main: main)
+    }
+
+    /// Several identity providers: the person chooses.
+    static func chooser(
+        application: String, choices: [(name: String, url: String)], requestID: String, nonce: String
+    ) -> Layout.Page {
+        var main = """
+            <h1>Sign in to \(Layout.escape(application))</h1>
+            <p class="soft">Choose the account to continue with.</p>
+            <nav aria-label="Accounts">
+            """
+        for (index, choice) in choices.enumerated() {
+            main += """
+                <a class="button\(index == 0 ? "" : " quiet")" href="\(Layout.escape(choice.url))">\
+                \(Layout.escape(choice.name))</a>
+                """
+        }
+        main += "</nav>" + footer(reason: nil, requestID: requestID)
+        return Layout().page(title: "Sign in to \(application)", nonce: nonce, main: main)
+    }
+
+    /// The question before signing out; the answer is a POST with our own Origin.
+    static func confirmSignOut(requestID: String, nonce: String) -> Layout.Page {
+        let main = """
+            <h1>Sign out?</h1>
+            <p class="soft">This ends your session in every application behind this gateway.</p>
+            <form method="post" action="/.gatepost/sign-out"><button type="submit">Sign out</button></form>
+            """
+        return Layout(formSources: ["https:", "http://127.0.0.1:*"]).page(
+            title: "Sign out", nonce: nonce, main: main + footer(reason: nil, requestID: requestID))
+    }
+
+    static func signedOut(requestID: String, nonce: String) -> Layout.Page {
+        let main = """
+            <h1>You are signed out</h1>
+            <p class="soft">Your sessions have ended. You can close this window.</p>
+            """
+        return Layout().page(
+            title: "Signed out", nonce: nonce, main: main + footer(reason: nil, requestID: requestID))
+    }
+
+    /// The device check: the browser brings the challenge to the local agent and its answer back.
+    static func deviceCheck(
+        application: String, transaction: String, agentURLs: [String], requestID: String, nonce: String
+    ) -> Layout.Page {
+        let main = """
+            <h1>Checking this device</h1>
+            <p class="soft">\(Layout.escape(application)) is open to healthy devices only. This takes a moment.</p>
+            <div id="check" data-tx="\(Layout.escape(transaction))">
+            <p class="status" role="status" aria-live="polite"><span class="spinner" id="spinner" aria-hidden="true">\
+            </span><span id="status">Asking the agent on this device…</span></p>
+            <div class="remedy" id="remedy" role="alert" hidden></div>
+            <button id="again" type="button" hidden>Try again</button>
+            </div>
+            <noscript><p class="remedy">The device check needs JavaScript on this page.</p></noscript>
+            """
+        return Layout(connectSources: agentURLs).page(
+            title: "Checking this device", nonce: nonce,
+            main: main + footer(reason: nil, requestID: requestID),
+            script: Scripts.deviceCheck)
+    }
+
+    private static let signOutLine = """
+        <a class="button quiet" href="/.gatepost/sign-out">Sign out</a>
+        """
+
+    private static func footer(reason: Reason?, requestID: String) -> String {
+        let word = reason.map { "Reason <code>\($0.rawValue)</code> · " } ?? ""
+        return "<footer>\(word)Request <code>\(Layout.escape(requestID))</code> · Gatepost</footer>"
+    }
+}

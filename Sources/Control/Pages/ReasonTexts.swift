@@ -1,0 +1,240 @@
+import Access
+
+/// What each reason says to the person: what happened and what to do. `docs/reasons.md` is for administrators.
+enum ReasonTexts {
+    /// The sentence and the remedy of a reason.
+    static func text(of reason: Reason) -> (happened: String, remedy: String) {
+        table[reason] ?? ("The gateway refused this request.", "Give the request id to your administrator.")
+    }
+
+    static let table: [Reason: (happened: String, remedy: String)] = [
+        .requestMalformed: (
+            "The request broke a rule of HTTP and was not forwarded.",
+            "Fix the client; the log line of the request id names the rule."
+        ),
+        .requestTooLarge: (
+            "The request head, target or body is larger than this gateway accepts.",
+            "Send less, or raise the limit named in the log under 'gateway.limits'."
+        ),
+        .requestTimeout: (
+            "The request did not arrive in time.",
+            "Try again; on slow links raise the deadline under 'gateway.limits'."
+        ),
+        .routeNotFound: (
+            "No application is configured for this host name.",
+            "Check the address."
+        ),
+        .methodNotAllowed: (
+            "This address does not take that method.",
+            "Use the method named in 'Allow'."
+        ),
+        .originNotAllowed: (
+            "A script or form of another site tried to use this address.",
+            "Open the application itself."
+        ),
+        .signInRequired: (
+            "Nobody is signed in.",
+            "Sign in. Programs find the address in 'open_url'."
+        ),
+        .identityProviderNotAccepted: (
+            "The session was made by an identity provider that this application does not accept.",
+            "Sign in again with the provider that the application names."
+        ),
+        .identityProviderUnavailable: (
+            "The identity provider did not answer.",
+            "Wait and try again; sessions that exist go on."
+        ),
+        .identityProviderRefused: (
+            "The identity provider refused the sign-in, or its answer failed a check.",
+            "Try again; if it stays, give the request id to your administrator."
+        ),
+        .loginStateLost: (
+            "The sign-in took too long or began in another browser.",
+            "Sign in again: it starts at the page you wanted."
+        ),
+        .sessionEnded: (
+            "The session was ended: sign-out, expiry or an administrator.",
+            "Sign in again."
+        ),
+        .policyAllows: (
+            "A policy of the application allows the request.",
+            "Nothing."
+        ),
+        .policyBlocks: (
+            "A policy of the application blocks the request.",
+            "Ask the application's administrator."
+        ),
+        .policyBypasses: (
+            "The path is public by a policy of its own.",
+            "Nothing."
+        ),
+        .noPolicyMatches: (
+            "No policy of the application lets this person in.",
+            "Ask the application's administrator for access."
+        ),
+        .restrictedMethod: (
+            "With this device the application can be read but not changed.",
+            "Make the device compliant."
+        ),
+        .restrictedPath: (
+            "With this device this part of the application is closed.",
+            "Make the device compliant."
+        ),
+        .deviceRequired: (
+            "The application needs a known device, and none has been shown yet.",
+            "Continue to the device check."
+        ),
+        .deviceUnknown: (
+            "The device that answered is not enrolled here.",
+            "Enrol the device with 'gatepost-agent enroll'."
+        ),
+        .deviceDenied: (
+            "A device policy denies this device.",
+            "Follow the checks on the page."
+        ),
+        .devicePartial: (
+            "The device may use restricted applications only, and this one is not among them.",
+            "Follow the checks on the page."
+        ),
+        .deviceOwnerMismatch: (
+            "The device was enrolled by somebody else.",
+            "Use your own device, or enrol this one in your name."
+        ),
+        .postureMissing: (
+            "A provider that policy asks has not told us anything about this device.",
+            "Check that the device is enrolled with that provider; new devices take some minutes."
+        ),
+        .postureRequired: (
+            "The device check is too old.",
+            "It is repeated by itself on the next page you open."
+        ),
+        .postureStale: (
+            "What is known of the device is too old.",
+            "Let the device report to its management, then try again."
+        ),
+        .postureNonCompliant: (
+            "A provider says that the device does not meet its rules.",
+            "Repair what the page names; access returns by itself."
+        ),
+        .postureIndeterminate: (
+            "It cannot be told at the moment whether the device is healthy.",
+            "Wait a moment; if it stays, tell your administrator."
+        ),
+        .agentNotRunning: (
+            "The local agent did not answer.",
+            "Start Gatepost's agent on this device."
+        ),
+        .permissionDenied: (
+            "The browser was told not to reach the local agent.",
+            "Allow \"apps and services on this device\" for the sign-in host."
+        ),
+        .browserUnsupported: (
+            "This browser cannot reach the local agent.",
+            "Use Chrome, Edge or Firefox."
+        ),
+        .gatewayNotTrusted: (
+            "The local agent does not know this gateway.",
+            "Enrol the device at this gateway."
+        ),
+        .challengeExpired: (
+            "The device check took too long.",
+            "Try again."
+        ),
+        .challengeReplayed: (
+            "The same device check was sent twice.",
+            "Try again."
+        ),
+        .clockSkew: (
+            "The clock of the device is wrong by more than two minutes.",
+            "Set the clock of the device."
+        ),
+        .rateLimited: (
+            "Too many attempts in a short time.",
+            "Wait a few seconds."
+        ),
+        .wrongUser: (
+            "Another user's agent answered on this computer.",
+            "Start the agent of the user who is using the browser."
+        ),
+        .signatureInvalid: (
+            "The device's answer is not signed by the key that it is enrolled with.",
+            "Enrol the device again; if it stays, tell your administrator."
+        ),
+        .nonceUnknown: (
+            "The device check is not known here.",
+            "Try again."
+        ),
+        .nonceUsed: (
+            "The device check has been used already.",
+            "Try again."
+        ),
+        .nonceExpired: (
+            "The device check took too long.",
+            "Try again."
+        ),
+        .sessionMismatch: (
+            "The device check belongs to another session.",
+            "Open the application again in this browser."
+        ),
+        .audienceMismatch: (
+            "The answer was made for another gateway.",
+            "Enrol the device at this gateway."
+        ),
+        .certificateUntrusted: (
+            "The certificate of the device was not issued by the enrolment authority.",
+            "Enrol the device again."
+        ),
+        .certificateExpired: (
+            "The certificate of the device has expired.",
+            "Start the agent so that it can renew, or enrol again."
+        ),
+        .certificateRevoked: (
+            "The device was revoked.",
+            "Ask your administrator."
+        ),
+        .statementInvalid: (
+            "The device's answer is not well formed.",
+            "Update the agent."
+        ),
+        .deviceNotManaged: (
+            "The device is not managed.",
+            "Enrol the device with your organisation's management."
+        ),
+        .lastSeenStale: (
+            "The device has not been seen by its management for too long.",
+            "Let the device check in with its management."
+        ),
+        .enrollmentTokenInvalid: (
+            "The enrolment token is unknown, used or expired.",
+            "Ask your administrator for a new one; each is good for one device and 24 hours."
+        ),
+        .upstreamUnavailable: (
+            "The application's server cannot be reached.",
+            "Try again later."
+        ),
+        .upstreamTimeout: (
+            "The application's server did not answer in time.",
+            "Try again later."
+        ),
+        .upstreamMalformed: (
+            "The application's server sent an answer that breaks HTTP.",
+            "Tell the application's administrator."
+        ),
+        .controlPlaneUnavailable: (
+            "The part of the gateway that signs people in did not answer in time.",
+            "Try again in a moment."
+        ),
+        .storeUnavailable: (
+            "The gateway cannot reach its own storage.",
+            "Try again later."
+        ),
+        .overloaded: (
+            "The gateway is at one of its limits.",
+            "Try again in a moment."
+        ),
+        .shuttingDown: (
+            "The gateway is stopping.",
+            "Try again in a moment."
+        ),
+    ]
+}

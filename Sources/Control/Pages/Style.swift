@@ -1,0 +1,37 @@
+/// The one style sheet of all pages.
+enum Style {
+    static let sheet = """
+        :root{--paper:#f6f7f5;--card:#fff;--ink:#1c2420;--soft:#5a665f;--line:#dfe4e0;--accent:#1f6f54;\
+        --accent-ink:#fff;--warn:#8a4b08;--warn-paper:#fdf4e7;--shadow:0 1px 2px #0001,0 8px 24px #0000000d}
+        @media (prefers-color-scheme:dark){:root{--paper:#121614;--card:#1a201d;--ink:#e7ece9;--soft:#9aa8a0;\
+        --line:#2d3631;--accent:#6cc7a3;--accent-ink:#0d1411;--warn:#f0b76b;--warn-paper:#2a2115;--shadow:none}}
+        *{box-sizing:border-box}
+        body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--paper);\
+        color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,Ubuntu,sans-serif}
+        main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--line);border-radius:14px;\
+        padding:32px;box-shadow:var(--shadow)}
+        .mark{width:32px;height:32px;stroke:var(--accent);stroke-linecap:round;fill:none;display:block;\
+        margin-bottom:20px}
+        h1{font-size:1.35rem;line-height:1.3;margin:0 0 8px;font-weight:620;letter-spacing:-.01em}
+        p{margin:0 0 12px}.soft{color:var(--soft)}
+        ul.checks{list-style:none;margin:20px 0;padding:0;border-top:1px solid var(--line)}
+        ul.checks li{padding:14px 0;border-bottom:1px solid var(--line)}
+        ul.checks strong{display:block;font-weight:600}
+        .remedy{background:var(--warn-paper);color:var(--warn);border-radius:10px;padding:12px 14px;margin:16px 0}
+        .button,button{display:block;width:100%;text-align:center;font:inherit;font-weight:600;text-decoration:none;\
+        border:1px solid var(--accent);background:var(--accent);color:var(--accent-ink);border-radius:10px;\
+        padding:11px 16px;margin:10px 0 0;cursor:pointer}
+        .button.quiet{background:transparent;color:var(--ink);border-color:var(--line)}
+        .button:hover,button:hover{filter:brightness(1.06)}
+        :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+        .status{display:flex;gap:12px;align-items:center;color:var(--soft);margin:20px 0 0}
+        .spinner{flex:none;width:18px;height:18px;border-radius:50%;border:2px solid var(--line);\
+        border-top-color:var(--accent);animation:turn 1s linear infinite}
+        @keyframes turn{to{transform:rotate(1turn)}}
+        @media (prefers-reduced-motion:reduce){.spinner{animation:none}}
+        footer{margin-top:24px;padding-top:14px;border-top:1px solid var(--line);font-size:.82rem;\
+        color:var(--soft);overflow-wrap:anywhere}
+        code{font:.9em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+        [hidden]{display:none}
+        """
+}

@@ -1,0 +1,121 @@
+import Access
+import Border
+import JSON
+import Signatures
+
+/// Responses of the control plane, all with the fields that keep them out of caches, frames and referrers.
+struct Answers {
+    var request: ControlRequest
+
+    private static let common = [
+        // Not "no-referrer": with it browsers send "Origin: null" on the forms of our own pages (Fetch standard,
+        // "append a request Origin header"), and our own Origin is what proves that a form is ours.
+        Field("Cache-Control", "no-store"), Field("Referrer-Policy", "same-origin"),
+        Field("X-Content-Type-Options", "nosniff"), Field("X-Frame-Options", "DENY"),
+        // The page that will open the agent's popup must keep its opener.
+        Field("Cross-Origin-Opener-Policy", "same-origin-allow-popups"),
+    ]
+
+    /// A fresh nonce for one page.
+    static func nonce() -> String { Base64URL.encode(Random.bytes(18)) }
+
+    func redirect(_ url: String, setCookies: [String] = [], status: Int = 302) -> ControlResponse {
+        response(status, [Field("Location", url)], setCookies: setCookies)
+    }
+
+    func page(_ status: Int, _ page: Layout.Page, reason: Reason? = nil, setCookies: [String] = [])
+        -> ControlResponse
+    {
+        response(
+            status,
+            [
+                Field("Content-Type", "text/html; charset=utf-8"),
+                Field("Content-Security-Policy", page.contentSecurityPolicy),
+            ], body: page.html, reason: reason, setCookies: setCookies)
+    }
+
+    func json(_ status: Int, _ value: JSONValue, reason: Reason? = nil, setCookies: [String] = [])
+        -> ControlResponse
+    {
+        response(
+            status, [Field("Content-Type", "application/json")], body: value.serialized(), reason: reason,
+            setCookies: setCookies)
+    }
+
+    /// A failure that a person sees, with its reason and the way on.
+    func failure(_ status: Int, _ reason: Reason, retryURL: String? = nil, setCookies: [String] = [])
+        -> ControlResponse
+    {
+        page(
+            status,
+            Pages.failure(
+                reason: reason, requestID: request.requestID, retryURL: retryURL, nonce: Self.nonce()),
+            reason: reason, setCookies: setCookies)
+    }
+
+    /// A failure that a script or an agent reads.
+    func refusal(_ status: Int, _ reason: Reason) -> ControlResponse {
+        let text = ReasonTexts.text(of: reason)
+        return json(
+            status,
+            .object(
+                JSONObject([
+                    ("reason", .string(reason.rawValue)), ("error", .string(reason.rawValue)),
+                    ("remedy", .string(text.remedy)), ("request_id", .string(request.requestID)),
+                ])), reason: reason)
+    }
+
+    private func response(
+        _ status: Int, _ fields: [Field], body: [UInt8] = [], reason: Reason? = nil, setCookies: [String] = []
+    ) -> ControlResponse {
+        var all = Self.common + fields + setCookies.map { Field("Set-Cookie", $0) }
+        if let reason { all.append(Field("Gatepost-Reason", reason.rawValue)) }
+        return ControlResponse(
+            ticket: request.ticket, status: status, fields: all, body: body, reason: reason)
+    }
+}
+
+/// Reads of a request that several reserved paths need.
+extension ControlRequest {
+    /// The values of a field, in order; names arrive lower case.
+    func values(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
+
+    /// The only value of a field, nil when it is absent or doubled.
+    func value(_ name: String) -> String? {
+        let found = values(name)
+        return found.count == 1 ? found[0] : nil
+    }
+
+    /// A query parameter, decoded; nil when absent, doubled or not well-formed.
+    func parameter(_ name: String) -> String? {
+        var found: String?
+        for pair in query.split(separator: "&", omittingEmptySubsequences: true) {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[0] == name else { continue }
+            guard found == nil, let text = Self.percentDecoded(parts[1]) else { return nil }
+            found = text
+        }
+        return found
+    }
+
+    static func percentDecoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "+") {
+                bytes.append(0x20)
+                continue
+            }
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

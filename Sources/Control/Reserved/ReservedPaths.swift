@@ -1,0 +1,140 @@
+import Access
+import Border
+import Config
+import JSON
+import Store
+
+/// Every request that the control plane answers: reserved paths, the way to sign-in, pages of refused navigations.
+extension ControlPlane {
+    func answer(_ request: ControlRequest) async -> ControlResponse {
+        let answers = Answers(request: request)
+        do throws(StoreError) {
+            switch request.purpose {
+            case .signIn: return await beginSignIn(request)
+            case .refused(let reason): return try await refused(request, reason)
+            case .reserved:
+                if request.host == services.config.gateway.authHost { return try await authHost(request) }
+                return try await applicationHost(request)
+            }
+        } catch {
+            EventLog.write(
+                "store-failed", [("request_id", .string(request.requestID)), ("what", .string("\(error)"))])
+            return answers.failure(503, .storeUnavailable)
+        }
+    }
+
+    private func authHost(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
+        let answers = Answers(request: request)
+        if request.path.hasPrefix("/.gatepost/callback/") { return await signInStep(request) }
+        switch (request.path, request.method) {
+        case ("/.gatepost/sign-in", _), ("/.gatepost/sign-out", _): return await signInStep(request)
+        case ("/.gatepost/posture/start", "GET"): return try await deviceCheckPage(request)
+        case ("/.gatepost/posture/challenge", "POST"): return try await deviceChallenge(request)
+        case ("/.gatepost/posture/assert", "POST"): return try await deviceAssert(request)
+        case ("/.gatepost/enroll", "POST"): return await enroll(request, isRenewal: false)
+        case ("/.gatepost/renew", "POST"): return await enroll(request, isRenewal: true)
+        case ("/.gatepost/jwks.json", "GET"): return answers.json(200, services.assertion.keySet())
+        case ("/.gatepost/posture/start", _), ("/.gatepost/posture/challenge", _),
+            ("/.gatepost/posture/assert", _), ("/.gatepost/enroll", _),
+            ("/.gatepost/renew", _), ("/.gatepost/jwks.json", _):
+            return notAllowed(answers)
+        case _: return answers.failure(404, .routeNotFound)
+        }
+    }
+
+    private func applicationHost(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
+        let answers = Answers(request: request)
+        switch (request.path, request.method) {
+        case ("/.gatepost/sign-in", "GET"): return await beginSignIn(request)
+        case ("/.gatepost/handoff", _), ("/.gatepost/sign-out", _): return await signInStep(request)
+        case ("/.gatepost/events", "GET"): return try await events(request)
+        case ("/.gatepost/sign-in", _), ("/.gatepost/events", _): return notAllowed(answers)
+        case _: return answers.failure(404, .routeNotFound)
+        }
+    }
+
+    private func notAllowed(_ answers: Answers) -> ControlResponse { answers.failure(405, .methodNotAllowed) }
+
+    /// A refused navigation: to the device check when that can help, otherwise the page that says why.
+    private func refused(_ request: ControlRequest, _ reason: Reason) async throws(StoreError)
+        -> ControlResponse
+    {
+        let answers = Answers(request: request)
+        let services = services
+        guard let session = try await applicationSession(request),
+            let policy = services.policy(request.application),
+            let globalID = session.globalID, let global = try await store.session(id: globalID)
+        else {
+            let page = Pages.blocked(
+                application: request.application ?? request.host, reason: reason, checks: [],
+                requestID: request.requestID, watches: false, nonce: Answers.nonce())
+            return answers.page(403, page, reason: reason)
+        }
+        let now = nowSeconds()
+        if let settings = services.application(request.application), needsDeviceCheck(global, policy, now),
+            let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
+        {
+            return answers.redirect(url)
+        }
+        let device = await services.records.facts(of: global)
+        let record = services.config.policy.explain(session.facts, device, for: policy, atSeconds: now)
+        let page = Pages.blocked(
+            application: policy.name, reason: reason, checks: FailedChecks.of(record),
+            requestID: request.requestID,
+            watches: true, nonce: Answers.nonce())
+        return answers.page(403, page, reason: reason)
+    }
+
+    /// A proof helps where a policy asks for a device and none, or only an old one, is known.
+    private func needsDeviceCheck(_ global: StoredSession, _ policy: Application, _ now: Int64) -> Bool {
+        let asks = policy.policies.contains { entry in
+            (entry.include + entry.require).contains { if case .device = $0 { true } else { false } }
+        }
+        guard asks else { return false }
+        guard global.deviceID != nil, let statement = global.statement else { return true }
+        return now >= statement.expiresAtSeconds
+    }
+
+    /// The block page asks whether its way is open. Each question is held until something changes, at most 5 s.
+    private func events(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
+        let answers = Answers(request: request)
+        guard let session = try await applicationSession(request) else {
+            return answers.json(401, ["state": "signed-out"], reason: .sessionEnded)
+        }
+        if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
+        await changes.wait(seconds: 5)
+        return answers.json(200, ["state": try await isOpen(request, session) ? "open" : "blocked"])
+    }
+
+    private func isOpen(_ request: ControlRequest, _ session: StoredSession) async throws(StoreError) -> Bool
+    {
+        let services = services
+        guard let policy = services.policy(request.application), let globalID = session.globalID,
+            let global = try await store.session(id: globalID)
+        else { return false }
+        let device = await services.records.facts(of: global)
+        let now = nowSeconds()
+        let residual = services.config.policy.residual(of: session.facts, device, for: policy, atSeconds: now)
+        let path = Array((request.parameter("path") ?? "/").utf8)
+        let facts = RequestFacts(method: .get, client: request.client)
+        guard case .forward = residual.decide(facts, path: path.span, atSeconds: now) else { return false }
+        return true
+    }
+}
+
+/// The failed lines of an explanation, as the block page shows them.
+enum FailedChecks {
+    static let countMax = 6
+
+    static func of(_ record: ExplainRecord) -> [FailedCheck] {
+        var seen: Set<String> = []
+        var checks: [FailedCheck] = []
+        for line in record.lines where line.outcome != .yes {
+            guard let remedy = line.remedy, seen.insert(remedy).inserted, checks.count < countMax else {
+                continue
+            }
+            checks.append(FailedCheck(title: line.condition, remedy: remedy))
+        }
+        return checks
+    }
+}

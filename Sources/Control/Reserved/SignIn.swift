@@ -1,0 +1,95 @@
+import Access
+import Border
+import Identity
+import JSON
+import Store
+
+/// Sign-in and sign-out: requests of the border → steps of the flow → responses.
+extension ControlPlane {
+    /// A navigation without a session that counts, or the address in a 401's `open_url`.
+    func beginSignIn(_ request: ControlRequest) async -> ControlResponse {
+        let answers = Answers(request: request)
+        let flow = flowRequest(request)
+        guard let application = request.application else { return answers.failure(404, .routeNotFound) }
+        if request.purpose == .reserved {
+            guard request.query.isEmpty else { return respond(await services.flow.restart(flow), request) }
+            return respond(
+                await services.flow.beginAtApplication(flow, application: application, original: "/"), request
+            )
+        }
+        return respond(
+            await services.flow.beginAtApplication(flow, application: application, original: nil), request)
+    }
+
+    /// Every other step of the flow.
+    func signInStep(_ request: ControlRequest) async -> ControlResponse {
+        guard let answer = await services.flow.answer(flowRequest(request)) else {
+            return Answers(request: request).failure(404, .routeNotFound)
+        }
+        return respond(answer, request)
+    }
+
+    private func respond(_ answer: FlowAnswer, _ request: ControlRequest) -> ControlResponse {
+        let answers = Answers(request: request)
+        let nonce = Answers.nonce()
+        switch answer {
+        case .redirect(let url, let setCookies):
+            return answers.redirect(url, setCookies: setCookies, status: 303)
+        case .chooser(let choices, let application, _):
+            let page = Pages.chooser(
+                application: application, choices: choices.map { ($0.displayName, $0.url) },
+                requestID: request.requestID, nonce: nonce)
+            return answers.page(200, page)
+        case .confirmSignOut:
+            return answers.page(200, Pages.confirmSignOut(requestID: request.requestID, nonce: nonce))
+        case .signedOut(let url, let removed, let setCookies):
+            revoke(removed)
+            if let url { return answers.redirect(url, setCookies: setCookies, status: 303) }
+            return answers.page(
+                200, Pages.signedOut(requestID: request.requestID, nonce: nonce), setCookies: setCookies)
+        case .refuse(let refusal):
+            EventLog.write(
+                "sign-in-refused",
+                [
+                    ("request_id", .string(request.requestID)), ("reason", .string(refusal.reason.rawValue)),
+                    ("what", .string(refusal.detail)),
+                ])
+            return answers.failure(
+                Self.status(of: refusal.reason), refusal.reason, retryURL: refusal.retryURL,
+                setCookies: refusal.setCookies)
+        }
+    }
+
+    private static func status(of reason: Reason) -> Int {
+        switch reason {
+        case .identityProviderUnavailable, .storeUnavailable, .overloaded: 503
+        case .methodNotAllowed: 405
+        case .routeNotFound: 404
+        case .requestMalformed, .loginStateLost: 400
+        case _: 403
+        }
+    }
+
+    private func flowRequest(_ request: ControlRequest) -> FlowRequest {
+        FlowRequest(
+            host: request.host, path: request.path, query: request.query,
+            cookieField: request.values("cookie"),
+            originField: request.value("origin"), method: request.method, body: [], nowSeconds: nowSeconds())
+    }
+
+    /// The application session of this host's cookie.
+    func applicationSession(_ request: ControlRequest) async throws(StoreError) -> StoredSession? {
+        let sessions = Sessions(store: store, ring: ring)
+        return try await sessions.lookUp(
+            cookieField: request.values("cookie"), kind: .application, host: request.host,
+            nowSeconds: nowSeconds())
+    }
+
+    /// The global session of the auth host's cookie.
+    func globalSession(_ request: ControlRequest) async throws(StoreError) -> StoredSession? {
+        let sessions = Sessions(store: store, ring: ring)
+        return try await sessions.lookUp(
+            cookieField: request.values("cookie"), kind: .global, host: request.host, nowSeconds: nowSeconds()
+        )
+    }
+}

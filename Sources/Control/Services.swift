@@ -1,0 +1,125 @@
+import Access
+import Border
+import Config
+import Fetch
+import Identity
+import Posture
+import Signatures
+import Store
+
+/// Everything that one configuration makes: immutable, swapped as a whole at a reload.
+struct Services: Sendable {
+    let config: ConfigSnapshot
+    let snapshot: GatewaySnapshot
+    let posture: PostureService
+    let flow: SignInFlow
+    let records: SessionRecords
+    let assertion: Assertion
+    /// `https://auth-host[:port]`.
+    let authOrigin: String
+
+    /// - Parameter posture: kept over a reload, so that verdicts and device checks under way survive it.
+    init(
+        config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
+        posture: PostureService?
+    ) throws(ControlFailure) {
+        self.config = config
+        authOrigin = Self.origin(config.gateway.authHost, port: config.gateway.publicPort)
+        do {
+            snapshot = try SnapshotBuilder(ring: ring).snapshot(of: config, revision: revision)
+        } catch {
+            throw ControlFailure(what: error.what)
+        }
+        let fetcher = CurlFetcher()
+        if let posture {
+            self.posture = posture
+        } else {
+            self.posture = try Self.posture(
+                config, authOrigin: authOrigin, store: store, ring: ring, fetcher: fetcher)
+        }
+        assertion = Assertion(ring: ring, issuer: authOrigin)
+        records = SessionRecords(config: config, assertion: assertion, posture: self.posture, store: store)
+        flow = Self.flow(config, store: store, ring: ring, fetcher: fetcher)
+    }
+
+    /// The settings of an application by its name.
+    func application(_ name: String?) -> ApplicationSettings? {
+        config.applications.first { $0.name == name }
+    }
+
+    /// The policies of an application by its name.
+    func policy(_ name: String?) -> Application? {
+        config.policy.applications.first { $0.name == name }
+    }
+
+    /// `https://host`, with the port where it is not 443.
+    static func origin(_ host: String, port: UInt16) -> String {
+        port == 443 ? "https://\(host)" : "https://\(host):\(port)"
+    }
+
+    /// The origin of an application's host.
+    func origin(of host: String) -> String { Self.origin(host, port: config.gateway.publicPort) }
+
+    private static func posture(
+        _ config: ConfigSnapshot, authOrigin: String, store: any GatewayStore, ring: KeyRing,
+        fetcher: CurlFetcher
+    ) throws(ControlFailure) -> PostureService {
+        var agents: [AgentIntegration] = []
+        var intune: [IntuneConnection] = []
+        for integration in config.integrations {
+            switch integration.kind {
+            case .intune(let settings): intune.append(connection(integration.name, settings))
+            case .endpointAgent(let settings):
+                agents.append(try agent(integration.name, settings, authOrigin: authOrigin))
+            }
+        }
+        return PostureService(agents: agents, intune: intune, ring: ring, store: store, fetcher: fetcher)
+    }
+
+    private static func agent(
+        _ name: String, _ settings: EndpointAgentSettings, authOrigin: String
+    ) throws(ControlFailure) -> AgentIntegration {
+        do {
+            let authority = try EnrollmentAuthority(
+                certificatePEM: settings.enrollmentCertificatePEM, keyPEM: settings.enrollmentKeyPEM?.bytes)
+            let handshake = HandshakeSettings(
+                integration: name, authOrigin: authOrigin, port: settings.port,
+                ageSecondsMax: settings.ageSecondsMax,
+                lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion)
+            return AgentIntegration(handshake: handshake, authority: authority)
+        } catch {
+            throw ControlFailure(what: "integrations.\(name).enrollment-ca: \(error.what)")
+        }
+    }
+
+    private static func connection(_ name: String, _ settings: IntuneSettings) -> IntuneConnection {
+        IntuneConnection(
+            integration: name, tenant: settings.tenant, clientID: settings.clientID,
+            clientSecret: settings.clientSecret.text, refreshSeconds: settings.refreshSeconds,
+            deviceAgeSecondsMax: settings.deviceAgeSecondsMax, ttlSeconds: settings.ttlSeconds,
+            loginURL: settings.loginURL, graphURL: settings.graphURL, authoritiesPEM: settings.authoritiesPEM,
+            allowsPlainHTTP: settings.allowsPlainHTTP)
+    }
+
+    private static func flow(
+        _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: CurlFetcher
+    ) -> SignInFlow {
+        let providers = config.identityProviders.map {
+            IdentityProviderRegistration(
+                name: $0.name, issuer: $0.issuer, clientID: $0.clientID, clientSecret: $0.clientSecret.text,
+                displayName: $0.displayName, scopes: $0.scopes, authoritiesPEM: $0.authoritiesPEM,
+                allowsPlainHTTP: $0.allowsPlainHTTP)
+        }
+        let applications = config.applications.map {
+            IdentityApplication(
+                name: $0.name, host: $0.host, identityProviders: $0.identityProviders,
+                sessionSeconds: $0.sessionSecondsMax)
+        }
+        return SignInFlow(
+            configuration: IdentityConfiguration(
+                authHost: config.gateway.authHost, publicPort: config.gateway.publicPort,
+                providers: providers,
+                applications: applications),
+            store: store, ring: ring, fetcher: fetcher, directory: ProviderDirectory(fetcher: fetcher))
+    }
+}

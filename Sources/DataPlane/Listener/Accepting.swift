@@ -1,0 +1,107 @@
+import Access
+import Border
+import CLinux
+import COpenSSL
+import Glibc
+
+/// From a waiting connection to a TLS connection that may send its first request.
+extension Reactor {
+    /// New connections per turn: a flood of handshakes must not starve those who are being served.
+    private static let acceptsPerTurnMax = 16
+
+    func acceptConnections() {
+        guard isAccepting else { return }
+        for index in 0..<listenerCount {
+            for _ in 0..<Self.acceptsPerTurnMax {
+                guard acceptOne(listeners[index].descriptor) else { break }
+            }
+        }
+    }
+
+    private func acceptOne(_ listener: Int32) -> Bool {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let descriptor = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                accept4(listener, $0, &length, ListenSocket.flags)
+            }
+        }
+        guard descriptor >= 0 else { return errno == ECONNABORTED || errno == EINTR }
+        counters.add(.accepted)
+        if downstreams.count == downstreams.capacity { closeOldestIdle() }
+        let record = Downstream(
+            client: SocketAddress.networkAddress(storage), acceptedNanoseconds: nowNanoseconds)
+        guard let handle = downstreams.insert(record) else {
+            counters.add(.connectionsRefused)
+            _ = Glibc.close(descriptor)
+            return true
+        }
+        SocketAddress.disableNagle(descriptor)
+        let transport = transports + Int(handle.slot)
+        transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
+        guard let ssl = plan.server.makeConnection(over: transport) else {
+            close(handle.slot)
+            return true
+        }
+        transport.pointee.ssl = ssl
+        // The socket of a new connection takes bytes; whether it has some, the first edge will say.
+        transport.pointee.isWritable = true
+        watch(descriptor, handle)
+        timers.set(handle.slot, at: nowMilliseconds + UInt64(limits.handshakeMilliseconds))
+        return true
+    }
+
+    func continueHandshake(_ slot: Int32) -> Step {
+        let transport = transports + Int(slot)
+        switch transport.handshake() {
+        case .wait:
+            if transport.pointee.sawHangup, !transport.pointee.isReadable { return close(slot) }
+            return .wait
+        case .failed:
+            counters.add(.handshakeFailures)
+            return close(slot)
+        case .done:
+            counters.add(.handshakes)
+            if SSL_session_reused(transport.pointee.ssl) == 1 { counters.add(.handshakesResumed) }
+            counters.record(.handshake, nowNanoseconds &- downstreams[slot].pointee.acceptedNanoseconds)
+            learnCertificate(slot)
+            becomeIdle(slot)
+            return .again
+        }
+    }
+
+    /// Which certificate the client's server name stands for in the present plan.
+    func learnCertificate(_ slot: Int32) {
+        let name = ServerContext.serverName(of: transports[Int(slot)].ssl)
+        downstreams[slot].pointee.certificate =
+            name.map { Int32(plan.server.certificate(for: $0) ?? 0) } ?? -1
+        downstreams[slot].pointee.planRevision = plan.snapshot.revision
+    }
+
+    /// Between two requests. Idle connections are the ones that make room when there is none.
+    func becomeIdle(_ slot: Int32) {
+        let connection = downstreams[slot]
+        connection.pointee.phase = .head
+        timers.set(slot, at: nowMilliseconds + UInt64(limits.idleMilliseconds))
+        guard !connection.pointee.isIdle else { return }
+        connection.pointee.isIdle = true
+        connection.pointee.previousIdle = lastIdle
+        connection.pointee.nextIdle = -1
+        if lastIdle >= 0 { downstreams[lastIdle].pointee.nextIdle = slot } else { firstIdle = slot }
+        lastIdle = slot
+    }
+
+    func leaveIdle(_ slot: Int32) {
+        let connection = downstreams[slot]
+        guard connection.pointee.isIdle else { return }
+        connection.pointee.isIdle = false
+        let next = connection.pointee.nextIdle
+        let previous = connection.pointee.previousIdle
+        if previous >= 0 { downstreams[previous].pointee.nextIdle = next } else { firstIdle = next }
+        if next >= 0 { downstreams[next].pointee.previousIdle = previous } else { lastIdle = previous }
+    }
+
+    private func closeOldestIdle() {
+        if firstIdle >= 0 { close(firstIdle) }
+    }
+}

@@ -1,0 +1,129 @@
+import Access
+import HTTP
+
+/// One client connection and the request that it is busy with. Lives in a slab; its transport lives beside
+/// it.
+struct Downstream {
+    /// Where the connection stands; each case lists what may follow it.
+    enum Phase {
+        /// → head, closed.
+        case handshaking
+        /// Waiting for a request head, or walking one. → parked, collecting, connecting, forwarding,
+        /// lingering.
+        case head
+        /// An answer of the control plane is awaited. → head (walk again), lingering.
+        case parked
+        /// The body of a reserved path is read before the control plane is asked. → parked, lingering.
+        case collecting
+        /// A new upstream connection is being made. → head (walk again), lingering.
+        case connecting
+        /// Request and response bodies are moving. → head, tunnel, lingering, closed.
+        case forwarding
+        /// 101 was answered: bytes both ways until either side ends. → closed.
+        case tunnel
+        /// The answer is written and nothing is read but to be thrown away. → closed.
+        case lingering
+    }
+
+    var phase = Phase.handshaking
+    var input = ByteBuffer()
+    var client: NetworkAddress
+    /// The certificate that the client's server name chose in `planRevision`; -1 when it named none.
+    var certificate: Int32 = -1
+    var planRevision: UInt64 = 0
+    /// After this request the connection ends.
+    var endsAfterResponse = false
+    var isQueued = false
+    /// Neighbours in the list of idle connections, oldest first.
+    var previousIdle: Int32 = -1
+    var nextIdle: Int32 = -1
+    var isIdle = false
+    /// Neighbours among the open exchanges of one session.
+    var previousStream: Int32 = -1
+    var nextStream: Int32 = -1
+    var acceptedNanoseconds: UInt64
+    var exchange = Exchange()
+    /// The body of a reserved request.
+    var collected = ByteBuffer()
+    /// The canonical path, for re-deciding while the exchange is open and for the log line.
+    var decidedPath = ByteBuffer()
+
+    init(client: NetworkAddress, acceptedNanoseconds: UInt64) {
+        self.client = client
+        self.acceptedNanoseconds = acceptedNanoseconds
+    }
+}
+
+/// What is known of the request in progress. A fresh value per request.
+struct Exchange {
+    /// How the control plane answered for this request's token.
+    enum SessionAnswer { case notAsked, none }
+
+    var isBegun = false
+    var requestIDHigh: UInt64 = 0
+    var requestIDLow: UInt64 = 0
+    var traceHigh: UInt64 = 0
+    var traceLow: UInt64 = 0
+    var span: UInt64 = 0
+    var traceFlags: UInt8 = 0
+    var keepsTracestate = false
+    var beganNanoseconds: UInt64 = 0
+    var parkedNanoseconds: UInt64 = 0
+    var parkNanoseconds: UInt64 = 0
+    var sentNanoseconds: UInt64 = 0
+    var headNanoseconds: UInt64 = 0
+
+    var route: Route?
+    var method = Method.get
+    var accessMethod = RequestMethod.get
+    var isHTTP10 = false
+    /// 0 once the head was consumed.
+    var headBytes = 0
+    /// Bytes of a collected body that still lie behind the head.
+    var collectedBytes = 0
+    var requestFraming = BodyFraming.none
+    var requestRemaining: Int64 = 0
+    var requestDecoder = ChunkedDecoder()
+    var isRequestComplete = false
+    var awaitsContinue = false
+    var wantsUpgrade = false
+
+    var sessionAnswer = SessionAnswer.notAsked
+    var session: Int32 = -1
+    /// Who it was, for the log line: by then the session may be forgotten.
+    var loggedSession: (id: String, device: String?)?
+    /// What a pulled record will be filed under.
+    var secret = Token(0, 0, 0, 0)
+    var pulls = 0
+    var parkTicket: UInt32 = 0
+    var decision = Reason.policyAllows
+
+    var upstream: Int32 = -1
+    var connectAttempts = 0
+    /// The reused connection died before it answered: the one repetition uses a fresh one.
+    var isRetry = false
+
+    var isResponseBegun = false
+    var isResponseComplete = false
+    var isEventStream = false
+    var interimResponses = 0
+    var upstreamFraming = BodyFraming.none
+    var responseRemaining: Int64 = 0
+    var responseDecoder = ChunkedDecoder()
+    var downstreamFraming = BodyFraming.none
+    var isUpstreamReusable = false
+
+    var status: UInt16 = 0
+    var reason: Reason?
+    var bytesIn: UInt64 = 0
+    var bytesOut: UInt64 = 0
+    /// Milliseconds of the reactor's clock; a revoked request that is still short is cut then.
+    var cutAtMilliseconds: UInt64 = .max
+
+    var isBodyless: Bool {
+        switch requestFraming {
+        case .none, .length(0): true
+        case .length, .chunked, .untilClose: false
+        }
+    }
+}

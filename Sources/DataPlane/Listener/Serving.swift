@@ -1,0 +1,109 @@
+import Glibc
+
+/// Drives one downstream connection until it has to wait: each phase has one function, which says what next.
+extension Reactor {
+    /// Steps per visit: a connection with much to do lets the others have their turn.
+    private static let stepsPerVisitMax = 32
+    /// How long a refused client may take to read the answer before the connection is cut.
+    private static let lingerMilliseconds: UInt64 = 2_000
+
+    func serve(_ slot: Int32) {
+        var steps = 0
+        while true {
+            switch step(slot) {
+            case .closed: return
+            case .wait:
+                if transports[Int(slot)].isFailed { abandon(slot) }
+                return
+            case .again:
+                steps += 1
+                guard steps < Self.stepsPerVisitMax else { return enqueue(slot) }
+            }
+        }
+    }
+
+    private func step(_ slot: Int32) -> Step {
+        if transports[Int(slot)].isFailed { return abandon(slot) }
+        switch downstreams[slot].pointee.phase {
+        case .handshaking: return continueHandshake(slot)
+        case .head: return walk(slot)
+        case .parked, .connecting: return hasLeft(slot) ? abandon(slot) : .wait
+        case .collecting: return collectBody(slot)
+        case .forwarding: return relay(slot)
+        case .tunnel: return relayTunnel(slot)
+        case .lingering: return linger(slot)
+        }
+    }
+
+    /// The client closed its side while it was owed an answer: nobody is left to read it.
+    func hasLeft(_ slot: Int32) -> Bool {
+        transports[Int(slot)].sawHangup && downstreams[slot].pointee.exchange.isRequestComplete
+    }
+
+    /// Reads into the connection's input; never more than one record or block at a time.
+    func readInput(_ slot: Int32, atLeast bytes: Int = 4_096) -> TransportRead {
+        let connection = downstreams[slot]
+        connection.pointee.input.reserve(bytes, pool)
+        guard let end = connection.pointee.input.end else { return .failed }
+        let result = (transports + Int(slot)).read(end, connection.pointee.input.room)
+        switch result {
+        case .bytes(let count):
+            connection.pointee.input.commit(count)
+            connection.pointee.exchange.bytesIn &+= UInt64(count)
+        case .wait, .end, .failed:
+            if connection.pointee.input.isEmpty { connection.pointee.input.release(pool) }
+        }
+        return result
+    }
+
+    // MARK: Ends
+
+    /// The answer is complete and the connection ends: close_notify and FIN, then wait for the client's own
+    /// end so that the kernel does not turn unread bytes into a reset that destroys the answer.
+    func beginLinger(_ slot: Int32) -> Step {
+        downstreams[slot].pointee.phase = .lingering
+        downstreams[slot].pointee.input.release(pool)
+        leaveIdle(slot)
+        timers.set(slot, at: nowMilliseconds + Self.lingerMilliseconds)
+        (transports + Int(slot)).shutdownWrite()
+        return .again
+    }
+
+    private func linger(_ slot: Int32) -> Step {
+        let transport = transports + Int(slot)
+        transport.flush()
+        if transport.pointee.pending.isEmpty { _ = shutdown(transport.pointee.descriptor, Int32(SHUT_WR)) }
+        guard let scratch = work.pointee.outputBytes else { return close(slot) }
+        // Below TLS on purpose: after close_notify nothing of what still comes is looked at.
+        for _ in 0..<8 {
+            let count = transport.receive(scratch, 65_536)
+            if count == 0 { return close(slot) }
+            if count < 0 { return transport.pointee.isFailed ? close(slot) : .wait }
+        }
+        return .again
+    }
+
+    /// Ends a connection at once, whatever it was doing; an exchange in progress is logged as broken off.
+    @discardableResult
+    func abandon(_ slot: Int32) -> Step {
+        endExchange(slot)
+        return close(slot)
+    }
+
+    /// Frees everything that belongs to the connection.
+    @discardableResult
+    func close(_ slot: Int32) -> Step {
+        let connection = downstreams[slot]
+        leaveIdle(slot)
+        releaseUpstream(slot, isReusable: false)
+        detachSession(slot)
+        if connection.pointee.phase == .parked { parked -= 1 }
+        connection.pointee.input.release(pool)
+        connection.pointee.collected.release(pool)
+        connection.pointee.decidedPath.release(pool)
+        timers.set(slot, at: TimerWheel.never)
+        (transports + Int(slot)).close()
+        downstreams.remove(slot)
+        return .closed
+    }
+}

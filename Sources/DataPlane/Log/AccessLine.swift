@@ -1,0 +1,76 @@
+import Access
+import HTTP
+import JSON
+
+/// One line per request, put together on the reactor without a `String` of our own making and written
+/// elsewhere.
+extension Reactor {
+    private static let pathBytesMax = 1_024
+
+    func writeAccessLine(_ slot: Int32) {
+        let connection = downstreams[slot]
+        var line = work.pointee.logLine
+        work.pointee.logLine = JSONLineWriter()
+        line = JSONLineWriter(reusing: line.bytes)
+        line.beginObject()
+        var time = InlineArray<32, UInt8>(repeating: 0)
+        let written = withUnsafeMutableBytes(of: &time) { raw -> Int in
+            var output = HeadOutput(raw)
+            HTTPDate.writeTimestamp(milliseconds: Clock.wallMilliseconds(), into: &output)
+            return output.count
+        }
+        line.field("time", bytes: time.span.extracting(0..<written))
+        addNames(slot, to: &line)
+        line.field("host", connection.pointee.exchange.route?.host ?? "-")
+        line.field("application", connection.pointee.exchange.route?.name ?? "-")
+        line.field("method", "\(connection.pointee.exchange.accessMethod.rawValue)")
+        let path = connection.pointee.decidedPath.bytes.span
+        line.field("path", bytes: path.extracting(0..<min(path.count, Self.pathBytesMax)))
+        line.field("status", Int64(connection.pointee.exchange.status))
+        line.field(
+            "reason", (connection.pointee.exchange.reason ?? connection.pointee.exchange.decision).rawValue)
+        let session = connection.pointee.exchange.loggedSession
+        if let session { line.field("session", session.id) }
+        if let device = session?.device { line.field("device", device) }
+        line.field("bytes_in", Int64(connection.pointee.exchange.bytesIn))
+        line.field("bytes_out", Int64(connection.pointee.exchange.bytesOut))
+        addDurations(slot, to: &line)
+        line.endObject()
+        if !log.write(line.bytes.span) { counters.add(.logLinesDropped) }
+        work.pointee.logLine = line
+    }
+
+    private func addNames(_ slot: Int32, to line: inout JSONLineWriter) {
+        let connection = downstreams[slot]
+        var name = InlineArray<40, UInt8>(repeating: 0)
+        func hex(_ high: UInt64, _ low: UInt64) {
+            withUnsafeMutableBytes(of: &name) { raw in
+                var output = HeadOutput(raw)
+                Hex.write(high, into: &output)
+                Hex.write(low, into: &output)
+            }
+        }
+        hex(connection.pointee.exchange.requestIDHigh, connection.pointee.exchange.requestIDLow)
+        line.field("request_id", bytes: name.span.extracting(0..<32))
+        hex(connection.pointee.exchange.traceHigh, connection.pointee.exchange.traceLow)
+        line.field("trace_id", bytes: name.span.extracting(0..<32))
+        let length = withUnsafeMutableBytes(of: &name) { raw in
+            raw.baseAddress.map {
+                SocketAddress.write(connection.pointee.client, to: $0.assumingMemoryBound(to: UInt8.self))
+            } ?? 0
+        }
+        line.field("client", bytes: name.span.extracting(0..<length))
+    }
+
+    /// Microseconds: in all, parked, and from the request's last byte sent to the upstream's head.
+    private func addDurations(_ slot: Int32, to line: inout JSONLineWriter) {
+        let connection = downstreams[slot]
+        let total = Clock.monotonicNanoseconds() &- connection.pointee.exchange.beganNanoseconds
+        line.field("total_us", Int64(total / 1_000))
+        line.field("parked_us", Int64(connection.pointee.exchange.parkNanoseconds / 1_000))
+        guard connection.pointee.exchange.headNanoseconds > 0 else { return }
+        let upstream =
+            connection.pointee.exchange.headNanoseconds &- connection.pointee.exchange.sentNanoseconds
+        line.field("upstream_us", Int64(upstream / 1_000))
+    }
+}

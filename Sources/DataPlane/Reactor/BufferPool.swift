@@ -1,0 +1,65 @@
+/// Memory blocks of one reactor in powers of two, kept for reuse so that moving bytes allocates nothing.
+///
+/// A plain struct behind a pointer: BIO callbacks, which cannot capture, reach it through the transport they
+/// serve.
+struct BufferPool {
+    private static let smallestShift = 11
+    private static let classes = 8
+    /// Blocks kept per class; what is given back beyond that goes to the allocator.
+    private static let keptPerClassMax = 256
+    static let largestBlockBytes = 1 << (smallestShift + classes - 1)
+
+    private var free: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    private var kept: UnsafeMutablePointer<Int>
+    /// Bytes handed out and not given back.
+    private(set) var bytesInUse = 0
+
+    init() {
+        free = .allocate(capacity: Self.classes)
+        free.initialize(repeating: nil, count: Self.classes)
+        kept = .allocate(capacity: Self.classes)
+        kept.initialize(repeating: 0, count: Self.classes)
+    }
+
+    /// - Returns: a block of at least `bytes` and its real size.
+    mutating func take(atLeast bytes: Int) -> (UnsafeMutablePointer<UInt8>, Int) {
+        let index = Self.classIndex(for: bytes)
+        let size = index < Self.classes ? 1 << (index + Self.smallestShift) : bytes
+        bytesInUse += size
+        if index < Self.classes, let block = free[index] {
+            // A free block's first word names the next free block of its class.
+            free[index] = block.load(as: UnsafeMutableRawPointer?.self)
+            kept[index] -= 1
+            return (block.assumingMemoryBound(to: UInt8.self), size)
+        }
+        let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+        return (block.bindMemory(to: UInt8.self, capacity: size), size)
+    }
+
+    mutating func giveBack(_ block: UnsafeMutablePointer<UInt8>, size: Int) {
+        bytesInUse -= size
+        let raw = UnsafeMutableRawPointer(block)
+        let index = Self.classIndex(for: size)
+        guard index < Self.classes, kept[index] < Self.keptPerClassMax else { return raw.deallocate() }
+        raw.storeBytes(of: free[index], as: UnsafeMutableRawPointer?.self)
+        free[index] = raw
+        kept[index] += 1
+    }
+
+    /// Frees everything that is kept. The pool must not be used afterwards.
+    mutating func destroy() {
+        for index in 0..<Self.classes {
+            while let block = free[index] {
+                free[index] = block.load(as: UnsafeMutableRawPointer?.self)
+                block.deallocate()
+            }
+        }
+        free.deallocate()
+        kept.deallocate()
+    }
+
+    private static func classIndex(for bytes: Int) -> Int {
+        if bytes <= 1 << smallestShift { return 0 }
+        return Int.bitWidth - (bytes - 1).leadingZeroBitCount - smallestShift
+    }
+}

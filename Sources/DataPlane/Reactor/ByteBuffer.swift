@@ -1,0 +1,82 @@
+import Glibc
+
+/// A queue of bytes in one pooled block. Empty buffers own no memory, so an idle connection costs its record
+/// only.
+///
+/// Trivial on purpose (it lives in slab records): whoever drops a record calls `release` first.
+struct ByteBuffer {
+    private(set) var block: UnsafeMutablePointer<UInt8>?
+    private(set) var capacity = 0
+    private var head = 0
+    private var tail = 0
+
+    var count: Int { tail - head }
+    var isEmpty: Bool { tail == head }
+    /// Room behind the last byte, without moving or growing.
+    var room: Int { capacity - tail }
+
+    /// The waiting bytes. Valid until the next mutating call.
+    var bytes: UnsafeBufferPointer<UInt8> {
+        guard let block else { return UnsafeBufferPointer(start: nil, count: 0) }
+        return UnsafeBufferPointer(start: block + head, count: tail - head)
+    }
+
+    /// Where `reserve` made room. Only valid while room is positive.
+    var end: UnsafeMutablePointer<UInt8>? {
+        guard let block else { return nil }
+        return block + tail
+    }
+
+    /// Makes room for `bytes` more at the end: moves to the front first, grows last.
+    mutating func reserve(_ bytes: Int, _ pool: UnsafeMutablePointer<BufferPool>) {
+        guard room < bytes else { return }
+        if let block, capacity - count >= bytes {
+            memmove(block, block + head, count)
+            tail = count
+            head = 0
+            return
+        }
+        let (larger, size) = pool.pointee.take(atLeast: count + bytes)
+        let moved = count
+        if let block {
+            memcpy(larger, block + head, moved)
+            pool.pointee.giveBack(block, size: capacity)
+        }
+        block = larger
+        capacity = size
+        head = 0
+        tail = moved
+    }
+
+    /// Says that `bytes` were written at `end`.
+    mutating func commit(_ bytes: Int) {
+        precondition(
+            bytes >= 0 && tail + bytes <= capacity, "commit of \(bytes) beyond the block's \(capacity)")
+        tail += bytes
+    }
+
+    mutating func append(
+        _ source: UnsafePointer<UInt8>, _ bytes: Int, _ pool: UnsafeMutablePointer<BufferPool>
+    ) {
+        guard bytes > 0 else { return }
+        reserve(bytes, pool)
+        guard let end else { return }
+        memcpy(end, source, bytes)
+        tail += bytes
+    }
+
+    /// Drops `bytes` from the front; gives the block back when nothing is left.
+    mutating func consume(_ bytes: Int, _ pool: UnsafeMutablePointer<BufferPool>) {
+        precondition(bytes >= 0 && bytes <= count, "consume of \(bytes) from \(count)")
+        head += bytes
+        if head == tail { release(pool) }
+    }
+
+    mutating func release(_ pool: UnsafeMutablePointer<BufferPool>) {
+        if let block { pool.pointee.giveBack(block, size: capacity) }
+        block = nil
+        capacity = 0
+        head = 0
+        tail = 0
+    }
+}

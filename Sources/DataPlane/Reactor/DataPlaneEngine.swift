@@ -1,0 +1,113 @@
+public import Border
+import CLinux
+import Glibc
+import Synchronization
+
+/// The data plane: reactors, one thread each, and the thread that writes their log.
+///
+/// The control plane holds this and a `ControlInbox`; nothing but values of `Border` passes between the two.
+public final class DataPlaneEngine: Sendable {
+    /// The port of each listener, in the order given; what 0 became.
+    public let boundPorts: [UInt16]
+    /// How many reactors there are; they are numbered from 0.
+    public let reactorCount: Int
+
+    private let inboxes: [Inbox]
+    private let counters: [ReactorCounters]
+    private let logThread: LogThread
+    private let threads: Threads
+
+    /// Binds every listener and prepares every reactor; nothing is served before `start`.
+    ///
+    /// - Parameters:
+    ///   - listeners: where to listen; every reactor gets a socket of its own for each (`SO_REUSEPORT`).
+    ///   - workers: reactors, 1...256.
+    ///   - snapshot: the first configuration.
+    ///   - toControl: where requests for the control plane go.
+    ///   - accessLog: descriptor that log lines are written to; stays the caller's.
+    /// - Throws: `ListenError`, `TLSConfigurationError`.
+    public init(
+        listeners: [ListenerAddress], workers: Int, snapshot: GatewaySnapshot, toControl: ControlInbox,
+        accessLog: Int32 = 1
+    ) throws {
+        precondition((1...256).contains(workers), "workers \(workers)")
+        // OpenSSL writes without MSG_NOSIGNAL nowhere here, but a library in this process might.
+        signal(SIGPIPE, SIG_IGN)
+        var fixed = listeners
+        var inboxes: [Inbox] = []
+        var counters: [ReactorCounters] = []
+        var sources: [LogThread.Source] = []
+        let threads = Threads()
+        let instanceID = SystemRandomNumberGenerator.one()
+        for number in 0..<workers {
+            let bound = try BoundListeners.bind(fixed)
+            for index in fixed.indices { fixed[index].port = bound.port(index) }
+            let parts = Reactor.Parts(
+                number: UInt16(number), workers: workers, inbox: try Inbox(), toControl: toControl,
+                counters: ReactorCounters(), mark: TurnMark(), log: LogRing(), instanceID: instanceID)
+            inboxes.append(parts.inbox)
+            counters.append(parts.counters)
+            sources.append(LogThread.Source(ring: parts.log, mark: parts.mark, counters: parts.counters))
+            let reactor = try Reactor(parts, snapshot: snapshot, listeners: bound)
+            threads.prepare(reactor)
+        }
+        self.inboxes = inboxes
+        self.counters = counters
+        self.threads = threads
+        reactorCount = workers
+        boundPorts = fixed.map(\.port)
+        logThread = try LogThread(sources, descriptor: accessLog)
+    }
+
+    /// Starts serving. Call once.
+    public func start() {
+        threads.startReactors()
+        threads.startLog(logThread)
+    }
+
+    /// Sends a message to one reactor.
+    /// - Returns: false when its lane is full: try again later.
+    public func send(_ message: ToReactor, to reactor: Int) -> Bool { inboxes[reactor].send(message) }
+
+    /// Checks a configuration completely (certificates, keys, addresses), then sends it to every reactor.
+    /// - Throws: `TLSConfigurationError`; then nothing was sent.
+    /// - Returns: false when a reactor's lane was full; send the same snapshot again.
+    @discardableResult
+    public func broadcast(configuration snapshot: GatewaySnapshot) throws -> Bool {
+        _ = try Plan(snapshot) { try Endpoint($0) }
+        return inboxes.reduce(true) { $1.send(.configuration(snapshot)) && $0 }
+    }
+
+    /// Sends a revocation to every reactor by the lane that never drops; waits where a lane is full.
+    public func revoke(_ revocation: Revocation) {
+        for inbox in inboxes { inbox.send(revocation) }
+    }
+
+    /// Stops accepting, lets open requests finish, and ends every reactor at the deadline at the latest.
+    public func drain(deadlineMilliseconds: Int) {
+        for inbox in inboxes {
+            while !inbox.isEnded, !inbox.send(.drain(deadlineMilliseconds: deadlineMilliseconds)) {
+                sched_yield()
+            }
+        }
+    }
+
+    /// Waits until every reactor has ended (after `drain`) and the log is written.
+    public func join() {
+        threads.joinReactors()
+        logThread.end()
+        threads.joinLog()
+    }
+
+    /// All counters and histograms as of now.
+    public func metrics() -> DataPlaneMetrics {
+        DataPlaneMetrics(reactors: counters.map(ReactorMetrics.init))
+    }
+}
+
+extension SystemRandomNumberGenerator {
+    fileprivate static func one() -> UInt64 {
+        var generator = SystemRandomNumberGenerator()
+        return generator.next()
+    }
+}

@@ -1,0 +1,46 @@
+import Border
+import CLinux
+import Glibc
+import Synchronization
+
+/// The only way into a reactor from outside: closed values in two lanes, and one wake-up.
+final class Inbox: Sendable {
+    private let revocations: BoundedQueue<Revocation>
+    private let messages: BoundedQueue<ToReactor>
+    private let wake: Wake
+    /// Set when the reactor has ended: nobody waits for room any more.
+    private let isClosed = Atomic<Bool>(false)
+
+    init(capacity: Int = 4_096) throws {
+        revocations = BoundedQueue(capacity: capacity)
+        messages = BoundedQueue(capacity: capacity)
+        wake = try Wake()
+    }
+
+    var descriptor: Int32 { wake.descriptor }
+
+    /// - Returns: false when the lane is full.
+    func send(_ message: ToReactor) -> Bool {
+        guard messages.send(message) else { return false }
+        wake.signal()
+        return true
+    }
+
+    /// Never drops: waits while the lane is full. Returns at once when the reactor has ended.
+    func send(_ revocation: Revocation) {
+        while !isClosed.load(ordering: .acquiring) {
+            let isSent = revocations.send(revocation)
+            wake.signal()
+            if isSent { return }
+            var pause = timespec(tv_sec: 0, tv_nsec: 100_000)
+            nanosleep(&pause, nil)
+        }
+    }
+
+    func clearWake() { wake.clear() }
+    func signalAgain() { wake.signal() }
+    var isEnded: Bool { isClosed.load(ordering: .acquiring) }
+    func nextRevocation() -> Revocation? { revocations.receive() }
+    func nextMessage() -> ToReactor? { messages.receive() }
+    func close() { isClosed.store(true, ordering: .releasing) }
+}

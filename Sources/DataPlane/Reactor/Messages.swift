@@ -1,0 +1,66 @@
+import Border
+import Glibc
+
+/// The ordinary lane: answers, configurations, the order to stop.
+extension Reactor {
+    private static let messagesPerTurnMax = 1_024
+
+    func readInbox() {
+        for _ in 0..<Self.messagesPerTurnMax {
+            guard let message = inbox.nextMessage() else { return }
+            switch message {
+            case .session(let ticket, let record): sessionAnswered(ticket, record)
+            case .response(let response): controlAnswered(response)
+            case .configuration(let snapshot): apply(snapshot)
+            case .drain(let milliseconds): beginDrain(milliseconds)
+            }
+        }
+        // More may wait: come back without waiting for events.
+        inbox.signalAgain()
+    }
+
+    /// Takes a new configuration whole, or keeps the old one whole.
+    private func apply(_ snapshot: GatewaySnapshot) {
+        do {
+            var known: [UpstreamAddress: Endpoint] = [:]
+            let plan = try Plan(snapshot) { address in
+                if known[address] == nil { known[address] = endpoints[address] }
+                return try Self.endpoint(address, in: &known)
+            }
+            let old = self.plan.snapshot.limits
+            self.plan = plan
+            endpoints = known
+            guard snapshot.limits != old else { return }
+            work.deinitialize(count: 1)
+            work.initialize(to: Workspace(snapshot.limits))
+        } catch {
+            counters.add(.configurationsRefused)
+        }
+    }
+
+    private func beginDrain(_ milliseconds: Int) {
+        guard drainDeadlineMilliseconds == nil else { return }
+        drainDeadlineMilliseconds = nowMilliseconds + UInt64(max(0, milliseconds))
+        isAccepting = false
+        for index in 0..<listenerCount {
+            stopWatching(listeners[index].descriptor)
+            // Whoever comes now is turned away by the kernel instead of waiting in a queue that nobody reads.
+            _ = shutdown(listeners[index].descriptor, Int32(SHUT_RDWR))
+        }
+        while firstIdle >= 0 {
+            let slot = firstIdle
+            resume(slot, beginLinger(slot))
+        }
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            downstreams[slot].pointee.endsAfterResponse = true
+        }
+    }
+
+    /// Ends the loop when nobody is left, or when the time for leaving is over.
+    func finishDrainIfDone() {
+        guard let deadline = drainDeadlineMilliseconds else { return }
+        if downstreams.count > 0, nowMilliseconds < deadline { return }
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { abandon(slot) }
+        isEnded = true
+    }
+}

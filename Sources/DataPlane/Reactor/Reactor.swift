@@ -1,0 +1,135 @@
+import Access
+import Border
+import CLinux
+import Glibc
+import HTTP
+import JSON
+
+/// One core's event loop: its own listeners, connections, sessions and upstream pool; nothing is shared.
+///
+/// Everything in here belongs to the thread that calls `run`. From outside only the inbox is reached.
+final class Reactor {
+    /// What a step of a connection came to.
+    enum Step {
+        /// Something moved: look again.
+        case again
+        /// Nothing more to do until an event, an answer or a deadline.
+        case wait
+        /// The connection is gone; its slot may already be someone else's.
+        case closed
+    }
+
+    let number: UInt16
+    let epoll: Int32
+    let inbox: Inbox
+    let toControl: ControlInbox
+    let counters: ReactorCounters
+    let mark: TurnMark
+    let log: LogRing
+    let instanceID: UInt64
+
+    var plan: Plan
+    var endpoints: [UpstreamAddress: Endpoint] = [:]
+    let listeners: UnsafeMutablePointer<ListenSocket>
+    let listenerCount: Int
+    var mayAccept = true
+    var isAccepting = true
+
+    var downstreams: Slab<Downstream>
+    var upstreams: Slab<Upstream>
+    let transports: UnsafeMutablePointer<Transport>
+    let pool: UnsafeMutablePointer<BufferPool>
+    let work: UnsafeMutablePointer<Workspace>
+    var timers: TimerWheel
+    var sessions: SessionCache
+    var recent = RecentRevocations()
+    var random: RequestIDs
+
+    /// Connections that have more to do without an event.
+    var queue: [Handle] = []
+    var firstIdle: Int32 = -1
+    var lastIdle: Int32 = -1
+    /// Idle upstream connections of all endpoints together, and how many there may be: with one more per
+    /// downstream connection the slab can never be full.
+    var idleUpstreams = 0
+    let idleUpstreamsMax: Int
+    var parked = 0
+    var parkTicket: UInt32 = 0
+    var nowNanoseconds: UInt64
+    var nowMilliseconds: UInt64 { nowNanoseconds / 1_000_000 }
+    var nowSeconds: Int64
+    var drainDeadlineMilliseconds: UInt64?
+    var isEnded = false
+
+    var limits: Limits { plan.snapshot.limits }
+
+    struct Parts {
+        let number: UInt16
+        let workers: Int
+        let inbox: Inbox
+        let toControl: ControlInbox
+        let counters: ReactorCounters
+        let mark: TurnMark
+        let log: LogRing
+        let instanceID: UInt64
+    }
+
+    init(_ parts: Parts, snapshot: GatewaySnapshot, listeners bound: consuming BoundListeners) throws {
+        number = parts.number
+        inbox = parts.inbox
+        toControl = parts.toControl
+        counters = parts.counters
+        mark = parts.mark
+        log = parts.log
+        instanceID = parts.instanceID
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard epoll >= 0 else { throw ListenError(what: "epoll: \(String(cString: strerror(errno)))") }
+        nowNanoseconds = Clock.monotonicNanoseconds()
+        nowSeconds = Clock.wallMilliseconds() / 1_000
+        var endpoints: [UpstreamAddress: Endpoint] = [:]
+        plan = try Plan(snapshot) { try Self.endpoint($0, in: &endpoints) }
+        self.endpoints = endpoints
+        let connections = Int32(max(1, snapshot.limits.connectionsMax / parts.workers))
+        let outbound = connections + Int32(snapshot.limits.upstreamIdlePerReactorMax)
+        idleUpstreamsMax = snapshot.limits.upstreamIdlePerReactorMax
+        downstreams = Slab(firstSlot: 0, capacity: connections)
+        upstreams = Slab(firstSlot: connections, capacity: outbound)
+        transports = .allocate(capacity: Int(connections + outbound))
+        pool = .allocate(capacity: 1)
+        pool.initialize(to: BufferPool())
+        work = .allocate(capacity: 1)
+        work.initialize(to: Workspace(snapshot.limits))
+        timers = TimerWheel(slots: Int(connections + outbound), nowMilliseconds: nowNanoseconds / 1_000_000)
+        sessions = SessionCache(capacity: max(1, snapshot.limits.sessionsCachedMax / parts.workers))
+        random = RequestIDs()
+        listenerCount = bound.count
+        listeners = bound.release()
+        registerDescriptors()
+    }
+
+    deinit {
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { close(slot) }
+        let first = upstreams.firstSlot
+        for slot in first..<(first + upstreams.capacity) where upstreams.isInUse(slot) { closeUpstream(slot) }
+        listeners.deinitialize(count: listenerCount)
+        listeners.deallocate()
+        transports.deallocate()
+        pool.pointee.destroy()
+        pool.deallocate()
+        work.deinitialize(count: 1)
+        work.deallocate()
+        _ = Glibc.close(epoll)
+    }
+
+    static func endpoint(
+        _ address: UpstreamAddress, in known: inout [UpstreamAddress: Endpoint]
+    ) throws -> Endpoint {
+        if let endpoint = known[address] { return endpoint }
+        let endpoint = try Endpoint(address)
+        known[address] = endpoint
+        return endpoint
+    }
+}
+
+// Confined to its thread; capturing it elsewhere is a compile error.
+@available(*, unavailable) extension Reactor: Sendable {}

@@ -1,0 +1,95 @@
+/// Names one use of one slot. A late event, timer or answer for an earlier use of the slot carries another
+/// generation and is dropped: descriptors and slots are reused within one turn.
+struct Handle: Hashable {
+    var slot: Int32
+    var generation: UInt32
+
+    /// The form that epoll carries back.
+    var packed: UInt64 { UInt64(UInt32(bitPattern: slot)) << 32 | UInt64(generation) }
+
+    init(slot: Int32, generation: UInt32) {
+        self.slot = slot
+        self.generation = generation
+    }
+
+    init(packed: UInt64) {
+        slot = Int32(truncatingIfNeeded: packed >> 32)
+        generation = UInt32(truncatingIfNeeded: packed)
+    }
+}
+
+/// A fixed number of records of one kind, never moved, so that C callbacks may keep pointers to them.
+///
+/// Slots are numbered from `firstSlot`: all slabs of a reactor share one number space with its timers and
+/// events.
+struct Slab<Record>: ~Copyable {
+    let firstSlot: Int32
+    let capacity: Int32
+    private let records: UnsafeMutablePointer<Record>
+    private let generations: UnsafeMutablePointer<UInt32>
+    /// For a free slot: the next free one. For a slot in use: `inUse`.
+    private let links: UnsafeMutablePointer<Int32>
+    private var firstFree: Int32
+    private(set) var count: Int32 = 0
+
+    private static var inUse: Int32 { -2 }
+
+    init(firstSlot: Int32, capacity: Int32) {
+        self.firstSlot = firstSlot
+        self.capacity = capacity
+        records = .allocate(capacity: Int(capacity))
+        generations = .allocate(capacity: Int(capacity))
+        generations.initialize(repeating: 1, count: Int(capacity))
+        links = .allocate(capacity: Int(capacity))
+        for index in 0..<capacity {
+            (links + Int(index)).initialize(to: index + 1 < capacity ? index + 1 : -1)
+        }
+        firstFree = capacity > 0 ? 0 : -1
+    }
+
+    deinit {
+        records.deallocate()
+        generations.deallocate()
+        links.deallocate()
+    }
+
+    /// - Returns: the slot's new handle, or nil when every slot is in use.
+    mutating func insert(_ record: Record) -> Handle? {
+        guard firstFree >= 0 else { return nil }
+        let index = Int(firstFree)
+        firstFree = links[index]
+        links[index] = Self.inUse
+        (records + index).initialize(to: record)
+        count += 1
+        return Handle(slot: firstSlot + Int32(index), generation: generations[index])
+    }
+
+    mutating func remove(_ slot: Int32) {
+        let index = checked(slot)
+        (records + index).deinitialize(count: 1)
+        generations[index] &+= 1
+        links[index] = firstFree
+        firstFree = Int32(index)
+        count -= 1
+    }
+
+    func contains(_ slot: Int32) -> Bool { slot >= firstSlot && slot < firstSlot + capacity }
+
+    func isInUse(_ slot: Int32) -> Bool { contains(slot) && links[Int(slot - firstSlot)] == Self.inUse }
+
+    func isCurrent(_ handle: Handle) -> Bool {
+        isInUse(handle.slot) && generations[Int(handle.slot - firstSlot)] == handle.generation
+    }
+
+    func handle(_ slot: Int32) -> Handle { Handle(slot: slot, generation: generations[checked(slot)]) }
+
+    /// The record of a slot that is in use.
+    subscript(slot: Int32) -> UnsafeMutablePointer<Record> { records + checked(slot) }
+
+    private func checked(_ slot: Int32) -> Int {
+        let index = Int(slot) - Int(firstSlot)
+        precondition(index >= 0 && index < Int(capacity), "slot \(slot) belongs to another slab")
+        precondition(links[index] == Self.inUse, "slot \(slot) is not in use")
+        return index
+    }
+}

@@ -1,0 +1,133 @@
+import Border
+import CLinux
+import Glibc
+
+/// The order of one turn: revocations, inbox, established connections, deadlines, then a few new connections.
+extension Reactor {
+    private static let eventsPerTurnMax = 256
+    /// Tokens of what is no connection; connection tokens carry a generation of at least 1 and a small slot.
+    private static let inboxToken = UInt64.max
+    private static let listenerToken = UInt64.max - 1
+
+    func registerDescriptors() {
+        add(inbox.descriptor, EPOLLIN.rawValue | EPOLLET.rawValue, token: Self.inboxToken)
+        for index in 0..<listenerCount {
+            add(listeners[index].descriptor, EPOLLIN.rawValue, token: Self.listenerToken)
+        }
+    }
+
+    /// Edge-triggered, both directions, once per connection: no further epoll_ctl until it is closed.
+    func watch(_ descriptor: Int32, _ handle: Handle) {
+        let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        add(descriptor, events, token: handle.packed)
+    }
+
+    /// Runs until the drain is over.
+    func run() {
+        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Self.eventsPerTurnMax)
+        defer {
+            events.deallocate()
+            mark.end()
+            inbox.close()
+        }
+        while !isEnded {
+            let timeout = queue.isEmpty ? waitMilliseconds() : 0
+            mark.end()
+            let count = epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
+            nowNanoseconds = Clock.monotonicNanoseconds()
+            nowSeconds = Clock.wallMilliseconds() / 1_000
+            mark.begin(nowNanoseconds)
+            turn(events, Int(max(0, count)))
+        }
+    }
+
+    /// Until the next deadline; a drain has one of its own.
+    private func waitMilliseconds() -> Int32 {
+        let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
+        guard let deadline = drainDeadlineMilliseconds else { return timeout }
+        let left = deadline > nowMilliseconds ? Int32(clamping: deadline - nowMilliseconds) : 0
+        return timeout < 0 ? left : min(timeout, left)
+    }
+
+    private func turn(_ events: UnsafeMutablePointer<epoll_event>, _ count: Int) {
+        counters.add(.turns)
+        applyRevocations()
+        readInbox()
+        var hasNewConnections = false
+        for index in 0..<count {
+            let token = events[index].data.u64
+            if token == Self.inboxToken {
+                inbox.clearWake()
+                applyRevocations()
+                readInbox()
+            } else if token == Self.listenerToken {
+                hasNewConnections = true
+            } else {
+                dispatch(Handle(packed: token), events[index].events)
+            }
+        }
+        while let slot = timers.nextDue(now: nowMilliseconds) { deadlinePassed(slot) }
+        serveQueued()
+        if hasNewConnections { acceptConnections() }
+        publishLevels()
+        finishDrainIfDone()
+    }
+
+    private func dispatch(_ handle: Handle, _ events: UInt32) {
+        let isUpstream = upstreams.contains(handle.slot)
+        // A late event for a slot that has been given to another connection.
+        guard isUpstream ? upstreams.isCurrent(handle) : downstreams.isCurrent(handle) else { return }
+        let transport = transports + Int(handle.slot)
+        if events & EPOLLIN.rawValue != 0 { transport.pointee.isReadable = true }
+        if events & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+            transport.pointee.isReadable = true
+            transport.pointee.sawHangup = true
+        }
+        if events & (EPOLLOUT.rawValue | EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
+            transport.pointee.isWritable = true
+        }
+        if isUpstream {
+            upstreamReady(handle.slot)
+        } else {
+            transport.flush()
+            serve(handle.slot)
+        }
+    }
+
+    private func serveQueued() {
+        guard !queue.isEmpty else { return }
+        // Only what was queued before: who queues itself again waits for the next turn.
+        let waiting = queue
+        queue.removeAll(keepingCapacity: true)
+        for handle in waiting where downstreams.isCurrent(handle) {
+            downstreams[handle.slot].pointee.isQueued = false
+            serve(handle.slot)
+        }
+    }
+
+    func enqueue(_ slot: Int32) {
+        guard !downstreams[slot].pointee.isQueued else { return }
+        downstreams[slot].pointee.isQueued = true
+        queue.append(downstreams.handle(slot))
+    }
+
+    private func publishLevels() {
+        counters.set(.openConnections, UInt64(downstreams.count))
+        counters.set(.openExchanges, counters.value(.requests) &- counters.value(.responses))
+        counters.set(.openUpstreams, UInt64(upstreams.count))
+        counters.set(.parked, UInt64(parked))
+        counters.set(.cachedSessions, UInt64(sessions.count))
+    }
+
+    func stopWatching(_ descriptor: Int32) {
+        _ = epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
+    }
+
+    private func add(_ descriptor: Int32, _ events: UInt32, token: UInt64) {
+        var event = epoll_event()
+        event.events = events
+        event.data.u64 = token
+        let result = epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
+        precondition(result == 0, "epoll_ctl of descriptor \(descriptor): errno \(errno)")
+    }
+}

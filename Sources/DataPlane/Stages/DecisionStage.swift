@@ -1,0 +1,31 @@
+import Access
+import Border
+import HTTP
+
+/// The residual applied to this request's own facts. Nothing is cached: every request is decided.
+extension Reactor {
+    func decide(_ slot: Int32, _ request: CanonicalRequest, _ route: Route, _ session: Int32) -> Decision {
+        let exchange = downstreams[slot]
+        let facts = RequestFacts(
+            method: exchange.pointee.exchange.accessMethod, client: exchange.pointee.client)
+        let head = exchange.pointee.input.bytes.span
+        let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
+            .extracting(request.path.range.indices)
+        guard let application = route.application else { return .refuse(.routeNotFound) }
+        let decision: Decision
+        if session >= 0 {
+            decision = sessions[session].pointee.record.residual.decide(
+                facts, path: path, atSeconds: nowSeconds)
+        } else {
+            decision = application.anonymous.decide(facts, path: path, atSeconds: nowSeconds)
+        }
+        if case .forward(let policy) = decision {
+            exchange.pointee.exchange.decision =
+                session >= 0
+                ? sessions[session].pointee.record.residual.policies[policy].reason
+                : application.anonymous.policies[policy].reason
+        }
+        counters.record(.walk, Clock.monotonicNanoseconds() &- nowNanoseconds)
+        return decision
+    }
+}

@@ -1,0 +1,137 @@
+import Access
+import Border
+import HTTP
+
+/// Bytes → canonical request, or an answer that says why not.
+extension Reactor {
+    enum HeadResult {
+        case request(CanonicalRequest)
+        case done(Step)
+    }
+
+    /// Parses what is there, reads more where that is not a whole head.
+    func readHead(_ slot: Int32) -> HeadResult {
+        let connection = downstreams[slot]
+        while true {
+            if !connection.pointee.input.isEmpty {
+                switch parseHead(slot) {
+                case .head(let request): return .request(request)
+                case .refused(let error): return .done(refuseHead(slot, error))
+                case .needMore: beginHeadDeadline(slot)
+                }
+            }
+            switch readInput(slot, atLeast: connection.pointee.input.isEmpty ? 4_096 : 16_384) {
+            case .bytes: continue
+            case .wait: return .done(.wait)
+            case .end, .failed: return .done(close(slot))
+            }
+        }
+    }
+
+    /// From the first byte on the whole head has one deadline, however slowly its bytes drip in.
+    private func beginHeadDeadline(_ slot: Int32) {
+        guard downstreams[slot].pointee.isIdle else { return }
+        leaveIdle(slot)
+        timers.set(slot, at: nowMilliseconds + UInt64(limits.headMilliseconds))
+    }
+
+    private func parseHead(_ slot: Int32) -> RequestHeadOutcome {
+        let head = downstreams[slot].pointee.input.bytes.span
+        let outcome = work.pointee.requestParser.parse(
+            head, into: &work.pointee.fields, scratch: &work.pointee.scratch)
+        guard case .refused(.encodedSeparator) = outcome, plan.hasEncodedSlashRoute else { return outcome }
+        // Whose path it is shows only after the parse: again with the permission, and only its owner keeps
+        // it.
+        let permitted = work.pointee.requestParser.parse(
+            head, options: .allowsEncodedSlash, into: &work.pointee.fields, scratch: &work.pointee.scratch)
+        guard case .head(let request) = permitted,
+            route(slot, request)?.application?.allowsEncodedSlash == true
+        else { return outcome }
+        return permitted
+    }
+
+    private func refuseHead(_ slot: Int32, _ error: HeadError) -> Step {
+        counters.add(.requestsMalformed)
+        beginNamelessExchange(slot)
+        let isTooLarge = error.status == 431 || error.status == 414
+        return refuse(slot, error.status, isTooLarge ? .requestTooLarge : .requestMalformed)
+    }
+
+    /// Gives the request its names and notes what later steps need after the head is gone.
+    func beginExchange(_ slot: Int32, _ request: CanonicalRequest) {
+        let connection = downstreams[slot]
+        leaveIdle(slot)
+        guard !connection.pointee.exchange.isBegun else { return }
+        beginNamelessExchange(slot)
+        connection.pointee.exchange.method = request.method
+        connection.pointee.exchange.accessMethod = accessMethod(slot, request)
+        connection.pointee.exchange.isHTTP10 = request.version == .http10
+        connection.pointee.exchange.headBytes = request.headBytes
+        connection.pointee.exchange.requestFraming = request.framing
+        connection.pointee.exchange.isRequestComplete = connection.pointee.exchange.isBodyless
+        connection.pointee.exchange.awaitsContinue =
+            request.expectsContinue && !connection.pointee.exchange.isBodyless
+        connection.pointee.exchange.wantsUpgrade = request.upgrade == .webSocket
+        if case .length(let length) = request.framing {
+            connection.pointee.exchange.requestRemaining = length
+        }
+        if !request.keepsAlive || drainDeadlineMilliseconds != nil {
+            connection.pointee.endsAfterResponse = true
+        }
+        continueTrace(slot)
+        rememberPath(slot, request)
+    }
+
+    private func beginNamelessExchange(_ slot: Int32) {
+        let connection = downstreams[slot]
+        guard !connection.pointee.exchange.isBegun else { return }
+        leaveIdle(slot)
+        counters.add(.requests)
+        let bytesIn = connection.pointee.exchange.bytesIn
+        connection.pointee.exchange = Exchange()
+        connection.pointee.exchange.isBegun = true
+        connection.pointee.exchange.bytesIn = bytesIn
+        connection.pointee.exchange.beganNanoseconds = nowNanoseconds
+        connection.pointee.exchange.requestIDHigh = random.next()
+        connection.pointee.exchange.requestIDLow = random.next()
+        connection.pointee.exchange.traceHigh = random.next()
+        connection.pointee.exchange.traceLow = random.next()
+        connection.pointee.exchange.span = random.next()
+    }
+
+    /// W3C Trace Context: a valid traceparent is continued with a span of our own, anything else starts a
+    /// trace.
+    private func continueTrace(_ slot: Int32) {
+        guard let range = work.pointee.fields.onlyValue(.traceparent) else { return }
+        let head = downstreams[slot].pointee.input.bytes.span
+        guard let incoming = Traceparent(parsing: head, range.indices) else { return }
+        downstreams[slot].pointee.exchange.traceHigh = incoming.traceHigh
+        downstreams[slot].pointee.exchange.traceLow = incoming.traceLow
+        downstreams[slot].pointee.exchange.traceFlags = incoming.flags
+        downstreams[slot].pointee.exchange.keepsTracestate = true
+    }
+
+    private func accessMethod(_ slot: Int32, _ request: CanonicalRequest) -> RequestMethod {
+        switch request.method {
+        case .get: .get
+        case .head: .head
+        case .post: .post
+        case .put: .put
+        case .delete: .delete
+        case .options: .options
+        case .patch: .patch
+        case .other: .other
+        }
+    }
+
+    private func rememberPath(_ slot: Int32, _ request: CanonicalRequest) {
+        let head = downstreams[slot].pointee.input.bytes.span
+        let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
+            .extracting(request.path.range.indices)
+        path.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return }
+            downstreams[slot].pointee.decidedPath.release(pool)
+            downstreams[slot].pointee.decidedPath.append(start, bytes.count, pool)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import Access
+import Border
+import HTTP
+
+/// The way of a request, in one function: head → canonical request → route → session → decision → upstream.
+///
+/// A walk that has to wait (for a session, for a connection) leaves the head where it is and is simply walked
+/// again: what was decided before waiting is decided anew, so nothing that changed meanwhile is missed.
+extension Reactor {
+    func walk(_ slot: Int32) -> Step {
+        let request: CanonicalRequest
+        switch readHead(slot) {
+        case .request(let canonical): request = canonical
+        case .done(let step): return step
+        }
+        beginExchange(slot, request)
+        guard let route = route(slot, request) else { return refuse(slot, 421, .routeNotFound) }
+        downstreams[slot].pointee.exchange.route = route
+        guard isRightConnection(slot, for: route) else { return refuse(slot, 421, .routeNotFound) }
+        guard let application = route.application, application.kind == .proxy, !isReserved(slot, request)
+        else {
+            return askControl(slot, request, .reserved)
+        }
+        let session: Int32
+        switch findSession(slot, request, application) {
+        case .session(let found): session = found
+        case .none: session = -1
+        case .done(let step): return step
+        }
+        switch decide(slot, request, route, session) {
+        case .forward: return forward(slot, request, route, session)
+        case .signIn: return turnAway(slot, request, .signInRequired)
+        case .refuse(let reason): return turnAway(slot, request, reason)
+        case .recompute: return pullAgain(slot, session)
+        }
+    }
+
+    /// People get a page or a redirect from the control plane; programs get a status and a reason.
+    private func turnAway(_ slot: Int32, _ request: CanonicalRequest, _ reason: Reason) -> Step {
+        guard isNavigation(slot) else { return refuse(slot, reason == .signInRequired ? 401 : 403, reason) }
+        return askControl(slot, request, reason == .signInRequired ? .signIn : .refused(reason))
+    }
+}

@@ -1,0 +1,107 @@
+import Access
+import Border
+import HTTP
+
+/// A host and everything that serving it takes, prepared once per configuration.
+final class Route {
+    /// nil on the auth host: the control plane answers everything there.
+    let application: ApplicationRoute?
+    /// The application's name, `-` on the auth host.
+    let name: String
+    let host: String
+    let hostBytes: [UInt8]
+    /// The certificate that belongs to the host, -1 when only the default one is left.
+    let certificate: Int32
+    let endpoints: [Endpoint]
+    let requestWriter: RequestWriter
+    /// Serialised origins that may read refusals and open WebSockets; the own one first.
+    let origins: [[UInt8]]
+    let openURL: String
+    var nextEndpoint = 0
+
+    init(
+        host: String, application: ApplicationRoute?, certificate: Int32, endpoints: [Endpoint],
+        publicPort: UInt16
+    ) {
+        self.application = application
+        name = application?.name ?? "-"
+        self.host = host
+        hostBytes = Array(host.utf8)
+        self.certificate = certificate
+        self.endpoints = endpoints
+        requestWriter = RequestWriter(identity: IdentityFieldNames(application?.identityFieldNames ?? []))
+        let own = publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"
+        origins = ([own] + (application?.origins ?? [])).map { Array($0.utf8) }
+        openURL = own + "/.gatepost/sign-in"
+    }
+}
+
+/// One configuration, compiled for one reactor. Open exchanges keep their route, so an old plan's routes live
+/// exactly as long as somebody is being served by them.
+final class Plan {
+    let snapshot: GatewaySnapshot
+    let server: ServerContext
+    let routes: [Route]
+    let hasEncodedSlashRoute: Bool
+    /// Route index + 1 by hash of the host; 0 is free. A power of two, at most half full.
+    private let table: [Int32]
+
+    /// - Parameter endpoint: finds or makes the reactor's endpoint for an address.
+    init(_ snapshot: GatewaySnapshot, endpoint: (UpstreamAddress) throws -> Endpoint) throws {
+        self.snapshot = snapshot
+        let server = try ServerContext(
+            certificates: snapshot.certificates.map { ($0.names, $0.chainPEM, $0.keyPEM) },
+            ticketKeys: snapshot.ticketKeys)
+        self.server = server
+        func certificate(_ host: String) -> Int32 { Int32(server.certificate(for: host) ?? -1) }
+        var routes = [
+            Route(
+                host: snapshot.authHost, application: nil, certificate: certificate(snapshot.authHost),
+                endpoints: [], publicPort: snapshot.publicPort)
+        ]
+        for application in snapshot.applications {
+            routes.append(
+                Route(
+                    host: application.host, application: application,
+                    certificate: certificate(application.host),
+                    endpoints: try application.upstreams.map(endpoint), publicPort: snapshot.publicPort))
+        }
+        self.routes = routes
+        hasEncodedSlashRoute = snapshot.applications.contains { $0.allowsEncodedSlash }
+        var size = 8
+        while size < routes.count * 2 { size *= 2 }
+        var table = [Int32](repeating: 0, count: size)
+        for (index, route) in routes.enumerated() {
+            let name = route.hostBytes
+            var at = Self.hash(name.span) & (size - 1)
+            while table[at] != 0 { at = (at + 1) & (size - 1) }
+            table[at] = Int32(index + 1)
+        }
+        self.table = table
+    }
+
+    /// - Parameter host: lower case, without port.
+    func route(host: Span<UInt8>) -> Route? {
+        var at = Self.hash(host) & (table.count - 1)
+        while table[at] != 0 {
+            let route = routes[Int(table[at]) - 1]
+            let name = route.hostBytes
+            if Self.equal(name.span, host) { return route }
+            at = (at + 1) & (table.count - 1)
+        }
+        return nil
+    }
+
+    private static func equal(_ one: Span<UInt8>, _ other: Span<UInt8>) -> Bool {
+        guard one.count == other.count else { return false }
+        for index in one.indices where one[index] != other[index] { return false }
+        return true
+    }
+
+    /// FNV-1a. Names come from the configuration: nobody outside can fill a bucket.
+    private static func hash(_ bytes: Span<UInt8>) -> Int {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for index in bytes.indices { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01b3 }
+        return Int(truncatingIfNeeded: hash ^ (hash >> 32))
+    }
+}

@@ -1,0 +1,55 @@
+import Access
+import Border
+import HTTP
+
+/// Host → route. Only exact names: there is no default application.
+extension Reactor {
+    func route(_ slot: Int32, _ request: CanonicalRequest) -> Route? {
+        let head = downstreams[slot].pointee.input.bytes.span
+        let host = request.host.isInScratch ? work.pointee.scratch.bytes.span : head
+        return plan.route(host: host.extracting(request.host.range.indices))
+    }
+
+    /// A connection made for one name may carry requests for another only where one certificate covers both;
+    /// 421 tells the browser to make a new one (RFC 9110 section 15.5.20).
+    func isRightConnection(_ slot: Int32, for route: Route) -> Bool {
+        if downstreams[slot].pointee.planRevision != plan.snapshot.revision { learnCertificate(slot) }
+        let certificate = downstreams[slot].pointee.certificate
+        return certificate < 0 || certificate == route.certificate
+            || plan.server.covers(Int(certificate), route.host)
+    }
+
+    /// Whether the path lies under `/.gatepost/`: such a request is never forwarded.
+    func isReserved(_ slot: Int32, _ request: CanonicalRequest) -> Bool {
+        let prefix: StaticString = "/.gatepost"
+        let length = prefix.utf8CodeUnitCount
+        guard request.path.count >= length else { return false }
+        let head = downstreams[slot].pointee.input.bytes.span
+        let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
+            .extracting(request.path.range.indices)
+        for index in 0..<length where path[index] | 0x20 != prefix.utf8Start[index] | 0x20 { return false }
+        return path.count == length || path[length] == UInt8(ascii: "/")
+    }
+
+    /// Whether a person is looking at the answer: a top-level GET of a browser.
+    func isNavigation(_ slot: Int32) -> Bool {
+        guard downstreams[slot].pointee.exchange.method == .get else { return false }
+        let head = downstreams[slot].pointee.input.bytes.span
+        if let mode = work.pointee.fields.value(.secFetchMode) {
+            return contains("navigate", in: head.extracting(mode.indices), wholly: true)
+        }
+        guard let accept = work.pointee.fields.value(.accept) else { return false }
+        return contains("text/html", in: head.extracting(accept.indices), wholly: false)
+    }
+
+    private func contains(_ word: StaticString, in text: Span<UInt8>, wholly: Bool) -> Bool {
+        let length = word.utf8CodeUnitCount
+        guard text.count >= length, !wholly || text.count == length else { return false }
+        for start in 0...(text.count - length) {
+            var index = 0
+            while index < length, text[start + index] | 0x20 == word.utf8Start[index] | 0x20 { index += 1 }
+            if index == length { return true }
+        }
+        return false
+    }
+}

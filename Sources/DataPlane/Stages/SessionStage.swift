@@ -1,0 +1,110 @@
+import Access
+import Border
+import HTTP
+
+/// Cookie → session, from the reactor's cache; an unknown one is pulled while the request is parked.
+extension Reactor {
+    enum SessionResult {
+        case session(Int32)
+        case none
+        case done(Step)
+    }
+
+    /// A record that races with revocations is pulled again this often before the request is given up.
+    private static let pullsMax = 3
+    /// Ask for the next record so long before this one ends.
+    private static let renewAheadSeconds: Int64 = 60
+    /// Records that are short-lived by nature must not make every request ask for another one.
+    private static let renewEverySecondsMin: Int64 = 10
+
+    func findSession(_ slot: Int32, _ request: CanonicalRequest, _ application: ApplicationRoute)
+        -> SessionResult
+    {
+        let connection = downstreams[slot]
+        guard connection.pointee.exchange.sessionAnswer == .notAsked else { return .none }
+        let head = connection.pointee.input.bytes.span
+        guard case .value(let range) = work.pointee.fields.findCookie(named: "__Host-gatepost", in: head)
+        else {
+            return .none
+        }
+        guard let cookie = SessionCookie(head.extracting(range.indices)) else {
+            counters.add(.forgedCookies)
+            return .none
+        }
+        let found = sessions.find(cookie.secret)
+        if found >= 0 {
+            if sessions[found].pointee.record.expiresAtSeconds > nowSeconds {
+                return sessionHit(found, application)
+            }
+            endSession(found, sequence: nil)
+        }
+        guard let key = plan.snapshot.cookieKeys.first(where: { $0.id == cookie.keyID }),
+            cookie.isGenuine(under: key.secret)
+        else {
+            counters.add(.forgedCookies)
+            return .none
+        }
+        connection.pointee.exchange.secret = cookie.secret
+        return .done(pull(slot, cookie.digest, application.name))
+    }
+
+    private func sessionHit(_ found: Int32, _ application: ApplicationRoute) -> SessionResult {
+        let session = sessions[found]
+        guard session.pointee.record.application == application.name else { return .none }
+        session.pointee.wasUsed = true
+        counters.add(.sessionHits)
+        if session.pointee.record.residual.validUntilSeconds - nowSeconds < Self.renewAheadSeconds,
+            nowSeconds - session.pointee.renewalAskedAtSeconds >= Self.renewEverySecondsMin,
+            toControl.send(
+                .renew(tokenDigest: session.pointee.record.tokenDigest, application: application.name))
+        {
+            session.pointee.renewalAskedAtSeconds = nowSeconds
+        }
+        return .session(found)
+    }
+
+    private func pull(_ slot: Int32, _ digest: [UInt8], _ application: String) -> Step {
+        guard downstreams[slot].pointee.exchange.pulls < Self.pullsMax else {
+            return refuse(slot, 503, .controlPlaneUnavailable)
+        }
+        guard let ticket = park(slot) else { return refuse(slot, 503, .overloaded) }
+        downstreams[slot].pointee.exchange.pulls += 1
+        counters.add(.sessionPulls)
+        guard toControl.send(.pullSession(ticket, tokenDigest: digest, application: application)) else {
+            unpark(slot)
+            return refuse(slot, 503, .overloaded)
+        }
+        return .wait
+    }
+
+    /// The residual has run out: a new one is pulled. For nobody's residual that is the configuration, which
+    /// only the control plane sends: until then nothing is decided.
+    func pullAgain(_ slot: Int32, _ session: Int32) -> Step {
+        guard session >= 0, let application = downstreams[slot].pointee.exchange.route?.application else {
+            return refuse(slot, 503, .controlPlaneUnavailable)
+        }
+        downstreams[slot].pointee.exchange.secret = sessions[session].pointee.secret
+        return pull(slot, sessions[session].pointee.record.tokenDigest, application.name)
+    }
+
+    /// The control plane's answer to `pullSession`.
+    func sessionAnswered(_ ticket: Ticket, _ record: SessionRecord?) {
+        guard let slot = parkedSlot(ticket) else { return }
+        let connection = downstreams[slot]
+        unpark(slot)
+        guard let record, record.version == 1, let digest = Token(record.tokenDigest),
+            let application = connection.pointee.exchange.route?.application,
+            record.application == application.name, record.expiresAtSeconds > nowSeconds
+        else {
+            connection.pointee.exchange.sessionAnswer = .none
+            return serve(slot)
+        }
+        guard !recent.makesStale(record) else {
+            return resume(slot, pull(slot, record.tokenDigest, application.name))
+        }
+        guard sessions.insert(record, secret: connection.pointee.exchange.secret, digest: digest) >= 0 else {
+            return resume(slot, refuse(slot, 503, .overloaded))
+        }
+        serve(slot)
+    }
+}

@@ -1,0 +1,138 @@
+import Access
+import Border
+import HTTP
+
+/// The decision was to forward: a connection, then the canonical request on it.
+extension Reactor {
+    func forward(_ slot: Int32, _ request: CanonicalRequest, _ route: Route, _ session: Int32) -> Step {
+        let connection = downstreams[slot]
+        if connection.pointee.exchange.wantsUpgrade, !isUpgradeAllowed(slot) {
+            return refuse(slot, 403, .originNotAllowed)
+        }
+        guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
+        if connection.pointee.exchange.upstream < 0 {
+            switch acquireUpstream(slot, route) {
+            case .ready: break
+            case .connecting:
+                connection.pointee.phase = .connecting
+                timers.set(slot, at: nowMilliseconds + UInt64(limits.upstreamConnectMilliseconds))
+                return .wait
+            case .unavailable: return refuse(slot, 502, .upstreamUnavailable)
+            }
+        }
+        attachSession(slot, session)
+        return send(slot, request, route, session)
+    }
+
+    /// Head and what is there of the body leave in one send.
+    private func send(_ slot: Int32, _ request: CanonicalRequest, _ route: Route, _ session: Int32) -> Step {
+        let connection = downstreams[slot]
+        var output = HeadOutput(work.pointee.output)
+        do {
+            try writeHead(slot, request, route, session, into: &output)
+        } catch {
+            return refuse(slot, error.status, .requestMalformed)
+        }
+        guard !output.isOverflowed, let start = work.pointee.outputBytes else {
+            return refuse(slot, 431, .requestTooLarge)
+        }
+        let transport = transports + Int(connection.pointee.exchange.upstream)
+        connection.pointee.exchange.sentNanoseconds = Clock.monotonicNanoseconds()
+        connection.pointee.phase = .forwarding
+        // A head without body stays until the answer begins: should a reused connection turn out to be dead,
+        // the request is walked once more from it.
+        guard !connection.pointee.exchange.isBodyless else {
+            transport.write(start, output.count)
+            setDeadline(slot, limits.upstreamHeadMilliseconds)
+            return .again
+        }
+        if connection.pointee.exchange.awaitsContinue { sendContinue(slot) }
+        transport.pointee.isCorked = true
+        transport.write(start, output.count)
+        consumeHead(slot)
+        setDeadline(slot, limits.bodyIdleMilliseconds)
+        let step = relayRequest(slot)
+        if step != .closed { transport.uncork() }
+        return step == .closed ? .closed : .again
+    }
+
+    private func writeHead(
+        _ slot: Int32, _ request: CanonicalRequest, _ route: Route, _ session: Int32,
+        into output: inout HeadOutput
+    ) throws(HeadError) {
+        let connection = downstreams[slot]
+        let head = connection.pointee.input.bytes.span
+        try route.requestWriter.begin(
+            request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
+            options: connection.pointee.exchange.keepsTracestate ? .keepsTracestate : [], into: &output)
+        if session >= 0 { output.append(sessions[session].pointee.record.identityFields.span) }
+        var address = InlineArray<40, UInt8>(repeating: 0)
+        let length = withUnsafeMutableBytes(of: &address) { raw in
+            raw.baseAddress.map {
+                SocketAddress.write(connection.pointee.client, to: $0.assumingMemoryBound(to: UInt8.self))
+            } ?? 0
+        }
+        ForwardedFields.write(
+            client: address.span.extracting(0..<length), isSecure: true, request: request, head: head,
+            scratch: work.pointee.scratch, into: &output)
+        output.append("Gatepost-Request-Id: ")
+        Hex.write(connection.pointee.exchange.requestIDHigh, into: &output)
+        Hex.write(connection.pointee.exchange.requestIDLow, into: &output)
+        output.append("\r\nGatepost-Hop: ")
+        Hex.write(instanceID, into: &output)
+        output.append("\r\ntraceparent: ")
+        Traceparent(
+            traceHigh: connection.pointee.exchange.traceHigh, traceLow: connection.pointee.exchange.traceLow,
+            parent: connection.pointee.exchange.span, flags: connection.pointee.exchange.traceFlags
+        ).writeValue(into: &output)
+        output.append("\r\n")
+        RequestWriter.end(into: &output)
+    }
+
+    /// The interim answer that lets the client send its body. The gateway decides, so the gateway answers.
+    func sendContinue(_ slot: Int32) {
+        let connection = downstreams[slot]
+        connection.pointee.exchange.awaitsContinue = false
+        guard connection.pointee.input.count <= connection.pointee.exchange.headBytes else { return }
+        var output = HeadOutput(work.pointee.output.suffixRebased(from: Workspace.outputBytes - 64))
+        output.append("HTTP/1.1 100 Continue\r\n\r\n")
+        if let start = work.pointee.outputBytes {
+            (transports + Int(slot)).write(start + Workspace.outputBytes - 64, output.count)
+        }
+    }
+
+    /// The head (and a body that was collected behind it) is no longer needed.
+    func consumeHead(_ slot: Int32) {
+        let connection = downstreams[slot]
+        let bytes = connection.pointee.exchange.headBytes + connection.pointee.exchange.collectedBytes
+        connection.pointee.exchange.headBytes = 0
+        connection.pointee.exchange.collectedBytes = 0
+        if bytes > 0 { connection.pointee.input.consume(min(bytes, connection.pointee.input.count), pool) }
+    }
+
+    /// Browsers name the page that opens a WebSocket, and cookies go along whoever opened it: only our own
+    /// pages and listed ones may. Programs that are no browser send no Origin.
+    private func isUpgradeAllowed(_ slot: Int32) -> Bool {
+        guard work.pointee.fields.contains(.origin) else { return true }
+        return allowedOrigin(slot) != nil
+    }
+
+    /// A request that this process forwarded already came back: an upstream points at us.
+    private func isLoop(_ slot: Int32) -> Bool {
+        let head = downstreams[slot].pointee.input.bytes.span
+        guard let range = work.pointee.fields.value(named: "gatepost-hop", in: head), range.count == 16 else {
+            return false
+        }
+        let value = head.extracting(range.indices)
+        for index in 0..<16 where value[index] != Hex.digit(instanceID >> UInt64(60 - 4 * index)) {
+            return false
+        }
+        return true
+    }
+}
+
+extension UnsafeMutableRawBufferPointer {
+    fileprivate func suffixRebased(from start: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: self[start...])
+    }
+}

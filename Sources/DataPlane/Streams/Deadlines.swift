@@ -1,0 +1,69 @@
+import Access
+
+/// What happens when time is up, in every phase.
+extension Reactor {
+    /// Never later than the moment at which a revoked request is cut.
+    func setDeadline(_ slot: Int32, _ milliseconds: Int) {
+        let connection = downstreams[slot]
+        timers.set(
+            slot,
+            at: min(nowMilliseconds + UInt64(milliseconds), connection.pointee.exchange.cutAtMilliseconds))
+    }
+
+    func deadlinePassed(_ slot: Int32) {
+        counters.add(.deadlinesPassed)
+        if upstreams.contains(slot) {
+            if upstreams.isInUse(slot), upstreams[slot].pointee.phase == .idle { closeUpstream(slot) }
+            return
+        }
+        guard downstreams.isInUse(slot) else { return }
+        let connection = downstreams[slot]
+        switch connection.pointee.phase {
+        case .handshaking, .lingering: close(slot)
+        case .head: headDeadlinePassed(slot)
+        case .collecting: resume(slot, refuse(slot, 408, .requestTimeout))
+        case .parked:
+            counters.add(.parkedExpired)
+            unpark(slot)
+            resume(slot, refuse(slot, 503, .controlPlaneUnavailable))
+        case .connecting:
+            let upstream = connection.pointee.exchange.upstream
+            if upstream >= 0 { upstreamRefused(upstreams[upstream].pointee.endpoint) }
+            resume(slot, refuse(slot, 504, .upstreamTimeout))
+        case .tunnel: abandon(slot)
+        case .forwarding: forwardingDeadlinePassed(slot)
+        }
+    }
+
+    /// Silence between requests ends quietly; half a head is answered.
+    private func headDeadlinePassed(_ slot: Int32) {
+        let connection = downstreams[slot]
+        guard !connection.pointee.isIdle else {
+            resume(slot, beginLinger(slot))
+            return
+        }
+        connection.pointee.endsAfterResponse = true
+        resume(slot, refuse(slot, 408, .requestTimeout))
+    }
+
+    private func forwardingDeadlinePassed(_ slot: Int32) {
+        let connection = downstreams[slot]
+        if nowMilliseconds >= connection.pointee.exchange.cutAtMilliseconds {
+            connection.pointee.exchange.reason = .sessionEnded
+            counters.add(.streamsCut)
+            abandon(slot)
+            return
+        }
+        guard !connection.pointee.exchange.isResponseBegun else {
+            abandon(slot)
+            return
+        }
+        // Who was waited for: the client's body, or the upstream.
+        let isClientSlow =
+            !connection.pointee.exchange.isRequestComplete
+            && transports[Int(connection.pointee.exchange.upstream)].pending.isEmpty
+        let step =
+            isClientSlow ? refuse(slot, 408, .requestTimeout) : refuse(slot, 504, .upstreamTimeout)
+        resume(slot, step)
+    }
+}

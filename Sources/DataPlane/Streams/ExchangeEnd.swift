@@ -1,0 +1,40 @@
+import Border
+import HTTP
+
+/// How an exchange ends: counted, logged, and everything it held given back.
+extension Reactor {
+    /// The answer was written whole. The connection goes on with its next request, or says goodbye.
+    func finishExchange(_ slot: Int32) -> Step {
+        let connection = downstreams[slot]
+        consumeHead(slot)
+        releaseUpstream(
+            slot,
+            isReusable: connection.pointee.exchange.isUpstreamReusable
+                && connection.pointee.exchange.isRequestComplete
+                && connection.pointee.exchange.isResponseComplete)
+        let mayGoOn = connection.pointee.exchange.isRequestComplete && !connection.pointee.endsAfterResponse
+        endExchange(slot)
+        guard mayGoOn, !transports[Int(slot)].isFailed else { return beginLinger(slot) }
+        becomeIdle(slot)
+        return .again
+    }
+
+    /// Logs and forgets the request in progress, finished or broken off.
+    func endExchange(_ slot: Int32) {
+        let connection = downstreams[slot]
+        detachSession(slot)
+        guard connection.pointee.exchange.isBegun else { return }
+        counters.add(.responses)
+        counters.record(
+            .request, Clock.monotonicNanoseconds() &- connection.pointee.exchange.beganNanoseconds)
+        if plan.snapshot.accessLog { writeAccessLine(slot) }
+        connection.pointee.decidedPath.release(pool)
+        connection.pointee.collected.release(pool)
+        if connection.pointee.phase == .parked {
+            parked -= 1
+            connection.pointee.phase = .head
+        }
+        releaseUpstream(slot, isReusable: false)
+        connection.pointee.exchange = Exchange()
+    }
+}

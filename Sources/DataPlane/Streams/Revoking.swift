@@ -1,0 +1,111 @@
+import Access
+import Border
+
+/// Applies revocations: forget the sessions, re-decide what is open, cut what is no longer allowed.
+extension Reactor {
+    /// A request without a long life may still finish for this long.
+    private static let drainMilliseconds: UInt64 = 2_000
+    /// A response that streams for longer than this is a stream, not a short request.
+    private static let shortNanoseconds: UInt64 = 2_000_000_000
+
+    func applyRevocations() {
+        while let revocation = inbox.nextRevocation() { apply(revocation) }
+    }
+
+    private func apply(_ revocation: Revocation) {
+        counters.add(.revocations)
+        recent.append(revocation)
+        var streams = 0
+        switch revocation.effect {
+        case .endSession(let session): streams = end(sessions.slots(.session, session), revocation.sequence)
+        case .endPerson(let person): streams = end(sessions.slots(.person, person), revocation.sequence)
+        case .endDevice(let device): streams = end(sessions.slots(.device, device), revocation.sequence)
+        case .endApplication(let application):
+            streams = end(sessions.slots(application: application), revocation.sequence)
+            streams += cutAnonymous(of: application)
+        case .replace(let record): streams = replace(record, revocation.sequence)
+        }
+        let now = Clock.monotonicNanoseconds()
+        let latency = now > revocation.eventNanoseconds ? now - revocation.eventNanoseconds : 0
+        if streams > 0 {
+            counters.add(.streamsCut, UInt64(streams))
+            counters.record(.cut, latency)
+        }
+        _ = toControl.send(
+            .cut(sequence: revocation.sequence, reactor: number, streams: streams, nanoseconds: latency))
+    }
+
+    /// A record loaded after the event already reflects it: the session it describes is a new one.
+    private func end(_ slots: [Int32], _ sequence: UInt64) -> Int {
+        slots.reduce(0) { sum, slot in
+            guard sessions[slot].pointee.record.sequence < sequence else { return sum }
+            return sum + endSession(slot, sequence: sequence)
+        }
+    }
+
+    /// Forgets a cached session. With a sequence (a revocation) its open exchanges are cut or drained as
+    /// well.
+    @discardableResult
+    func endSession(_ session: Int32, sequence: UInt64?) -> Int {
+        let open = streams(of: session)
+        sessions.drop(session)
+        guard sequence != nil else { return 0 }
+        return open.reduce(0) { $0 + (cutOrDrain($1) ? 1 : 0) }
+    }
+
+    private func replace(_ record: SessionRecord, _ sequence: UInt64) -> Int {
+        guard record.version == 1, let digest = Token(record.tokenDigest) else { return 0 }
+        let session = sessions.find(digest: digest)
+        guard session >= 0, sessions[session].pointee.record.sequence < sequence else { return 0 }
+        var newer = record
+        newer.sequence = max(record.sequence, sequence)
+        sessions.replaceRecord(session, newer)
+        return streams(of: session).reduce(0) { sum, slot in
+            isStillAllowed(slot, newer.residual) ? sum : sum + (cutOrDrain(slot) ? 1 : 0)
+        }
+    }
+
+    /// The request behind an open exchange, decided again. Its path was noted when it began.
+    private func isStillAllowed(_ slot: Int32, _ residual: Residual) -> Bool {
+        let connection = downstreams[slot]
+        let facts = RequestFacts(
+            method: connection.pointee.exchange.accessMethod, client: connection.pointee.client)
+        let path = connection.pointee.decidedPath.bytes.span
+        switch residual.decide(facts, path: path, atSeconds: nowSeconds) {
+        case .forward: return true
+        // No answer is no permission.
+        case .recompute, .signIn, .refuse: return false
+        }
+    }
+
+    private func cutAnonymous(of application: String) -> Int {
+        var count = 0
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            let connection = downstreams[slot]
+            guard connection.pointee.exchange.session < 0, connection.pointee.exchange.upstream >= 0,
+                connection.pointee.exchange.route?.name == application
+            else { continue }
+            if cutOrDrain(slot) { count += 1 }
+        }
+        return count
+    }
+
+    /// - Returns: whether it was cut at once; otherwise it has at most two seconds to finish.
+    private func cutOrDrain(_ slot: Int32) -> Bool {
+        let connection = downstreams[slot]
+        let age = nowNanoseconds &- connection.pointee.exchange.beganNanoseconds
+        let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds
+        guard connection.pointee.phase == .tunnel || connection.pointee.exchange.isEventStream || isStreaming
+        else {
+            counters.add(.streamsDrained)
+            connection.pointee.exchange.cutAtMilliseconds = nowMilliseconds + Self.drainMilliseconds
+            connection.pointee.endsAfterResponse = true
+            let deadline = timers.deadline(of: slot)
+            timers.set(slot, at: min(deadline, connection.pointee.exchange.cutAtMilliseconds))
+            return false
+        }
+        connection.pointee.exchange.reason = .sessionEnded
+        abandon(slot)
+        return true
+    }
+}

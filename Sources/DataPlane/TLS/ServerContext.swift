@@ -1,0 +1,172 @@
+import COpenSSL
+import Glibc
+
+/// What is wrong with TLS material, in words for the administrator.
+public struct TLSConfigurationError: Error, Sendable, CustomStringConvertible {
+    public let what: String
+    public var description: String { what }
+}
+
+/// The TLS server side of one configuration on one reactor: a context per certificate, chosen by server name.
+final class ServerContext {
+    private var contexts: [OpaquePointer] = []
+    /// Lower-case names per certificate: exact, or `*.` and a parent.
+    private let names: [[String]]
+    private let exact: [String: Int]
+    private let wildcard: [String: Int]
+
+    /// Ticket keys hang on the contexts, because a connection may outlive the configuration that made it.
+    private static let ticketKeysIndex = CRYPTO_get_ex_new_index(
+        CRYPTO_EX_INDEX_SSL_CTX, 0, nil, nil, nil, releaseTicketKeys)
+
+    init(certificates: [(names: [String], chainPEM: [UInt8], keyPEM: [UInt8])], ticketKeys: [[UInt8]]) throws
+    {
+        guard !certificates.isEmpty else {
+            throw TLSConfigurationError(what: "no certificate; give at least one listener a chain and a key")
+        }
+        names = certificates.map(\.names)
+        var exact: [String: Int] = [:]
+        var wildcard: [String: Int] = [:]
+        for (index, certificate) in certificates.enumerated() {
+            for name in certificate.names {
+                if name.hasPrefix("*.") {
+                    wildcard[String(name.dropFirst(2))] = wildcard[String(name.dropFirst(2))] ?? index
+                } else {
+                    exact[name] = exact[name] ?? index
+                }
+            }
+        }
+        self.exact = exact
+        self.wildcard = wildcard
+        let keys = TicketKeys(ticketKeys)
+        for certificate in certificates {
+            contexts.append(try Self.makeContext(certificate.chainPEM, certificate.keyPEM, keys))
+        }
+        for context in contexts {
+            _ = gatepost_SSL_CTX_set_servername_callback(context, chooseCertificate)
+            _ = gatepost_SSL_CTX_set_servername_argument(context, Unmanaged.passUnretained(self).toOpaque())
+        }
+    }
+
+    deinit {
+        // Connections in the middle of a handshake keep their context alive: without a server-name callback
+        // they use the certificate they began with.
+        for context in contexts {
+            _ = gatepost_SSL_CTX_set_servername_callback(context, nil)
+            SSL_CTX_free(context)
+        }
+    }
+
+    /// - Returns: the server side of a new connection over `transport`, or nil when memory is out.
+    func makeConnection(over transport: TransportPointer) -> OpaquePointer? {
+        guard let ssl = SSL_new(contexts[0]) else { return nil }
+        guard let bio = DrainAwareBIO.make(over: transport) else {
+            SSL_free(ssl)
+            return nil
+        }
+        SSL_set_bio(ssl, bio, bio)
+        SSL_set_accept_state(ssl)
+        return ssl
+    }
+
+    /// The certificate for a name; nil when only the default one is left.
+    func certificate(for host: String) -> Int? {
+        if let index = exact[host] { return index }
+        guard let dot = host.firstIndex(of: ".") else { return nil }
+        return wildcard[String(host[host.index(after: dot)...])]
+    }
+
+    func context(for host: String) -> OpaquePointer { contexts[certificate(for: host) ?? 0] }
+
+    /// Whether certificate `index` is good for `host`.
+    func covers(_ index: Int, _ host: String) -> Bool {
+        guard names.indices.contains(index) else { return false }
+        let parent = host.firstIndex(of: ".").map { "*" + host[$0...] }
+        return names[index].contains { $0 == host || $0 == parent }
+    }
+
+    /// The name that the client asked for in its ClientHello, lower-cased; nil when it named none.
+    static func serverName(of ssl: OpaquePointer?) -> String? {
+        guard let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) else { return nil }
+        return String(cString: name).lowercased()
+    }
+
+    static func ticketKeys(of ssl: OpaquePointer?) -> TicketKeys? {
+        guard let ssl, let context = SSL_get_SSL_CTX(ssl),
+            let raw = SSL_CTX_get_ex_data(context, ticketKeysIndex)
+        else { return nil }
+        return Unmanaged<TicketKeys>.fromOpaque(raw).takeUnretainedValue()
+    }
+
+    private static func makeContext(
+        _ chainPEM: [UInt8], _ keyPEM: [UInt8], _ keys: TicketKeys
+    ) throws -> OpaquePointer {
+        guard let context = SSL_CTX_new(TLS_server_method()) else {
+            throw TLSConfigurationError(what: "OpenSSL made no TLS context")
+        }
+        do {
+            try CertificateLoading.load(chainPEM, keyPEM, into: context)
+        } catch {
+            SSL_CTX_free(context)
+            throw error
+        }
+        _ = gatepost_SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION)
+        _ = gatepost_SSL_CTX_set_mode(
+            context,
+            Int(SSL_MODE_RELEASE_BUFFERS) | Int(SSL_MODE_ENABLE_PARTIAL_WRITE)
+                | Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+        gatepost_SSL_CTX_set_read_ahead(context, 1)
+        _ = gatepost_SSL_CTX_set_cipher_preference(context)
+        _ = gatepost_SSL_CTX_set_session_cache_mode(context, Int(SSL_SESS_CACHE_OFF))
+        // One TLS 1.3 ticket: without any, the server sends nothing after the client's Finished, and a client
+        // with Nagle's algorithm waits 40 ms for the delayed ACK before its first request leaves.
+        SSL_CTX_set_num_tickets(context, 1)
+        var identity = Array("gatepost".utf8)
+        SSL_CTX_set_session_id_context(context, &identity, UInt32(identity.count))
+        SSL_CTX_set_ex_data(context, ticketKeysIndex, Unmanaged.passRetained(keys).toOpaque())
+        if keys.count > 0 { SSL_CTX_set_tlsext_ticket_key_evp_cb(context, sealOrOpenTicket) }
+        SSL_CTX_set_alpn_select_cb(context, chooseProtocol, nil)
+        return context
+    }
+}
+
+private func releaseTicketKeys(
+    _ parent: UnsafeMutableRawPointer?, _ keys: UnsafeMutableRawPointer?,
+    _ data: UnsafeMutablePointer<CRYPTO_EX_DATA>?, _ index: Int32, _ number: Int,
+    _ argument: UnsafeMutableRawPointer?
+) {
+    guard let keys else { return }
+    Unmanaged<TicketKeys>.fromOpaque(keys).release()
+}
+
+private func chooseCertificate(
+    _ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?, _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let argument, let name = ServerContext.serverName(of: ssl) else { return SSL_TLSEXT_ERR_OK }
+    // Unretained is right: the context clears this callback before its owner goes away, and both live on the
+    // reactor's thread.
+    let server = Unmanaged<ServerContext>.fromOpaque(argument).takeUnretainedValue()
+    _ = SSL_set_SSL_CTX(ssl, server.context(for: name))
+    return SSL_TLSEXT_ERR_OK
+}
+
+/// A client that speaks ALPN but not http/1.1 is refused in the handshake (RFC 7301 section 3.2).
+private func chooseProtocol(
+    _ ssl: OpaquePointer?, _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+    _ chosenLength: UnsafeMutablePointer<UInt8>?, _ offered: UnsafePointer<UInt8>?, _ offeredLength: UInt32,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let chosen, let chosenLength, let offered else { return SSL_TLSEXT_ERR_NOACK }
+    var offset = 0
+    while offset < Int(offeredLength) {
+        let length = Int(offered[offset])
+        guard offset + 1 + length <= Int(offeredLength) else { break }
+        if length == 8, memcmp(offered + offset + 1, "http/1.1", 8) == 0 {
+            chosen.pointee = offered + offset + 1
+            chosenLength.pointee = 8
+            return SSL_TLSEXT_ERR_OK
+        }
+        offset += 1 + length
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL
+}

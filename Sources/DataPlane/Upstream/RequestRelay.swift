@@ -1,0 +1,88 @@
+import Access
+import Border
+import HTTP
+
+/// Downstream body → upstream, as fast as the upstream takes it and never more than a block ahead.
+extension Reactor {
+    /// Blocks moved per visit.
+    private static let blocksPerVisitMax = 16
+
+    /// `.wait` also when the body is complete: the response is what is awaited then.
+    func relayRequest(_ slot: Int32) -> Step {
+        let connection = downstreams[slot]
+        var blocks = 0
+        while !connection.pointee.exchange.isRequestComplete {
+            let upstream = transports + Int(connection.pointee.exchange.upstream)
+            if upstream.pointee.isFailed { return .wait }
+            guard upstream.pointee.pending.count < Transport.pendingBytesHigh else { return .wait }
+            guard blocks < Self.blocksPerVisitMax else { return .again }
+            blocks += 1
+            if connection.pointee.input.isEmpty {
+                switch readInput(slot, atLeast: 16_384) {
+                case .bytes: setDeadline(slot, limits.bodyIdleMilliseconds)
+                case .wait: return .wait
+                case .end, .failed: return abandon(slot)
+                }
+            }
+            guard forwardBody(slot, to: upstream) else {
+                counters.add(.requestsMalformed)
+                return refuse(slot, 400, .requestMalformed)
+            }
+            if connection.pointee.exchange.isRequestComplete {
+                setDeadline(slot, limits.upstreamHeadMilliseconds)
+            }
+        }
+        return .wait
+    }
+
+    /// - Returns: false when the chunked coding is broken.
+    private func forwardBody(_ slot: Int32, to upstream: TransportPointer) -> Bool {
+        let connection = downstreams[slot]
+        switch connection.pointee.exchange.requestFraming {
+        case .length:
+            let waiting = connection.pointee.input.bytes
+            guard let start = waiting.baseAddress else { return true }
+            let count = Int(min(Int64(waiting.count), connection.pointee.exchange.requestRemaining))
+            upstream.write(start, count)
+            connection.pointee.input.consume(count, pool)
+            connection.pointee.exchange.requestRemaining -= Int64(count)
+            counters.add(.bytesUpstream, UInt64(count))
+            connection.pointee.exchange.isRequestComplete = connection.pointee.exchange.requestRemaining == 0
+            return true
+        case .chunked: return forwardChunks(slot, to: upstream)
+        case .none, .untilClose:
+            connection.pointee.exchange.isRequestComplete = true
+            return true
+        }
+    }
+
+    /// Decodes and encodes anew: the upstream gets our chunks, never the client's framing bytes or trailers.
+    private func forwardChunks(_ slot: Int32, to upstream: TransportPointer) -> Bool {
+        let connection = downstreams[slot]
+        let waiting = connection.pointee.input.bytes
+        // Behind what `send` may just have put at the front.
+        var output = HeadOutput(work.pointee.output)
+        var offset = 0
+        var isOpen = true
+        while isOpen {
+            switch connection.pointee.exchange.requestDecoder.next(waiting.span, from: &offset) {
+            case .data(let range):
+                ChunkEncoding.begin(range.count, into: &output)
+                output.append(waiting.span.extracting(range))
+                ChunkEncoding.end(into: &output)
+            case .needMore: isOpen = false
+            case .end:
+                ChunkEncoding.last(into: &output)
+                connection.pointee.exchange.isRequestComplete = true
+                isOpen = false
+            case .refused: return false
+            }
+        }
+        guard !output.isOverflowed, let start = work.pointee.outputBytes else { return false }
+        upstream.write(start, output.count)
+        counters.add(.bytesUpstream, UInt64(output.count))
+        let consumed = connection.pointee.exchange.isRequestComplete ? offset : waiting.count
+        connection.pointee.input.consume(consumed, pool)
+        return true
+    }
+}

@@ -1,0 +1,224 @@
+import Access
+import Border
+import HTTP
+
+/// Upstream's answer → downstream: head, interim heads, body, and every way in which it can break.
+extension Reactor {
+    private static let blocksPerVisitMax = 16
+    private static let interimResponsesMax = 16
+    private static let blockBytes = 65_536
+
+    /// One visit to an exchange: both directions as far as they go.
+    func relay(_ slot: Int32) -> Step {
+        let connection = downstreams[slot]
+        let request = relayRequest(slot)
+        if request == .closed || connection.pointee.phase != .forwarding { return request }
+        if hasLeft(slot), !connection.pointee.exchange.isResponseComplete { return abandon(slot) }
+        let response = relayResponse(slot)
+        if response != .wait { return response }
+        return request
+    }
+
+    private func relayResponse(_ slot: Int32) -> Step {
+        let connection = downstreams[slot]
+        for _ in 0..<Self.blocksPerVisitMax {
+            guard transports[Int(slot)].pending.count < Transport.pendingBytesHigh else { return .wait }
+            let upstream = connection.pointee.exchange.upstream
+            let record = upstreams[upstream]
+            let isMoreNeeded = record.pointee.input.isEmpty || !connection.pointee.exchange.isResponseBegun
+            if isMoreNeeded {
+                let room = connection.pointee.exchange.isResponseBegun ? Self.blockBytes : 8_192
+                record.pointee.input.reserve(room, pool)
+                guard let end = record.pointee.input.end else { return .wait }
+                switch (transports + Int(upstream)).read(end, record.pointee.input.room) {
+                case .bytes(let count):
+                    record.pointee.input.commit(count)
+                    record.pointee.hasAnswered = true
+                    if connection.pointee.exchange.isResponseBegun {
+                        setDeadline(slot, limits.bodyIdleMilliseconds)
+                    }
+                case .wait:
+                    if record.pointee.input.isEmpty { record.pointee.input.release(pool) }
+                    return .wait
+                case .end: return upstreamEnded(slot, inOrder: true)
+                case .failed: return upstreamEnded(slot, inOrder: false)
+                }
+            }
+            let step = forwardResponse(slot, record)
+            if step != .wait { return step }
+        }
+        return .again
+    }
+
+    /// Moves what has arrived. `.wait` means that more must be read.
+    private func forwardResponse(_ slot: Int32, _ record: UnsafeMutablePointer<Upstream>) -> Step {
+        let connection = downstreams[slot]
+        var output = HeadOutput(work.pointee.output)
+        while !connection.pointee.exchange.isResponseBegun {
+            let head = record.pointee.input.bytes.span
+            let outcome = work.pointee.responseParser.parse(
+                head, answering: connection.pointee.exchange.method, into: &work.pointee.responseFields)
+            switch outcome {
+            case .needMore:
+                send(&output, to: slot)
+                return .wait
+            case .refused: return refuse(slot, 502, .upstreamMalformed)
+            case .head(let response):
+                guard acceptHead(slot, response, head, into: &output) else {
+                    return refuse(slot, 502, .upstreamMalformed)
+                }
+                record.pointee.input.consume(response.headBytes, pool)
+            }
+            if output.isOverflowed { return refuse(slot, 502, .upstreamMalformed) }
+        }
+        if connection.pointee.phase == .tunnel {
+            send(&output, to: slot)
+            return .again
+        }
+        guard forwardBody(slot, record, &output) else {
+            counters.add(.upstreamFailures)
+            // The head may still lie unsent beside the broken body: then the client can be told.
+            connection.pointee.exchange.isResponseBegun = connection.pointee.exchange.bytesOut > 0
+            return refuse(slot, 502, .upstreamMalformed)
+        }
+        return connection.pointee.exchange.isResponseComplete ? finishExchange(slot) : .wait
+    }
+
+    /// - Returns: false when the answer is none to this request.
+    private func acceptHead(
+        _ slot: Int32, _ response: ResponseHead, _ head: Span<UInt8>, into output: inout HeadOutput
+    ) -> Bool {
+        let connection = downstreams[slot]
+        if response.isInterim {
+            connection.pointee.exchange.interimResponses += 1
+            guard connection.pointee.exchange.interimResponses <= Self.interimResponsesMax else {
+                return false
+            }
+            // 100 was answered by us; the others are the application's word, for whoever speaks HTTP/1.1.
+            guard response.status != 100, !connection.pointee.exchange.isHTTP10 else { return true }
+            return write(slot, response, head, framing: .none, into: &output)
+        }
+        if response.status == 101 {
+            guard connection.pointee.exchange.wantsUpgrade else { return false }
+            connection.pointee.exchange.isResponseBegun = true
+            beginTunnel(slot)
+            return write(slot, response, head, framing: .none, into: &output)
+        }
+        connection.pointee.exchange.isResponseBegun = true
+        connection.pointee.exchange.status = UInt16(response.status)
+        connection.pointee.exchange.headNanoseconds = Clock.monotonicNanoseconds()
+        counters.record(
+            .upstreamHead,
+            connection.pointee.exchange.headNanoseconds &- connection.pointee.exchange.sentNanoseconds)
+        if connection.pointee.exchange.isBodyless { consumeHead(slot) }
+        connection.pointee.exchange.isUpstreamReusable = response.keepsAlive
+        connection.pointee.exchange.upstreamFraming = response.framing
+        connection.pointee.exchange.isEventStream = isEventStream(head)
+        let framing = downstreamFraming(slot, response.framing)
+        connection.pointee.exchange.downstreamFraming = framing
+        if case .untilClose = framing { connection.pointee.endsAfterResponse = true }
+        if !connection.pointee.exchange.isRequestComplete { connection.pointee.endsAfterResponse = true }
+        setDeadline(slot, limits.bodyIdleMilliseconds)
+        return write(slot, response, head, framing: framing, into: &output)
+    }
+
+    private func write(
+        _ slot: Int32, _ response: ResponseHead, _ head: Span<UInt8>, framing: BodyFraming,
+        into output: inout HeadOutput
+    ) -> Bool {
+        work.pointee.responseWriter.begin(
+            response, head: head, fields: work.pointee.responseFields, framing: framing,
+            keepsAlive: !downstreams[slot].pointee.endsAfterResponse, into: &output)
+        if !response.isInterim {
+            output.append("Gatepost-Request-Id: ")
+            Hex.write(downstreams[slot].pointee.exchange.requestIDHigh, into: &output)
+            Hex.write(downstreams[slot].pointee.exchange.requestIDLow, into: &output)
+            output.append("\r\n")
+        }
+        ResponseWriter.end(into: &output)
+        return true
+    }
+
+    /// How the body goes on: a known length stays known, everything else is chunked where the client can read
+    /// it.
+    private func downstreamFraming(_ slot: Int32, _ upstream: BodyFraming) -> BodyFraming {
+        let exchange = downstreams[slot]
+        exchange.pointee.exchange.responseRemaining = 0
+        switch upstream {
+        case .none:
+            exchange.pointee.exchange.isResponseComplete = true
+            return .none
+        case .length(let length):
+            exchange.pointee.exchange.responseRemaining = length
+            exchange.pointee.exchange.isResponseComplete = length == 0
+            return .length(length)
+        case .chunked, .untilClose:
+            if case .untilClose = upstream { exchange.pointee.exchange.isUpstreamReusable = false }
+            return exchange.pointee.exchange.isHTTP10 ? .untilClose : .chunked
+        }
+    }
+
+    private func isEventStream(_ head: Span<UInt8>) -> Bool {
+        guard let type = work.pointee.responseFields.value(.contentType) else { return false }
+        let wanted: StaticString = "text/event-stream"
+        guard type.count >= wanted.utf8CodeUnitCount else { return false }
+        let value = head.extracting(type.indices)
+        for index in 0..<wanted.utf8CodeUnitCount where value[index] | 0x20 != wanted.utf8Start[index] | 0x20
+        {
+            return false
+        }
+        return true
+    }
+
+    /// The upstream will send nothing more.
+    private func upstreamEnded(_ slot: Int32, inOrder: Bool) -> Step {
+        let connection = downstreams[slot]
+        let upstream = upstreams[connection.pointee.exchange.upstream]
+        if connection.pointee.exchange.isResponseBegun {
+            guard inOrder, case .untilClose = connection.pointee.exchange.upstreamFraming else {
+                // Half an answer: the client must not take it for a whole one, so no last chunk and no
+                // goodbye.
+                counters.add(.upstreamFailures)
+                connection.pointee.exchange.reason = .upstreamUnavailable
+                return abandon(slot)
+            }
+            var output = HeadOutput(work.pointee.output)
+            if case .chunked = connection.pointee.exchange.downstreamFraming {
+                ChunkEncoding.last(into: &output)
+            }
+            send(&output, to: slot)
+            connection.pointee.exchange.isResponseComplete = true
+            return finishExchange(slot)
+        }
+        counters.add(.upstreamFailures)
+        let mayRepeat =
+            upstream.pointee.isReused && !upstream.pointee.hasAnswered && !connection.pointee.exchange.isRetry
+            && connection.pointee.exchange.isBodyless && connection.pointee.exchange.method.isIdempotent
+        guard mayRepeat else {
+            return refuse(slot, 502, upstream.pointee.hasAnswered ? .upstreamMalformed : .upstreamUnavailable)
+        }
+        // Closed by the upstream while it lay in the pool, most likely: once more, on a new connection.
+        counters.add(.upstreamRetries)
+        releaseUpstream(slot, isReusable: false)
+        detachSession(slot)
+        connection.pointee.exchange.isRetry = true
+        connection.pointee.phase = .head
+        return .again
+    }
+
+    func send(_ output: inout HeadOutput, to slot: Int32) {
+        guard output.count > 0, let start = work.pointee.outputBytes else { return }
+        write(start, output.count, to: slot)
+        output = HeadOutput(work.pointee.output)
+    }
+
+    /// More than one TLS record: collected, so that they leave by one send.
+    func write(_ start: UnsafePointer<UInt8>, _ count: Int, to slot: Int32) {
+        let transport = transports + Int(slot)
+        if count > 16_384 { transport.pointee.isCorked = true }
+        transport.write(start, count)
+        if transport.pointee.isCorked { transport.uncork() }
+        downstreams[slot].pointee.exchange.bytesOut &+= UInt64(count)
+        counters.add(.bytesDownstream, UInt64(count))
+    }
+}

@@ -1,0 +1,94 @@
+/// The field lines of one parsed head as ranges into its bytes: fixed capacity, allocated once, reused.
+
+/// One field line. Both ranges point into the head buffer; the value is without surrounding whitespace.
+@frozen
+public struct FieldLine: Sendable, Hashable {
+    /// As sent, in any case.
+    public var name: ByteRange
+    /// May be empty.
+    public var value: ByteRange
+    /// `.other` for names that the gateway does not look at.
+    public var known: KnownField
+
+    /// A line of a head.
+    @inlinable
+    public init(name: ByteRange, value: ByteRange, known: KnownField) {
+        self.name = name
+        self.value = value
+        self.known = known
+    }
+}
+
+/// Owned by the caller (one per reactor and direction is enough when heads are parsed and written in one
+/// turn). A parse empties it first; after `.needMore` or `.refused` its content means nothing.
+public struct FieldTable: ~Copyable {
+    /// Most lines it holds.
+    public let capacity: Int
+    /// Lines of the head parsed last.
+    public private(set) var count = 0
+    @usableFromInline let lines: UnsafeMutablePointer<FieldLine>
+    @usableFromInline var present: UInt64 = 0
+    var repeated: UInt64 = 0
+
+    /// - Parameter capacity: `HeadLimits.fieldsMax` of the parser it is used with; 1...10,000.
+    public init(capacity: Int = HeadLimits().fieldsMax) {
+        precondition(capacity > 0 && capacity <= 10_000, "capacity \(capacity)")
+        self.capacity = capacity
+        lines = .allocate(capacity: capacity)
+    }
+
+    deinit { lines.deallocate() }  // FieldLine is trivial: nothing to deinitialize.
+
+    /// - Precondition: `index` is in `0..<count`.
+    public subscript(index: Int) -> FieldLine {
+        precondition(index >= 0 && index < count, "field \(index) of \(count)")
+        return lines[index]
+    }
+
+    /// Whether at least one line of this name is there. Always true or meaningless for `.other`.
+    @inlinable
+    public func contains(_ known: KnownField) -> Bool { present & (1 << UInt64(known.rawValue)) != 0 }
+
+    /// Whether two or more lines of this name are there.
+    public func isRepeated(_ known: KnownField) -> Bool { repeated & (1 << UInt64(known.rawValue)) != 0 }
+
+    /// The value of the first line of this name, nil when there is none.
+    public func value(_ known: KnownField) -> ByteRange? {
+        guard contains(known) else { return nil }
+        for index in 0..<count where lines[index].known == known { return lines[index].value }
+        return nil
+    }
+
+    /// The value of the only line of this name; nil when there is none **or more than one**.
+    public func onlyValue(_ known: KnownField) -> ByteRange? { isRepeated(known) ? nil : value(known) }
+
+    /// The value of the first line whose name equals `name` (compared without case), for names that are not
+    /// known.
+    public func value(named name: StaticString, in head: Span<UInt8>) -> ByteRange? {
+        for index in 0..<count where ByteClass.equalFolded(head, lines[index].name.indices, name) {
+            return lines[index].value
+        }
+        return nil
+    }
+
+    mutating func removeAll() {
+        count = 0
+        present = 0
+        repeated = 0
+    }
+
+    /// - Returns: false when the table is full.
+    mutating func append(_ line: FieldLine) -> Bool {
+        guard count < capacity else { return false }
+        (lines + count).initialize(to: line)
+        count += 1
+        let bit = UInt64(1) << UInt64(line.known.rawValue)
+        repeated |= present & bit
+        present |= bit
+        return true
+    }
+}
+
+// Confined to one reactor: it is memory that one thread reuses.
+@available(*, unavailable)
+extension FieldTable: Sendable {}

@@ -1,0 +1,150 @@
+/// Serialises the head for the upstream from what was judged: the canonical request and its field table.
+public struct RequestWriter: Sendable {
+    /// What of the request's own is forwarded.
+    public struct Options: OptionSet, Sendable, Hashable {
+        /// The bits.
+        public let rawValue: UInt8
+        /// A set from its bits.
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// `Expect: 100-continue` goes upstream (otherwise the gateway answers 100 itself).
+        public static var forwardsExpect: Options { Options(rawValue: 1) }
+        /// `tracestate` stays: only when the incoming traceparent was valid and is continued (W3C Trace
+        /// Context §3.4).
+        public static var keepsTracestate: Options { Options(rawValue: 2) }
+    }
+
+    /// The fields that clients may not set at this route.
+    public let identity: IdentityFieldNames
+
+    /// One writer per route; made when the configuration is loaded, because it folds all names.
+    public init(identity: IdentityFieldNames = IdentityFieldNames()) { self.identity = identity }
+
+    /// Writes request line, Host, the forwarded fields and the framing, always as HTTP/1.1 and **without**
+    /// the closing empty line: append own field lines (identity, trace, X-Forwarded-*), then call `end`.
+    ///
+    /// Left out: hop-by-hop fields and those named by Connection (RFC 9110 §7.6.1), identity and
+    /// client-address fields by folded name, `traceparent` (always ours), our cookies. Upgrade is written for
+    /// WebSocket only.
+    ///
+    /// - Throws: `.connectionNamesProtectedField` when Connection names one of `identity`; answer 400.
+    /// - Precondition: `request`, `fields` and `scratch` come from one parse of `head`.
+    public func begin(
+        _ request: CanonicalRequest, head: Span<UInt8>, fields: borrowing FieldTable,
+        scratch: borrowing CanonicalScratch, options: Options = [], into output: inout HeadOutput
+    ) throws(HeadError) {
+        if request.hasConnectionOptions, ConnectionOptions.nameAny(of: identity, in: head, fields) {
+            throw .connectionNamesProtectedField
+        }
+        RequestWriter.requestLine(request, head, scratch, &output)
+        var copier = LineCopier()
+        for index in 0..<fields.count {
+            let line = fields[index]
+            switch RequestWriter.treatment(of: line.known, options) {
+            case .copy:
+                if identity.contains(line.known) { continue }
+                copier.copy(line, head, into: &output)
+            case .drop:
+                continue
+            case .cookie:
+                if identity.contains(line.known) { continue }
+                guard CookiePair.containsOurs(head, line.value.indices) else {
+                    copier.copy(line, head, into: &output)
+                    continue
+                }
+                copier.flush(head, into: &output)
+                CookiePair.writeOthers(head, line.value.indices, into: &output)
+            case .inspect:
+                if identity.contains(head, line.name.indices) { continue }
+                if request.hasConnectionOptions, ConnectionOptions.name(line.name.indices, in: head, fields) {
+                    continue
+                }
+                copier.copy(line, head, into: &output)
+            }
+        }
+        copier.flush(head, into: &output)
+        RequestWriter.framing(request, options, &output)
+    }
+
+    /// The empty line.
+    public static func end(into output: inout HeadOutput) { output.append("\r\n") }
+
+    private static func requestLine(
+        _ request: CanonicalRequest, _ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch,
+        _ output: inout HeadOutput
+    ) {
+        output.append(head, request.methodRange.indices)
+        output.append(32)
+        request.path.write(head, scratch, into: &output)
+        if let query = request.query {
+            output.append(63)
+            output.append(head, query.indices)
+        }
+        output.append(" HTTP/1.1\r\nHost: ")
+        request.writeAuthority(head, scratch, into: &output)
+        output.append("\r\n")
+    }
+
+    private static func framing(_ request: CanonicalRequest, _ options: Options, _ output: inout HeadOutput) {
+        switch request.framing {
+        case .none, .untilClose: break
+        case .length(let length):
+            output.append("Content-Length: ")
+            output.append(decimal: length)
+            output.append("\r\n")
+        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
+        }
+        switch request.upgrade {
+        case .none: break
+        case .webSocket: output.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        }
+        if request.expectsContinue, options.contains(.forwardsExpect) {
+            output.append("Expect: 100-continue\r\n")
+        }
+    }
+
+    private enum Treatment { case copy, drop, cookie, inspect }
+
+    private static func treatment(of known: KnownField, _ options: Options) -> Treatment {
+        switch known {
+        case .cookie: .cookie
+        case .other: .inspect
+        case .tracestate: options.contains(.keepsTracestate) ? .copy : .drop
+        case .host, .contentLength, .transferEncoding, .expect, .traceparent, .forwarded, .xRealIP,
+            .xForwardedFor,
+            .xForwardedHost, .xForwardedPort, .xForwardedProto:
+            .drop  // Written by us, or not at all.
+        case .te, .trailer, .upgrade, .keepAlive, .connection, .proxyConnection, .proxyAuthenticate,
+            .proxyAuthorization, .http2Settings:
+            .drop  // They end here.
+        case .date, .range, .origin, .accept, .server, .referer, .location, .userAgent, .setCookie,
+            .secFetchMode,
+            .secFetchDest, .secFetchSite, .secFetchUser, .contentType, .cacheControl, .authorization,
+            .acceptEncoding, .contentEncoding, .secWebSocketKey, .secWebSocketVersion, .secWebSocketProtocol,
+            .secWebSocketExtensions, .accessControlRequestMethod:
+            .copy
+        }
+    }
+}
+
+extension CanonicalText {
+    func write(_ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch, into output: inout HeadOutput) {
+        if isInScratch {
+            output.append(scratch.bytes.span, range.indices)
+        } else {
+            output.append(head, range.indices)
+        }
+    }
+}
+
+extension CanonicalRequest {
+    /// Host and port as they are routed, for Host and X-Forwarded-Host.
+    func writeAuthority(
+        _ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch, into output: inout HeadOutput
+    ) {
+        host.write(head, scratch, into: &output)
+        if let port {
+            output.append(58)
+            output.append(decimal: Int64(port))
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/// Serialises an upstream's response head for downstream.
+public struct ResponseWriter: Sendable {
+    /// A writer is a value without state.
+    public init() {}
+
+    /// Writes status line, fields and framing, **without** the closing empty line: append own field lines,
+    /// then `end`.
+    ///
+    /// Left out: hop-by-hop fields and those named by Connection, framing fields (rewritten), every
+    /// `Gatepost-*` field (only the gateway says that the gateway answered), and Set-Cookie of a cookie named
+    /// as ours, with which an application could plant a session.
+    ///
+    /// - Parameters:
+    ///   - framing: how the body goes downstream. `.none` repeats the upstream's Content-Length where it
+    ///     describes the body that a GET would have had (HEAD, 304). `.untilClose` needs `keepsAlive` false.
+    ///   - keepsAlive: whether the downstream connection stays open; false writes `Connection: close`.
+    /// - Precondition: `response` and `fields` come from one parse of `head`.
+    public func begin(
+        _ response: ResponseHead, head: Span<UInt8>, fields: borrowing FieldTable, framing: BodyFraming,
+        keepsAlive: Bool, into output: inout HeadOutput
+    ) {
+        precondition(framing != .untilClose || !keepsAlive, "a body until close on a connection kept open")
+        output.append("HTTP/1.1 ")
+        output.append(decimal: Int64(response.status))
+        output.append(32)
+        output.append(head, response.reasonPhrase.indices)
+        output.append("\r\n")
+        var copier = LineCopier()
+        for index in 0..<fields.count {
+            let line = fields[index]
+            if ResponseWriter.isDropped(line, response, head, fields) { continue }
+            copier.copy(line, head, into: &output)
+        }
+        copier.flush(head, into: &output)
+        ResponseWriter.framing(response, framing, keepsAlive, &output)
+    }
+
+    /// The empty line.
+    public static func end(into output: inout HeadOutput) { output.append("\r\n") }
+
+    private static func isDropped(
+        _ line: FieldLine, _ response: ResponseHead, _ head: Span<UInt8>, _ fields: borrowing FieldTable
+    ) -> Bool {
+        if line.known.endsHere || line.known == .contentLength || line.known == .transferEncoding {
+            return true
+        }
+        if line.known == .setCookie { return CookiePair.isOurs(head, line.value.indices) }
+        guard line.known == .other else { return false }
+        if ByteClass.startsFolded(head, line.name.indices, "gatepost") { return true }
+        if ByteClass.startsFolded(head, line.name.indices, "proxy-") { return true }
+        return response.hasConnectionOptions && ConnectionOptions.name(line.name.indices, in: head, fields)
+    }
+
+    private static func framing(
+        _ response: ResponseHead, _ framing: BodyFraming, _ keepsAlive: Bool, _ output: inout HeadOutput
+    ) {
+        switch framing {
+        case .none:
+            if let length = response.contentLength, response.status >= 200, response.status != 204 {
+                output.append("Content-Length: ")
+                output.append(decimal: length)
+                output.append("\r\n")
+            }
+        case .length(let length):
+            output.append("Content-Length: ")
+            output.append(decimal: length)
+            output.append("\r\n")
+        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
+        case .untilClose: break
+        }
+        if response.status == 101 {
+            output.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")  // Nothing else is ever asked for.
+        } else if !keepsAlive {
+            output.append("Connection: close\r\n")
+        }
+    }
+}

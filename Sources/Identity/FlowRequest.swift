@@ -1,0 +1,88 @@
+public import Access
+public import Store
+
+/// A request to one of the reserved paths of signing in, or a navigation that needs a sign-in.
+public struct FlowRequest: Sendable {
+    /// Lower case, without port.
+    public var host: String
+    /// Canonical path.
+    public var path: String
+    /// Without "?"; empty when there is none.
+    public var query: String
+    /// Every Cookie field, in order.
+    public var cookieField: [String]
+    /// The Origin field; nil when there is none.
+    public var originField: String?
+    /// Upper case.
+    public var method: String
+    /// Signing in reads no body; it is here for completeness.
+    public var body: [UInt8]
+    /// The time of the request.
+    public var nowSeconds: Int64
+
+    /// A request out of its parts.
+    public init(
+        host: String, path: String, query: String = "", cookieField: [String] = [], originField: String? = nil,
+        method: String = "GET", body: [UInt8] = [], nowSeconds: Int64
+    ) {
+        self.host = host
+        self.path = path
+        self.query = query
+        self.cookieField = cookieField
+        self.originField = originField
+        self.method = method
+        self.body = body
+        self.nowSeconds = nowSeconds
+    }
+}
+
+/// What to answer. Every `setCookies` entry is one complete `Set-Cookie` value; each must be its own field.
+public enum FlowAnswer: Sendable {
+    /// 303 to an absolute URL, with `Referrer-Policy: no-referrer` and `Cache-Control: no-store`.
+    case redirect(url: String, setCookies: [String])
+    /// A page that lets the person choose.
+    case chooser(choices: [ProviderChoice], application: String, host: String)
+    /// A page with a form that POSTs to `/.gatepost/sign-out` of the same host.
+    case confirmSignOut
+    /// Signed out. `removed` is to be revoked on the data plane before this is answered. `url`: the provider's own
+    /// sign-out, to be redirected to (303).
+    case signedOut(url: String?, removed: [StoredSession], setCookies: [String])
+    /// A page that says why.
+    case refuse(FlowRefusal)
+}
+
+/// One button of the chooser.
+public struct ProviderChoice: Sendable, Hashable {
+    /// The configured name.
+    public var name: String
+    /// What people read.
+    public var displayName: String
+    /// Absolute path and query on the auth host.
+    public var url: String
+}
+
+/// Why there is no sign-in, and where to try again.
+public struct FlowRefusal: Sendable, Hashable {
+    /// For page, log and metric.
+    public var reason: Reason
+    /// The provider's own error code (`access_denied`, `AADSTS53000`); letters, digits, dot, dash, underscore.
+    public var providerCode: String?
+    /// For the log only: it may help an attacker.
+    public var detail: String
+    /// Absolute URL on a host of ours that begins again; nil when nothing is known to return to.
+    public var retryURL: String?
+    /// Complete `Set-Cookie` values.
+    public var setCookies: [String]
+
+    /// A refusal out of its parts.
+    public init(
+        _ reason: Reason, detail: String, providerCode: String? = nil, retryURL: String? = nil,
+        setCookies: [String] = []
+    ) {
+        self.reason = reason
+        self.detail = detail
+        self.providerCode = providerCode
+        self.retryURL = retryURL
+        self.setCookies = setCookies
+    }
+}

@@ -1,0 +1,116 @@
+/// One configured identity provider: a client of ours at an OpenID Provider.
+///
+/// Several registrations may share one issuer (two clients of one tenant, one of them behind a conditional-access
+/// policy). They are told apart by `name` everywhere; the issuer never decides which one a session belongs to.
+public struct IdentityProviderRegistration: Sendable, Hashable {
+    /// The configured name: it stands in sessions, in applications' lists and in the callback path.
+    public var name: String
+    /// As in the `iss` claim, byte for byte.
+    public var issuer: String
+    /// Our client id there.
+    public var clientID: String
+    /// Our client secret there; empty: a public client, protected by PKCE alone.
+    public var clientSecret: String
+    /// What people read in the chooser.
+    public var displayName: String
+    /// Scopes to ask for; `openid` is always among those sent.
+    public var scopes: [String]
+    /// PEM of the only authorities trusted for this provider; nil: the system's.
+    public var authoritiesPEM: [UInt8]?
+    /// Plain HTTP is accepted, on loopback only.
+    public var allowsPlainHTTP: Bool
+
+    /// A registration out of its parts.
+    public init(
+        name: String, issuer: String, clientID: String, clientSecret: String, displayName: String,
+        scopes: [String] = ["openid", "email", "profile"], authoritiesPEM: [UInt8]? = nil,
+        allowsPlainHTTP: Bool = false
+    ) {
+        self.name = name
+        self.issuer = issuer
+        self.clientID = clientID
+        self.clientSecret = clientSecret
+        self.displayName = displayName
+        self.scopes = scopes
+        self.authoritiesPEM = authoritiesPEM
+        self.allowsPlainHTTP = allowsPlainHTTP
+    }
+
+    var scopeText: String {
+        (scopes.contains("openid") ? scopes : ["openid"] + scopes).joined(separator: " ")
+    }
+}
+
+/// What signing in needs to know of one protected application.
+public struct IdentityApplication: Sendable, Hashable {
+    /// The configured name.
+    public var name: String
+    /// Its host, lower case, without port.
+    public var host: String
+    /// Configured names of the accepted providers, in the order in which the chooser shows them.
+    public var identityProviders: [String]
+    /// How long an application session lasts at most; it never outlives its global session.
+    public var sessionSeconds: Int64
+
+    /// An application out of its parts.
+    public init(name: String, host: String, identityProviders: [String], sessionSeconds: Int64 = 8 * 3600) {
+        self.name = name
+        self.host = host
+        self.identityProviders = identityProviders
+        self.sessionSeconds = sessionSeconds
+    }
+}
+
+/// Everything configured that signing in reads; replaced whole at a reload.
+public struct IdentityConfiguration: Sendable, Hashable {
+    /// The host that talks to identity providers, lower case, without port.
+    public var authHost: String
+    /// The port of people's URLs, on the auth host and on every application host.
+    public var publicPort: UInt16
+    /// Every configured provider.
+    public var providers: [IdentityProviderRegistration]
+    /// Every application.
+    public var applications: [IdentityApplication]
+    /// How long a global session lasts.
+    public var globalSessionSeconds: Int64
+
+    /// A configuration out of its parts.
+    public init(
+        authHost: String, publicPort: UInt16 = 443, providers: [IdentityProviderRegistration],
+        applications: [IdentityApplication], globalSessionSeconds: Int64 = 12 * 3600
+    ) {
+        self.authHost = authHost
+        self.publicPort = publicPort
+        self.providers = providers
+        self.applications = applications
+        self.globalSessionSeconds = globalSessionSeconds
+    }
+
+    /// `https://host[:port]`, the port only where it is not 443: also the exact value of our own `Origin`.
+    func origin(of host: String) -> String {
+        publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"
+    }
+
+    func provider(_ name: String) -> IdentityProviderRegistration? { providers.first { same($0.name, name) } }
+    func application(_ name: String) -> IdentityApplication? { applications.first { same($0.name, name) } }
+    func application(host: String) -> IdentityApplication? { applications.first { same($0.host, host) } }
+
+    /// The registered redirect URI of a provider: one path per registration, so that an answer meant for one can
+    /// never be taken for another's (RFC 9700 §4.4.2.2).
+    func callbackURL(of provider: IdentityProviderRegistration) -> String {
+        origin(of: authHost) + ReservedPath.callbackPrefix + FormText.encode(provider.name)
+    }
+}
+
+/// Equality by bytes. Swift's `==` takes canonically equivalent texts for equal, and no issuer, client id or host may
+/// be satisfied by a look-alike.
+func same(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
+
+/// The reserved paths of signing in (`/.gatepost/…`).
+enum ReservedPath {
+    static let prefix = "/.gatepost/"
+    static let signIn = "/.gatepost/sign-in"
+    static let callbackPrefix = "/.gatepost/callback/"
+    static let handoff = "/.gatepost/handoff"
+    static let signOut = "/.gatepost/sign-out"
+}

@@ -1,0 +1,143 @@
+import JSON
+import Signatures
+
+/// Where a person wanted to go when signing in began. It travels sealed through the browser, never as plain text.
+struct LoginGoal: Sendable, Equatable {
+    var application: String
+    var host: String
+    /// Path and query on `host`.
+    var target: String
+    /// SHA-256 of the random in the application host's login cookie.
+    var binding: [UInt8]
+    /// How often signing in began again because its state was lost.
+    var restartCount: Int64
+
+    /// More often means that this browser keeps no cookies: then a page is better than a loop.
+    static let restartCountMax: Int64 = 2
+
+    var members: JSONObject {
+        [
+            "app": .string(application), "host": .string(host), "target": .string(target),
+            "binding": .string(Base64URL.encode(binding)), "restarts": .integer(restartCount),
+        ]
+    }
+
+    init(application: String, host: String, target: String, binding: [UInt8], restartCount: Int64) {
+        self.application = application
+        self.host = host
+        self.target = target
+        self.binding = binding
+        self.restartCount = restartCount
+    }
+
+    init?(_ value: JSONValue) {
+        guard let application = value["app"]?.string, let host = value["host"]?.string,
+            let target = value["target"]?.string, let binding = value["binding"]?.string.flatMap(Base64URL.decode),
+            let restartCount = value["restarts"]?.integer
+        else { return nil }
+        self.init(
+            application: application, host: host, target: target, binding: binding, restartCount: restartCount)
+    }
+}
+
+/// What the auth host keeps in the browser while the person is at the identity provider.
+struct LoginState: Sendable {
+    /// 16 random bytes: names this sign-in in `state` and in the cookie.
+    var id: [UInt8]
+    var provider: String
+    /// PKCE code verifier (RFC 7636 §4.1), 43 characters.
+    var verifier: String
+    var nonce: String
+    var goal: LoginGoal
+    var issuedAtSeconds: Int64
+    var expiresAtSeconds: Int64
+
+    static let lifetimeSeconds: Int64 = 600
+
+    /// S256 of the verifier (RFC 7636 §4.2).
+    var challenge: String { Base64URL.encode(Digest.sha256(Array(verifier.utf8))) }
+}
+
+/// Seals and opens everything that travels through the browser. Each kind has its own context, so that no sealed
+/// value can be used in another's place, and an expiry, which is checked here and nowhere else.
+struct LoginSeals: Sendable {
+    enum Kind: String { case request, state, authCookie, applicationCookie, handoff, restart }
+
+    let sealer: Sealer
+
+    static let stateBytesMax = 3 << 10
+
+    func seal(_ members: JSONObject, as kind: Kind, expiresAtSeconds: Int64) -> String {
+        var members = members
+        members["exp"] = .integer(expiresAtSeconds)
+        return sealer.seal(members.serialized(), context: context(kind))
+    }
+
+    enum Opened {
+        case valid(JSONValue)
+        /// Sealed by us, once.
+        case expired(JSONValue)
+        case foreign
+    }
+
+    func open(_ text: String?, as kind: Kind, nowSeconds: Int64) -> Opened {
+        guard let text, text.utf8.count <= CookieText.valueBytesMax,
+            let bytes = sealer.open(text, context: context(kind)),
+            let value = try? JSONValue(parsing: bytes, limits: .token), let expiry = value["exp"]?.integer
+        else { return .foreign }
+        return nowSeconds < expiry ? .valid(value) : .expired(value)
+    }
+
+    private func context(_ kind: Kind) -> String { "gatepost-login-\(kind.rawValue)" }
+
+    // MARK: The auth host's cookie
+
+    func cookie(of state: LoginState) -> String {
+        var members = state.goal.members
+        members["id"] = .string(Base64URL.encode(state.id))
+        members["provider"] = .string(state.provider)
+        members["verifier"] = .string(state.verifier)
+        members["nonce"] = .string(state.nonce)
+        members["iat"] = .integer(state.issuedAtSeconds)
+        return seal(members, as: .authCookie, expiresAtSeconds: state.expiresAtSeconds)
+    }
+
+    func loginState(cookie: String, nowSeconds: Int64) -> LoginState? {
+        guard case .valid(let value) = open(cookie, as: .authCookie, nowSeconds: nowSeconds),
+            let id = value["id"]?.string.flatMap(Base64URL.decode), let provider = value["provider"]?.string,
+            let verifier = value["verifier"]?.string, let nonce = value["nonce"]?.string,
+            let issuedAt = value["iat"]?.integer, let expiry = value["exp"]?.integer, let goal = LoginGoal(value)
+        else { return nil }
+        return LoginState(
+            id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal, issuedAtSeconds: issuedAt,
+            expiresAtSeconds: expiry)
+    }
+}
+
+/// The at most four login cookies of one browser on one host.
+struct LoginSlots {
+    static let count = 4
+    static func name(_ slot: Int) -> String { "__Host-gatepost-login-\(slot)" }
+
+    /// The cookie values by slot. A doubled cookie is read as none: it cannot be told which one is ours.
+    let values: [String?]
+
+    init(cookieField: [String]) {
+        values = (0..<Self.count).map { slot in
+            let found = CookieText.values(of: Self.name(slot), in: cookieField)
+            return found.count == 1 ? found.first : nil
+        }
+    }
+
+    /// Where a new login goes: the slot its id points at when it is free, else any free one, else the oldest's.
+    ///
+    /// The id decides first, because tabs opened at the same moment see the same cookies and would all take the
+    /// first free slot.
+    func place(_ id: [UInt8], issuedAtSeconds: (String) -> Int64?) -> Int {
+        let ages = values.map { $0.flatMap(issuedAtSeconds) }
+        let preferred = Int(id.first ?? 0) % Self.count
+        let order = (0..<Self.count).map { (preferred + $0) % Self.count }
+        if let free = order.first(where: { ages[$0] == nil }) { return free }
+        return order.min { (ages[$0] ?? 0) < (ages[$1] ?? 0) } ?? preferred
+    }
+}

@@ -1,0 +1,143 @@
+import Access
+import JSON
+import Signatures
+import Store
+
+/// The auth host before the identity provider.
+extension SignInFlow {
+    /// `GET /.gatepost/sign-in?request=[&provider=]` on the auth host: an existing global session that the
+    /// application accepts is handed over at once; otherwise the person is sent to the one accepted provider, or
+    /// chooses.
+    public func signIn(_ request: FlowRequest) async -> FlowAnswer {
+        if let refusal = requireGET(request) { return refusal }
+        guard let parameters = parameters(request) else { return malformed("query of sign-in") }
+        let goal: LoginGoal
+        switch seals.open(parameters["request"], as: .request, nowSeconds: request.nowSeconds) {
+        case .valid(let value):
+            guard let found = LoginGoal(value) else { return malformed("sealed request of another version") }
+            goal = found
+        case .expired(let value):
+            guard let found = LoginGoal(value) else { return malformed("sealed request of another version") }
+            return restartElsewhere(found, request, why: "sealed request is too old")
+        case .foreign:
+            return .refuse(FlowRefusal(.loginStateLost, detail: "sealed request is missing or not ours"))
+        }
+        guard let application = application(of: goal) else {
+            return .refuse(FlowRefusal(.routeNotFound, detail: "application \(goal.application) is gone"))
+        }
+        do throws(StoreError) {
+            let session = try await sessions.lookUp(
+                cookieField: request.cookieField, kind: .global, host: request.host, nowSeconds: request.nowSeconds)
+            let wanted = parameters["provider"]
+            if let session, Sessions.counts(session, at: application),
+                wanted.map({ same($0, session.identityProvider) }) ?? true
+            {
+                return handOver(goal, session, request, setCookies: [])
+            }
+            return await choose(wanted, goal, application, request)
+        } catch {
+            return storeFailed(error, retryURL: url(of: goal))
+        }
+    }
+
+    private func choose(
+        _ wanted: String?, _ goal: LoginGoal, _ application: IdentityApplication, _ request: FlowRequest
+    ) async -> FlowAnswer {
+        let accepted = application.identityProviders.compactMap { configuration.provider($0) }
+        if let wanted {
+            guard let provider = accepted.first(where: { same($0.name, wanted) }) else {
+                return .refuse(
+                    FlowRefusal(
+                        .identityProviderNotAccepted,
+                        detail: "\(application.name) does not accept the provider asked for",
+                        retryURL: url(of: goal)))
+            }
+            return await authorize(provider, goal, request)
+        }
+        switch accepted.count {
+        case 0:
+            return .refuse(
+                FlowRefusal(.identityProviderNotAccepted, detail: "\(application.name) accepts no configured provider"))
+        case 1:
+            return await authorize(accepted[0], goal, request)
+        case _:
+            // Sealed anew, so that the choice does not inherit the minutes that passed before it was shown.
+            let sealed = seals.seal(
+                goal.members, as: .request, expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds)
+            let choices = accepted.map { provider in
+                let query = FormText.encode([("request", sealed), ("provider", provider.name)])
+                return ProviderChoice(
+                    name: provider.name, displayName: provider.displayName, url: "\(ReservedPath.signIn)?\(query)")
+            }
+            return .chooser(choices: choices, application: application.name, host: application.host)
+        }
+    }
+
+    /// The authorization request (Core §3.1.2.1, RFC 7636 §4.3).
+    private func authorize(
+        _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ request: FlowRequest
+    ) async -> FlowAnswer {
+        let metadata: ProviderMetadata
+        do throws(IdentityError) {
+            metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
+        } catch {
+            return .refuse(FlowRefusal(error.reason, detail: error.description, retryURL: url(of: goal)))
+        }
+        let expiry = request.nowSeconds + LoginState.lifetimeSeconds
+        let state = LoginState(
+            id: random(16), provider: provider.name, verifier: Base64URL.encode(random(32)),
+            nonce: Base64URL.encode(random(32)), goal: goal, issuedAtSeconds: request.nowSeconds,
+            expiresAtSeconds: expiry)
+        let parameters = [
+            ("response_type", "code"), ("client_id", provider.clientID),
+            ("redirect_uri", configuration.callbackURL(of: provider)), ("scope", provider.scopeText),
+            ("state", stateParameter(state)), ("nonce", state.nonce), ("code_challenge", state.challenge),
+            ("code_challenge_method", "S256"),
+        ]
+        let slot = LoginSlots(cookieField: request.cookieField).place(state.id) { value in
+            seals.loginState(cookie: value, nowSeconds: request.nowSeconds)?.issuedAtSeconds
+        }
+        let cookie = seals.cookie(of: state)
+        let separator = metadata.authorizationEndpoint.contains("?") ? "&" : "?"
+        return .redirect(
+            url: metadata.authorizationEndpoint + separator + FormText.encode(parameters),
+            setCookies: [CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)])
+    }
+
+    /// `state` carries the original URL too, so that a sign-in whose cookie was displaced knows where to begin again.
+    private func stateParameter(_ state: LoginState) -> String {
+        var members = state.goal.members
+        members["id"] = .string(Base64URL.encode(state.id))
+        members["provider"] = .string(state.provider)
+        let text = seals.seal(members, as: .state, expiresAtSeconds: state.expiresAtSeconds)
+        assert(text.utf8.count <= LoginSeals.stateBytesMax, "state of \(text.utf8.count) bytes")
+        return text
+    }
+
+    /// The redirect to the application host with a one-time code, bound to that host's login cookie.
+    func handOver(
+        _ goal: LoginGoal, _ global: StoredSession, _ request: FlowRequest, setCookies: [String]
+    ) -> FlowAnswer {
+        var members = goal.members
+        members["id"] = .string(Base64URL.encode(random(16)))
+        members["global"] = .string(global.id)
+        let code = seals.seal(
+            members, as: .handoff, expiresAtSeconds: request.nowSeconds + Self.handoffSeconds)
+        return .redirect(
+            url: configuration.origin(of: goal.host) + ReservedPath.handoff + "?code=" + code, setCookies: setCookies)
+    }
+
+    /// Sends a browser whose state is lost back to the application host, which can set a new login cookie.
+    func restartElsewhere(_ goal: LoginGoal, _ request: FlowRequest, why: String) -> FlowAnswer {
+        guard application(of: goal) != nil else {
+            return .refuse(FlowRefusal(.routeNotFound, detail: "application \(goal.application) is gone"))
+        }
+        guard goal.restartCount < LoginGoal.restartCountMax else {
+            return .refuse(FlowRefusal(.loginStateLost, detail: why, retryURL: url(of: goal)))
+        }
+        let sealed = seals.seal(
+            goal.members, as: .restart, expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds)
+        return .redirect(
+            url: configuration.origin(of: goal.host) + ReservedPath.signIn + "?restart=" + sealed, setCookies: [])
+    }
+}

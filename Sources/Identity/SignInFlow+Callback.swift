@@ -1,0 +1,139 @@
+import Access
+import JSON
+import Signatures
+import Store
+
+/// The auth host after the identity provider.
+extension SignInFlow {
+    /// `GET /.gatepost/callback/<provider>` on the auth host: the authorization answer (RFC 6749 §4.1.2, RFC 9207).
+    public func callback(_ request: FlowRequest) async -> FlowAnswer {
+        if let refusal = requireGET(request) { return refusal }
+        guard let parameters = parameters(request) else { return malformed("query of the callback") }
+        let name = String(request.path.dropFirst(ReservedPath.callbackPrefix.count))
+        let sealed: JSONValue
+        switch seals.open(parameters["state"], as: .state, nowSeconds: request.nowSeconds) {
+        // An old state no longer signs anybody in, but it still knows where the person wanted to go.
+        case .valid(let value), .expired(let value): sealed = value
+        case .foreign: return .refuse(FlowRefusal(.loginStateLost, detail: "state is missing or not ours"))
+        }
+        guard let goal = LoginGoal(sealed), let id = sealed["id"]?.string.flatMap(Base64URL.decode),
+            let providerName = sealed["provider"]?.string
+        else { return malformed("state of another version") }
+        guard same(providerName, name), let provider = configuration.provider(name) else {
+            // An answer of one provider on another's path is a mix-up attack or a gone provider (RFC 9700 §4.4).
+            return .refuse(
+                FlowRefusal(.loginStateLost, detail: "state belongs to another provider", retryURL: url(of: goal)))
+        }
+        guard let (slot, state) = loginState(id, request) else {
+            return restartElsewhere(goal, request, why: "login cookie is gone, too old, or another browser's")
+        }
+        let clearing = CookieText.set(LoginSlots.name(slot), "", maxAgeSeconds: 0)
+        return await finish(state, provider, parameters, request, clearing: clearing)
+    }
+
+    /// The cookie of this sign-in. Without it the answer belongs to another browser, or to a displaced sign-in.
+    private func loginState(_ id: [UInt8], _ request: FlowRequest) -> (Int, LoginState)? {
+        for (slot, value) in LoginSlots(cookieField: request.cookieField).values.enumerated() {
+            if let value, let state = seals.loginState(cookie: value, nowSeconds: request.nowSeconds),
+                constantTimeEqual(state.id, id)
+            {
+                return (slot, state)
+            }
+        }
+        return nil
+    }
+
+    private func finish(
+        _ state: LoginState, _ provider: IdentityProviderRegistration, _ parameters: [String: String],
+        _ request: FlowRequest, clearing: String
+    ) async -> FlowAnswer {
+        do throws(StoreError) {
+            // Used up before anything is asked of the provider: of two callbacks with one state only one goes on.
+            let digest = Digest.sha256(Array("login-state ".utf8) + state.id)
+            guard try await store.consumeNonce(digest, expiresAtSeconds: state.expiresAtSeconds) else {
+                return restartElsewhere(state.goal, request, why: "state was used before")
+            }
+            let outcome: TokenExchange.Outcome
+            do throws(IdentityError) {
+                outcome = try await identify(state, provider, parameters, request)
+            } catch {
+                return .refuse(
+                    FlowRefusal(
+                        error.reason, detail: error.description, providerCode: error.providerCode,
+                        retryURL: url(of: state.goal), setCookies: [clearing]))
+            }
+            guard let application = application(of: state.goal),
+                application.identityProviders.contains(where: { same($0, provider.name) })
+            else {
+                return .refuse(
+                    FlowRefusal(
+                        .identityProviderNotAccepted, detail: "the application changed during the sign-in",
+                        retryURL: url(of: state.goal), setCookies: [clearing]))
+            }
+            let (session, cookie) = try await establish(outcome, provider, request)
+            return handOver(state.goal, session, request, setCookies: [cookie.setCookie, clearing])
+        } catch {
+            return storeFailed(error, retryURL: url(of: state.goal))
+        }
+    }
+
+    private func identify(
+        _ state: LoginState, _ provider: IdentityProviderRegistration, _ parameters: [String: String],
+        _ request: FlowRequest
+    ) async throws(IdentityError) -> TokenExchange.Outcome {
+        let metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
+        // Before the error and before the code: an answer of somebody else is neither (RFC 9207 §2.4).
+        if let issuer = parameters["iss"] {
+            guard same(issuer, provider.issuer) else {
+                throw IdentityError(.tokenInvalid, "iss of the answer is not the provider's")
+            }
+        } else if metadata.announcesIssuerParameter {
+            throw IdentityError(.tokenInvalid, "the answer has no iss, although the provider announces it")
+        }
+        if let error = parameters["error"] {
+            let isPassing = ["temporarily_unavailable", "server_error"].contains(error)
+            throw IdentityError(
+                isPassing ? .providerUnavailable : .providerRefused, "\(provider.name) answered an error",
+                providerCode: ProviderCode.of(error: error, description: parameters["error_description"]))
+        }
+        guard let code = parameters["code"], (1...4096).contains(code.utf8.count),
+            code.utf8.allSatisfy({ (0x20...0x7e).contains($0) })
+        else { throw IdentityError(.providerMalformed, "the answer has neither code nor error") }
+        let exchange = TokenExchange(
+            registration: provider, metadata: metadata, directory: directory, fetcher: fetcher,
+            nowSeconds: request.nowSeconds)
+        return try await exchange.redeem(
+            code: code, redirectURL: configuration.callbackURL(of: provider), verifier: state.verifier,
+            nonce: state.nonce)
+    }
+
+    /// The global session of this browser from now on, always under a new secret (session fixation).
+    ///
+    /// The same person at the same provider keeps the session, so that tabs which sign in side by side end up in one.
+    /// Another provider makes a session of its own; the one before stays, because its applications still accept it,
+    /// and is linked so that signing out ends both.
+    private func establish(
+        _ outcome: TokenExchange.Outcome, _ provider: IdentityProviderRegistration, _ request: FlowRequest
+    ) async throws(StoreError) -> (StoredSession, SessionCookie) {
+        let before = try await sessions.lookUp(
+            cookieField: request.cookieField, kind: .global, host: request.host, nowSeconds: request.nowSeconds)
+        let isHint = outcome.idToken.utf8.count <= Self.idTokenHintBytesMax
+        let idToken = isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
+        let person = outcome.person
+        if let before, same(before.identityProvider, provider.name), same(before.issuer, person.issuer),
+            same(before.subject, person.subject),
+            let renewed = try await sessions.renew(
+                before, person: person, idToken: idToken, nowSeconds: request.nowSeconds,
+                lifetimeSeconds: configuration.globalSessionSeconds)
+        {
+            return renewed
+        }
+        let made = try await sessions.createGlobal(
+            person: person, provider: provider.name, host: request.host, idToken: idToken,
+            nowSeconds: request.nowSeconds, lifetimeSeconds: configuration.globalSessionSeconds)
+        if let before { try await sessions.link(made.session, to: before) }
+        return made
+    }
+
+    static let idTokenContext = "gatepost-id-token"
+}

@@ -1,0 +1,116 @@
+public import Access
+
+/// What went wrong with a provider (providers.md 1.1, error classes).
+public struct ConnectorFailure: Error, Sendable, Hashable {
+    /// The class, stable: it is counted and shown to administrators.
+    public enum Kind: String, Sendable, CaseIterable {
+        case authFailed = "auth_failed"
+        case forbidden
+        case notFound = "not_found"
+        case throttled
+        case unavailable
+        case timeout
+        case tlsError = "tls_error"
+        case malformedResponse = "malformed_response"
+        case pagingLoop = "paging_loop"
+        case configError = "config_error"
+    }
+    /// The class.
+    public var kind: Kind
+    /// For administrators: never a token, a secret or a device's data.
+    public var what: String
+    /// When the provider said how long to wait.
+    public var retryAfterSeconds: Int64?
+
+    /// Makes a failure.
+    public init(_ kind: Kind, _ what: String, retryAfterSeconds: Int64? = nil) {
+        self.kind = kind
+        self.what = what
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+}
+
+/// A provider's record of one device and every key that names it there.
+public struct VerdictRecord: Sendable, Hashable {
+    /// `matchKey` and `matchStrength` are filled in when a device is matched.
+    public var verdict: Verdict
+    /// Normalised, without doubles.
+    public var keys: [DeviceKey]
+
+    /// Makes a record.
+    public init(verdict: Verdict, keys: [DeviceKey]) {
+        self.verdict = verdict
+        self.keys = keys
+    }
+}
+
+/// What one synchronisation brought.
+public struct SyncResult: Sendable {
+    /// Everything that was read, also when the synchronisation broke off.
+    public var records: [VerdictRecord]
+    /// *Proven* complete: every page was read, nothing was malformed, and the provider's own count agrees.
+    /// Only then does absence say anything.
+    public var isComplete: Bool
+    /// Why it broke off, nil when it did not.
+    public var failure: ConnectorFailure?
+
+    /// Makes a result.
+    public init(records: [VerdictRecord], isComplete: Bool, failure: ConnectorFailure? = nil) {
+        self.records = records
+        self.isComplete = isComplete
+        self.failure = failure
+    }
+}
+
+/// What asking for one device brought.
+public enum DeviceAnswer: Sendable {
+    /// The current records of the device: none means that the provider answered and knows no such device.
+    case records([VerdictRecord])
+    /// Nothing was learned; cached verdicts stay as they are.
+    case failed(ConnectorFailure)
+}
+
+/// What a connector knows of its own connection.
+public struct ConnectorStatus: Sendable, Hashable {
+    /// nil before the first token.
+    public var tokenExpiresAtSeconds: Int64?
+    /// Our clock plus this is the provider's.
+    public var serverOffsetSeconds: Int64?
+    /// Permissions that a probe found missing, with what works without them.
+    public var missingPermissions: [String]
+
+    /// Makes a status.
+    public init(
+        tokenExpiresAtSeconds: Int64? = nil, serverOffsetSeconds: Int64? = nil,
+        missingPermissions: [String] = []
+    ) {
+        self.tokenExpiresAtSeconds = tokenExpiresAtSeconds
+        self.serverOffsetSeconds = serverOffsetSeconds
+        self.missingPermissions = missingPermissions
+    }
+}
+
+/// A posture provider, as the refresh loop uses it. One file per vendor in this folder.
+protocol Connector: Sendable {
+    /// The configured name.
+    var integration: String { get }
+    /// `intune`, …
+    var provider: String { get }
+    /// How often known devices are asked again, and how often everything is read.
+    var pace: RefreshPace { get }
+    /// One probe read per required permission; nil when all that is required works (providers.md 10.3).
+    func probe() async -> ConnectorFailure?
+    /// Reads everything.
+    func sync() async -> SyncResult
+    /// Asks for one device by whichever of its keys the provider can look up.
+    func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer
+    func status() async -> ConnectorStatus
+}
+
+/// How often a connector wants to be asked.
+struct RefreshPace: Sendable, Hashable {
+    var deviceSeconds: Int64
+    var fullSeconds: Int64
+    /// How long an answer "no such device" may be used.
+    var ttlSeconds: Int64
+}

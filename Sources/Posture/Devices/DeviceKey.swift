@@ -1,0 +1,129 @@
+public import Access
+
+/// One way to name a device at a provider (providers.md 13), already normalised.
+public struct DeviceKey: Sendable, Hashable {
+    /// The kinds, strongest first.
+    public enum Kind: String, Sendable, CaseIterable {
+        case intune = "intune-device-id"
+        case entra = "entra-device-id"
+        case falcon = "falcon-aid"
+        case tanium = "tanium-computer-id"
+        case serial
+        case hardware = "hardware-uuid"
+        case mac
+
+        /// The strength of a match over an id of this kind that is pinned to the device key. A MAC address is
+        /// never pinned: adapters move between devices.
+        public var strengthWhenPinned: Verdict.Strength {
+            switch self {
+            case .intune, .entra, .falcon, .tanium, .serial, .hardware: .strong
+            case .mac: .weak
+            }
+        }
+
+        /// Whether a first statement pins it to the device key.
+        public var isPinned: Bool { self != .mac }
+
+        /// The member of an agent's `device_ids` that carries it.
+        public var memberName: String {
+            switch self {
+            case .intune: "intune_device_id"
+            case .entra: "entra_device_id"
+            case .falcon: "falcon_aid"
+            case .tanium: "tanium_computer_id"
+            case .serial: "serial"
+            case .hardware: "hardware_uuid"
+            case .mac: "mac"
+            }
+        }
+    }
+
+    /// What the value is.
+    public let kind: Kind
+    /// Normalised; never empty.
+    public let value: String
+
+    /// Normalises a raw value; nil when it names no device: placeholders of board makers, the nil GUID,
+    /// randomised MAC addresses, or text of another shape (refused, never repaired).
+    public init?(_ kind: Kind, _ raw: String) {
+        guard let value = Self.normalised(kind, raw) else { return nil }
+        self.kind = kind
+        self.value = value
+    }
+
+    private static func normalised(_ kind: Kind, _ raw: String) -> String? {
+        switch kind {
+        case .intune, .entra, .hardware: guid(raw)
+        case .falcon: hexadecimal(raw, count: 32)
+        case .tanium: identifier(raw)
+        case .serial: serial(raw)
+        case .mac: mac(raw)
+        }
+    }
+
+    private static func guid(_ raw: String) -> String? {
+        let text = raw.lowercased()
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.map(\.utf8.count) == [8, 4, 4, 4, 12],
+            parts.allSatisfy({ $0.utf8.allSatisfy(isHexadecimal) })
+        else { return nil }
+        return text == "00000000-0000-0000-0000-000000000000" ? nil : text
+    }
+
+    private static func hexadecimal(_ raw: String, count: Int) -> String? {
+        let text = raw.lowercased()
+        return text.utf8.count == count && text.utf8.allSatisfy(isHexadecimal) ? text : nil
+    }
+
+    private static func identifier(_ raw: String) -> String? {
+        let isPlain = !raw.isEmpty && raw.utf8.count <= 64 && raw.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
+        return isPlain ? raw.lowercased() : nil
+    }
+
+    private static let placeholders: Set<String> = [
+        "", "TO BE FILLED BY O.E.M.", "DEFAULT STRING", "0", "NONE", "SYSTEM SERIAL NUMBER", "NOT SPECIFIED",
+        "NOT APPLICABLE", "CHASSIS SERIAL NUMBER",
+    ]
+
+    private static func serial(_ raw: String) -> String? {
+        guard raw.utf8.count <= 128, raw.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f && $0 != 0x3b }) else {
+            return nil
+        }
+        var text = Substring(raw.uppercased())
+        while text.first == " " { text.removeFirst() }
+        while text.last == " " { text.removeLast() }
+        return placeholders.contains(String(text)) ? nil : String(text)
+    }
+
+    private static func mac(_ raw: String) -> String? {
+        let text = raw.lowercased().filter { $0 != ":" && $0 != "-" && $0 != "." }
+        guard text.utf8.count == 12, text.utf8.allSatisfy(isHexadecimal),
+            let first = UInt8(text.prefix(2), radix: 16)
+        else { return nil }
+        // Bit 1 of the first octet: locally administered, so randomised (003.8); bit 0: a group, not a
+        // device.
+        guard first & 0b11 == 0, text != "000000000000" else { return nil }
+        return text
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+    }
+}
+
+extension DeviceKey {
+    /// The keys of one record as one text (`kind=value;kind=value`), so that a stored verdict keeps its
+    /// reverse index.
+    static func encoded(_ keys: [DeviceKey]) -> String {
+        keys.map { "\($0.kind.rawValue)=\($0.value)" }.sorted().joined(separator: ";")
+    }
+
+    /// The keys of `encoded`; what cannot be read is left out.
+    static func decoded(_ text: String) -> [DeviceKey] {
+        text.split(separator: ";").compactMap { part in
+            let pair = part.split(separator: "=", maxSplits: 1)
+            guard pair.count == 2, let kind = Kind(rawValue: String(pair[0])) else { return nil }
+            return DeviceKey(kind, String(pair[1]))
+        }
+    }
+}

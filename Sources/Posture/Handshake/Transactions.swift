@@ -1,0 +1,77 @@
+import Access
+import Signatures
+
+/// One device check that a signed-in person's browser goes through (handshake.md M0).
+///
+/// It belongs to the global session that started it. Otherwise an attacker sends his own transaction to a
+/// victim, the victim's healthy agent answers, and the attacker's session becomes healthy.
+struct Transaction: Sendable, Hashable {
+    var id: String
+    var globalSession: String
+    var application: String
+    var returnPath: String
+    /// The configured `endpoint-agent` integration.
+    var agent: String
+    var deviceOwner: DeviceOwner
+    /// Keyed hash of the person, for the agent's own log; nil when the caller gave nobody.
+    var subjectHint: String?
+    var startedAtSeconds: Int64
+}
+
+/// The live transactions: bounded as a whole and per session, with an end.
+struct Transactions: Sendable {
+    static let perSessionMax = 5
+    static let countMax = 50_000
+    static let lifeSeconds: Int64 = 600
+
+    private var transactions: [String: Transaction] = [:]
+    private var bySession: [String: [String]] = [:]
+    private let countMax: Int
+
+    init(countMax: Int = Transactions.countMax) { self.countMax = countMax }
+
+    var count: Int { transactions.count }
+
+    /// Starts one. The sixth of a session takes the place of its oldest: that is a forgotten tab.
+    mutating func start(_ transaction: Transaction) throws(PostureRefusal) {
+        let now = transaction.startedAtSeconds
+        if transactions.count >= countMax { removeExpired(nowSeconds: now) }
+        var own = bySession[transaction.globalSession] ?? []
+        if own.count >= Self.perSessionMax {
+            transactions[own.removeFirst()] = nil
+        }
+        guard transactions.count < countMax else {
+            bySession[transaction.globalSession] = own.isEmpty ? nil : own
+            throw PostureRefusal(.overloaded, "\(transactions.count) device checks are under way")
+        }
+        own.append(transaction.id)
+        bySession[transaction.globalSession] = own
+        transactions[transaction.id] = transaction
+    }
+
+    /// The transaction when it lives and belongs to this session; who asks with another session learns
+    /// nothing more than that it is not theirs.
+    func find(_ id: String, globalSession: String, nowSeconds: Int64) throws(PostureRefusal) -> Transaction {
+        guard let found = transactions[id], nowSeconds < found.startedAtSeconds + Self.lifeSeconds else {
+            throw PostureRefusal(.sessionMismatch, "no such device check")
+        }
+        guard constantTimeEqual(Array(found.globalSession.utf8), Array(globalSession.utf8)) else {
+            throw PostureRefusal(
+                .sessionMismatch, "the device check belongs to another session", isAlert: true)
+        }
+        return found
+    }
+
+    mutating func remove(_ id: String) {
+        guard let gone = transactions.removeValue(forKey: id) else { return }
+        bySession[gone.globalSession]?.removeAll { $0 == id }
+        if bySession[gone.globalSession]?.isEmpty == true { bySession[gone.globalSession] = nil }
+    }
+
+    mutating func removeExpired(nowSeconds: Int64) {
+        for (id, transaction) in transactions
+        where nowSeconds >= transaction.startedAtSeconds + Self.lifeSeconds {
+            remove(id)
+        }
+    }
+}

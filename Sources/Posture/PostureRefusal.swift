@@ -1,0 +1,18 @@
+public import Access
+
+/// A refused handshake, enrolment or renewal: a normal decision, answered with its `reason`.
+public struct PostureRefusal: Error, Sendable, Hashable {
+    /// The stable word for the page, the log and the metric.
+    public var reason: Reason
+    /// For the log only: it may name ids and times. The page shows the reason and a request id.
+    public var detail: String
+    /// Whether an administrator should look: a copied key, an id that belongs to another device.
+    public var isAlert: Bool
+
+    /// Makes a refusal.
+    public init(_ reason: Reason, _ detail: String, isAlert: Bool = false) {
+        self.reason = reason
+        self.detail = detail
+        self.isAlert = isAlert
+    }
+}

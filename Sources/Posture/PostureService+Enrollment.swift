@@ -1,0 +1,113 @@
+import Access
+public import JSON
+import Signatures
+import Store
+
+extension PostureService {
+    /// Makes a one-time right for one person to enrol one device within 24 hours. Only its digest is stored.
+    ///
+    /// - Parameter expectedSerial: when given, only a device that names this serial number may use it.
+    /// - Returns: the token, 43 characters; it is shown once.
+    public func createEnrollmentToken(
+        issuer: String, subject: String, email: String?, expectedSerial: String? = nil
+    ) async throws(PostureRefusal) -> String {
+        let enrollment = try enrollment()
+        do throws(StoreError) {
+            let token = try await enrollment.createToken(
+                issuer: issuer, subject: subject, email: email, expectedSerial: expectedSerial,
+                nowSeconds: clock.nowSeconds())
+            await audit("enrollment-token-created", ["subject": .string(subject)])
+            return token
+        } catch {
+            throw PostureRefusal(.storeUnavailable, error.description)
+        }
+    }
+
+    /// `POST enroll` with `{token, csr, facts}`: the token is used up, a certificate issued, the stated ids
+    /// pinned.
+    ///
+    /// - Returns: `{device_id, certificates, gateway_keys: {keys}, auth_origin, audience, port,
+    ///   renew_after_seconds, not_after, now}`.
+    public func enroll(_ body: JSONValue) async throws(PostureRefusal) -> JSONValue {
+        let enrollment = try enrollment()
+        let now = clock.nowSeconds()
+        let request = try Enrollment.Request(body)
+        let (device, certificate) = try await enrollment.enroll(request, nowSeconds: now)
+        directory.keep(device)
+        let pinning = directory.pin(StatementFacts.deviceKeys(request.posture), to: device.id)
+        do throws(StoreError) {
+            try await store.upsert(directory[device.id] ?? device)
+        } catch {
+            // Not stored is not enrolled: the device would be gone after the next start.
+            directory.forget(device.id)
+            throw PostureRefusal(.storeUnavailable, error.description)
+        }
+        await audit(
+            "device-enrolled", ["device": .string(device.id), "subject": .string(device.ownerSubject)])
+        for key in pinning.conflicting {
+            await audit(
+                "device-id-conflict",
+                [
+                    "device": .string(device.id), "kind": .string(key.kind.rawValue),
+                    "stated": .string(key.value),
+                ])
+        }
+        for connector in connectors {
+            schedule.add(
+                device: device.id, integration: connector.integration, pace: connector.pace, nowSeconds: now,
+                random: random())
+        }
+        return enrollment.answer(deviceID: device.id, certificate: certificate, nowSeconds: now)
+    }
+
+    /// `POST renew` with `{proof}`: a JWS by the current device key over its next certificate request. The
+    /// answer is that of `enroll`, with the current set of gateway keys.
+    public func renew(_ body: JSONValue) async throws(PostureRefusal) -> JSONValue {
+        let enrollment = try enrollment()
+        let now = clock.nowSeconds()
+        let renewal = try enrollment.verifyRenewal(body, nowSeconds: now)
+        let isFirst: Bool
+        do throws(StoreError) {
+            isFirst = try await store.consumeNonce(
+                Digest.sha256(Array("renewal".utf8) + renewal.proofID),
+                expiresAtSeconds: renewal.expiresAtSeconds)
+        } catch {
+            throw PostureRefusal(.storeUnavailable, error.description)
+        }
+        guard isFirst else { throw PostureRefusal(.nonceUsed, "this renewal was made before") }
+        guard var device = directory[renewal.deviceID] else {
+            throw PostureRefusal(.deviceUnknown, "device \(renewal.deviceID) is not enrolled here")
+        }
+        guard !device.isRevoked else {
+            throw PostureRefusal(.certificateRevoked, "device \(device.id) was revoked", isAlert: true)
+        }
+        guard AssertionVerifier.sameBytes(device.keyThumbprint, renewal.thumbprint) else {
+            throw PostureRefusal(
+                .certificateRevoked, "device \(device.id) enrolled with another key", isAlert: true)
+        }
+        let certificate = try enrollment.issue(renewal.csr, deviceID: device.id, nowSeconds: now)
+        // A new key would silently move sessions and pinned ids to it: that is an enrolment, not a renewal.
+        guard AssertionVerifier.sameBytes(certificate.publicKey.thumbprint, device.keyThumbprint) else {
+            throw PostureRefusal(.signatureInvalid, "the request is for another key", isAlert: true)
+        }
+        device.certificateSerial = certificate.serialHex
+        device.certificateNotAfterSeconds = certificate.notAfterSeconds
+        directory.keep(device)
+        do throws(StoreError) {
+            try await store.upsert(device)
+        } catch {
+            throw PostureRefusal(.storeUnavailable, error.description)
+        }
+        return enrollment.answer(deviceID: device.id, certificate: certificate, nowSeconds: now)
+    }
+
+    private func enrollment() throws(PostureRefusal) -> Enrollment {
+        guard let agent = agents.first(where: { $0.authority.canIssue }) else {
+            throw PostureRefusal(
+                .enrollmentTokenInvalid, "no endpoint-agent integration can issue certificates")
+        }
+        return Enrollment(
+            settings: agent.enrollment, handshake: agent.handshake, authority: agent.authority, ring: ring,
+            store: store)
+    }
+}

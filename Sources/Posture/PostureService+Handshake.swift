@@ -1,0 +1,236 @@
+public import Access
+public import JSON
+import Signatures
+import Store
+
+extension PostureService {
+    /// Starts a device check for a signed-in session (handshake.md M0).
+    ///
+    /// - Parameters:
+    ///   - globalSession: id of the global session; only it may go on with this transaction.
+    ///   - application: the configured application that asked.
+    ///   - returnPath: where the browser goes on afterwards; kept, never interpreted; at most 8,192 bytes.
+    ///   - agent: the application's `agent` integration; nil: the first.
+    ///   - deviceOwner: whether somebody else's device counts.
+    ///   - issuer: of the person, for the agent's hint; nil: none is sent.
+    ///   - subject: of the person, for the agent's hint.
+    /// - Returns: the transaction's id.
+    public func start(
+        globalSession: String, application: String, returnPath: String, agent: String? = nil,
+        deviceOwner: DeviceOwner = .samePerson, issuer: String? = nil, subject: String? = nil
+    ) throws(PostureRefusal) -> String {
+        guard let integration = self.agent(named: agent) else {
+            throw PostureRefusal(
+                .deviceRequired, "no endpoint-agent integration \(agent ?? "") is configured")
+        }
+        guard returnPath.utf8.count <= 8192 else { throw PostureRefusal(.requestTooLarge, "return path") }
+        var hint: String?
+        if let issuer, let subject {
+            let mac = Digest.hmacSHA256(key: hintKey, Array("\(issuer)\u{0}\(subject)".utf8))
+            hint = Base64URL.encode(Array(mac.prefix(16)))
+        }
+        let id = Base64URL.encode(Random.bytes(24))
+        try transactions.start(
+            Transaction(
+                id: id, globalSession: globalSession, application: application, returnPath: returnPath,
+                agent: integration.handshake.integration, deviceOwner: deviceOwner, subjectHint: hint,
+                startedAtSeconds: clock.nowSeconds()))
+        return id
+    }
+
+    /// The application and the way back of a live transaction of this session.
+    public func returnPath(
+        transaction: String, globalSession: String
+    ) throws(PostureRefusal) -> (application: String, returnPath: String) {
+        let found = try transactions.find(
+            transaction, globalSession: globalSession, nowSeconds: clock.nowSeconds())
+        return (found.application, found.returnPath)
+    }
+
+    /// A fresh challenge for the page (handshake.md M1):
+    /// `{transaction, challenge, expires_in_seconds, renew_in_seconds, agent: {urls, timeout_ms},
+    /// transports}`.
+    public func challenge(transaction: String, globalSession: String) throws(PostureRefusal) -> JSONValue {
+        let now = clock.nowSeconds()
+        let found = try transactions.find(transaction, globalSession: globalSession, nowSeconds: now)
+        guard let agent = agent(named: found.agent) else {
+            throw PostureRefusal(.deviceRequired, "integration \(found.agent) is gone")
+        }
+        let issued = ChallengeIssuer(settings: agent.handshake, ring: ring).issue(for: found, nowSeconds: now)
+        try nonces.issue(issued.nonce, issued.challenge, nowSeconds: now)
+        return [
+            "transaction": .string(transaction),
+            "challenge": .string(issued.jws),
+            "expires_in_seconds": .integer(ChallengeIssuer.lifeSeconds),
+            "renew_in_seconds": 45,
+            "agent": [
+                "urls": [.string("http://127.0.0.1:\(agent.handshake.port)/v1/attest")],
+                "timeout_ms": 60_000,
+            ],
+            "transports": .array(AssertionVerifier.transports.sorted().map { .string($0) }),
+        ]
+    }
+
+    /// Judges an agent's answer in exactly the order of handshake.md M5. The nonce is used up also by a
+    /// failure.
+    ///
+    /// - Parameters:
+    ///   - boundThumbprint: the device key that this session is bound to already, when it is.
+    /// - Throws: the refusal of the first line that does not hold. Alerts are written to the audit trail.
+    public func assert(
+        transaction: String, assertion: String, globalSession: String, issuer: String, subject: String,
+        boundThumbprint: String? = nil
+    ) async throws(PostureRefusal) -> DeviceProof {
+        do throws(PostureRefusal) {
+            let judged = try judge(
+                transaction: transaction, assertion: assertion, globalSession: globalSession, issuer: issuer,
+                subject: subject, boundThumbprint: boundThumbprint)
+            return try await keep(judged)
+        } catch {
+            if error.isAlert {
+                await audit(
+                    "posture-alert",
+                    [
+                        "reason": .string(error.reason.rawValue), "detail": .string(error.detail),
+                        "subject": .string(subject),
+                    ])
+            }
+            throw error
+        }
+    }
+
+    struct Judged {
+        var proof: DeviceProof
+        var device: StoredDevice
+        var pinning: DeviceDirectory.Pinning
+        var hadConflict: Bool
+    }
+
+    /// The whole judgement in one step of the actor: no await, so nothing changes between two lines.
+    private func judge(
+        transaction id: String, assertion: String, globalSession: String, issuer: String, subject: String,
+        boundThumbprint: String?
+    ) throws(PostureRefusal) -> Judged {
+        let now = clock.nowSeconds()
+        guard assertion.utf8.count <= AssertionClaims.bytesMax else {
+            throw PostureRefusal(.requestTooLarge, "an assertion of \(assertion.utf8.count) bytes")
+        }
+        let nonce = try AssertionClaims.nonce(ofUnverified: assertion)
+        let challenge = try nonces.consume(nonce, nowSeconds: now)
+        let transaction = try transactions.find(id, globalSession: globalSession, nowSeconds: now)
+        let hash = ChallengeIssuer.transactionHash(session: globalSession, transaction: id)
+        guard AssertionVerifier.sameBytes(hash, challenge.transactionHash) else {
+            throw PostureRefusal(
+                .sessionMismatch, "the challenge was made for another device check", isAlert: true)
+        }
+        guard let agent = agent(named: transaction.agent) else {
+            throw PostureRefusal(.deviceRequired, "integration \(transaction.agent) is gone")
+        }
+        let verifier = AssertionVerifier(settings: agent.handshake, authority: agent.authority)
+        let verified = try verifier.verify(assertion, challenge: challenge, nonce: nonce, nowSeconds: now) {
+            directory.isRevoked($0)
+        }
+        try map(
+            verified, transaction: transaction, issuer: issuer, subject: subject,
+            boundThumbprint: boundThumbprint)
+        try verifier.verifyManaged(verified, nowSeconds: now)
+        transactions.remove(id)
+        return accept(verified, transaction: transaction, settings: agent.handshake, nowSeconds: now)
+    }
+
+    /// Device known → the key that enrolled → counted once → bound to this session → owned by this person.
+    private func map(
+        _ verified: AssertionVerifier.Verified, transaction: Transaction, issuer: String, subject: String,
+        boundThumbprint: String?
+    ) throws(PostureRefusal) {
+        guard let device = directory[verified.deviceID] else {
+            throw PostureRefusal(.deviceUnknown, "device \(verified.deviceID) is not enrolled here")
+        }
+        guard AssertionVerifier.sameBytes(device.keyThumbprint, verified.thumbprint) else {
+            throw PostureRefusal(
+                .certificateRevoked, "device \(device.id) enrolled with another key", isAlert: true)
+        }
+        guard directory.count(verified.claims.counter, of: device.id) else {
+            throw PostureRefusal(
+                .statementInvalid,
+                "counter \(verified.claims.counter) of device \(device.id) came twice or from "
+                    + "far behind: its key may have been copied", isAlert: true)
+        }
+        if let boundThumbprint, !AssertionVerifier.sameBytes(boundThumbprint, verified.thumbprint) {
+            throw PostureRefusal(.sessionMismatch, "the session is bound to another device", isAlert: true)
+        }
+        switch transaction.deviceOwner {
+        case .any: break
+        case .samePerson:
+            guard AssertionVerifier.sameBytes(device.ownerIssuer, issuer),
+                AssertionVerifier.sameBytes(device.ownerSubject, subject)
+            else {
+                throw PostureRefusal(.deviceOwnerMismatch, "device \(device.id) belongs to somebody else")
+            }
+        }
+    }
+
+    private func accept(
+        _ verified: AssertionVerifier.Verified, transaction: Transaction, settings: HandshakeSettings,
+        nowSeconds: Int64
+    ) -> Judged {
+        let posture = verified.claims.posture
+        let hadConflict = !directory.conflicts(of: verified.deviceID).isEmpty
+        let pinning = directory.pin(StatementFacts.deviceKeys(posture), to: verified.deviceID)
+        var device = directory[verified.deviceID]
+        if let platform = StatementFacts.platform(posture), device?.platform != platform {
+            device?.platform = platform
+            if let device { directory.keep(device) }
+        }
+        var facts = StatementFacts.facts(posture, requested: settings.requestedFacts)
+        if !pinning.conflicting.isEmpty {
+            facts[StatementFacts.conflictFact] = .list(pinning.conflicting.map(\.kind.rawValue).sorted())
+        }
+        let statement = AgentStatement(
+            integration: settings.integration, verifiedAtSeconds: nowSeconds,
+            expiresAtSeconds: nowSeconds + settings.ageSecondsMax, lastSeenSeconds: verified.lastSeenSeconds,
+            isManaged: true,
+            keyLevel: verified.claims.keyLevel == .attested ? .claimed : verified.claims.keyLevel,
+            agentVersion: verified.claims.agentVersion, osVersion: posture["os_version"]?.string ?? "",
+            facts: facts)
+        guard let device else { preconditionFailure("device \(verified.deviceID) was mapped a line above") }
+        return Judged(
+            proof: DeviceProof(
+                deviceID: verified.deviceID, thumbprint: verified.thumbprint, statement: statement,
+                application: transaction.application, returnPath: transaction.returnPath),
+            device: device, pinning: pinning, hadConflict: hadConflict)
+    }
+
+    /// Writes what was learned; a proof whose traces cannot be stored does not count.
+    private func keep(_ judged: Judged) async throws(PostureRefusal) -> DeviceProof {
+        let id = judged.device.id
+        do throws(StoreError) {
+            try await store.upsert(directory[id] ?? judged.device)
+        } catch {
+            throw PostureRefusal(.storeUnavailable, error.description)
+        }
+        // The device may have been revoked while the disk was writing.
+        guard !directory.isRevoked(id) else {
+            throw PostureRefusal(.certificateRevoked, "device \(id) was revoked meanwhile", isAlert: true)
+        }
+        for key in judged.pinning.conflicting {
+            await audit(
+                "device-id-conflict",
+                ["device": .string(id), "kind": .string(key.kind.rawValue), "stated": .string(key.value)])
+        }
+        let isConflicting = !judged.pinning.conflicting.isEmpty
+        if !judged.pinning.pinned.isEmpty || isConflicting != judged.hadConflict { announceChange([id]) }
+        for connector in connectors {
+            schedule.add(
+                device: id, integration: connector.integration, pace: connector.pace,
+                nowSeconds: clock.nowSeconds(),
+                random: random())
+        }
+        return judged.proof
+    }
+
+    func agent(named name: String?) -> AgentIntegration? {
+        guard let name else { return agents.first }
+        return agents.first { $0.handshake.integration == name }
+    }
+}

@@ -1,0 +1,182 @@
+public import Access
+public import Fetch
+import JSON
+public import Signatures
+public import Store
+
+/// One `endpoint-agent` integration with its authority.
+public struct AgentIntegration: Sendable {
+    /// What challenges say and what answers must be.
+    public var handshake: HandshakeSettings
+    /// How device certificates are made.
+    public var enrollment: EnrollmentSettings
+    /// Device certificates come from it and from nobody else.
+    public var authority: EnrollmentAuthority
+
+    /// Makes an integration.
+    public init(
+        handshake: HandshakeSettings, enrollment: EnrollmentSettings = EnrollmentSettings(),
+        authority: EnrollmentAuthority
+    ) {
+        self.handshake = handshake
+        self.enrollment = enrollment
+        self.authority = authority
+    }
+}
+
+/// A device's facts changed: whoever decided with them decides again.
+public struct DeviceChange: Sendable, Hashable {
+    /// The id of its certificate.
+    public var deviceID: String
+    /// When the change was known here, monotonic: event-to-cut is measured from it.
+    public var eventNanoseconds: UInt64
+}
+
+/// What a successful handshake proves.
+public struct DeviceProof: Sendable, Hashable {
+    /// The id of its certificate.
+    public var deviceID: String
+    /// RFC 7638 thumbprint of the device key. A session that is bound to another one ends.
+    public var thumbprint: String
+    /// What the agent signed, to be kept with the global session.
+    public var statement: AgentStatement
+    /// The configured application that the check was for.
+    public var application: String
+    /// Where the browser goes on, as it was given to `start`.
+    public var returnPath: String
+}
+
+/// All that the rest of the control plane needs of posture: the handshake with the local agent, enrolment,
+/// provider verdicts and the news about them.
+public actor PostureService {
+    let agents: [AgentIntegration]
+    let connectors: [any Connector]
+    let ring: KeyRing
+    let store: any GatewayStore
+    let clock: PostureClock
+    let random: @Sendable () -> Double
+    let cache: VerdictCache
+    /// Keys the agents' hint about the person: new with every start, so it links nothing across them.
+    let hintKey = Random.bytes(32)
+
+    var directory = DeviceDirectory()
+    var transactions = Transactions()
+    var nonces = NonceTable()
+    var schedule = RefreshSchedule()
+    var statuses: [String: IntegrationStatus] = [:]
+    var priorityFetches: [String: Task<Void, Never>] = [:]
+
+    /// Devices whose facts changed, in order; for one consumer. Never drops: a lost change would leave a
+    /// stream open that should be cut, and the number waiting is bounded by what one synchronisation can
+    /// change.
+    public nonisolated let changes: AsyncStream<DeviceChange>
+    let announce: AsyncStream<DeviceChange>.Continuation
+
+    /// Makes the service; nothing is read or sent before `load` and `run`.
+    ///
+    /// - Parameters:
+    ///   - agents: the first is used for applications that name none, and the first that can issue enrols
+    ///     devices.
+    ///   - intune: integrations with credentials.
+    ///   - random: 0..<1, for jitter and back-off.
+    public init(
+        agents: [AgentIntegration], intune: [IntuneConnection], ring: KeyRing, store: any GatewayStore,
+        fetcher: any Fetcher, clock: PostureClock = .system,
+        random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
+    ) {
+        self.init(
+            agents: agents,
+            connectors: intune.map {
+                IntuneConnector(connection: $0, fetcher: fetcher, clock: clock, random: random)
+            },
+            ring: ring, store: store, clock: clock, random: random)
+    }
+
+    init(
+        agents: [AgentIntegration], connectors: [any Connector], ring: KeyRing, store: any GatewayStore,
+        clock: PostureClock, random: @escaping @Sendable () -> Double
+    ) {
+        self.agents = agents
+        self.connectors = connectors
+        self.ring = ring
+        self.store = store
+        self.clock = clock
+        self.random = random
+        cache = VerdictCache(store: store)
+        (changes, announce) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+        for connector in connectors {
+            statuses[connector.integration] = IntegrationStatus(
+                integration: connector.integration, provider: connector.provider, state: .pending)
+        }
+    }
+
+    /// Reads devices and verdicts from the store; before it nothing is known.
+    public func load() async throws(StoreError) {
+        directory = DeviceDirectory(try await store.devices())
+        try await cache.load(integrations: connectors.map(\.integration))
+        let now = clock.nowSeconds()
+        for connector in connectors {
+            schedule.add(integration: connector.integration, nowSeconds: now)
+            for device in directory.all where !device.isRevoked {
+                schedule.add(
+                    device: device.id, integration: connector.integration, pace: connector.pace,
+                    nowSeconds: now,
+                    random: random())
+            }
+        }
+    }
+
+    /// What is known of a device, for a decision; nil when no such device is enrolled or it was revoked.
+    ///
+    /// - Parameter statement: the one kept with the session that asks.
+    public func deviceFacts(id: String, statement: AgentStatement?) async -> DeviceFacts? {
+        guard let device = directory[id], !device.isRevoked else { return nil }
+        let keys = directory.keys(of: id)
+        var conflicts = directory.conflicts(of: id)
+        if case .list(let kinds)? = statement?.facts[StatementFacts.conflictFact] {
+            conflicts.formUnion(kinds)
+        }
+        var verdicts: [Verdict] = []
+        for connector in connectors {
+            let verdict = await VerdictMatching.verdict(
+                integration: connector.integration, provider: connector.provider, keys: keys,
+                conflicts: conflicts,
+                ttlSeconds: connector.pace.ttlSeconds, cache: cache, nowSeconds: clock.nowSeconds())
+            if let verdict { verdicts.append(verdict) }
+        }
+        return DeviceFacts(
+            id: id, platform: device.platform, ownerIssuer: device.ownerIssuer,
+            ownerSubject: device.ownerSubject,
+            statement: statement, verdicts: verdicts)
+    }
+
+    /// Every enrolled device, by id.
+    public func devices() -> [StoredDevice] { directory.all }
+
+    /// Ends a device for good: its certificate counts no more and its sessions are decided again.
+    ///
+    /// - Returns: false when no such device is enrolled.
+    public func revoke(deviceID: String) async throws(StoreError) -> Bool {
+        guard let device = directory.revoke(deviceID) else { return false }
+        schedule.remove(device: deviceID)
+        // Announced before it is stored: a device that somebody revokes is cut even while the disk is slow.
+        announceChange([deviceID])
+        try await store.upsert(device)
+        await audit("device-revoked", ["device": .string(deviceID)])
+        return true
+    }
+
+    func announceChange(_ devices: Set<String>) {
+        let now = clock.monotonicNanoseconds()
+        for device in devices.sorted() {
+            announce.yield(DeviceChange(deviceID: device, eventNanoseconds: now))
+        }
+    }
+
+    /// The audit trail must not stop the thing that it is about; a store that fails shows itself elsewhere
+    /// too.
+    func audit(_ kind: String, _ members: JSONValue) async {
+        try? await store.appendAudit(
+            kind: kind, atSeconds: clock.nowSeconds(), json: members.serializedText())
+    }
+}

@@ -1,0 +1,73 @@
+/// What administrators see of an integration (providers.md 1.1 "Health", 10.3).
+public struct IntegrationStatus: Sendable, Hashable {
+    /// The state machine of providers.md 10.3. Throttling and outages do not change it.
+    public enum State: String, Sendable, CaseIterable {
+        /// No credentials.
+        case notConfigured = "not_configured"
+        /// Credentials are there, but the probe did not succeed, or authentication failed since.
+        case pending
+        /// A token was issued and one read per required permission succeeded.
+        case configured
+    }
+
+    /// The configured name.
+    public var integration: String
+    /// `intune`, …
+    public var provider: String
+    /// Where the set-up stands.
+    public var state: State
+    /// Why it is pending, in words for an administrator; nil otherwise.
+    public var pendingReason: String?
+    /// The last read that succeeded.
+    public var lastSuccessSeconds: Int64?
+    /// The last failure: class and words; stays until another one.
+    public var lastFailure: ConnectorFailure?
+    /// When that was.
+    public var lastFailureSeconds: Int64?
+    /// The end of the last proven complete synchronisation.
+    public var lastCompleteSyncSeconds: Int64?
+    /// Failures by class since the start.
+    public var failureCounts: [ConnectorFailure.Kind: Int]
+    /// Devices with a record.
+    public var devicesKnown: Int
+    /// The oldest device report that still counts.
+    public var oldestObservedSeconds: Int64?
+    /// What the connector knows of its own connection.
+    public var connection: ConnectorStatus
+
+    init(integration: String, provider: String, state: State) {
+        self.integration = integration
+        self.provider = provider
+        self.state = state
+        failureCounts = [:]
+        devicesKnown = 0
+        connection = ConnectorStatus()
+    }
+
+    /// Notes a read that succeeded.
+    mutating func noteSuccess(nowSeconds: Int64) {
+        lastSuccessSeconds = nowSeconds
+    }
+
+    /// Notes a failure. Only failures of authentication and permission make a working integration pending.
+    mutating func note(_ failure: ConnectorFailure, nowSeconds: Int64) {
+        lastFailure = failure
+        lastFailureSeconds = nowSeconds
+        failureCounts[failure.kind, default: 0] += 1
+        switch failure.kind {
+        case .authFailed, .forbidden, .configError:
+            if state != .notConfigured {
+                state = .pending
+                pendingReason = failure.what
+            }
+        case .notFound, .throttled, .unavailable, .timeout, .tlsError, .malformedResponse, .pagingLoop: break
+        }
+    }
+
+    /// The probe succeeded.
+    mutating func noteConfigured(nowSeconds: Int64) {
+        state = .configured
+        pendingReason = nil
+        noteSuccess(nowSeconds: nowSeconds)
+    }
+}

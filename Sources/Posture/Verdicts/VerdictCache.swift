@@ -1,0 +1,191 @@
+import Access
+import Store
+
+/// Every provider's latest verdicts in memory, persisted: the only thing a decision reads (003.3).
+///
+/// Ordering (providers.md 14.3), hard expiry and the reverse index live here; who is affected by a change
+/// is told as device keys, because devices are the directory's matter.
+actor VerdictCache {
+    private struct NativeKey: Hashable {
+        var integration: String
+        var nativeID: String
+    }
+
+    private var records: [NativeKey: VerdictRecord] = [:]
+    private var byKey: [DeviceKey: Set<NativeKey>] = [:]
+    private var completedAtSeconds: [String: Int64] = [:]
+    private let store: any GatewayStore
+
+    init(store: any GatewayStore) { self.store = store }
+
+    /// Reads what was known before the start. Expired verdicts are read too: they say nothing, but their
+    /// ordering keeps an older answer from taking their place.
+    func load(integrations: [String]) async throws(StoreError) {
+        let wanted = Set(integrations)
+        for verdict in try await store.allVerdicts() where wanted.contains(verdict.integration) {
+            keep(VerdictRecord(verdict: verdict, keys: DeviceKey.decoded(verdict.matchKey)))
+        }
+        for integration in integrations {
+            completedAtSeconds[integration] = try await store.syncState(integration: integration)?
+                .completedAtSeconds
+        }
+    }
+
+    /// Keys whose devices' facts changed.
+    struct Changes: Sendable {
+        var keys: Set<DeviceKey> = []
+        /// Kept in memory although the store failed: the next write repairs it.
+        var storeFailure: StoreError?
+    }
+
+    /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
+    func apply(_ fresh: [VerdictRecord], nowSeconds: Int64) async -> Changes {
+        var changes = Changes()
+        let kept = fresh.filter { merge($0, nowSeconds: nowSeconds, into: &changes) }
+        guard !kept.isEmpty else { return changes }
+        do throws(StoreError) {
+            try await store.upsert(verdicts: kept.map(\.verdict))
+        } catch {
+            changes.storeFailure = error
+        }
+        return changes
+    }
+
+    /// Takes a *proven complete* synchronisation: what is absent from it is not found any more.
+    func replace(
+        integration: String, with fresh: [VerdictRecord], startedAtSeconds: Int64, ttlSeconds: Int64,
+        nowSeconds: Int64
+    ) async -> Changes {
+        var changes = Changes()
+        for record in fresh { _ = merge(record, nowSeconds: nowSeconds, into: &changes) }
+        let present = Set(fresh.map(\.verdict.nativeID))
+        for (key, record) in records where key.integration == integration && !present.contains(key.nativeID) {
+            // Fetched by itself after this synchronisation began: newer knowledge than the page it is
+            // missing from.
+            guard record.verdict.fetchedAtSeconds < startedAtSeconds else { continue }
+            if record.verdict.state == .notFound {
+                // Gone for two synchronisations: "not in a complete one" says the same without a record.
+                forget(key)
+                continue
+            }
+            markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
+        }
+        completedAtSeconds[integration] = nowSeconds
+        let all = records.filter { $0.key.integration == integration }.map(\.value.verdict)
+        do throws(StoreError) {
+            try await store.replaceVerdicts(
+                of: integration, with: all,
+                state: SyncState(integration: integration, completedAtSeconds: nowSeconds))
+        } catch {
+            changes.storeFailure = error
+        }
+        return changes
+    }
+
+    /// The provider answered that none of these keys names a device there.
+    func markAbsent(
+        integration: String, keys: [DeviceKey], ttlSeconds: Int64, nowSeconds: Int64
+    ) async -> Changes {
+        var changes = Changes()
+        let hit = Set(keys.flatMap { byKey[$0] ?? [] }).filter { $0.integration == integration }
+        for native in hit {
+            guard let record = records[native] else { continue }
+            markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
+        }
+        let verdicts = hit.compactMap { records[$0]?.verdict }
+        guard !verdicts.isEmpty else { return changes }
+        do throws(StoreError) {
+            try await store.upsert(verdicts: verdicts)
+        } catch {
+            changes.storeFailure = error
+        }
+        return changes
+    }
+
+    // MARK: Reading
+
+    /// The records of one integration that any of these keys names, by key.
+    func records(of integration: String, key: DeviceKey) -> [VerdictRecord] {
+        (byKey[key] ?? []).filter { $0.integration == integration }.compactMap { records[$0] }
+            .sorted { $0.verdict.nativeID < $1.verdict.nativeID }
+    }
+
+    /// When the last proven complete synchronisation ended.
+    func completedAt(_ integration: String) -> Int64? { completedAtSeconds[integration] }
+
+    /// How many devices are known, and the oldest report among those that still count.
+    func census(_ integration: String, nowSeconds: Int64) -> (devices: Int, oldestObservedSeconds: Int64?) {
+        let own = records.filter { $0.key.integration == integration }.map(\.value.verdict)
+        return (own.count, own.filter { $0.expiresAtSeconds > nowSeconds }.map(\.observedAtSeconds).min())
+    }
+
+    // MARK: Changing
+
+    /// - Returns: whether the record was taken.
+    private func merge(_ fresh: VerdictRecord, nowSeconds: Int64, into changes: inout Changes) -> Bool {
+        let native = NativeKey(integration: fresh.verdict.integration, nativeID: fresh.verdict.nativeID)
+        let old = records[native]
+        if let old, !Self.isNotOlder(fresh.verdict, than: old.verdict) { return false }
+        keep(fresh)
+        if old.map({ Self.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
+            changes.keys.formUnion(fresh.keys)
+            changes.keys.formUnion(old?.keys ?? [])
+        }
+        return true
+    }
+
+    private func markMissing(
+        _ record: VerdictRecord, ttlSeconds: Int64, nowSeconds: Int64, into changes: inout Changes
+    ) {
+        var missing = record
+        missing.verdict.id = "\(record.verdict.integration):\(record.verdict.nativeID):\(nowSeconds):missing"
+        missing.verdict.state = .notFound
+        missing.verdict.isManaged = false
+        missing.verdict.labels = []
+        missing.verdict.risk = nil
+        missing.verdict.rawState = "device_missing"
+        missing.verdict.fetchedAtSeconds = nowSeconds
+        missing.verdict.expiresAtSeconds = nowSeconds + ttlSeconds
+        missing.verdict.graceUntilSeconds = nil
+        missing.verdict.remedies = IntuneRemedies.sentences(.notFound)
+        keep(missing)
+        if record.verdict.state != .notFound { changes.keys.formUnion(record.keys) }
+    }
+
+    private func keep(_ record: VerdictRecord) {
+        let native = NativeKey(integration: record.verdict.integration, nativeID: record.verdict.nativeID)
+        forget(native)
+        records[native] = record
+        for key in record.keys { byKey[key, default: []].insert(native) }
+    }
+
+    private func forget(_ native: NativeKey) {
+        for key in records[native]?.keys ?? [] {
+            byKey[key]?.remove(native)
+            if byKey[key]?.isEmpty == true { byKey[key] = nil }
+        }
+        records[native] = nil
+    }
+
+    /// (observed, assessed, fetched) is not older than what is stored. A provider that answers from a
+    /// lagging replica must not turn time back.
+    static func isNotOlder(_ fresh: Verdict, than old: Verdict) -> Bool {
+        let new = (fresh.observedAtSeconds, fresh.assessedAtSeconds ?? 0, fresh.fetchedAtSeconds)
+        // A record that went missing keeps its old report time; any later answer about the device wins over
+        // that.
+        if old.state == .notFound { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
+        return new >= (old.observedAtSeconds, old.assessedAtSeconds ?? 0, old.fetchedAtSeconds)
+    }
+
+    /// Whether a decision could come out differently: not for a mere later fetch of the same content.
+    private static func differs(_ fresh: VerdictRecord, _ old: VerdictRecord, nowSeconds: Int64) -> Bool {
+        let new = fresh.verdict
+        let before = old.verdict
+        return new.state != before.state || new.labels != before.labels || new.isManaged != before.isManaged
+            || new.risk != before.risk || new.score != before.score
+            || new.isSensorRunning != before.isSensorRunning
+            || fresh.keys != old.keys
+            || (before.expiresAtSeconds <= nowSeconds) != (new.expiresAtSeconds <= nowSeconds)
+            || new.expiresAtSeconds < before.expiresAtSeconds
+    }
+}

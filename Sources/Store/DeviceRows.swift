@@ -1,0 +1,108 @@
+import Access
+import Foundation
+import GRDB
+
+/// Devices, their pinned provider ids, and enrolment tokens as rows.
+enum DeviceRows {
+    static func upsert(_ device: StoredDevice, _ db: Database, file: String) throws {
+        try db.execute(
+            sql: """
+                INSERT INTO devices (id, owner_issuer, owner_subject, owner_email, platform, key_thumbprint,
+                  certificate_serial, enrolled_at, certificate_not_after, counter, is_revoked)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET
+                  owner_issuer = excluded.owner_issuer, owner_subject = excluded.owner_subject,
+                  owner_email = excluded.owner_email, platform = excluded.platform,
+                  key_thumbprint = excluded.key_thumbprint, certificate_serial = excluded.certificate_serial,
+                  enrolled_at = excluded.enrolled_at, certificate_not_after = excluded.certificate_not_after,
+                  counter = max(counter, excluded.counter), is_revoked = max(is_revoked, excluded.is_revoked)
+                """,
+            arguments: [
+                device.id, device.ownerIssuer, device.ownerSubject, device.ownerEmail,
+                device.platform?.rawValue,
+                device.keyThumbprint, device.certificateSerial, device.enrolledAtSeconds,
+                device.certificateNotAfterSeconds, device.counter, device.isRevoked,
+            ])
+        try db.execute(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
+        for (kind, value) in device.pinnedIDs.sorted(by: { $0.key < $1.key }) {
+            let owner = try String.fetchOne(
+                db, sql: "SELECT device_id FROM device_pins WHERE kind = ? AND value = ?",
+                arguments: [kind, value])
+            if let owner {
+                throw StoreError(
+                    .conflict, file: file, what: "\(kind) \(value) is pinned to device \(owner)",
+                    remedy: "revoke one of the two devices")
+            }
+            try db.execute(
+                sql: "INSERT INTO device_pins (kind, value, device_id) VALUES (?, ?, ?)",
+                arguments: [kind, value, device.id])
+        }
+    }
+
+    static func find(id: String, _ db: Database, file: String) throws -> StoredDevice? {
+        try Row.fetchOne(db, sql: "SELECT * FROM devices WHERE id = ?", arguments: [id])
+            .map { try device($0, db, file: file) }
+    }
+
+    static func find(pinnedKind: String, value: String, _ db: Database, file: String) throws -> StoredDevice?
+    {
+        let sql = """
+            SELECT devices.* FROM devices JOIN device_pins ON device_pins.device_id = devices.id
+            WHERE device_pins.kind = ? AND device_pins.value = ?
+            """
+        return try Row.fetchOne(db, sql: sql, arguments: [pinnedKind, value])
+            .map { try device($0, db, file: file) }
+    }
+
+    static func all(_ db: Database, file: String) throws -> [StoredDevice] {
+        try Row.fetchAll(
+            db, sql: "SELECT * FROM devices ORDER BY id LIMIT ?", arguments: [SQLiteStore.listingMax]
+        )
+        .map { try device($0, db, file: file) }
+    }
+
+    private static func device(_ row: Row, _ db: Database, file: String) throws -> StoredDevice {
+        let id: String = row["id"]
+        let pins = try Row.fetchAll(
+            db, sql: "SELECT kind, value FROM device_pins WHERE device_id = ?", arguments: [id])
+        let pairs = pins.map { ($0["kind"] as String, $0["value"] as String) }
+        let platform: String? = row["platform"]
+        let known = platform.flatMap(Platform.init(rawValue:))
+        guard platform == nil || known != nil else {
+            throw StoreError(
+                .malformedRow, file: file, what: "device \(id) has an unknown platform",
+                remedy: StoreError.corruptRemedy)
+        }
+        return StoredDevice(
+            id: id, ownerIssuer: row["owner_issuer"], ownerSubject: row["owner_subject"],
+            ownerEmail: row["owner_email"], platform: known, keyThumbprint: row["key_thumbprint"],
+            certificateSerial: row["certificate_serial"], enrolledAtSeconds: row["enrolled_at"],
+            certificateNotAfterSeconds: row["certificate_not_after"],
+            pinnedIDs: Dictionary(pairs, uniquingKeysWith: { first, _ in first }), counter: row["counter"],
+            isRevoked: row["is_revoked"])
+    }
+
+    // Enrolment tokens
+
+    static func insert(_ token: EnrollmentToken, _ db: Database) throws {
+        try db.execute(
+            sql: """
+                INSERT INTO enrollment_tokens (digest, issuer, subject, email, expected_serial, expires_at)
+                VALUES (?, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                Data(token.tokenDigest), token.issuer, token.subject, token.email, token.expectedSerial,
+                token.expiresAtSeconds,
+            ])
+    }
+
+    static func redeem(_ digest: [UInt8], nowSeconds: Int64, _ db: Database) throws -> EnrollmentToken? {
+        let sql = "DELETE FROM enrollment_tokens WHERE digest = ? AND expires_at > ? RETURNING *"
+        guard let row = try Row.fetchOne(db, sql: sql, arguments: [Data(digest), nowSeconds]) else {
+            return nil
+        }
+        return EnrollmentToken(
+            tokenDigest: digest, issuer: row["issuer"], subject: row["subject"], email: row["email"],
+            expectedSerial: row["expected_serial"], expiresAtSeconds: row["expires_at"])
+    }
+}

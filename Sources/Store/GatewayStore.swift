@@ -1,0 +1,72 @@
+public import Access
+
+/// Durable state, as the control plane sees it. When a call returns, what it wrote survives a killed process;
+/// sessions, nonces, devices and audit also survive a power cut.
+///
+/// Every call throws `StoreError`; a call that throws has written nothing.
+public protocol GatewayStore: Sendable {
+    // Sessions
+
+    /// Keeps a new session. An application session whose global session is gone is refused
+    /// (`.globalSessionGone`), so that a sign-out cannot be overtaken by a sign-in that was under way.
+    func insert(_ session: StoredSession) async throws(StoreError)
+    /// The session with this token digest: the current one, or the previous one while `nowSeconds <
+    /// previousUntilSeconds`. An expired session (`expiresAtSeconds <= nowSeconds`) is not found.
+    func session(tokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> StoredSession?
+    /// The session with this id, expired or not.
+    func session(id: String) async throws(StoreError) -> StoredSession?
+    /// The newest sessions first, at most `limit` (1…100,000).
+    func sessions(_ query: SessionQuery, limit: Int) async throws(StoreError) -> [StoredSession]
+    /// Replaces a session row; false when it is gone. It is never brought back by an update.
+    @discardableResult func update(_ session: StoredSession) async throws(StoreError) -> Bool
+    /// Ends sessions. Ending a global session ends its application sessions in the same transaction.
+    /// - Returns: everything that was ended, to be revoked on the data plane.
+    @discardableResult func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession]
+    /// True exactly once per digest, however many callers ask at the same moment, also after a restart.
+    func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool
+    /// Forgets expired sessions, nonces and enrolment tokens.
+    /// - Returns: the ids of the sessions that were forgotten.
+    @discardableResult func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String]
+
+    // Devices
+
+    /// Keeps a device. A revoked device stays revoked and its counter never goes back; a pinned id that
+    /// belongs to another device is refused (`.conflict`).
+    func upsert(_ device: StoredDevice) async throws(StoreError)
+    /// The device with this id.
+    func device(id: String) async throws(StoreError) -> StoredDevice?
+    /// The one device to which this provider id is pinned.
+    func device(pinnedKind: String, value: String) async throws(StoreError) -> StoredDevice?
+    /// All devices, by id.
+    func devices() async throws(StoreError) -> [StoredDevice]
+    /// Keeps a new enrolment token.
+    func insert(_ token: EnrollmentToken) async throws(StoreError)
+    /// Uses up an enrolment token: the token exactly once and only while `nowSeconds < expiresAtSeconds`.
+    func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
+        -> EnrollmentToken?
+
+    // Verdicts
+
+    /// A complete synchronisation: in one transaction every verdict of the integration is replaced.
+    func replaceVerdicts(of integration: String, with verdicts: [Verdict], state: SyncState)
+        async throws(StoreError)
+    /// Keeps verdicts; one per integration and native id, the later call wins.
+    func upsert(verdicts: [Verdict]) async throws(StoreError)
+    /// Every verdict of one integration, by native id.
+    func verdicts(integration: String) async throws(StoreError) -> [Verdict]
+    /// Every verdict, by integration and native id.
+    func allVerdicts() async throws(StoreError) -> [Verdict]
+    /// Forgets one verdict, when it exists.
+    func removeVerdict(integration: String, nativeID: String) async throws(StoreError)
+    /// How far the synchronisation of this integration got; nil before the first one.
+    func syncState(integration: String) async throws(StoreError) -> SyncState?
+    /// Keeps the state after an incremental synchronisation.
+    func upsert(_ state: SyncState) async throws(StoreError)
+
+    // Audit
+
+    /// Appends one record; `json` is one JSON object.
+    func appendAudit(kind: String, atSeconds: Int64, json: String) async throws(StoreError)
+    /// The newest records first, at most `limit` (1…100,000).
+    func audit(limit: Int) async throws(StoreError) -> [AuditRecord]
+}

@@ -1,0 +1,105 @@
+/// The schemas of the three files. A published step never changes; a new version is a new step at the end.
+enum Schema {
+    static let sessions = [
+        """
+        CREATE TABLE sessions (
+          id TEXT PRIMARY KEY NOT NULL,
+          kind TEXT NOT NULL CHECK (kind IN ('global', 'application')),
+          token_digest BLOB NOT NULL UNIQUE,
+          previous_token_digest BLOB,
+          previous_until INTEGER,
+          global_id TEXT REFERENCES sessions (id) ON DELETE CASCADE,
+          application TEXT,
+          host TEXT NOT NULL,
+          identity_provider TEXT NOT NULL,
+          issuer TEXT NOT NULL,
+          subject TEXT NOT NULL,
+          email TEXT,
+          name TEXT,
+          groups TEXT NOT NULL,
+          claims TEXT NOT NULL,
+          id_token TEXT,
+          authenticated_at INTEGER NOT NULL,
+          created_at INTEGER NOT NULL,
+          expires_at INTEGER NOT NULL,
+          device_id TEXT,
+          device_thumbprint TEXT,
+          statement TEXT,
+          CHECK ((kind = 'application') = (global_id IS NOT NULL))
+        ) STRICT;
+        CREATE INDEX sessions_previous ON sessions (previous_token_digest)
+          WHERE previous_token_digest IS NOT NULL;
+        CREATE INDEX sessions_global ON sessions (global_id) WHERE global_id IS NOT NULL;
+        CREATE INDEX sessions_person ON sessions (issuer, subject);
+        CREATE INDEX sessions_email ON sessions (email) WHERE email IS NOT NULL;
+        CREATE INDEX sessions_device ON sessions (device_id) WHERE device_id IS NOT NULL;
+        CREATE INDEX sessions_expiry ON sessions (expires_at);
+        CREATE TABLE nonces (
+          digest BLOB PRIMARY KEY NOT NULL,
+          expires_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX nonces_expiry ON nonces (expires_at);
+        CREATE TABLE devices (
+          id TEXT PRIMARY KEY NOT NULL,
+          owner_issuer TEXT NOT NULL,
+          owner_subject TEXT NOT NULL,
+          owner_email TEXT,
+          platform TEXT,
+          key_thumbprint TEXT NOT NULL UNIQUE,
+          certificate_serial TEXT NOT NULL,
+          enrolled_at INTEGER NOT NULL,
+          certificate_not_after INTEGER NOT NULL,
+          counter INTEGER NOT NULL,
+          is_revoked INTEGER NOT NULL CHECK (is_revoked IN (0, 1))
+        ) STRICT;
+        CREATE TABLE device_pins (
+          kind TEXT NOT NULL,
+          value TEXT NOT NULL,
+          device_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+          PRIMARY KEY (kind, value)
+        ) STRICT, WITHOUT ROWID;
+        CREATE UNIQUE INDEX device_pins_device ON device_pins (device_id, kind);
+        CREATE TABLE enrollment_tokens (
+          digest BLOB PRIMARY KEY NOT NULL,
+          issuer TEXT NOT NULL,
+          subject TEXT NOT NULL,
+          email TEXT,
+          expected_serial TEXT,
+          expires_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """
+    ]
+
+    static let verdicts = [
+        """
+        CREATE TABLE verdicts (
+          integration TEXT NOT NULL,
+          native_id TEXT NOT NULL,
+          state TEXT NOT NULL,
+          observed_at INTEGER NOT NULL,
+          fetched_at INTEGER NOT NULL,
+          expires_at INTEGER NOT NULL,
+          record TEXT NOT NULL,
+          PRIMARY KEY (integration, native_id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE sync_states (
+          integration TEXT PRIMARY KEY NOT NULL,
+          completed_at INTEGER NOT NULL,
+          delta_link TEXT
+        ) STRICT, WITHOUT ROWID;
+        """
+    ]
+
+    static let audit = [
+        """
+        CREATE TABLE audit (
+          sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+          kind TEXT NOT NULL,
+          at INTEGER NOT NULL,
+          record TEXT NOT NULL
+        ) STRICT;
+        CREATE TRIGGER audit_is_append_only BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+        """
+    ]
+}

@@ -1,0 +1,139 @@
+import Access
+import Foundation
+import GRDB
+
+/// Sessions as rows.
+enum SessionRows {
+    private static let columns = """
+        id, kind, token_digest, previous_token_digest, previous_until, global_id, application, host,
+        identity_provider, issuer, subject, email, name, groups, claims, id_token, authenticated_at,
+        created_at, expires_at, device_id, device_thumbprint, statement
+        """
+    private static let count = 22
+    /// Variables in one statement (SQLite, "Limits": 32,766; less keeps the transaction short).
+    private static let idsMax = 500
+
+    static func insert(_ session: StoredSession, _ db: Database, file: String) throws {
+        if session.kind == .application {
+            let isAlive =
+                try Bool.fetchOne(
+                    db, sql: "SELECT 1 FROM sessions WHERE id = ? AND kind = 'global' AND expires_at > ?",
+                    arguments: [session.globalID, session.createdAtSeconds]) ?? false
+            guard isAlive else {
+                throw StoreError(
+                    .globalSessionGone, file: file,
+                    what: "global session \(session.globalID ?? "(none)") has ended", remedy: "sign in again")
+            }
+        }
+        let marks = Array(repeating: "?", count: count).joined(separator: ", ")
+        try db.execute(
+            sql: "INSERT INTO sessions (\(columns)) VALUES (\(marks))", arguments: try arguments(session))
+    }
+
+    static func update(_ session: StoredSession, _ db: Database) throws -> Bool {
+        let marks = Array(repeating: "?", count: count).joined(separator: ", ")
+        try db.execute(
+            sql: "UPDATE sessions SET (\(columns)) = (\(marks)) WHERE id = ? AND kind = ?",
+            arguments: try arguments(session) + [session.id, session.kind.rawValue])
+        return db.changesCount == 1
+    }
+
+    static func find(tokenDigest: [UInt8], nowSeconds: Int64, _ db: Database, file: String) throws
+        -> StoredSession?
+    {
+        let digest = Data(tokenDigest)
+        let row = try Row.fetchOne(
+            db,
+            sql: """
+                SELECT \(columns) FROM sessions WHERE token_digest = ? AND expires_at > ?
+                UNION ALL
+                SELECT \(columns) FROM sessions
+                WHERE previous_token_digest = ? AND previous_until > ? AND expires_at > ?
+                LIMIT 1
+                """, arguments: [digest, nowSeconds, digest, nowSeconds, nowSeconds])
+        return try row.map { try session($0, file: file) }
+    }
+
+    static func find(id: String, _ db: Database, file: String) throws -> StoredSession? {
+        try Row.fetchOne(db, sql: "SELECT \(columns) FROM sessions WHERE id = ?", arguments: [id])
+            .map { try session($0, file: file) }
+    }
+
+    static func list(_ query: SessionQuery, limit: Int, _ db: Database, file: String) throws
+        -> [StoredSession]
+    {
+        let (condition, values): (String, [String]) =
+            switch query {
+            case .all: ("1", [])
+            case .global(let id): ("global_id = ?", [id])
+            case .person(let issuer, let subject): ("issuer = ? AND subject = ?", [issuer, subject])
+            case .email(let email): ("email = ?", [email])
+            case .device(let id): ("device_id = ?", [id])
+            }
+        let sql = "SELECT \(columns) FROM sessions WHERE \(condition) ORDER BY created_at DESC, id LIMIT ?"
+        return try Row.fetchAll(db, sql: sql, arguments: StatementArguments(values) + [limit])
+            .map { try session($0, file: file) }
+    }
+
+    /// The sessions and, of the global ones, their application sessions; all of them are deleted.
+    static func remove(ids: [String], _ db: Database, file: String) throws -> [StoredSession] {
+        var removed: [StoredSession] = []
+        for start in stride(from: 0, to: ids.count, by: idsMax) {
+            let some = Array(ids[start..<min(start + idsMax, ids.count)])
+            let marks = Array(repeating: "?", count: some.count).joined(separator: ", ")
+            let condition = "id IN (\(marks)) OR global_id IN (\(marks))"
+            removed += try Row.fetchAll(
+                db, sql: "SELECT \(columns) FROM sessions WHERE \(condition)",
+                arguments: StatementArguments(some + some)
+            ).map { try session($0, file: file) }
+            try db.execute(
+                sql: "DELETE FROM sessions WHERE \(condition)", arguments: StatementArguments(some + some))
+        }
+        return removed
+    }
+
+    /// At most `limit` sessions whose time has come, with the application sessions of the global ones among
+    /// them.
+    static func expired(nowSeconds: Int64, limit: Int, _ db: Database) throws -> [String] {
+        try String.fetchAll(
+            db, sql: "SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            arguments: [nowSeconds, limit])
+    }
+
+    private static func arguments(_ session: StoredSession) throws -> StatementArguments {
+        [
+            session.id, session.kind.rawValue, Data(session.tokenDigest),
+            session.previousTokenDigest.map { Data($0) },
+            session.previousUntilSeconds, session.globalID, session.application, session.host,
+            session.identityProvider, session.issuer, session.subject, session.email, session.name,
+            try JSONColumn.text(session.groups), try JSONColumn.text(session.claims), session.idToken,
+            session.authenticatedAtSeconds, session.createdAtSeconds, session.expiresAtSeconds,
+            session.deviceID,
+            session.deviceThumbprint, try session.statement.map { try JSONColumn.text($0) },
+        ]
+    }
+
+    private static func session(_ row: Row, file: String) throws -> StoredSession {
+        guard let kind = StoredSession.Kind(rawValue: row["kind"]) else {
+            throw StoreError(
+                .malformedRow, file: file, what: "a session has an unknown kind",
+                remedy: StoreError.corruptRemedy)
+        }
+        let statement: AgentStatement? = try (row["statement"] as String?).map {
+            try JSONColumn.value($0, "sessions.statement", file: file)
+        }
+        return StoredSession(
+            id: row["id"], kind: kind, tokenDigest: [UInt8](row["token_digest"] as Data),
+            previousTokenDigest: (row["previous_token_digest"] as Data?).map { [UInt8]($0) },
+            previousUntilSeconds: row["previous_until"], globalID: row["global_id"],
+            application: row["application"],
+            host: row["host"], identityProvider: row["identity_provider"], issuer: row["issuer"],
+            subject: row["subject"], email: row["email"], name: row["name"],
+            groups: try JSONColumn.value(row["groups"], "sessions.groups", file: file),
+            claims: try JSONColumn.value(row["claims"], "sessions.claims", file: file),
+            idToken: row["id_token"],
+            authenticatedAtSeconds: row["authenticated_at"], createdAtSeconds: row["created_at"],
+            expiresAtSeconds: row["expires_at"], deviceID: row["device_id"],
+            deviceThumbprint: row["device_thumbprint"], statement: statement)
+    }
+}

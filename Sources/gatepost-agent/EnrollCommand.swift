@@ -1,0 +1,80 @@
+import ArgumentParser
+import Fetch
+import Foundation
+import Glibc
+import Signatures
+
+/// `gatepost-agent enroll`
+struct EnrollCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "enroll", abstract: "Makes a device key and has it certified with a one-time token.",
+        discussion:
+            "An administrator makes the token with the gateway's own command line; it names one person.")
+
+    @OptionGroup var state: StateOptions
+
+    @Option(help: ArgumentHelp("Address of the gateway's auth host.", valueName: "https://host[:port]"))
+    var url: String
+
+    @Option(help: ArgumentHelp("The one-time token; it ends after 24 hours.", valueName: "token"))
+    var token: String
+
+    @Option(
+        help: ArgumentHelp(
+            "PEM file of the authorities that the gateway's certificate comes from, instead of the system's.",
+            valueName: "file"))
+    var authorities: String?
+
+    @Option(
+        name: .customLong("user"),
+        help: ArgumentHelp(
+            "Local user whose browsers are answered; may be repeated.",
+            discussion: "Default: the user who called sudo, else the current one.", valueName: "name"))
+    var users: [String] = []
+
+    @Flag(help: "Replace an enrolment that is already there.")
+    var force = false
+
+    func run() async throws {
+        let clock = AgentClock.system
+        let folder = state.folder
+        try folder.prepare()
+        guard try folder.read(Enrolment.fileName) == nil || force else {
+            throw AgentError(
+                "\(folder.path): this device is enrolled already", remedy: "use --force to replace it")
+        }
+        let key = SigningKey.generateP256()
+        let facts = state.collector(HostRoot(), origin: url).collect(nowSeconds: clock.nowSeconds())
+        let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(
+            url: url, token: token, key: key, facts: facts, users: try userIDs(),
+            authoritiesPEM: try authorityBytes(), nowSeconds: clock.nowSeconds())
+        // A new key counts from the beginning, so the old counter goes with the old key.
+        try folder.write(DeviceIdentity.keyFileName, key.pem)
+        try folder.write(StatementCounter.fileName, Array("1".utf8))
+        try folder.write(Enrolment.fileName, enrolment.stored)
+        print("enrolled as device \(enrolment.deviceID); start it with: gatepost-agent run")
+    }
+
+    private func userIDs() throws(AgentError) -> [UInt32] {
+        if users.isEmpty {
+            let caller = ProcessInfo.processInfo.environment["SUDO_UID"].flatMap { UInt32($0) }
+            return [geteuid() == 0 ? caller ?? 0 : geteuid()]
+        }
+        var found: [UInt32] = []
+        for name in users {
+            guard let entry = getpwnam(name) else {
+                throw AgentError("there is no local user \(name)", remedy: "name one of: getent passwd")
+            }
+            found.append(entry.pointee.pw_uid)
+        }
+        return found
+    }
+
+    private func authorityBytes() throws(AgentError) -> [UInt8]? {
+        guard let authorities else { return nil }
+        guard let data = FileManager.default.contents(atPath: authorities), data.count <= 64 << 10 else {
+            throw AgentError("\(authorities): cannot be read", remedy: "name a PEM file of at most 64 KiB")
+        }
+        return Array(data)
+    }
+}

@@ -1,0 +1,73 @@
+import HTTP
+
+/// One request as the gate sees it: copied out of the head, nothing interpreted yet.
+struct AttestRequest: Sendable {
+    var method: String
+    var path: String
+    var hasQuery = false
+    /// Host field as it was sent, lower case, with its port when it had one.
+    var host: String
+    var port: UInt16?
+    /// The only Origin field's value; nil when there is none or more than one.
+    var origin: String?
+    var contentType: String?
+    var bodyLength: Int64?
+    var requestedMethod: String?
+    var requestedHeaders: String?
+    var asksForPrivateNetwork = false
+}
+
+/// Where a connection comes from, by the kernel's word.
+struct Peer: Sendable, Hashable {
+    /// IPv4 in host byte order.
+    var address: UInt32
+    var port: UInt16
+    var localPort: UInt16
+
+    var isLoopback: Bool { address >> 24 == 127 }
+}
+
+/// What the agent answers. The connection closes after each: the agent has no use for more than one.
+struct AttestAnswer: Sendable, Hashable {
+    var status: Int
+    var fields: [(String, String)]
+    var body: [UInt8]
+
+    /// The one refusal for everybody who is not an enrolled gateway's page: same bytes for every path and
+    /// method, no version, no hint.
+    static let silent = AttestAnswer(status: 403, fields: [], body: [])
+    static let misdirected = AttestAnswer(status: 421, fields: [], body: [])
+
+    static func == (left: AttestAnswer, right: AttestAnswer) -> Bool {
+        left.status == right.status && left.body == right.body
+            && left.fields.elementsEqual(right.fields) { $0.0 == $1.0 && $0.1 == $1.1 }
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(status)
+        hasher.combine(body)
+    }
+
+    /// The whole message.
+    var serialized: [UInt8] {
+        var text = "HTTP/1.1 \(status) \(Self.phrase(status))\r\n"
+        for (name, value) in fields { text += "\(name): \(value)\r\n" }
+        text += "Cache-Control: no-store\r\nContent-Length: \(body.count)\r\nConnection: close\r\n\r\n"
+        return Array(text.utf8) + body
+    }
+
+    private static func phrase(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 204: "No Content"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 409: "Conflict"
+        case 421: "Misdirected Request"
+        case 429: "Too Many Requests"
+        case 503: "Service Unavailable"
+        default: "Error"
+        }
+    }
+}

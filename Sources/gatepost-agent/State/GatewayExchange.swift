@@ -1,0 +1,101 @@
+import Fetch
+import JSON
+import Signatures
+
+/// The agent's two calls to its gateway: `enroll` and `renew`.
+struct GatewayExchange: Sendable {
+    static let answerBytesMax = 128 << 10
+
+    let fetcher: any Fetcher
+
+    /// Makes a key and has it certified with a one-time token.
+    func enroll(
+        url: String, token: String, key: SigningKey, facts: JSONObject, users: [UInt32],
+        authoritiesPEM: [UInt8]?,
+        nowSeconds: Int64
+    ) async throws(AgentError) -> Enrolment {
+        guard Enrolment.isOrigin(url) else {
+            throw AgentError(
+                "\(url) is no address of a gateway", remedy: "use --url https://AUTH-HOST[:PORT]")
+        }
+        let body: JSONValue = [
+            "token": .string(token), "csr": .string(try request(key, commonName: "gatepost-agent")),
+            "facts": .object(facts),
+        ]
+        let answer = try await post(url + "/.gatepost/enroll", body, authoritiesPEM)
+        let enrolment = try Enrolment(
+            answer: answer, nowSeconds: nowSeconds, users: users, authoritiesPEM: authoritiesPEM)
+        guard Array(enrolment.authOrigin.utf8) == Array(url.utf8) else {
+            throw AgentError(
+                "the gateway calls itself \(enrolment.authOrigin)",
+                remedy: "use exactly this address with --url")
+        }
+        try check(enrolment, key)
+        return enrolment
+    }
+
+    /// The next certificate, and the gateway keys of today.
+    func renew(_ identity: DeviceIdentity, nowSeconds: Int64) async throws(AgentError) -> Enrolment {
+        let old = identity.enrolment
+        let header = JSONObject([
+            ("typ", .string("renewal+jwt")),
+            ("x5c", .array(old.certificates.map { .string(Base64.encode($0)) })),
+        ])
+        let payload = JSONObject([
+            ("sub", .string(old.deviceID)), ("aud", .string(old.authOrigin)), ("iat", .integer(nowSeconds)),
+            ("jti", .string(Base64URL.encode(Random.bytes(16)))),
+            ("csr", .string(try request(identity.key, commonName: old.deviceID))),
+        ])
+        let proof = JWS.sign(header: header, payload: payload, with: identity.key)
+        let answer = try await post(
+            old.authOrigin + "/.gatepost/renew", ["proof": .string(proof)], old.authoritiesPEM)
+        let fresh = try Enrolment(
+            answer: answer, nowSeconds: nowSeconds, users: old.users, authoritiesPEM: old.authoritiesPEM)
+        guard Array(fresh.deviceID.utf8) == Array(old.deviceID.utf8),
+            Array(fresh.authOrigin.utf8) == Array(old.authOrigin.utf8)
+        else { throw AgentError("the gateway renewed another device", remedy: "enrol this device again") }
+        try check(fresh, identity.key)
+        return fresh
+    }
+
+    private func request(_ key: SigningKey, commonName: String) throws(AgentError) -> String {
+        guard let der = try? CertificateRequest.make(key: key, commonName: commonName) else {
+            throw AgentError(
+                "no certificate request could be made", remedy: "check the installation of OpenSSL 3")
+        }
+        return Base64.encode(der)
+    }
+
+    /// The certificate must be for our key: anything else would be refused at the first handshake.
+    private func check(_ enrolment: Enrolment, _ key: SigningKey) throws(AgentError) {
+        guard let first = enrolment.certificates.first, let leaf = try? Certificate(der: first),
+            leaf.publicKey.thumbprint == key.publicKey.thumbprint
+        else { throw AgentError("the gateway certified another key", remedy: "enrol this device again") }
+    }
+
+    private func post(
+        _ url: String, _ body: JSONValue, _ authoritiesPEM: [UInt8]?
+    ) async throws(AgentError) -> JSONValue {
+        var request = FetchRequest(url: url)
+        request.method = "POST"
+        request.fields = [("content-type", "application/json"), ("accept", "application/json")]
+        request.body = body.serialized()
+        request.timeoutMilliseconds = 15_000
+        request.bodyBytesMax = Self.answerBytesMax
+        request.authoritiesPEM = authoritiesPEM
+        let response: FetchResponse
+        do throws(FetchError) {
+            response = try await fetcher.fetch(request)
+        } catch {
+            throw AgentError(
+                "\(url): \(error.what)", remedy: "check the address, the network and --authorities")
+        }
+        let value = try? JSONValue(parsing: response.body, limits: JSONLimits(bytesMax: Self.answerBytesMax))
+        guard response.status == 200, let value else {
+            let reason = value?["reason"]?.string.map { String($0.prefix(64)) } ?? "no reason"
+            throw AgentError(
+                "\(url): answered \(response.status) (\(reason))", remedy: "ask for a new enrolment token")
+        }
+        return value
+    }
+}

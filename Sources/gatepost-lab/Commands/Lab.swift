@@ -1,0 +1,51 @@
+/// The running sites and what they are called.
+
+import JSON
+import Synchronization
+
+final class Lab: Sendable {
+    let provider: OpenIDProvider
+    let graph: GraphEmulator
+    let servers: [SiteServer]
+
+    /// Binds the three ports (0: any free one) and starts to answer.
+    init(
+        ports: (openid: UInt16, graph: UInt16, echo: UInt16), clients: [Client], devices: [ManagedDevice],
+        clock: LabClock = LabClock(), log: LabLog
+    ) throws(ListenError) {
+        let openidServer = try SiteServer(port: ports.openid)
+        let graphServer = try SiteServer(port: ports.graph)
+        let echoServer = try SiteServer(port: ports.echo)
+        servers = [openidServer, graphServer, echoServer]
+        provider = OpenIDProvider(port: openidServer.port, clients: clients, clock: clock)
+        graph = GraphEmulator(port: graphServer.port, devices: devices, clock: clock)
+        openidServer.start(provider, clock: clock, log: log)
+        graphServer.start(graph, clock: clock, log: log)
+        echoServer.start(EchoApplication(), clock: clock, log: log)
+    }
+
+    func stop() { servers.forEach { $0.stop() } }
+
+    var openidAddress: String { provider.issuer }
+    var graphAddress: String { graph.address }
+    var echoAddress: String { "http://127.0.0.1:\(servers[2].port)" }
+
+    /// The first line on standard output and the content of lab.json.
+    var summary: JSONValue {
+        [
+            "openid": .integer(Int64(servers[0].port)), "graph": .integer(Int64(servers[1].port)),
+            "echo": .integer(Int64(servers[2].port)), "issuer": .string(provider.issuer),
+            "graphAddress": .string(graphAddress), "echoAddress": .string(echoAddress),
+            "clients": .array(
+                provider.clients.map { client in
+                    [
+                        "id": .string(client.id), "secret": .string(client.secret),
+                        "redirectURIs": .array(client.redirectURIs.map { .string($0) }),
+                    ]
+                }),
+            "tenant": .string(GraphEmulator.tenant), "graphClient": .string(GraphEmulator.clientID),
+            "graphSecret": .string(GraphEmulator.clientSecret),
+            "device": .string(graph.state.withLock { $0.devices.first?.id ?? "" }),
+        ]
+    }
+}

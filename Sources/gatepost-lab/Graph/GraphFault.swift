@@ -1,0 +1,46 @@
+/// How the Microsoft Graph emulator misbehaves when told to (`POST /lab/faults {"name": …}`).
+
+enum GraphFault: String, CaseIterable, Sendable {
+    // Throttling: with seconds, with an HTTP date, with no hint at all.
+    case throttle
+    case throttleDate = "throttle-http-date"
+    case throttleSilent = "throttle-no-hint"
+
+    // Paging.
+    case loop
+    case twoCycle = "two-cycle"
+    case sameIDs = "same-ids"
+    case emptyPage = "empty-page"
+    case partialPage = "partial-page"
+    case crossHostNext = "cross-host-next"
+    case firstBranchOnly = "filter-first-branch"
+
+    // Answers.
+    case malformed
+    case truncated
+    case htmlAnswer = "html-200"
+    case wrongType = "wrong-content-type"
+    case serverError = "server-error"
+    case badGateway = "bad-gateway"
+    case unavailable
+    case slow
+    case drip
+    case down
+    case halfBody = "half-body"
+
+    // Credentials.
+    case revokedSecret = "revoked-secret"
+    case expiredSecret = "expired-secret"
+    case expireTokens = "expire-tokens"
+    case missingScope = "missing-scope"
+    case claimsChallenge = "claims-challenge"
+
+    // Devices.
+    case unknownEnum = "unknown-enum"
+    case nullFields = "null-fields"
+    case futureSync = "future-last-sync"
+    case staleSync = "stale-last-sync"
+    case duplicateSerial = "duplicate-serial"
+    case deviceMissing = "device-missing"
+    case wrappedSingle = "wrapped-single"
+}

@@ -1,0 +1,116 @@
+import ArgumentParser
+import Config
+import Control
+import Foundation
+import JSON
+
+/// How a command finds the running gateway.
+struct SocketOption: ParsableArguments {
+    @OptionGroup var config: ConfigOption
+    @Option(help: "The administration socket; taken from the configuration when absent.")
+    var socket: String?
+
+    func path() throws -> String {
+        if let socket { return socket }
+        return try ConfigurationFile(path: config.path, readsFiles: false).loadOrReport().gateway.adminSocket
+    }
+
+    /// Asks the running gateway.
+    ///
+    /// - Throws: exit status 1 after the gateway's own words, 2 when it does not answer.
+    func ask(_ command: JSONValue) throws -> JSONValue {
+        let path = try path()
+        guard let answer = CommandClient.ask(command, socket: path) else {
+            ConfigurationFile.report(
+                "no gateway answers at \(path); start it with: gatepost serve --config …")
+            throw ExitCode(2)
+        }
+        if let error = answer["error"]?.string {
+            ConfigurationFile.report(error)
+            throw ExitCode(1)
+        }
+        return answer
+    }
+}
+
+struct Explain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say why somebody gets what they get at an application.",
+        discussion: "Each line: rule, condition, outcome, observed value, source, age.")
+    @Option(help: "The person's email address.") var user: String
+    @Option(help: "The application's name.") var application: String
+    @Option(help: "A device id; the device of the person's newest session when absent.") var device: String?
+    @Flag(help: "Print the record as JSON.") var json = false
+    @OptionGroup var gateway: SocketOption
+
+    func run() throws {
+        var command: [(String, JSONValue)] = [
+            ("command", "explain"), ("user", .string(user)), ("application", .string(application)),
+        ]
+        if let device { command.append(("device", .string(device))) }
+        let answer = try gateway.ask(.object(JSONObject(command)))
+        print(json ? answer.serializedText() : answer["text"]?.string ?? "")
+    }
+}
+
+struct Session: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List and end sessions.", subcommands: [List.self, Revoke.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List sessions, newest first.")
+        @Option(help: "Only this person's (email address).") var user: String?
+        @Flag(help: "Print JSON.") var json = false
+        @OptionGroup var gateway: SocketOption
+
+        func run() throws {
+            var command: [(String, JSONValue)] = [("command", "session-list")]
+            if let user { command.append(("user", .string(user))) }
+            let answer = try gateway.ask(.object(JSONObject(command)))
+            print(json ? answer.serializedText() : answer["text"]?.string ?? "")
+        }
+    }
+
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "End sessions now; their open connections are cut.")
+        @Option(help: "One session, by the id that \"session list\" shows.") var session: String?
+        @Option(help: "Every session of this person (email address).") var user: String?
+        @Option(help: "Every session that proved this device.") var device: String?
+        @OptionGroup var gateway: SocketOption
+
+        func validate() throws {
+            guard [session, user, device].compactMap({ $0 }).count == 1 else {
+                throw ValidationError("Name exactly one of --session, --user and --device.")
+            }
+        }
+
+        func run() throws {
+            var command: [(String, JSONValue)] = [("command", "session-revoke")]
+            if let session { command.append(("session", .string(session))) }
+            if let user { command.append(("user", .string(user))) }
+            if let device { command.append(("device", .string(device))) }
+            print(try gateway.ask(.object(JSONObject(command)))["text"]?.string ?? "")
+        }
+    }
+}
+
+struct EnrollToken: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make a one-time token with which one person enrols one device.",
+        discussion: "The token is good for 24 hours and is shown only once.")
+    @Option(help: "The person's email address.") var email: String
+    @Option(help: "Only a device with this serial number may use it.") var serial: String?
+    @Option(help: "The configured identity provider that knows the person; needed when they never signed in.")
+    var identityProvider: String?
+    @Option(help: "The person's subject at that provider.") var subject: String?
+    @OptionGroup var gateway: SocketOption
+
+    func run() throws {
+        var command: [(String, JSONValue)] = [("command", "enroll-token"), ("email", .string(email))]
+        if let serial { command.append(("serial", .string(serial))) }
+        if let identityProvider { command.append(("identity_provider", .string(identityProvider))) }
+        if let subject { command.append(("subject", .string(subject))) }
+        print(try gateway.ask(.object(JSONObject(command)))["token"]?.string ?? "")
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+
+/// The gateway and its command line.
+@main
+struct Gatepost: ParsableCommand {
+    static let versionText = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "gatepost",
+        abstract: "An access gateway: signs people in, proves their device, decides every request.",
+        discussion: """
+            Start with "gatepost check --config FILE", then "gatepost serve --config FILE".
+            The other commands talk to the running gateway over its administration socket.
+            """,
+        version: "gatepost \(versionText)",
+        subcommands: [
+            Serve.self, Check.self, Explain.self, Session.self, EnrollToken.self, Schema.self, Version.self,
+        ])
+}
+
+/// Where the configuration is.
+struct ConfigOption: ParsableArguments {
+    @Option(
+        name: [.short, .customLong("config")],
+        help: "The configuration: a YAML file, or a folder of *.yaml files.")
+    var path = "/etc/gatepost/gatepost.yaml"
+}
+
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print the version.")
+    func run() { print("gatepost \(Gatepost.versionText)") }
+}

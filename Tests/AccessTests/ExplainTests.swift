@@ -1,0 +1,85 @@
+import Access
+import Testing
+
+@Suite("An explain record tells rule, condition, observed value, source and age")
+struct ExplainTests {
+    private func text(_ record: ExplainRecord) -> String {
+        lines(record.lines)
+    }
+
+    private func lines(_ lines: some Sequence<ExplainLine>) -> String {
+        lines.map { line in
+            let age = line.ageSeconds.map { " \($0)s" } ?? ""
+            let remedy = line.remedy.map { " => \($0)" } ?? ""
+            return
+                "\(line.rule) | \(line.condition) | \(line.outcome.rawValue) | \(line.observed) | \(line.source)\(age)"
+                + remedy
+        }.joined(separator: "\n")
+    }
+
+    @Test("a refused device: every step, with the provider's own remedy on the rule that failed")
+    func refused() {
+        let facts = device([verdict(.noncompliant, remedies: ["Turn on FileVault."])], statement: statement())
+        let record = snapshot().explain(session(), facts, for: wantsCompliant, atSeconds: now)
+        #expect(
+            text(record) == """
+            session | signed in with one of: entra | yes | entra | session s1 60s
+            device-owner | the device was enrolled by the person who is signed in | yes | https://id.example ada | enrolment of mac-1
+            healthy.rules[0] | intune labels have any of: compliant | no | state noncompliant, labels: registered | intune (verdict v-d-1, match strong) 600s => Turn on FileVault.
+            default-no-match | no device policy decides: partial | yes | platform macos | device policies => Meet the checks of one of the device policies.
+            staff.include[0] | email domain is one of: corp.example | yes | ada@corp.example | session 60s
+            staff.require[0] | device is: compliant | no | partial (posture-non-compliant) | device policies => Follow the remedies of the device's own checks; access returns by itself.
+            staff | allow | no | does not match | policy
+            """)
+        #expect(record.deviceClass == .partial)
+        #expect(record.devicePolicy == nil)
+        #expect(record.residual.refusal == .postureNonCompliant)
+        #expect(record.residual.dependsOn == ["device:mac-1", "session:s1", "verdict:intune:d-1"])
+        #expect(record.residual.validUntilSeconds == now + 900)
+    }
+
+    @Test("nobody: only what signing in would settle")
+    func nobody() {
+        let record = snapshot().explain(nil, nil, for: application([allow()]), atSeconds: now)
+        #expect(
+            text(record) == """
+            session | signed in with one of: entra | no | nobody | no session => Sign in.
+            staff.include[0] | email domain is one of: corp.example | indeterminate | no verified address | nobody is signed in => Sign in.
+            staff | allow | no | does not match | policy
+            """)
+        #expect(record.residual.dependsOn.isEmpty)
+    }
+
+    @Test("conditions on the request are told as open, with a remedy")
+    func request() {
+        let app = application([allow("office", [.everyone], require: [methodIs(.get)])])
+        let record = snapshot().explain(session(), nil, for: app, atSeconds: now)
+        #expect(
+            lines(record.lines.suffix(3)) == """
+            office.include[0] | everyone | yes | anybody | policy
+            office.require[0] | method is one of: GET | indeterminate | asked of every request | request => Only GET requests are meant here.
+            office | allow | indeterminate | matches the requests that meet what is asked of them (policy-allows) | policy
+            """)
+    }
+
+    @Test("an application that asks for no device reads none")
+    func noDevice() {
+        let record = snapshot().explain(
+            session(), device([verdict()]), for: application([allow()]), atSeconds: now)
+        #expect(record.deviceClass == nil)
+        #expect(record.residual.dependsOn == ["session:s1"])
+        #expect(!text(record).contains("mac-1"))
+    }
+
+    @Test("a refused provider, an ended session and a session grown too old each name their remedy")
+    func sessions() {
+        let managed = application([allow(session: 60)], providers: ["entra-managed"])
+        let foreign = snapshot().explain(session(), nil, for: managed, atSeconds: now)
+        #expect(foreign.lines[0].remedy == "Sign in with entra-managed.")
+        let ended = snapshot().explain(
+            session(expires: now), nil, for: application([allow()]), atSeconds: now)
+        #expect(ended.lines[0].remedy == "Sign in again.")
+        let old = snapshot().explain(session(), nil, for: application([allow(session: 60)]), atSeconds: now)
+        #expect(old.lines.contains { $0.rule == "staff.session" && $0.remedy == "Sign in again." })
+    }
+}

@@ -1,0 +1,70 @@
+import Foundation
+import Testing
+
+@Suite("Words and names")
+struct WordTests {
+    /// What may not stand in the product's code, and what to write instead.
+    static let banned: [(word: String, instead: String)] = [
+        ("TODO", "finish it, or say in ARCHITECTURE.md why it is not there"),
+        ("FIXME", "fix it"),
+        ("XXX", "say what is wrong in a sentence"),
+        ("HACK", "say why the obvious thing is wrong"),
+        ("try!", "handle the error; programmer errors are preconditions"),
+        ("as!", "use as? and handle the other case"),
+        ("fatalError(", "throw, refuse, or use precondition with a message"),
+        ("nginx-style", "name the behaviour"),
+        ("NSRegularExpression", "typed matches: exact, prefix by segment, range, set"),
+    ]
+    static let bannedTypeEndings = ["Utils", "Utilities", "Helper", "Helpers", "Manager", "Common"]
+
+    @Test func `no banned word stands in the sources`() {
+        var problems: [String] = []
+        for file in SourceTree.swiftFiles(under: "Sources") {
+            for (index, line) in file.lines.enumerated() {
+                for (word, instead) in Self.banned where Self.contains(line, word) {
+                    problems.append("\(file.path):\(index + 1): error: \"\(word)\"; \(instead)")
+                }
+            }
+        }
+        #expect(problems.isEmpty, "\(problems.joined(separator: "\n"))")
+    }
+
+    @Test func `no type is named for being of help`() {
+        var problems: [String] = []
+        for file in SourceTree.swiftFiles(under: "Sources") {
+            let name = file.path.split(separator: "/").last.map { $0.dropLast(".swift".count) } ?? ""
+            for ending in Self.bannedTypeEndings where name.hasSuffix(ending) {
+                problems.append("\(file.path):1: error: name ends in \(ending); name what it does")
+            }
+        }
+        #expect(problems.isEmpty, "\(problems.joined(separator: "\n"))")
+    }
+
+    @Test func `every reason word is described in docs slash reasons`() throws {
+        let reasons = try #require(SourceTree.text("Sources/Access/Reason.swift"))
+        let document = try #require(SourceTree.text("docs/reasons.md"))
+        let words = reasons.split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map {
+            $0.element
+        }
+        #expect(words.count > 40)
+        for word in words {
+            #expect(
+                document.contains("`\(word)`"),
+                "docs/reasons.md: `\(word)` is missing; describe it and its remedy")
+        }
+    }
+
+    @Test func `the changelog has the shape that administrators rely on`() throws {
+        let text = try #require(SourceTree.text("CHANGELOG.md"))
+        #expect(text.hasPrefix("# Changelog"))
+        #expect(text.contains("## Unreleased"))
+        #expect(text.contains("### Added"))
+    }
+
+    /// Whole words only: "as!" is not in "has!".
+    private static func contains(_ line: Substring, _ word: String) -> Bool {
+        guard let range = line.range(of: word) else { return false }
+        guard let first = word.first, first.isLetter, range.lowerBound > line.startIndex else { return true }
+        return !line[line.index(before: range.lowerBound)].isLetter
+    }
+}

@@ -1,0 +1,26 @@
+-- The request of every measured client: the fields of `request-fields` and the session's cookie.
+-- wrk has no option for the address to connect to, and its resolver does not know *.localhost, so the look-up is
+-- replaced; SNI and Host stay those of the URL.
+function wrk.resolve(host, service)
+    wrk.addrs = wrk.lookup("127.0.0.1", service)
+end
+
+function init(args)
+    for line in io.lines(os.getenv("LOADTEST_FIELDS")) do
+        local name, value = line:match("^([^:]+): (.*)$")
+        if name ~= "Host" then wrk.headers[name] = value end
+    end
+    wrk.headers["Cookie"] = io.open(os.getenv("LOADTEST_COOKIE")):read("l")
+    wrk.headers["Host"] = os.getenv("LOADTEST_HOST")
+    prepared = wrk.format("GET", "/bench?page=1")
+end
+
+function request() return prepared end
+
+-- One machine-readable line; wrk's own text rounds.
+function done(summary, latency, requests)
+    local errors = summary.errors
+    io.write(string.format("RESULT %d %d %d %d %d %d %d %d %d\n",
+        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+        errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end
