@@ -79,5 +79,6 @@ let package = Package(
         tests("AgentTests", ["gatepost-agent", "Signatures", "JSON", "HTTP"]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures"]),
         tests("ArchitectureTests", []),
+        tests("EndToEndTests", []),
     ]
 )
