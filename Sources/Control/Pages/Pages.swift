@@ -38,9 +38,11 @@ enum Pages {
             script: watches ? Scripts.watchUntilOpen : nil)
     }
 
+    /// The remedy in plain words first; the rule's own words below it are for whoever is asked for help.
     private static func item(_ check: FailedCheck) -> String {
-        let remedy = check.remedy.map { "<span class=\"soft\">\(Layout.escape($0))</span>" } ?? ""
-        return "<li><strong>\(Layout.escape(check.title))</strong>\(remedy)</li>"
+        let rule = "<span class=\"soft\">Check: \(Layout.escape(check.title))</span>"
+        guard let remedy = check.remedy else { return "<li>\(rule)</li>" }
+        return "<li><p>\(Layout.escape(remedy))</p>\(rule)</li>"
     }
 
     /// Any other failure that a person sees: a sentence, a remedy, the way on when there is one.

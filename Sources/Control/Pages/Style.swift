@@ -16,7 +16,7 @@ enum Style {
         p{margin:0 0 12px}.soft{color:var(--soft)}
         ul.checks{list-style:none;margin:20px 0;padding:0;border-top:1px solid var(--line)}
         ul.checks li{padding:14px 0;border-bottom:1px solid var(--line)}
-        ul.checks strong{display:block;font-weight:600}
+        ul.checks p{margin:0 0 4px}ul.checks .soft{font-size:.85rem}
         .remedy{background:var(--warn-paper);color:var(--warn);border-radius:10px;padding:12px 14px;margin:16px 0}
         .button,button{display:block;width:100%;text-align:center;font:inherit;font-weight:600;text-decoration:none;\
         border:1px solid var(--accent);background:var(--accent);color:var(--accent-ink);border-radius:10px;\

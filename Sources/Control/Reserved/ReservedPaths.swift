@@ -2,6 +2,7 @@ import Access
 import Border
 import Config
 import JSON
+import Posture
 import Store
 
 /// Every request that the control plane answers: reserved paths, the way to sign-in, pages of refused navigations.
@@ -95,15 +96,26 @@ extension ControlPlane {
         return now >= statement.expiresAtSeconds
     }
 
-    /// The block page asks whether its way is open. Each question is held until something changes, at most 5 s.
+    /// Seconds that one question of the block page is held, well below the deadline of a parked request.
+    private static let eventsTurns = 5
+
+    /// The block page asks whether its way is open. Each question is held until it is, at most some seconds.
     private func events(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         guard let session = try await applicationSession(request) else {
             return answers.json(401, ["state": "signed-out"], reason: .sessionEnded)
         }
-        if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
-        await changes.wait(seconds: 5)
-        return answers.json(200, ["state": try await isOpen(request, session) ? "open" : "blocked"])
+        let global: StoredSession? =
+            if let id = session.globalID { try await store.session(id: id) } else { nil }
+        for _ in 0..<Self.eventsTurns {
+            if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
+            // Somebody is looking at the page: the providers are asked about this one device now, at most once a
+            // second, instead of at their next turn.
+            if let device = global?.deviceID { await services.posture.priorityFetch(deviceID: device) }
+            if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
+            await changes.wait(seconds: 1)
+        }
+        return answers.json(200, ["state": "blocked"])
     }
 
     private func isOpen(_ request: ControlRequest, _ session: StoredSession) async throws(StoreError) -> Bool
