@@ -270,6 +270,27 @@ struct DecisionTests {
         #expect(rows.count { $0.decision.isForward } * 2 <= rows.count)
     }
 
+    @Test("a residual ends with its session, its policy's session and its verdict, whichever is first")
+    func validUntil() {
+        let app = application([allow(require: [deviceIs(.compliant)], session: 500)])
+        func end(session ends: Int64, created: Int64, verdict expires: Int64) -> Int64 {
+            snapshot().residual(
+                of: session(created: created, expires: ends), device([verdict(expires: expires)]), for: app,
+                atSeconds: now
+            ).validUntilSeconds
+        }
+        #expect(end(session: now + 100, created: now, verdict: now + 200) == now + 100)
+        #expect(end(session: now + 900, created: now - 450, verdict: now + 200) == now + 50)
+        #expect(end(session: now + 900, created: now, verdict: now + 200) == now + 200)
+    }
+
+    @Test("nothing that stands behind a certain match is left in the residual")
+    func unreachable() {
+        let app = application([allow(), block([methodIs(.get)]), allow("late", [.everyone])])
+        let residual = snapshot().residual(of: session(), nil, for: app, atSeconds: now)
+        #expect(residual.policies.map(\.name) == ["staff"])
+    }
+
     @Test("times at both ends of the range trap nowhere", arguments: [Int64.min, -1, 0, 1, .max])
     func extremes(_ time: Int64) {
         let facts = device(

@@ -149,6 +149,15 @@ struct DevicePolicyTests {
         #expect(none.reason == (held == .denied ? .deviceDenied : .devicePartial))
     }
 
+    @Test("the same subject at another issuer is somebody else")
+    func otherIssuer() {
+        var facts = device([verdict()])
+        facts.ownerIssuer = "https://other.example"
+        let result = snapshot().deviceResult(of: facts, for: person(), owner: .samePerson, atSeconds: now)
+        #expect(result.deviceClass == .denied)
+        #expect(result.reason == .deviceOwnerMismatch)
+    }
+
     @Test("an application that takes any owner asks nobody whose device it is")
     func anyOwner() {
         for owner in ["bob", nil] {

@@ -3,17 +3,14 @@ import Testing
 
 @Suite("An explain record tells rule, condition, observed value, source and age")
 struct ExplainTests {
-    private func text(_ record: ExplainRecord) -> String {
-        lines(record.lines)
-    }
+    private func text(_ record: ExplainRecord) -> String { text(record.lines[...]) }
 
-    private func lines(_ lines: some Sequence<ExplainLine>) -> String {
+    private func text(_ lines: ArraySlice<ExplainLine>) -> String {
         lines.map { line in
             let age = line.ageSeconds.map { " \($0)s" } ?? ""
             let remedy = line.remedy.map { " => \($0)" } ?? ""
-            return
-                "\(line.rule) | \(line.condition) | \(line.outcome.rawValue) | \(line.observed) | \(line.source)\(age)"
-                + remedy
+            let told = [line.rule, line.condition, line.outcome.rawValue, line.observed, line.source + age]
+            return told.joined(separator: " | ") + remedy
         }.joined(separator: "\n")
     }
 
@@ -24,11 +21,16 @@ struct ExplainTests {
         #expect(
             text(record) == """
             session | signed in with one of: entra | yes | entra | session s1 60s
-            device-owner | the device was enrolled by the person who is signed in | yes | https://id.example ada | enrolment of mac-1
-            healthy.rules[0] | intune labels have any of: compliant | no | state noncompliant, labels: registered | intune (verdict v-d-1, match strong) 600s => Turn on FileVault.
-            default-no-match | no device policy decides: partial | yes | platform macos | device policies => Meet the checks of one of the device policies.
+            device-owner | the device was enrolled by the person who is signed in | yes | \
+            https://id.example ada | enrolment of mac-1
+            healthy.rules[0] | intune labels have any of: compliant | no | \
+            state noncompliant, labels: registered | \
+            intune (verdict v-d-1, match strong) 600s => Turn on FileVault.
+            default-no-match | no device policy decides: partial | yes | platform macos | \
+            device policies => Meet the checks of one of the device policies.
             staff.include[0] | email domain is one of: corp.example | yes | ada@corp.example | session 60s
-            staff.require[0] | device is: compliant | no | partial (posture-non-compliant) | device policies => Follow the remedies of the device's own checks; access returns by itself.
+            staff.require[0] | device is: compliant | no | partial (posture-non-compliant) | \
+            device policies => Follow the remedies of the device's own checks; access returns by itself.
             staff | allow | no | does not match | policy
             """)
         #expect(record.deviceClass == .partial)
@@ -44,7 +46,8 @@ struct ExplainTests {
         #expect(
             text(record) == """
             session | signed in with one of: entra | no | nobody | no session => Sign in.
-            staff.include[0] | email domain is one of: corp.example | indeterminate | no verified address | nobody is signed in => Sign in.
+            staff.include[0] | email domain is one of: corp.example | indeterminate | \
+            no verified address | nobody is signed in => Sign in.
             staff | allow | no | does not match | policy
             """)
         #expect(record.residual.dependsOn.isEmpty)
@@ -55,10 +58,12 @@ struct ExplainTests {
         let app = application([allow("office", [.everyone], require: [methodIs(.get)])])
         let record = snapshot().explain(session(), nil, for: app, atSeconds: now)
         #expect(
-            lines(record.lines.suffix(3)) == """
+            text(record.lines.suffix(3)) == """
             office.include[0] | everyone | yes | anybody | policy
-            office.require[0] | method is one of: GET | indeterminate | asked of every request | request => Only GET requests are meant here.
-            office | allow | indeterminate | matches the requests that meet what is asked of them (policy-allows) | policy
+            office.require[0] | method is one of: GET | indeterminate | asked of every request | \
+            request => Only GET requests are meant here.
+            office | allow | indeterminate | \
+            matches the requests that meet what is asked of them (policy-allows) | policy
             """)
     }
 

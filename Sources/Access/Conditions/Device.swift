@@ -14,7 +14,7 @@ extension DeviceCondition: DecidedCondition {
     public var description: String { "device is: \(classes.map(\.rawValue).joined(separator: " or "))" }
 
     func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary {
-        guard facts.session != nil, let device = facts.device else { return .indeterminate }
+        guard let device = facts.device else { return .indeterminate }
         if device.deviceClass == .denied && role == .helps { return .no }
         return Ternary(classes.contains(device.deviceClass))
     }
