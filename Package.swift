@@ -75,8 +75,12 @@ let package = Package(
         tests("ConfigTests", ["Config", "Access"], exclude: ["Golden"]),
         tests("IdentityTests", ["Identity", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests("PostureTests", ["Posture", "Access", "JSON", "Signatures", "Fetch", "Store"]),
-        tests("ControlTests", ["Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures"]),
-        tests("AgentTests", ["gatepost-agent", "Signatures", "JSON", "HTTP"]),
+        tests(
+            "ControlTests",
+            ["Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures", "Posture", grdb]),
+        tests(
+            "AgentTests",
+            ["gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store", arguments]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures"]),
         tests("ArchitectureTests", []),
         tests("EndToEndTests", []),

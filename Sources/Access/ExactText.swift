@@ -1,8 +1,9 @@
 /// Comparison of names as bytes. `String.==` treats canonically equivalent Unicode as equal and
 /// `lowercased()` folds foreign letters into ASCII (U+212A becomes "k"): either could make two
 /// identities one.
-enum ExactText {
-    static func isEqual(_ left: String, _ right: String) -> Bool {
+public enum ExactText {
+    /// Whether both are the same bytes.
+    public static func isEqual(_ left: String, _ right: String) -> Bool {
         left.utf8.elementsEqual(right.utf8)
     }
 
@@ -11,7 +12,8 @@ enum ExactText {
         left.utf8.elementsEqual(right.utf8) { folded($0) == folded($1) }
     }
 
-    static func contains(_ list: [String], _ text: String) -> Bool {
+    /// Whether one of `list` is the same bytes as `text`.
+    public static func contains(_ list: [String], _ text: String) -> Bool {
         list.contains { isEqual($0, text) }
     }
 
@@ -21,4 +23,22 @@ enum ExactText {
     private static func folded(_ byte: UInt8) -> UInt8 {
         byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
     }
+}
+
+/// A name as key of a dictionary or member of a set, equal to the same bytes only: `String` itself as a key
+/// would find the entry of a canonically equivalent name.
+public struct ExactKey: Sendable, Hashable {
+    /// The name as it came.
+    public let text: String
+
+    /// Takes the name as it is.
+    public init(_ text: String) { self.text = text }
+
+    /// Whether both are the same bytes.
+    public static func == (left: ExactKey, right: ExactKey) -> Bool {
+        ExactText.isEqual(left.text, right.text)
+    }
+
+    /// Equivalent names share a hash and are told apart by `==`.
+    public func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }

@@ -2,6 +2,8 @@
 public enum ToReactor: Sendable, Codable, Hashable {
     /// Answer to `pullSession`. nil: no such session, or one that may not be used here.
     case session(Ticket, SessionRecord?)
+    /// The other answer to `pullSession`: whether there is such a session cannot be read now.
+    case sessionUnavailable(Ticket)
     case response(ControlResponse)
     case configuration(GatewaySnapshot)
     /// Stop accepting, finish what is open, end at the deadline (milliseconds from now).

@@ -19,6 +19,9 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var expiresAtSeconds: Int64
     /// From this second on a reactor that uses the record asks for a fresh one (`ToControl.renew`) beside going on.
     public var renewAtSeconds: Int64 = .max
+    /// How long what is open may go on without a fresh record. Not before `residual.validUntilSeconds`, which also
+    /// ends with the assertion in `identityFields`; an open stream carries no new assertion.
+    public var streamsUntilSeconds: Int64
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64
@@ -32,6 +35,7 @@ public struct SessionRecord: Sendable, Codable, Hashable {
         self.residual = residual
         self.identityFields = identityFields
         self.expiresAtSeconds = expiresAtSeconds
+        streamsUntilSeconds = min(residual.validUntilSeconds, expiresAtSeconds)
     }
 }
 

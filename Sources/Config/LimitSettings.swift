@@ -26,6 +26,8 @@ public struct LimitSettings: Sendable, Hashable {
     public var parkedMax = 1_024
     /// `parked`: deadline of such a wait.
     public var parkedMilliseconds = 10_000
+    /// `first-contact`: how long the device check waits for the providers' first word about a device.
+    public var firstContactMilliseconds = 3_000
     /// `sessions-cached-max`: sessions each reactor keeps at hand.
     public var sessionsCachedMax = 100_000
 

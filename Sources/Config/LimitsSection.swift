@@ -56,6 +56,10 @@ enum LimitsSection {
             name: "parked", target: .deadline(\.parkedMilliseconds), range: 1...60,
             summary: "Deadline of such a wait.", example: "10s"),
         Limit(
+            name: "first-contact", target: .deadline(\.firstContactMilliseconds), range: 1...9,
+            summary: "How long the device check waits for the providers' first word about a device.",
+            example: "3s"),
+        Limit(
             name: "sessions-cached-max", target: .count(\.sessionsCachedMax), range: 1_000...10_000_000,
             summary: "Sessions that each reactor keeps at hand.", example: "100000"),
     ]

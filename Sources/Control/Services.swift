@@ -10,7 +10,8 @@ import Store
 /// Everything that one configuration makes: immutable, swapped as a whole at a reload.
 struct Services: Sendable {
     let config: ConfigSnapshot
-    let snapshot: GatewaySnapshot
+    /// Changes without a reload only by new ticket keys.
+    var snapshot: GatewaySnapshot
     let posture: PostureService
     let flow: SignInFlow
     let records: SessionRecords
@@ -21,7 +22,7 @@ struct Services: Sendable {
     /// - Parameter posture: kept over a reload, so that verdicts and device checks under way survive it.
     init(
         config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
-        posture: PostureService?
+        posture: PostureService?, nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.config = config
         authOrigin = Self.origin(config.gateway.authHost, port: config.gateway.publicPort)
@@ -35,7 +36,10 @@ struct Services: Sendable {
             self.posture = posture
         } else {
             self.posture = try Self.posture(
-                config, authOrigin: authOrigin, store: store, ring: ring, fetcher: fetcher)
+                config, authOrigin: authOrigin, store: store, ring: ring, fetcher: fetcher,
+                clock: PostureClock(
+                    nowSeconds: nowSeconds, monotonicNanoseconds: monotonicNanoseconds,
+                    sleep: PostureClock.system.sleep))
         }
         assertion = Assertion(ring: ring, issuer: authOrigin)
         records = SessionRecords(config: config, assertion: assertion, posture: self.posture, store: store)
@@ -62,7 +66,7 @@ struct Services: Sendable {
 
     private static func posture(
         _ config: ConfigSnapshot, authOrigin: String, store: any GatewayStore, ring: KeyRing,
-        fetcher: CurlFetcher
+        fetcher: CurlFetcher, clock: PostureClock
     ) throws(ControlFailure) -> PostureService {
         var agents: [AgentIntegration] = []
         var intune: [IntuneConnection] = []
@@ -73,7 +77,8 @@ struct Services: Sendable {
                 agents.append(try agent(integration.name, settings, authOrigin: authOrigin))
             }
         }
-        return PostureService(agents: agents, intune: intune, ring: ring, store: store, fetcher: fetcher)
+        return PostureService(
+            agents: agents, intune: intune, ring: ring, store: store, fetcher: fetcher, clock: clock)
     }
 
     private static func agent(

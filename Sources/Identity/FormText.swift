@@ -1,5 +1,5 @@
 /// `application/x-www-form-urlencoded` text, as in queries and token requests (RFC 6749 appendix B).
-enum FormText {
+public enum FormText {
     static let bytesMax = 8 << 10
     static let parametersMax = 32
 
@@ -23,7 +23,7 @@ enum FormText {
 
     /// Names and values; nil for anything that could be read in two ways: a broken escape, bytes that are no UTF-8,
     /// a name that occurs twice (RFC 6749 §3.1), too many or too long.
-    static func parse(_ text: String) -> [String: String]? {
+    public static func parse(_ text: String) -> [String: String]? {
         guard text.utf8.count <= bytesMax else { return nil }
         var found: [String: String] = [:]
         for pair in text.utf8.split(separator: UInt8(ascii: "&")) {

@@ -23,25 +23,64 @@ extension PostureService {
         }
     }
 
-    /// `POST enroll` with `{token, csr, facts}`: the token is used up, a certificate issued, the stated ids
-    /// pinned.
+    /// `POST enroll` with `{token, csr, facts, predecessor?}`: the token is used up, a certificate issued, the
+    /// stated ids pinned. A machine that enrols again takes the place of its older device when `Succession`
+    /// says so; that one is revoked in the same transaction.
     ///
-    /// - Returns: `{device_id, certificates, gateway_keys: {keys}, auth_origin, audience, port,
-    ///   renew_after_seconds, not_after, now}`.
+    /// - Returns: `{device_id, certificates, gateway_keys, auth_origin, audience, port, renew_after_seconds,
+    ///   not_after, now}`.
     public func enroll(_ body: JSONValue) async throws(PostureRefusal) -> JSONValue {
         let enrollment = try enrollment()
         let now = clock.nowSeconds()
         let request = try Enrollment.Request(body)
-        let (device, certificate) = try await enrollment.enroll(request, nowSeconds: now)
-        directory.keep(device)
-        let pinning = directory.pin(StatementFacts.deviceKeys(request.posture), to: device.id)
+        var claim: Succession.Claim?
+        if let proof = request.predecessor {
+            let origin = enrollment.handshake.authOrigin
+            claim = try Succession.claim(proof, request: request, authOrigin: origin)
+        }
+        let enrolled = try await enrollment.enroll(request, nowSeconds: now)
+        // No await from here to the store: looking for the predecessor and taking its ids is one step.
+        let keys = StatementFacts.deviceKeys(request.posture)
+        let old = Succession.predecessor(
+            of: enrolled.token, keys: keys, claim: claim, provenSerial: enrolled.token.expectedSerial,
+            in: directory)
+        let id = enrolled.device.id
+        if let old { _ = directory.revoke(old.device.id, supersededBy: id) }
+        directory.keep(enrolled.device)
+        let pinning = directory.pin(keys, to: id)
+        let device = directory[id] ?? enrolled.device
         do throws(StoreError) {
-            try await store.upsert(directory[device.id] ?? device)
+            if let old {
+                try await store.upsert(device, superseding: old.device.id)
+            } else {
+                try await store.upsert(device)
+            }
         } catch {
-            // Not stored is not enrolled: the device would be gone after the next start.
-            directory.forget(device.id)
+            // Not stored is not enrolled: the device would be gone after the next start, and the old one is
+            // still the one that counts.
+            directory.forget(id, restoring: old?.device)
             throw PostureRefusal(.storeUnavailable, error.description)
         }
+        if let old { await noteSuperseded(old.device, by: device, old.proof) }
+        await noteEnrolled(device, pinning, nowSeconds: now)
+        return enrollment.answer(deviceID: id, certificate: enrolled.certificate, nowSeconds: now)
+    }
+
+    private func noteSuperseded(_ old: StoredDevice, by device: StoredDevice, _ proof: Succession.Proof) async
+    {
+        schedule.remove(device: old.id)
+        announceChange([ExactKey(old.id)])
+        await audit(
+            "device-superseded",
+            [
+                "device": .string(old.id), "by": .string(device.id), "proof": .string(proof.rawValue),
+                "subject": .string(device.ownerSubject),
+            ])
+    }
+
+    private func noteEnrolled(
+        _ device: StoredDevice, _ pinning: DeviceDirectory.Pinning, nowSeconds: Int64
+    ) async {
         await audit(
             "device-enrolled", ["device": .string(device.id), "subject": .string(device.ownerSubject)])
         for key in pinning.conflicting {
@@ -54,10 +93,9 @@ extension PostureService {
         }
         for connector in connectors {
             schedule.add(
-                device: device.id, integration: connector.integration, pace: connector.pace, nowSeconds: now,
-                random: random())
+                device: device.id, integration: connector.integration, pace: connector.pace,
+                nowSeconds: nowSeconds, random: random())
         }
-        return enrollment.answer(deviceID: device.id, certificate: certificate, nowSeconds: now)
     }
 
     /// `POST renew` with `{proof}`: a JWS by the current device key over its next certificate request. The
@@ -81,13 +119,13 @@ extension PostureService {
         guard !device.isRevoked else {
             throw PostureRefusal(.certificateRevoked, "device \(device.id) was revoked", isAlert: true)
         }
-        guard AssertionVerifier.sameBytes(device.keyThumbprint, renewal.thumbprint) else {
+        guard ExactText.isEqual(device.keyThumbprint, renewal.thumbprint) else {
             throw PostureRefusal(
                 .certificateRevoked, "device \(device.id) enrolled with another key", isAlert: true)
         }
         let certificate = try enrollment.issue(renewal.csr, deviceID: device.id, nowSeconds: now)
         // A new key would silently move sessions and pinned ids to it: that is an enrolment, not a renewal.
-        guard AssertionVerifier.sameBytes(certificate.publicKey.thumbprint, device.keyThumbprint) else {
+        guard ExactText.isEqual(certificate.publicKey.thumbprint, device.keyThumbprint) else {
             throw PostureRefusal(.signatureInvalid, "the request is for another key", isAlert: true)
         }
         device.certificateSerial = certificate.serialHex

@@ -119,7 +119,7 @@ extension PostureService {
         let challenge = try nonces.consume(nonce, nowSeconds: now)
         let transaction = try transactions.find(id, globalSession: globalSession, nowSeconds: now)
         let hash = ChallengeIssuer.transactionHash(session: globalSession, transaction: id)
-        guard AssertionVerifier.sameBytes(hash, challenge.transactionHash) else {
+        guard ExactText.isEqual(hash, challenge.transactionHash) else {
             throw PostureRefusal(
                 .sessionMismatch, "the challenge was made for another device check", isAlert: true)
         }
@@ -146,7 +146,7 @@ extension PostureService {
         guard let device = directory[verified.deviceID] else {
             throw PostureRefusal(.deviceUnknown, "device \(verified.deviceID) is not enrolled here")
         }
-        guard AssertionVerifier.sameBytes(device.keyThumbprint, verified.thumbprint) else {
+        guard ExactText.isEqual(device.keyThumbprint, verified.thumbprint) else {
             throw PostureRefusal(
                 .certificateRevoked, "device \(device.id) enrolled with another key", isAlert: true)
         }
@@ -156,14 +156,16 @@ extension PostureService {
                 "counter \(verified.claims.counter) of device \(device.id) came twice or from "
                     + "far behind: its key may have been copied", isAlert: true)
         }
-        if let boundThumbprint, !AssertionVerifier.sameBytes(boundThumbprint, verified.thumbprint) {
+        // The bound device may have enrolled again meanwhile: then what took its place is the same machine.
+        let bound = boundThumbprint.map { directory.successor(ofThumbprint: $0) ?? "" }
+        if let bound, !ExactText.isEqual(bound, device.id) {
             throw PostureRefusal(.sessionMismatch, "the session is bound to another device", isAlert: true)
         }
         switch transaction.deviceOwner {
         case .any: break
         case .samePerson:
-            guard AssertionVerifier.sameBytes(device.ownerIssuer, issuer),
-                AssertionVerifier.sameBytes(device.ownerSubject, subject)
+            guard ExactText.isEqual(device.ownerIssuer, issuer),
+                ExactText.isEqual(device.ownerSubject, subject)
             else {
                 throw PostureRefusal(.deviceOwnerMismatch, "device \(device.id) belongs to somebody else")
             }
@@ -219,7 +221,9 @@ extension PostureService {
                 ["device": .string(id), "kind": .string(key.kind.rawValue), "stated": .string(key.value)])
         }
         let isConflicting = !judged.pinning.conflicting.isEmpty
-        if !judged.pinning.pinned.isEmpty || isConflicting != judged.hadConflict { announceChange([id]) }
+        if !judged.pinning.pinned.isEmpty || isConflicting != judged.hadConflict {
+            announceChange([ExactKey(id)])
+        }
         for connector in connectors {
             schedule.add(
                 device: id, integration: connector.integration, pace: connector.pace,

@@ -153,22 +153,23 @@ public actor PostureService {
     /// Every enrolled device, by id.
     public func devices() -> [StoredDevice] { directory.all }
 
-    /// Ends a device for good: its certificate counts no more and its sessions are decided again.
+    /// Ends a device for good: its certificate counts no more, its provider ids are free for another
+    /// enrolment, and its sessions are decided again.
     ///
     /// - Returns: false when no such device is enrolled.
     public func revoke(deviceID: String) async throws(StoreError) -> Bool {
         guard let device = directory.revoke(deviceID) else { return false }
         schedule.remove(device: deviceID)
         // Announced before it is stored: a device that somebody revokes is cut even while the disk is slow.
-        announceChange([deviceID])
+        announceChange([ExactKey(deviceID)])
         try await store.upsert(device)
         await audit("device-revoked", ["device": .string(deviceID)])
         return true
     }
 
-    func announceChange(_ devices: Set<String>) {
+    func announceChange(_ devices: Set<ExactKey>) {
         let now = clock.monotonicNanoseconds()
-        for device in devices.sorted() {
+        for device in devices.map(\.text).sorted() {
             announce.yield(DeviceChange(deviceID: device, eventNanoseconds: now))
         }
     }

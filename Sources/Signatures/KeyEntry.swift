@@ -13,6 +13,12 @@ struct KeyEntry: Sendable {
     let number: Int
     let material: Material
 
+    /// nil for a secret of plain bytes.
+    var signingKey: SigningKey? {
+        guard case .signing(let key) = material else { return nil }
+        return key
+    }
+
     static func generated(_ purpose: KeyRing.Purpose, number: Int) -> KeyEntry {
         if let count = purpose.secretBytes {
             return KeyEntry(purpose: purpose, number: number, material: .secret(Random.bytes(count)))

@@ -7,7 +7,8 @@ import Synchronization
 /// On disk it is one folder of mode 0700 with one file of mode 0600 per purpose and number. Several processes
 /// may share the folder; `rotate` reads it again under a lock before it writes.
 public final class KeyRing: Sendable {
-    /// What a secret is for. `assertion` and `challenge` are signing keys on P-256, the others random bytes.
+    /// What a secret is for. `assertion`, `challenge` and `root` are signing keys on P-256, the others random
+    /// bytes.
     public enum Purpose: String, CaseIterable, Sendable {
         /// Signs what the upstream is told about a person.
         case assertion
@@ -15,6 +16,8 @@ public final class KeyRing: Sendable {
         case cookie
         /// Signs what the local agent is asked.
         case challenge
+        /// Signs which challenge keys the local agents may believe. Nothing else is ever signed with it.
+        case root
         /// TLS session tickets: name, AES and HMAC keys as OpenSSL takes them, 80 bytes.
         case ticket
         /// AES-256-GCM for cookies of the sign-in and for what rests in the store, 32 bytes.
@@ -23,7 +26,7 @@ public final class KeyRing: Sendable {
         /// Bytes of the secret; nil for a signing key.
         var secretBytes: Int? {
             switch self {
-            case .assertion, .challenge: nil
+            case .assertion, .challenge, .root: nil
             case .cookie, .sealing: 32
             case .ticket: 80
             }
@@ -155,6 +158,29 @@ public final class KeyRing: Sendable {
             next: entries[newest])
     }
 
+    /// What agents are told, taken in one step so that a rotation cannot fall in between.
+    func announced() -> (
+        sequence: Int64, keys: [KeyAnnouncement.Named], roots: [KeyAnnouncement.Named], signers: [SigningKey]
+    ) {
+        generations.withLock { all in
+            guard let challenge = all[.challenge], let root = all[.root] else {
+                preconditionFailure("a key ring without challenge or root keys")
+            }
+            func named(_ entries: [KeyEntry]) -> [KeyAnnouncement.Named] {
+                entries.compactMap(\.signingKey).map {
+                    ($0.publicKey.keyID ?? $0.publicKey.thumbprint, $0.publicKey)
+                }
+            }
+            let signers = [root.current] + (root.previous.map { [$0] } ?? []) + [root.next]
+            // Either number grows by one with a rotation and never falls, so the sum does too.
+            return (
+                Int64(challenge.current.number + root.current.number),
+                named([challenge.current, challenge.next]), named([root.current, root.next]),
+                signers.compactMap(\.signingKey)
+            )
+        }
+    }
+
     private func ordered(_ purpose: Purpose) -> [KeyEntry] {
         generations.withLock { all in
             guard let found = all[purpose] else { return [] }
@@ -164,10 +190,7 @@ public final class KeyRing: Sendable {
 
     private func signingKeys(_ purpose: Purpose) -> [SigningKey] {
         precondition(purpose.secretBytes == nil, "\(purpose) has secrets, not signing keys")
-        return ordered(purpose).compactMap { entry in
-            guard case .signing(let key) = entry.material else { return nil }
-            return key
-        }
+        return ordered(purpose).compactMap(\.signingKey)
     }
 }
 

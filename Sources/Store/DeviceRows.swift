@@ -8,22 +8,27 @@ enum DeviceRows {
         try db.execute(
             sql: """
                 INSERT INTO devices (id, owner_issuer, owner_subject, owner_email, platform, key_thumbprint,
-                  certificate_serial, enrolled_at, certificate_not_after, counter, is_revoked)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  certificate_serial, enrolled_at, certificate_not_after, counter, is_revoked, superseded_by)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE SET
                   owner_issuer = excluded.owner_issuer, owner_subject = excluded.owner_subject,
                   owner_email = excluded.owner_email, platform = excluded.platform,
                   key_thumbprint = excluded.key_thumbprint, certificate_serial = excluded.certificate_serial,
                   enrolled_at = excluded.enrolled_at, certificate_not_after = excluded.certificate_not_after,
-                  counter = max(counter, excluded.counter), is_revoked = max(is_revoked, excluded.is_revoked)
+                  counter = max(counter, excluded.counter), is_revoked = max(is_revoked, excluded.is_revoked),
+                  superseded_by = coalesce(superseded_by, excluded.superseded_by)
                 """,
             arguments: [
                 device.id, device.ownerIssuer, device.ownerSubject, device.ownerEmail,
                 device.platform?.rawValue,
                 device.keyThumbprint, device.certificateSerial, device.enrolledAtSeconds,
-                device.certificateNotAfterSeconds, device.counter, device.isRevoked,
+                device.certificateNotAfterSeconds, device.counter, device.isRevoked, device.supersededBy,
             ])
         try db.execute(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
+        // Read back: the row may have been revoked while the caller was writing an older state of it.
+        let isRevoked = try Bool.fetchOne(
+            db, sql: "SELECT is_revoked FROM devices WHERE id = ?", arguments: [device.id])
+        guard isRevoked == false else { return }
         for (kind, value) in device.pinnedIDs.sorted(by: { $0.key < $1.key }) {
             let owner = try String.fetchOne(
                 db, sql: "SELECT device_id FROM device_pins WHERE kind = ? AND value = ?",
@@ -37,6 +42,24 @@ enum DeviceRows {
                 sql: "INSERT INTO device_pins (kind, value, device_id) VALUES (?, ?, ?)",
                 arguments: [kind, value, device.id])
         }
+    }
+
+    static func upsert(
+        _ device: StoredDevice, superseding id: String, _ db: Database, file: String
+    ) throws {
+        try db.execute(
+            sql: """
+                UPDATE devices SET is_revoked = 1, superseded_by = ?
+                WHERE id = ? AND is_revoked = 0 AND owner_issuer = ? AND owner_subject = ?
+                """,
+            arguments: [device.id, id, device.ownerIssuer, device.ownerSubject])
+        guard db.changesCount == 1 else {
+            throw StoreError(
+                .conflict, file: file, what: "device \(id) is no device of this owner that could be replaced",
+                remedy: "revoke it, or enrol again")
+        }
+        try db.execute(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [id])
+        try upsert(device, db, file: file)
     }
 
     static func find(id: String, _ db: Database, file: String) throws -> StoredDevice? {
@@ -79,7 +102,7 @@ enum DeviceRows {
             certificateSerial: row["certificate_serial"], enrolledAtSeconds: row["enrolled_at"],
             certificateNotAfterSeconds: row["certificate_not_after"],
             pinnedIDs: Dictionary(pairs, uniquingKeysWith: { first, _ in first }), counter: row["counter"],
-            isRevoked: row["is_revoked"])
+            isRevoked: row["is_revoked"], supersededBy: row["superseded_by"])
     }
 
     // Enrolment tokens

@@ -30,9 +30,13 @@ public protocol GatewayStore: Sendable {
 
     // Devices
 
-    /// Keeps a device. A revoked device stays revoked and its counter never goes back; a pinned id that
-    /// belongs to another device is refused (`.conflict`).
+    /// Keeps a device. A revoked device stays revoked and gives its pinned ids back, and a counter never goes
+    /// back; a pinned id that belongs to another device is refused (`.conflict`).
     func upsert(_ device: StoredDevice) async throws(StoreError)
+    /// Keeps `device` in the place of an older one of the same owner: in one transaction that one is revoked
+    /// for good and gives its pinned ids back. Refused (`.conflict`) when it is gone, was revoked before or
+    /// belongs to somebody else.
+    func upsert(_ device: StoredDevice, superseding deviceID: String) async throws(StoreError)
     /// The device with this id.
     func device(id: String) async throws(StoreError) -> StoredDevice?
     /// The one device to which this provider id is pinned.

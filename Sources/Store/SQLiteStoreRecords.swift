@@ -10,6 +10,14 @@ extension SQLiteStore {
     }
 
     /// See `GatewayStore`.
+    public func upsert(_ device: StoredDevice, superseding deviceID: String) async throws(StoreError) {
+        let file = sessionsFile.path
+        try await sessionsFile.write {
+            try DeviceRows.upsert(device, superseding: deviceID, $0, file: file)
+        }
+    }
+
+    /// See `GatewayStore`.
     public func device(id: String) async throws(StoreError) -> StoredDevice? {
         let file = sessionsFile.path
         return try await sessionsFile.read { try DeviceRows.find(id: id, $0, file: file) }

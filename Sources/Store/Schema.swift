@@ -67,7 +67,11 @@ enum Schema {
           expected_serial TEXT,
           expires_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """,
         """
+        ALTER TABLE devices ADD COLUMN superseded_by TEXT;
+        DELETE FROM device_pins WHERE device_id IN (SELECT id FROM devices WHERE is_revoked = 1);
+        """,
     ]
 
     static let verdicts = [

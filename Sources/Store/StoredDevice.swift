@@ -21,12 +21,14 @@ public struct StoredDevice: Sendable, Codable, Hashable {
     /// notAfter of the newest certificate.
     public var certificateNotAfterSeconds: Int64
     /// Provider ids pinned to the device key, kind → value (`intune-device-id`, `serial`, …). A pair belongs
-    /// to at most one device.
+    /// to at most one device, and a revoked device has none.
     public var pinnedIDs: [String: String]
     /// The highest statement counter seen; never goes back.
     public var counter: Int64
     /// Once true it stays true: a revoked device enrols anew under another id.
     public var isRevoked: Bool
+    /// The device that took its place: the same machine of the same person, enrolled again. Never taken back.
+    public var supersededBy: String?
 
     /// Makes a device row.
     public init(
@@ -34,7 +36,7 @@ public struct StoredDevice: Sendable, Codable, Hashable {
         platform: Platform? = nil,
         keyThumbprint: String, certificateSerial: String, enrolledAtSeconds: Int64,
         certificateNotAfterSeconds: Int64, pinnedIDs: [String: String] = [:], counter: Int64 = 0,
-        isRevoked: Bool = false
+        isRevoked: Bool = false, supersededBy: String? = nil
     ) {
         self.id = id
         self.ownerIssuer = ownerIssuer
@@ -48,6 +50,7 @@ public struct StoredDevice: Sendable, Codable, Hashable {
         self.pinnedIDs = pinnedIDs
         self.counter = counter
         self.isRevoked = isRevoked
+        self.supersededBy = supersededBy
     }
 }
 

@@ -8,8 +8,10 @@ import Signatures
 struct EnrollCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enroll", abstract: "Makes a device key and has it certified with a one-time token.",
-        discussion:
-            "An administrator makes the token with the gateway's own command line; it names one person.")
+        discussion: """
+            The token names one person and is good for one device. An administrator makes it at the gateway, \
+            with: gatepost enroll-token --email ADDRESS
+            """)
 
     @OptionGroup var state: StateOptions
 
@@ -32,7 +34,10 @@ struct EnrollCommand: AsyncParsableCommand {
             discussion: "Default: the user who called sudo, else the current one.", valueName: "name"))
     var users: [String] = []
 
-    @Flag(help: "Replace an enrolment that is already there.")
+    @Flag(
+        help: ArgumentHelp(
+            "Replace an enrolment that is already there.",
+            discussion: "The old key proves to the same gateway that the new one takes its place."))
     var force = false
 
     func run() async throws {
@@ -43,11 +48,13 @@ struct EnrollCommand: AsyncParsableCommand {
             throw AgentError(
                 "\(folder.path): this device is enrolled already", remedy: "use --force to replace it")
         }
+        // A damaged old enrolment proves nothing; the new one then stands for itself.
+        let old = try? DeviceIdentity(folder: folder)
         let key = SigningKey.generateP256()
         let facts = state.collector(HostRoot(), origin: url).collect(nowSeconds: clock.nowSeconds())
         let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(
             url: url, token: token, key: key, facts: facts, users: try userIDs(),
-            authoritiesPEM: try authorityBytes(), nowSeconds: clock.nowSeconds())
+            authoritiesPEM: try authorityBytes(), predecessor: old, nowSeconds: clock.nowSeconds())
         // A new key counts from the beginning, so the old counter goes with the old key.
         try folder.write(DeviceIdentity.keyFileName, key.pem)
         try folder.write(StatementCounter.fileName, Array("1".utf8))

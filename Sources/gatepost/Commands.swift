@@ -95,6 +95,48 @@ struct Session: ParsableCommand {
     }
 }
 
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what runs: integrations, counters, latencies per stage.",
+        discussion: "Latencies are upper bounds of logarithmic buckets, four per power of two.")
+    @Flag(help: "Print JSON.") var json = false
+    @OptionGroup var gateway: SocketOption
+
+    func run() throws {
+        let answer = try gateway.ask(["command": "status"])
+        print(json ? answer.serializedText() : answer["text"]?.string ?? "")
+    }
+}
+
+struct Device: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List enrolled devices and end a lost one.", subcommands: [List.self, Revoke.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List enrolled devices.")
+        @Flag(help: "Print JSON.") var json = false
+        @OptionGroup var gateway: SocketOption
+
+        func run() throws {
+            let answer = try gateway.ask(["command": "device-list"])
+            print(json ? answer.serializedText() : answer["text"]?.string ?? "")
+        }
+    }
+
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "End a device for good; its sessions end and their open connections are cut.",
+            discussion: "The device has to be enrolled anew, with a new token, before it counts again.")
+        @Argument(help: "The device, by the id that \"device list\" shows.") var device: String
+        @OptionGroup var gateway: SocketOption
+
+        func run() throws {
+            let command: JSONValue = ["command": "device-revoke", "device": .string(device)]
+            print(try gateway.ask(command)["text"]?.string ?? "")
+        }
+    }
+}
+
 struct EnrollToken: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a one-time token with which one person enrols one device.",

@@ -14,7 +14,8 @@ struct Gatepost: ParsableCommand {
             """,
         version: "gatepost \(versionText)",
         subcommands: [
-            Serve.self, Check.self, Explain.self, Session.self, EnrollToken.self, Schema.self, Version.self,
+            Serve.self, Check.self, Status.self, Explain.self, Session.self, Device.self,
+            EnrollToken.self, Schema.self, Version.self,
         ])
 }
 

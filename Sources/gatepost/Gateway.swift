@@ -15,8 +15,13 @@ struct Gateway {
     var configPath: String
     var config: ConfigSnapshot
 
+    /// How much the control plane gives way to the reactors where both want a core (nice(2)).
+    static let controlPlaneNiceness: Int32 = 5
+
     func run() throws {
         raiseDescriptorLimit()
+        let reactorThreads = ThreadsOfFullPriority()
+        stepBack()
         let inbox = try ControlInbox()
         let lanes = Lanes()
         let control = try ControlStart.make(configPath: configPath, config: config, reactors: lanes)
@@ -27,7 +32,7 @@ struct Gateway {
         lanes.connect(engine)
         try wait { try await control.start() }
         try control.serveCommands()
-        engine.start()
+        reactorThreads.run { engine.start() }
         Thread.detachNewThread {
             while true {
                 while let message = inbox.receive() { control.handle(message) }
@@ -89,6 +94,10 @@ struct Gateway {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
+    /// Every thread takes the niceness of the one that made it, so all that is made from here on gives way: the pool
+    /// of the control plane, libcurl's and SQLite's threads. A big synchronisation then costs the requests nothing.
+    private func stepBack() { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.controlPlaneNiceness) }
+
     /// Runs control-plane work from this thread, which belongs to no pool.
     private func wait(_ work: @escaping @Sendable () async throws -> Void) throws {
         let done = DispatchSemaphore(value: 0)
@@ -107,4 +116,27 @@ private final class Outcome: Sendable {
     private let value = LockedValue<(any Error)?>(nil)
     var error: (any Error)? { value.get() }
     func set(_ error: any Error) { value.set(error) }
+}
+
+/// A thread made before the process stepped back: what it starts keeps the priority that the process began with.
+/// (Going back up would need a privilege.)
+private final class ThreadsOfFullPriority: Sendable {
+    private let isReady = DispatchSemaphore(value: 0)
+    private let isDone = DispatchSemaphore(value: 0)
+    private let work = LockedValue<(@Sendable () -> Void)?>(nil)
+
+    init() {
+        Thread.detachNewThread { [self] in
+            isReady.wait()
+            work.get()?()
+            isDone.signal()
+        }
+    }
+
+    /// Runs `start` there, and returns when it has. Call once.
+    func run(_ start: @escaping @Sendable () -> Void) {
+        work.set(start)
+        isReady.signal()
+        isDone.wait()
+    }
 }

@@ -2,6 +2,7 @@ import Border
 import Control
 import DataPlane
 import Foundation
+import JSON
 import Synchronization
 
 /// The control plane's view of the reactors. It exists before them, because the first snapshot comes from the control
@@ -14,24 +15,26 @@ final class Lanes: Reactors {
 
     func connect(_ engine: DataPlaneEngine) { self.engine.set(engine) }
 
-    func send(_ message: ToReactor, to reactor: Int) {
+    func send(_ message: ToReactor, to reactor: Int) async {
         guard let engine = engine.get(), reactor < engine.reactorCount else { return }
         for _ in 0..<Self.waitMilliseconds {
             if engine.send(message, to: reactor) { return }
-            usleep(1_000)
+            try? await Task.sleep(for: .milliseconds(1))
         }
     }
 
     func revoke(_ revocation: Revocation) { engine.get()?.revoke(revocation) }
 
-    func configure(_ snapshot: GatewaySnapshot) {
+    func configure(_ snapshot: GatewaySnapshot) async throws(ControlFailure) {
         guard let engine = engine.get() else { return }
         do {
-            while try !engine.broadcast(configuration: snapshot) { usleep(1_000) }
+            while try !engine.broadcast(configuration: snapshot) { try await Task.sleep(for: .milliseconds(1)) }
         } catch {
-            ConfigurationFile.report("gatepost: configuration not taken: \(error)")
+            throw ControlFailure(what: "\(error)")
         }
     }
+
+    func status() -> JSONValue { engine.get().map { StatusOfReactors($0.metrics()).value } ?? .null }
 }
 
 /// One value behind a lock, for the few that cross threads at start and stop.

@@ -36,7 +36,8 @@ final class AgentSetting: Sendable {
     static let peer = Peer(address: 127 << 24 | 1, port: 40_000, localPort: 17472)
 
     let folder: TemporaryFolder
-    let gateway = SigningKey.generateP256()
+    let ring = KeyRing.ephemeral()
+    let gateway: SigningKey
     let identity: DeviceIdentity
     let gate: AttestGate
 
@@ -49,17 +50,13 @@ final class AgentSetting: Sendable {
         let csr = try CertificateRequest.make(key: key, commonName: "x")
         let leaf = try EnrollmentAuthority(certificatePEM: authority.certificatePEM, keyPEM: authority.keyPEM)
             .issue(csrDER: csr, deviceID: "device-1", validSeconds: 86_400, nowSeconds: Self.now)
-        var jwk = gateway.publicKey.jwk
-        jwk["kid"] = "challenge-1"
-        let answer: JSONValue = [
-            "device_id": "device-1", "auth_origin": .string(Self.origin),
-            "audience": "urn:gatepost:agents:agents",
-            "port": 17472, "renew_after_seconds": 86_400, "not_after": .integer(Self.now + 86_400),
-            "certificates": [.string(Base64.encode(leaf.der))], "gateway_keys": ["keys": [.object(jwk)]],
-        ]
+        // Without its name: a header without "kid" stays without.
+        gateway = try SigningKey(pem: ring.signingKey(.challenge).key.pem)
+        let answer = Self.answer(leaf, ring)
+        certificate = leaf
         let state = StateFolder(path: folder.path)
         let enrolment = try Enrolment(
-            answer: answer, nowSeconds: Self.now, users: [1000], authoritiesPEM: nil)
+            answer: answer, following: nil, nowSeconds: Self.now, users: [1000], authoritiesPEM: nil)
         identity = DeviceIdentity(folder: state, key: key, enrolment: enrolment)
         try folder.put("/machine/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
         let root = HostRoot(folder.path + "/machine")
@@ -75,6 +72,20 @@ final class AgentSetting: Sendable {
             peerUser: { _ in found.user.withLock { $0 } })
     }
 
+    let certificate: Certificate
+
+    /// What the gateway answers to `enroll` and `renew`.
+    static func answer(_ leaf: Certificate, _ ring: KeyRing) -> JSONValue {
+        let keys = KeyAnnouncement.signed(by: ring, issuer: origin, audience: "urn:gatepost:agents:agents")
+        return [
+            "device_id": "device-1", "auth_origin": .string(origin),
+            "audience": "urn:gatepost:agents:agents",
+            "port": 17472, "renew_after_seconds": 86_400, "not_after": .integer(now + 86_400),
+            "certificates": [.string(Base64.encode(leaf.der))],
+            "gateway_keys": .array(keys.map { .string($0) }),
+        ]
+    }
+
     /// Who the kernel says is asking.
     final class PeerBox: Sendable { let user = Mutex<UInt32?>(1000) }
     let peerBox: PeerBox
@@ -84,7 +95,9 @@ final class AgentSetting: Sendable {
         signer: SigningKey? = nil, header change: (inout JSONObject) -> Void = { _ in },
         payload edit: (inout JSONObject) -> Void = { _ in }
     ) -> String {
-        var header = JSONObject([("typ", "posture-challenge+jwt"), ("kid", "challenge-1")])
+        var header = JSONObject([
+            ("typ", "posture-challenge+jwt"), ("kid", .string(ring.signingKey(.challenge).kid)),
+        ])
         var payload = JSONObject([
             ("iss", .string(Self.origin)), ("aud", "urn:gatepost:agents:agents"), ("iat", .integer(Self.now)),
             ("nbf", .integer(Self.now)), ("exp", .integer(Self.now + 60)),

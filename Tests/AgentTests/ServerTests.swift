@@ -114,15 +114,15 @@ struct ServerTests {
 
     @Test("an answer of the gateway that lacks anything is refused whole") func incompleteAnswers() throws {
         let setting = try AgentSetting()
-        let stored = try JSONValue(parsing: setting.identity.enrolment.stored)
-        let object = try #require(stored.object)
+        let object = try #require(AgentSetting.answer(setting.certificate, setting.ring).object)
         for name in [
             "device_id", "auth_origin", "audience", "port", "certificates", "gateway_keys", "not_after",
         ] {
             var partial = object
             partial[name] = nil
             #expect(throws: AgentError.self, "\(name)") {
-                try Enrolment(answer: .object(partial), nowSeconds: 1, users: [], authoritiesPEM: nil)
+                try Enrolment(
+                    answer: .object(partial), following: nil, nowSeconds: 1, users: [], authoritiesPEM: nil)
             }
         }
     }

@@ -7,7 +7,7 @@ import Testing
 @Suite("Parts of a reactor, each by itself")
 struct PartsTests {
     @Test func `a timer never fires early, and fires within one tick of its time`() {
-        var wheel = TimerWheel(slots: 4, nowMilliseconds: 1_000)
+        let wheel = TimerWheel(slots: 4, nowMilliseconds: 1_000)
         wheel.set(0, at: 1_100)
         wheel.set(1, at: 1_050)
         wheel.set(1, at: 1_200)
@@ -27,7 +27,7 @@ struct PartsTests {
     @Test func `timers against a plain model, with seeds`() {
         for seed in UInt64(1)...20 {
             var random = Seeded(seed)
-            var wheel = TimerWheel(slots: 16, nowMilliseconds: 0)
+            let wheel = TimerWheel(slots: 16, nowMilliseconds: 0)
             var model = [UInt64](repeating: .max, count: 16)
             var now: UInt64 = 0
             for _ in 0..<2_000 {
@@ -46,7 +46,7 @@ struct PartsTests {
     }
 
     @Test func `a slot that was given away is not current for its old handle`() throws {
-        var slab = Slab<Int>(firstSlot: 10, capacity: 2)
+        let slab = Slab<Int>(firstSlot: 10, capacity: 2)
         let inserted = [slab.insert(1), slab.insert(2), slab.insert(3)]
         #expect(inserted[1] != nil && inserted[2] == nil)
         let first = try #require(inserted[0])

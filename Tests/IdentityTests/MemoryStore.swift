@@ -65,6 +65,7 @@ actor MemoryStore: GatewayStore {
     // Not asked by this module.
     func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String] { [] }
     func upsert(_ device: StoredDevice) async throws(StoreError) {}
+    func upsert(_ device: StoredDevice, superseding deviceID: String) async throws(StoreError) {}
     func device(id: String) async throws(StoreError) -> StoredDevice? { nil }
     func device(pinnedKind: String, value: String) async throws(StoreError) -> StoredDevice? { nil }
     func devices() async throws(StoreError) -> [StoredDevice] { [] }

@@ -19,7 +19,8 @@ enum Line: Int, CaseIterable, Sendable {
         case .revoked: .certificateRevoked
         case .audience: .audienceMismatch
         case .skew: .clockSkew
-        case .life, .challengeHash, .counter, .version: .statementInvalid
+        case .life, .challengeHash, .counter: .statementInvalid
+        case .version: .agentOutdated
         case .origin: .originNotAllowed
         case .unknownDevice: .deviceUnknown
         case .owner: .deviceOwnerMismatch
@@ -148,7 +149,8 @@ struct AssertionOrderTests {
             } payload: {
                 $0["swversion"] = .string(version)
             }
-            #expect((await setting.refusal(transaction, assertion) == nil) == passes, "\(version)")
+            let reason = await setting.refusal(transaction, assertion)
+            #expect(reason == (passes ? nil : .agentOutdated), "\(version)")
         }
     }
 }

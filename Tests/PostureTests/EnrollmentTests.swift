@@ -45,8 +45,10 @@ struct EnrollmentTests {
         let first = try #require(answer["certificates"]?.array?.first?.string.flatMap(Base64.decode))
         let (_, id) = try setting.authority.verify(chainDER: [first], nowSeconds: setting.clock.now)
         #expect(answer["device_id"]?.string == id)
-        #expect(
-            answer["gateway_keys"]?["keys"]?.array?.count == setting.ring.verificationKeys(.challenge).count)
+        let texts = (answer["gateway_keys"]?.array ?? []).compactMap(\.string)
+        let announced = try KeyAnnouncement(firstUseOf: texts)
+        #expect(announced.keys.map(\.kid) == setting.ring.verificationKeys(.challenge).map(\.kid))
+        #expect(announced.issuer == Setting.origin)
         #expect(answer["port"] == 17472 && answer["auth_origin"] == .string(Setting.origin))
         #expect(
             await Self.reason { () async throws(PostureRefusal) in try await setting.service.enroll(body) }

@@ -32,6 +32,12 @@ actor MemoryStore: GatewayStore {
         }
         stored[device.id] = device
     }
+    func upsert(_ device: StoredDevice, superseding deviceID: String) async throws(StoreError) {
+        try await upsert(device)
+        stored[deviceID]?.isRevoked = true
+        stored[deviceID]?.supersededBy = device.id
+        stored[deviceID]?.pinnedIDs = [:]
+    }
     func device(id: String) async throws(StoreError) -> StoredDevice? { stored[id] }
     func device(pinnedKind: String, value: String) async throws(StoreError) -> StoredDevice? {
         stored.values.first { $0.pinnedIDs[pinnedKind] == value }

@@ -28,7 +28,9 @@ struct KeyRingTests {
 
     /// Everything a ring knows, for comparison.
     private func fingerprint(_ ring: KeyRing) -> [String] {
-        let signing = [KeyRing.Purpose.assertion, .challenge].flatMap { ring.verificationKeys($0).map(\.kid) }
+        let signing = [KeyRing.Purpose.assertion, .challenge, .root].flatMap {
+            ring.verificationKeys($0).map(\.kid)
+        }
         let plain = [KeyRing.Purpose.cookie, .ticket, .sealing].flatMap { purpose in
             ring.secrets(purpose).map { "\(purpose) \($0.id) \(hex($0.secret))" }
         }

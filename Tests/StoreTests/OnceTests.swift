@@ -102,6 +102,59 @@ struct RecordStoreTests {
         #expect(try await store.device(id: "d1")?.counter == 5)
     }
 
+    @Test func `a revoked device gives its ids back, and a late write does not pin them again`() async throws
+    {
+        var device = Fixture.device("d1", pins: ["serial": "SN-1"])
+        try await store.upsert(device)
+        device.isRevoked = true
+        try await store.upsert(device)
+        #expect(try await store.device(pinnedKind: "serial", value: "SN-1") == nil)
+        device.isRevoked = false
+        try await store.upsert(device)
+        #expect(try await store.device(id: "d1")?.pinnedIDs == [:])
+        try await store.upsert(Fixture.device("d2", pins: ["serial": "SN-1"]))
+        #expect(try await store.device(pinnedKind: "serial", value: "SN-1")?.id == "d2")
+    }
+
+    @Test func `a device that takes another's place revokes it and gets its ids in one step`() async throws {
+        try await store.upsert(Fixture.device("d1", pins: ["serial": "SN-1", "entra-device-id": "old"]))
+        try await store.upsert(Fixture.device("d2", pins: ["serial": "SN-1"]), superseding: "d1")
+        let old = try await store.device(id: "d1")
+        #expect(old?.isRevoked == true && old?.supersededBy == "d2" && old?.pinnedIDs == [:])
+        #expect(try await store.device(id: "d2")?.pinnedIDs == ["serial": "SN-1"])
+        await store.close()
+        let again = try SQLiteStore(folder: folder.path)
+        #expect(try await again.device(id: "d1")?.supersededBy == "d2")
+    }
+
+    static let refusals: [(String, @Sendable (inout StoredDevice) -> Void, String)] = [
+        ("another subject", { $0.ownerSubject = "bob" }, "d1"),
+        ("another issuer", { $0.ownerIssuer = "https://other.example" }, "d1"),
+        ("a device that is not there", { _ in }, "d9"),
+        ("a device that was revoked before", { _ in }, "revoked"),
+        ("an id of a third device", { $0.pinnedIDs["entra-device-id"] = "third" }, "d1"),
+    ]
+
+    @Test(arguments: 0..<5) func `a place that is not free is refused and nothing changes`(_ index: Int)
+        async throws
+    {
+        let (what, change, target) = Self.refusals[index]
+        try await store.upsert(Fixture.device("d1", pins: ["serial": "SN-1"]))
+        try await store.upsert(Fixture.device("d3", pins: ["entra-device-id": "third"]))
+        var revoked = Fixture.device("revoked")
+        revoked.isRevoked = true
+        try await store.upsert(revoked)
+        let before = try await store.devices()
+        var device = Fixture.device("d2", pins: ["serial": "SN-1"])
+        change(&device)
+        let fresh = device
+        let error = await #expect(throws: StoreError.self, "\(what)") {
+            try await store.upsert(fresh, superseding: target)
+        }
+        #expect(error?.kind == .conflict, "\(what)")
+        #expect(try await store.devices() == before, "\(what)")
+    }
+
     @Test func `a complete synchronisation replaces the verdicts of its integration only`() async throws {
         try await store.upsert(verdicts: [
             Fixture.verdict("a"), Fixture.verdict("b"), Fixture.verdict("a", integration: "other"),

@@ -30,6 +30,8 @@ extension ControlPlane {
             case "session-revoke": return try await revokeSessions(command)
             case "enroll-token": return try await enrollToken(command)
             case "status": return await status()
+            case "device-list": return listDevices(await services.posture.devices())
+            case "device-revoke": return try await revokeDevice(command)
             case let other: return ["error": .string("unknown command \(other ?? "(none)")")]
             }
         } catch {
@@ -149,22 +151,5 @@ extension ControlPlane {
         } catch {
             return ["error": .string(error.detail)]
         }
-    }
-
-    private func status() async -> JSONValue {
-        let integrations = await services.posture.integrationStatus().map { status -> JSONValue in
-            .object(
-                JSONObject([
-                    ("integration", .string(status.integration)), ("provider", .string(status.provider)),
-                    ("state", .string(status.state.rawValue)),
-                    ("reason", status.pendingReason.map { .string($0) } ?? .null),
-                    ("devices", .integer(Int64(status.devicesKnown))),
-                ]))
-        }
-        return [
-            "text": "running", "policy": .string(services.config.policy.identity),
-            "revision": .integer(Int64(clamping: services.snapshot.revision)),
-            "integrations": .array(integrations),
-        ]
     }
 }

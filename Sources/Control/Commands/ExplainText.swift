@@ -39,7 +39,7 @@ struct ExplainText {
         let rows = record.lines.map { line in
             [
                 line.rule, line.condition, Self.word(line.outcome), line.observed, line.source,
-                line.ageSeconds.map(Self.age) ?? "-",
+                line.ageSeconds.map { "\(Age(seconds: $0))" } ?? "-",
             ]
         }
         lines.append(
@@ -66,15 +66,6 @@ struct ExplainText {
         }
     }
 
-    private static func age(_ seconds: Int64) -> String {
-        switch seconds {
-        case ..<120: "\(seconds) s"
-        case ..<7_200: "\(seconds / 60) min"
-        case ..<172_800: "\(seconds / 3_600) h"
-        case _: "\(seconds / 86_400) d"
-        }
-    }
-
     private static func json(_ line: ExplainLine) -> JSONValue {
         .object(
             JSONObject([
@@ -84,20 +75,5 @@ struct ExplainText {
                 ("age_seconds", line.ageSeconds.map { .integer($0) } ?? .null),
                 ("remedy", line.remedy.map { .string($0) } ?? .null),
             ]))
-    }
-}
-
-/// Columns of text, as wide as their widest cell.
-struct Table {
-    var header: [String]
-    var rows: [[String]]
-
-    var text: String {
-        let all = [header] + rows
-        let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-        return all.map { row in
-            zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
-                .joined(separator: "  ")
-        }.joined(separator: "\n")
     }
 }

@@ -1,36 +1,120 @@
 public import Border
 import Glibc
+public import JSON
 import Synchronization
 
 /// The reactors as the control plane sees them. `DataPlane` is behind it; tests use a recorder.
 public protocol Reactors: Sendable {
     /// The ordinary lane of one reactor; waits while it is full, up to the reactor's own deadline.
-    func send(_ message: ToReactor, to reactor: Int)
+    func send(_ message: ToReactor, to reactor: Int) async
     /// The lane that never drops, to every reactor.
     func revoke(_ revocation: Revocation)
     /// A new configuration for every reactor.
-    func configure(_ snapshot: GatewaySnapshot)
+    ///
+    /// - Throws: `ControlFailure` when a reactor could not take it (a certificate, a key, an address); every reactor
+    ///   then keeps what it has.
+    func configure(_ snapshot: GatewaySnapshot) async throws(ControlFailure)
+    /// Counters and latencies for `gatepost status`.
+    func status() -> JSONValue
 }
 
-/// Numbers revocations. A session record carries the number it was loaded at; a reactor uses it only after it has
-/// applied every later one, so a load that raced with a revocation cannot bring a session back.
+/// Numbers revocations, and judges what was computed while others were sent.
+///
+/// A session record carries the number that was the last one when its loading began. A reactor uses it only after it
+/// has applied every later one, so a load that raced with a revocation cannot bring a session back; and a record that
+/// is to *replace* another is refused here when its session was touched meanwhile, so that a slow renewal cannot lay
+/// yesterday's verdict over today's.
 final class Revocations: Sendable {
-    private let last = Mutex<UInt64>(0)
+    /// Sessions whose last touch is remembered one by one.
+    static let touchedMax = 100_000
+
+    private struct State {
+        var last: UInt64 = 0
+        /// The number of the last revocation that named a session.
+        var touched: [String: UInt64] = [:]
+        /// Up to here every record counts as touched.
+        var floor: UInt64 = 0
+        var table = SessionTable()
+        var renewing: Set<[UInt8]> = []
+
+        func isStale(_ record: SessionRecord) -> Bool {
+            record.sequence < max(floor, touched[record.session] ?? 0)
+        }
+
+        mutating func touch(_ effect: Revocation.Effect) {
+            switch effect {
+            case .endSession(let session): touched[session] = last
+            case .replace(let record): touched[record.session] = last
+            case .endPerson, .endDevice, .endApplication: floor = last
+            }
+            guard touched.count > Revocations.touchedMax else { return }
+            floor = last
+            touched = [:]
+        }
+    }
+    private let state = Mutex(State())
     private let reactors: any Reactors
 
     init(reactors: any Reactors) { self.reactors = reactors }
 
     /// The sequence that a record must carry when its loading begins now.
-    var sequence: UInt64 { last.withLock { $0 } }
+    var sequence: UInt64 { state.withLock { $0.last } }
+
+    /// How many records are at hand.
+    var recordCount: Int { state.withLock { $0.table.count } }
 
     /// Sends under the lock, so that every reactor's lane sees the numbers in order.
-    func send(_ effects: [Revocation.Effect], eventNanoseconds: UInt64 = monotonicNanoseconds()) {
-        last.withLock { last in
+    ///
+    /// - Returns: the sessions whose replacing record was overtaken and therefore not sent: decide them again.
+    @discardableResult
+    func send(_ effects: [Revocation.Effect], eventNanoseconds: UInt64 = monotonicNanoseconds()) -> Set<String> {
+        state.withLock { state in
+            var overtaken: Set<String> = []
+            for case .replace(let record) in effects where state.isStale(record) { overtaken.insert(record.session) }
             for effect in effects {
-                last += 1
+                if case .replace(let record) = effect, overtaken.contains(record.session) { continue }
+                state.last += 1
+                state.touch(effect)
+                state.table.apply(effect)
                 reactors.revoke(
-                    Revocation(sequence: last, eventNanoseconds: eventNanoseconds, effect: effect))
+                    Revocation(sequence: state.last, eventNanoseconds: eventNanoseconds, effect: effect))
             }
+            return overtaken
+        }
+    }
+
+    /// A record made lately that no revocation has touched since; as good as one loaded at this moment.
+    func fresh(_ digest: [UInt8], application: String, nowSeconds: Int64) -> SessionRecord? {
+        state.withLock { state in
+            var record = state.table.fresh(digest, application: application, nowSeconds: nowSeconds)
+            record?.sequence = state.last
+            return record
+        }
+    }
+
+    /// Keeps a record for other reactors, unless it is overtaken already.
+    func keep(_ record: SessionRecord, nowSeconds: Int64) {
+        state.withLock { state in
+            guard !state.isStale(record) else { return }
+            state.table.keep(record, nowSeconds: nowSeconds)
+        }
+    }
+
+    /// The session that a token belonged to when it was last seen here.
+    func sessionID(_ digest: [UInt8]) -> String? { state.withLock { $0.table.sessionID(digest) } }
+
+    /// Whether the caller is the one to renew this token's record; `endRenewal` must follow.
+    func beginRenewal(_ digest: [UInt8]) -> Bool { state.withLock { $0.renewing.insert(digest).inserted } }
+
+    func endRenewal(_ digest: [UInt8]) { state.withLock { _ = $0.renewing.remove(digest) } }
+
+    /// Forgets every record at hand, and judges every one that is being made as overtaken: the policy they come from
+    /// is being replaced.
+    func forgetRecords() {
+        state.withLock { state in
+            state.last += 1
+            state.floor = state.last
+            state.table.removeAll()
         }
     }
 }

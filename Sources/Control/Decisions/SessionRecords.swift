@@ -13,18 +13,21 @@ struct SessionRecords: Sendable {
 
     /// - Parameter sequence: the revocation sequence read *before* `session` was loaded.
     /// - Returns: nil when the session is not one of this application.
-    func record(for session: StoredSession, sequence: UInt64, nowSeconds: Int64) async -> SessionRecord? {
+    func record(for session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
+        -> SessionRecord?
+    {
         guard session.kind == .application, let name = session.application,
             let policy = config.policy.applications.first(where: { $0.name == name }),
             let settings = config.applications.first(where: { $0.name == name })
         else { return nil }
         // The device belongs to the person's global session: one proof counts for every application.
-        guard let globalID = session.globalID, let global = try? await store.session(id: globalID),
+        guard let globalID = session.globalID, let global = try await store.session(id: globalID),
             global.expiresAtSeconds > nowSeconds
         else { return nil }
         let device = await facts(of: global)
         var residual = config.policy.residual(of: session.facts, device, for: policy, atSeconds: nowSeconds)
         // The assertion inside the record must not outlive its own expiry, so the record does not either.
+        let decidedUntil = min(residual.validUntilSeconds, session.expiresAtSeconds)
         let assertionEnds = nowSeconds + Assertion.lifetimeSeconds - 20
         residual.validUntilSeconds = min(residual.validUntilSeconds, assertionEnds, session.expiresAtSeconds)
         let result = device.map {
@@ -41,6 +44,7 @@ struct SessionRecords: Sendable {
             residual: residual, identityFields: fields(settings.fields, session, token: token),
             expiresAtSeconds: session.expiresAtSeconds)
         record.renewAtSeconds = nowSeconds + Assertion.lifetimeSeconds / 2
+        record.streamsUntilSeconds = decidedUntil
         return record
     }
 

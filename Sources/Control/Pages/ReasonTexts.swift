@@ -196,6 +196,10 @@ enum ReasonTexts {
             "The device's answer is not well formed.",
             "Update the agent."
         ),
+        .agentOutdated: (
+            "The agent on this device is older than this gateway accepts.",
+            "Update Gatepost's agent on this device, then try again."
+        ),
         .deviceNotManaged: (
             "The device is not managed.",
             "Enrol the device with your organisation's management."

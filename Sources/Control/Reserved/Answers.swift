@@ -1,5 +1,6 @@
 import Access
 import Border
+import Identity
 import JSON
 import Signatures
 
@@ -86,36 +87,6 @@ extension ControlRequest {
         return found.count == 1 ? found[0] : nil
     }
 
-    /// A query parameter, decoded; nil when absent, doubled or not well-formed.
-    func parameter(_ name: String) -> String? {
-        var found: String?
-        for pair in query.split(separator: "&", omittingEmptySubsequences: true) {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[0] == name else { continue }
-            guard found == nil, let text = Self.percentDecoded(parts[1]) else { return nil }
-            found = text
-        }
-        return found
-    }
-
-    static func percentDecoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "+") {
-                bytes.append(0x20)
-                continue
-            }
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2,
-                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
+    /// A query parameter, decoded; nil when absent, and when the query could be read in two ways.
+    func parameter(_ name: String) -> String? { FormText.parse(query)?[name] }
 }

@@ -1,15 +1,13 @@
 import Access
 import Border
 import Config
+import Identity
 import JSON
 import Posture
 import Store
 
 /// The device check on the auth host: page, challenge, proof; and the enrolment of devices.
 extension ControlPlane {
-    /// How long first contact waits for the providers before the application is tried.
-    private static let firstContactSeconds = 3.0
-
     func startDeviceCheck(
         _ global: StoredSession, _ policy: Application, agent: String?, _ request: ControlRequest
     ) async -> String? {
@@ -82,19 +80,26 @@ extension ControlPlane {
         global.deviceID = proof.deviceID
         global.deviceThumbprint = proof.thumbprint
         global.statement = proof.statement
-        guard try await store.update(global) else { return answers.refusal(403, .sessionEnded) }
+        // What the session may do has grown, so its secret changes: one that was taken before is worth nothing more.
+        let sessions = Sessions(store: store, ring: ring)
+        guard let rotated = try await sessions.rotate(global, nowSeconds: nowSeconds()) else {
+            return answers.refusal(403, .sessionEnded)
+        }
         await firstContact(proof.deviceID)
-        await globalChanged(global.id)
+        try await globalChanged(global.id)
         changes.announce()
-        return answers.json(200, ["verdict": "proven", "next": .string(proof.returnPath)])
+        return answers.json(
+            200, ["verdict": "proven", "next": .string(proof.returnPath)],
+            setCookies: [rotated.cookie.setCookie])
     }
 
     /// The page waits for the providers' first word about this device, within bounds; a request never does.
     private func firstContact(_ device: String) async {
         let posture = services.posture
+        let wait = services.config.gateway.limits.firstContactMilliseconds
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await posture.priorityFetch(deviceID: device) }
-            group.addTask { try? await Task.sleep(for: .seconds(Self.firstContactSeconds)) }
+            group.addTask { try? await Task.sleep(for: .milliseconds(wait)) }
             await group.next()
             group.cancelAll()
         }

@@ -10,7 +10,7 @@ extension Reactor {
     private static let acceptsPerTurnMax = 16
 
     func acceptConnections() {
-        guard isAccepting else { return }
+        guard state.pointee.isAccepting else { return }
         for index in 0..<listenerCount {
             for _ in 0..<Self.acceptsPerTurnMax {
                 guard acceptOne(listeners[index].descriptor) else { break }
@@ -75,7 +75,7 @@ extension Reactor {
         let name = ServerContext.serverName(of: transports[Int(slot)].ssl)
         downstreams[slot].pointee.certificate =
             name.map { Int32(plan.server.certificate(for: $0) ?? 0) } ?? -1
-        downstreams[slot].pointee.planRevision = plan.snapshot.revision
+        downstreams[slot].pointee.planRevision = state.pointee.revision
     }
 
     /// Between two requests. Idle connections are the ones that make room when there is none.
@@ -85,10 +85,14 @@ extension Reactor {
         timers.set(slot, at: nowMilliseconds + UInt64(limits.idleMilliseconds))
         guard !connection.pointee.isIdle else { return }
         connection.pointee.isIdle = true
-        connection.pointee.previousIdle = lastIdle
+        connection.pointee.previousIdle = state.pointee.lastIdle
         connection.pointee.nextIdle = -1
-        if lastIdle >= 0 { downstreams[lastIdle].pointee.nextIdle = slot } else { firstIdle = slot }
-        lastIdle = slot
+        if state.pointee.lastIdle >= 0 {
+            downstreams[state.pointee.lastIdle].pointee.nextIdle = slot
+        } else {
+            state.pointee.firstIdle = slot
+        }
+        state.pointee.lastIdle = slot
     }
 
     func leaveIdle(_ slot: Int32) {
@@ -97,11 +101,19 @@ extension Reactor {
         connection.pointee.isIdle = false
         let next = connection.pointee.nextIdle
         let previous = connection.pointee.previousIdle
-        if previous >= 0 { downstreams[previous].pointee.nextIdle = next } else { firstIdle = next }
-        if next >= 0 { downstreams[next].pointee.previousIdle = previous } else { lastIdle = previous }
+        if previous >= 0 {
+            downstreams[previous].pointee.nextIdle = next
+        } else {
+            state.pointee.firstIdle = next
+        }
+        if next >= 0 {
+            downstreams[next].pointee.previousIdle = previous
+        } else {
+            state.pointee.lastIdle = previous
+        }
     }
 
     private func closeOldestIdle() {
-        if firstIdle >= 0 { close(firstIdle) }
+        if state.pointee.firstIdle >= 0 { close(state.pointee.firstIdle) }
     }
 }

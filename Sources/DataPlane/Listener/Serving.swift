@@ -97,7 +97,7 @@ extension Reactor {
         leaveIdle(slot)
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
-        if connection.pointee.phase == .parked { parked -= 1 }
+        if connection.pointee.phase == .parked { state.pointee.parked -= 1 }
         connection.pointee.input.release(pool)
         connection.pointee.collected.release(pool)
         connection.pointee.decidedPath.release(pool)

@@ -63,4 +63,12 @@ public struct DataPlaneMetrics: Sendable, Hashable {
 
     /// The sum of one counter over all reactors; 0 for an unknown name.
     public func sum(_ counter: String) -> UInt64 { reactors.reduce(0) { $0 + ($1.counters[counter] ?? 0) } }
+
+    /// The latencies of one stage over all reactors; nil for an unknown name.
+    public func merged(stage: String) -> LatencyHistogram? {
+        let all = reactors.compactMap { $0.stages[stage]?.counts }
+        guard let first = all.first else { return nil }
+        return LatencyHistogram(
+            first.indices.map { index in all.reduce(0) { $0 &+ (index < $1.count ? $1[index] : 0) } })
+    }
 }

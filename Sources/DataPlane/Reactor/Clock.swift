@@ -10,6 +10,13 @@ enum Clock {
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
+    /// Seconds since 1970-01-01 UTC, from the kernel's last tick (4 ms at most ago) because that is cheapest.
+    static func wallSeconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        return Int64(time.tv_sec)
+    }
+
     /// Milliseconds since 1970-01-01 UTC.
     static func wallMilliseconds() -> Int64 {
         var time = timespec()

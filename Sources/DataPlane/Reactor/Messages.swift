@@ -10,6 +10,7 @@ extension Reactor {
             guard let message = inbox.nextMessage() else { return }
             switch message {
             case .session(let ticket, let record): sessionAnswered(ticket, record)
+            case .sessionUnavailable(let ticket): sessionUnavailable(ticket)
             case .response(let response): controlAnswered(response)
             case .configuration(let snapshot): apply(snapshot)
             case .drain(let milliseconds): beginDrain(milliseconds)
@@ -24,12 +25,11 @@ extension Reactor {
         do {
             var known: [UpstreamAddress: Endpoint] = [:]
             let plan = try Plan(snapshot) { address in
-                if known[address] == nil { known[address] = endpoints[address] }
+                if known[address] == nil { known[address] = state.pointee.endpoints[address] }
                 return try Self.endpoint(address, in: &known)
             }
-            let old = self.plan.snapshot.limits
-            self.plan = plan
-            endpoints = known
+            let old = limits
+            state.pointee.adopt(plan, endpoints: known)
             guard snapshot.limits != old else { return }
             work.deinitialize(count: 1)
             work.initialize(to: Workspace(snapshot.limits))
@@ -39,16 +39,16 @@ extension Reactor {
     }
 
     private func beginDrain(_ milliseconds: Int) {
-        guard drainDeadlineMilliseconds == nil else { return }
-        drainDeadlineMilliseconds = nowMilliseconds + UInt64(max(0, milliseconds))
-        isAccepting = false
+        guard state.pointee.drainDeadlineMilliseconds == nil else { return }
+        state.pointee.drainDeadlineMilliseconds = nowMilliseconds + UInt64(max(0, milliseconds))
+        state.pointee.isAccepting = false
         for index in 0..<listenerCount {
             stopWatching(listeners[index].descriptor)
             // Whoever comes now is turned away by the kernel instead of waiting in a queue that nobody reads.
             _ = shutdown(listeners[index].descriptor, Int32(SHUT_RDWR))
         }
-        while firstIdle >= 0 {
-            let slot = firstIdle
+        while state.pointee.firstIdle >= 0 {
+            let slot = state.pointee.firstIdle
             resume(slot, beginLinger(slot))
         }
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
@@ -58,9 +58,9 @@ extension Reactor {
 
     /// Ends the loop when nobody is left, or when the time for leaving is over.
     func finishDrainIfDone() {
-        guard let deadline = drainDeadlineMilliseconds else { return }
+        guard let deadline = state.pointee.drainDeadlineMilliseconds else { return }
         if downstreams.count > 0, nowMilliseconds < deadline { return }
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { abandon(slot) }
-        isEnded = true
+        state.pointee.isEnded = true
     }
 }

@@ -28,40 +28,20 @@ final class Reactor {
     let log: LogRing
     let instanceID: UInt64
 
-    var plan: Plan
-    var endpoints: [UpstreamAddress: Endpoint] = [:]
     let listeners: UnsafeMutablePointer<ListenSocket>
     let listenerCount: Int
-    var mayAccept = true
-    var isAccepting = true
 
-    var downstreams: Slab<Downstream>
-    var upstreams: Slab<Upstream>
+    let downstreams: Slab<Downstream>
+    let upstreams: Slab<Upstream>
     let transports: UnsafeMutablePointer<Transport>
     let pool: UnsafeMutablePointer<BufferPool>
     let work: UnsafeMutablePointer<Workspace>
-    var timers: TimerWheel
-    var sessions: SessionCache
-    var recent = RecentRevocations()
-    var random: RequestIDs
-
-    /// Connections that have more to do without an event.
-    var queue: [Handle] = []
-    var firstIdle: Int32 = -1
-    var lastIdle: Int32 = -1
-    /// Idle upstream connections of all endpoints together, and how many there may be: with one more per
-    /// downstream connection the slab can never be full.
-    var idleUpstreams = 0
+    let timers: TimerWheel
+    let sessions: SessionCache
+    /// With one more upstream connection per downstream connection than may be idle, the slab can never be full.
     let idleUpstreamsMax: Int
-    var parked = 0
-    var parkTicket: UInt32 = 0
-    var nowNanoseconds: UInt64
-    var nowMilliseconds: UInt64 { nowNanoseconds / 1_000_000 }
-    var nowSeconds: Int64
-    var drainDeadlineMilliseconds: UInt64?
-    var isEnded = false
-
-    var limits: Limits { plan.snapshot.limits }
+    /// Everything that changes.
+    let state: UnsafeMutablePointer<ReactorState>
 
     struct Parts {
         let number: UInt16
@@ -84,11 +64,10 @@ final class Reactor {
         instanceID = parts.instanceID
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw ListenError(what: "epoll: \(String(cString: strerror(errno)))") }
-        nowNanoseconds = Clock.monotonicNanoseconds()
-        nowSeconds = Clock.wallMilliseconds() / 1_000
         var endpoints: [UpstreamAddress: Endpoint] = [:]
-        plan = try Plan(snapshot) { try Self.endpoint($0, in: &endpoints) }
-        self.endpoints = endpoints
+        let plan = try Plan(snapshot) { try Self.endpoint($0, in: &endpoints) }
+        state = .allocate(capacity: 1)
+        state.initialize(to: ReactorState(plan, endpoints: endpoints))
         let connections = Int32(max(1, snapshot.limits.connectionsMax / parts.workers))
         let outbound = connections + Int32(snapshot.limits.upstreamIdlePerReactorMax)
         idleUpstreamsMax = snapshot.limits.upstreamIdlePerReactorMax
@@ -99,9 +78,8 @@ final class Reactor {
         pool.initialize(to: BufferPool())
         work = .allocate(capacity: 1)
         work.initialize(to: Workspace(snapshot.limits))
-        timers = TimerWheel(slots: Int(connections + outbound), nowMilliseconds: nowNanoseconds / 1_000_000)
+        timers = TimerWheel(slots: Int(connections + outbound), nowMilliseconds: state.pointee.nowMilliseconds)
         sessions = SessionCache(capacity: max(1, snapshot.limits.sessionsCachedMax / parts.workers))
-        random = RequestIDs()
         listenerCount = bound.count
         listeners = bound.release()
         registerDescriptors()
@@ -118,6 +96,11 @@ final class Reactor {
         pool.deallocate()
         work.deinitialize(count: 1)
         work.deallocate()
+        downstreams.destroy()
+        upstreams.destroy()
+        timers.destroy()
+        state.deinitialize(count: 1)
+        state.deallocate()
         _ = Glibc.close(epoll)
     }
 

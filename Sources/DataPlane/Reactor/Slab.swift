@@ -21,16 +21,21 @@ struct Handle: Hashable {
 /// A fixed number of records of one kind, never moved, so that C callbacks may keep pointers to them.
 ///
 /// Slots are numbered from `firstSlot`: all slabs of a reactor share one number space with its timers and
-/// events.
-struct Slab<Record>: ~Copyable {
+/// events. A value of pointers only, held in a `let`: reaching a record costs two comparisons, no reference count
+/// and no exclusivity check. Whoever made it calls `destroy`.
+struct Slab<Record> {
+    private struct Counts {
+        var firstFree: Int32
+        var inUse: Int32 = 0
+    }
+
     let firstSlot: Int32
     let capacity: Int32
     private let records: UnsafeMutablePointer<Record>
     private let generations: UnsafeMutablePointer<UInt32>
     /// For a free slot: the next free one. For a slot in use: `inUse`.
     private let links: UnsafeMutablePointer<Int32>
-    private var firstFree: Int32
-    private(set) var count: Int32 = 0
+    private let counts: UnsafeMutablePointer<Counts>
 
     private static var inUse: Int32 { -2 }
 
@@ -44,33 +49,42 @@ struct Slab<Record>: ~Copyable {
         for index in 0..<capacity {
             (links + Int(index)).initialize(to: index + 1 < capacity ? index + 1 : -1)
         }
-        firstFree = capacity > 0 ? 0 : -1
+        counts = .allocate(capacity: 1)
+        counts.initialize(to: Counts(firstFree: capacity > 0 ? 0 : -1))
     }
 
-    deinit {
+    /// Ends every record that is left and frees the memory. The slab must not be used afterwards.
+    func destroy() {
+        for index in 0..<Int(capacity) where links[index] == Self.inUse {
+            (records + index).deinitialize(count: 1)
+        }
         records.deallocate()
         generations.deallocate()
         links.deallocate()
+        counts.deallocate()
     }
 
+    /// Records in use.
+    var count: Int32 { counts.pointee.inUse }
+
     /// - Returns: the slot's new handle, or nil when every slot is in use.
-    mutating func insert(_ record: Record) -> Handle? {
-        guard firstFree >= 0 else { return nil }
-        let index = Int(firstFree)
-        firstFree = links[index]
+    func insert(_ record: Record) -> Handle? {
+        guard counts.pointee.firstFree >= 0 else { return nil }
+        let index = Int(counts.pointee.firstFree)
+        counts.pointee.firstFree = links[index]
         links[index] = Self.inUse
         (records + index).initialize(to: record)
-        count += 1
+        counts.pointee.inUse += 1
         return Handle(slot: firstSlot + Int32(index), generation: generations[index])
     }
 
-    mutating func remove(_ slot: Int32) {
+    func remove(_ slot: Int32) {
         let index = checked(slot)
         (records + index).deinitialize(count: 1)
         generations[index] &+= 1
-        links[index] = firstFree
-        firstFree = Int32(index)
-        count -= 1
+        links[index] = counts.pointee.firstFree
+        counts.pointee.firstFree = Int32(index)
+        counts.pointee.inUse -= 1
     }
 
     func contains(_ slot: Int32) -> Bool { slot >= firstSlot && slot < firstSlot + capacity }

@@ -1,9 +1,18 @@
 /// One deadline per slot, at 8 ms resolution, in constant time; no timer descriptors and no system calls.
 ///
-/// Deadlines that only move later (the usual case: progress was made) touch nothing but the slot's own
+/// Deadlines that only move later or go away (the usual case: progress was made) touch nothing but the slot's own
 /// number; the wheel finds out when the earlier time comes. A deadline further away than the wheel is looked
-/// at once per round.
-struct TimerWheel: ~Copyable {
+/// at once per round. A value of pointers only, as `Slab` is; whoever made it calls `destroy`.
+struct TimerWheel {
+    private struct State {
+        /// Everything before this tick has fired.
+        var tick: UInt64
+        /// One bit per spoke that is not empty, and one bit per word of those that is not 0: the next spoke is
+        /// found in two looks instead of 4,096.
+        var occupied = InlineArray<64, UInt64>(repeating: 0)
+        var occupiedWords: UInt64 = 0
+    }
+
     private static var resolutionShift: UInt64 { 3 }
     private static var spokes: Int { 4_096 }
     static var never: UInt64 { .max }
@@ -15,13 +24,9 @@ struct TimerWheel: ~Copyable {
     private let next: UnsafeMutablePointer<Int32>
     private let previous: UnsafeMutablePointer<Int32>
     private let heads: UnsafeMutablePointer<Int32>
-    private let slots: Int
-    private var filed = 0
-    /// Everything before this tick has fired.
-    private var tick: UInt64
+    private let state: UnsafeMutablePointer<State>
 
     init(slots: Int, nowMilliseconds: UInt64) {
-        self.slots = slots
         deadlines = .allocate(capacity: slots)
         deadlines.initialize(repeating: .max, count: slots)
         filedAt = .allocate(capacity: slots)
@@ -32,46 +37,43 @@ struct TimerWheel: ~Copyable {
         previous.initialize(repeating: -1, count: slots)
         heads = .allocate(capacity: Self.spokes)
         heads.initialize(repeating: -1, count: Self.spokes)
-        tick = nowMilliseconds >> Self.resolutionShift
+        state = .allocate(capacity: 1)
+        state.initialize(to: State(tick: nowMilliseconds >> Self.resolutionShift))
     }
 
-    deinit {
+    /// The wheel must not be used afterwards.
+    func destroy() {
         deadlines.deallocate()
         filedAt.deallocate()
         next.deallocate()
         previous.deallocate()
         heads.deallocate()
+        state.deallocate()
     }
 
     func deadline(of slot: Int32) -> UInt64 { deadlines[Int(slot)] }
 
     /// Sets, moves or (with `never`) clears the deadline of `slot`.
-    mutating func set(_ slot: Int32, at milliseconds: UInt64) {
+    func set(_ slot: Int32, at milliseconds: UInt64) {
         deadlines[Int(slot)] = milliseconds
-        if milliseconds == Self.never {
-            unfile(slot)
-        } else if filedAt[Int(slot)] == Self.never || wanted(milliseconds) < filedAt[Int(slot)] {
-            unfile(slot)
-            file(slot)
-        }
+        // `never` stays filed where it is until that time comes: a slot without deadline soon has one again.
+        guard milliseconds != Self.never, wanted(milliseconds) < filedAt[Int(slot)] else { return }
+        unfile(slot)
+        file(slot)
     }
 
     /// Milliseconds until something may be due; -1 when nothing is filed. Never late, at times early.
     func timeoutMilliseconds(now: UInt64) -> Int32 {
-        guard filed > 0 else { return -1 }
-        for distance in 0..<Self.spokes
-        where heads[Int((tick &+ UInt64(distance)) % UInt64(Self.spokes))] >= 0 {
-            let due = (tick &+ UInt64(distance) &+ 1) << Self.resolutionShift
-            return due > now ? Int32(truncatingIfNeeded: min(due - now, 60_000)) : 0
-        }
-        return 60_000
+        guard let tick = nextOccupiedTick() else { return -1 }
+        let due = (tick &+ 1) << Self.resolutionShift
+        return due > now ? Int32(truncatingIfNeeded: min(due - now, 60_000)) : 0
     }
 
     /// - Returns: a slot whose deadline has passed (its deadline is cleared), or nil when none is left.
-    mutating func nextDue(now: UInt64) -> Int32? {
+    func nextDue(now: UInt64) -> Int32? {
         let last = now >> Self.resolutionShift
-        while tick < last {
-            let spoke = Int(tick % UInt64(Self.spokes))
+        while state.pointee.tick < last {
+            let spoke = Int(state.pointee.tick % UInt64(Self.spokes))
             while heads[spoke] >= 0 {
                 let slot = heads[spoke]
                 unfile(slot)
@@ -81,23 +83,40 @@ struct TimerWheel: ~Copyable {
                 }
                 postponed(slot)
             }
-            tick += 1
+            state.pointee.tick = min(last, nextOccupiedTick() ?? last)
         }
         return nil
     }
 
-    private mutating func postponed(_ slot: Int32) {
+    private func postponed(_ slot: Int32) {
+        guard deadlines[Int(slot)] != Self.never else { return }
         // The current spoke is being emptied: whatever is filed again must land on a later one.
-        tick += 1
+        state.pointee.tick += 1
         file(slot)
-        tick -= 1
+        state.pointee.tick -= 1
     }
 
     private func wanted(_ milliseconds: UInt64) -> UInt64 {
-        min(max(milliseconds >> Self.resolutionShift, tick), tick + UInt64(Self.spokes) - 2)
+        let tick = state.pointee.tick
+        return min(max(milliseconds >> Self.resolutionShift, tick), tick + UInt64(Self.spokes) - 2)
     }
 
-    private mutating func file(_ slot: Int32) {
+    /// The first tick from now on whose spoke has anything filed, nil when none has.
+    private func nextOccupiedTick() -> UInt64? {
+        guard state.pointee.occupiedWords != 0 else { return nil }
+        let tick = state.pointee.tick
+        let spoke = Int(tick % UInt64(Self.spokes))
+        let word = spoke / 64
+        let here = state.pointee.occupied[word] >> UInt64(spoke % 64)
+        if here != 0 { return tick + UInt64(here.trailingZeroBitCount) }
+        // The words behind this one, then around to it again: its low bits are the furthest away.
+        let behind = word == 63 ? 0 : (state.pointee.occupiedWords >> UInt64(word + 1)) << UInt64(word + 1)
+        let found = (behind != 0 ? behind : state.pointee.occupiedWords).trailingZeroBitCount
+        let target = found * 64 + state.pointee.occupied[found].trailingZeroBitCount
+        return tick + UInt64((target - spoke + Self.spokes) % Self.spokes)
+    }
+
+    private func file(_ slot: Int32) {
         let at = wanted(deadlines[Int(slot)])
         let spoke = Int(at % UInt64(Self.spokes))
         filedAt[Int(slot)] = at
@@ -105,21 +124,28 @@ struct TimerWheel: ~Copyable {
         next[Int(slot)] = heads[spoke]
         if heads[spoke] >= 0 { previous[Int(heads[spoke])] = slot }
         heads[spoke] = slot
-        filed += 1
+        state.pointee.occupied[spoke / 64] |= 1 << UInt64(spoke % 64)
+        state.pointee.occupiedWords |= 1 << UInt64(spoke / 64)
     }
 
-    private mutating func unfile(_ slot: Int32) {
+    private func unfile(_ slot: Int32) {
         let index = Int(slot)
         guard filedAt[index] != Self.never else { return }
         if previous[index] >= 0 {
             next[Int(previous[index])] = next[index]
         } else {
-            heads[Int(filedAt[index] % UInt64(Self.spokes))] = next[index]
+            let spoke = Int(filedAt[index] % UInt64(Self.spokes))
+            heads[spoke] = next[index]
+            if next[index] < 0 { emptied(spoke) }
         }
         if next[index] >= 0 { previous[Int(next[index])] = previous[index] }
         next[index] = -1
         previous[index] = -1
         filedAt[index] = Self.never
-        filed -= 1
+    }
+
+    private func emptied(_ spoke: Int) {
+        state.pointee.occupied[spoke / 64] &= ~(1 << UInt64(spoke % 64))
+        if state.pointee.occupied[spoke / 64] == 0 { state.pointee.occupiedWords &= ~(1 << UInt64(spoke / 64)) }
     }
 }

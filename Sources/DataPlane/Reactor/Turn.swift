@@ -30,12 +30,11 @@ extension Reactor {
             mark.end()
             inbox.close()
         }
-        while !isEnded {
-            let timeout = queue.isEmpty ? waitMilliseconds() : 0
+        while !state.pointee.isEnded {
+            let timeout = state.pointee.queue.isEmpty ? waitMilliseconds() : 0
             mark.end()
             let count = epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
-            nowNanoseconds = Clock.monotonicNanoseconds()
-            nowSeconds = Clock.wallMilliseconds() / 1_000
+            state.pointee.readClocks()
             mark.begin(nowNanoseconds)
             turn(events, Int(max(0, count)))
         }
@@ -44,7 +43,7 @@ extension Reactor {
     /// Until the next deadline; a drain has one of its own.
     private func waitMilliseconds() -> Int32 {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
-        guard let deadline = drainDeadlineMilliseconds else { return timeout }
+        guard let deadline = state.pointee.drainDeadlineMilliseconds else { return timeout }
         let left = deadline > nowMilliseconds ? Int32(clamping: deadline - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
     }
@@ -95,10 +94,10 @@ extension Reactor {
     }
 
     private func serveQueued() {
-        guard !queue.isEmpty else { return }
+        guard !state.pointee.queue.isEmpty else { return }
         // Only what was queued before: who queues itself again waits for the next turn.
-        let waiting = queue
-        queue.removeAll(keepingCapacity: true)
+        let waiting = state.pointee.queue
+        state.pointee.queue.removeAll(keepingCapacity: true)
         for handle in waiting where downstreams.isCurrent(handle) {
             downstreams[handle.slot].pointee.isQueued = false
             serve(handle.slot)
@@ -108,14 +107,14 @@ extension Reactor {
     func enqueue(_ slot: Int32) {
         guard !downstreams[slot].pointee.isQueued else { return }
         downstreams[slot].pointee.isQueued = true
-        queue.append(downstreams.handle(slot))
+        state.pointee.queue.append(downstreams.handle(slot))
     }
 
     private func publishLevels() {
         counters.set(.openConnections, UInt64(downstreams.count))
         counters.set(.openExchanges, counters.value(.requests) &- counters.value(.responses))
         counters.set(.openUpstreams, UInt64(upstreams.count))
-        counters.set(.parked, UInt64(parked))
+        counters.set(.parked, UInt64(state.pointee.parked))
         counters.set(.cachedSessions, UInt64(sessions.count))
     }
 

@@ -39,7 +39,7 @@ extension Reactor {
         let head = downstreams[slot].pointee.input.bytes.span
         let outcome = work.pointee.requestParser.parse(
             head, into: &work.pointee.fields, scratch: &work.pointee.scratch)
-        guard case .refused(.encodedSeparator) = outcome, plan.hasEncodedSlashRoute else { return outcome }
+        guard case .refused(.encodedSeparator) = outcome, state.pointee.hasEncodedSlashRoute else { return outcome }
         // Whose path it is shows only after the parse: again with the permission, and only its owner keeps
         // it.
         let permitted = work.pointee.requestParser.parse(
@@ -75,7 +75,7 @@ extension Reactor {
         if case .length(let length) = request.framing {
             connection.pointee.exchange.requestRemaining = length
         }
-        if !request.keepsAlive || drainDeadlineMilliseconds != nil {
+        if !request.keepsAlive || state.pointee.drainDeadlineMilliseconds != nil {
             connection.pointee.endsAfterResponse = true
         }
         continueTrace(slot)
@@ -92,11 +92,11 @@ extension Reactor {
         connection.pointee.exchange.isBegun = true
         connection.pointee.exchange.bytesIn = bytesIn
         connection.pointee.exchange.beganNanoseconds = nowNanoseconds
-        connection.pointee.exchange.requestIDHigh = random.next()
-        connection.pointee.exchange.requestIDLow = random.next()
-        connection.pointee.exchange.traceHigh = random.next()
-        connection.pointee.exchange.traceLow = random.next()
-        connection.pointee.exchange.span = random.next()
+        connection.pointee.exchange.requestIDHigh = state.pointee.random.next()
+        connection.pointee.exchange.requestIDLow = state.pointee.random.next()
+        connection.pointee.exchange.traceHigh = state.pointee.random.next()
+        connection.pointee.exchange.traceLow = state.pointee.random.next()
+        connection.pointee.exchange.span = state.pointee.random.next()
     }
 
     /// W3C Trace Context: a valid traceparent is continued with a span of our own, anything else starts a

@@ -4,24 +4,24 @@ import Border
 extension Reactor {
     /// - Returns: the ticket of the answer, or nil when too many are parked already.
     func park(_ slot: Int32) -> Ticket? {
-        guard parked < limits.parkedMax else { return nil }
+        guard state.pointee.parked < limits.parkedMax else { return nil }
         let connection = downstreams[slot]
-        parked += 1
+        state.pointee.parked += 1
         // A number of its own per parking: one connection parks many times, and a late answer to an earlier
         // request must not answer a later one.
-        parkTicket &+= 1
+        state.pointee.parkTicket &+= 1
         connection.pointee.phase = .parked
-        connection.pointee.exchange.parkTicket = parkTicket
+        connection.pointee.exchange.parkTicket = state.pointee.parkTicket
         connection.pointee.exchange.parkedNanoseconds = nowNanoseconds
         timers.set(slot, at: nowMilliseconds + UInt64(limits.parkedMilliseconds))
-        return Ticket(reactor: number, slot: UInt32(slot), generation: parkTicket)
+        return Ticket(reactor: number, slot: UInt32(slot), generation: state.pointee.parkTicket)
     }
 
     /// The request goes on from its head.
     func unpark(_ slot: Int32) {
         let connection = downstreams[slot]
         precondition(connection.pointee.phase == .parked, "slot \(slot) is not parked")
-        parked -= 1
+        state.pointee.parked -= 1
         connection.pointee.phase = .head
         let waited = nowNanoseconds &- connection.pointee.exchange.parkedNanoseconds
         connection.pointee.exchange.parkNanoseconds &+= waited

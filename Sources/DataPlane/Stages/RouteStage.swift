@@ -13,7 +13,7 @@ extension Reactor {
     /// A connection made for one name may carry requests for another only where one certificate covers both;
     /// 421 tells the browser to make a new one (RFC 9110 section 15.5.20).
     func isRightConnection(_ slot: Int32, for route: Route) -> Bool {
-        if downstreams[slot].pointee.planRevision != plan.snapshot.revision { learnCertificate(slot) }
+        if downstreams[slot].pointee.planRevision != state.pointee.revision { learnCertificate(slot) }
         let certificate = downstreams[slot].pointee.certificate
         return certificate < 0 || certificate == route.certificate
             || plan.server.covers(Int(certificate), route.host)

@@ -87,6 +87,14 @@ extension Reactor {
         return pull(slot, sessions[session].pointee.record.tokenDigest, application.name)
     }
 
+    /// The control plane cannot say whether there is such a session: that is a failure, and not a reason to send
+    /// somebody to sign in who may be signed in.
+    func sessionUnavailable(_ ticket: Ticket) {
+        guard let slot = parkedSlot(ticket) else { return }
+        unpark(slot)
+        resume(slot, refuse(slot, 503, .storeUnavailable))
+    }
+
     /// The control plane's answer to `pullSession`.
     func sessionAnswered(_ ticket: Ticket, _ record: SessionRecord?) {
         guard let slot = parkedSlot(ticket) else { return }
@@ -99,7 +107,7 @@ extension Reactor {
             connection.pointee.exchange.sessionAnswer = .none
             return serve(slot)
         }
-        guard !recent.makesStale(record) else {
+        guard !state.pointee.recent.makesStale(record) else {
             return resume(slot, pull(slot, record.tokenDigest, application.name))
         }
         guard sessions.insert(record, secret: connection.pointee.exchange.secret, digest: digest) >= 0 else {

@@ -27,11 +27,11 @@ extension Reactor {
         counters.add(.responses)
         counters.record(
             .request, Clock.monotonicNanoseconds() &- connection.pointee.exchange.beganNanoseconds)
-        if plan.snapshot.accessLog { writeAccessLine(slot) }
+        if state.pointee.writesAccessLog { writeAccessLine(slot) }
         connection.pointee.decidedPath.release(pool)
         connection.pointee.collected.release(pool)
         if connection.pointee.phase == .parked {
-            parked -= 1
+            state.pointee.parked -= 1
             connection.pointee.phase = .head
         }
         releaseUpstream(slot, isReusable: false)

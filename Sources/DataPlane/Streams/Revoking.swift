@@ -14,7 +14,7 @@ extension Reactor {
 
     private func apply(_ revocation: Revocation) {
         counters.add(.revocations)
-        recent.append(revocation)
+        state.pointee.recent.append(revocation)
         var streams = 0
         switch revocation.effect {
         case .endSession(let session): streams = end(sessions.slots(.session, session), revocation.sequence)

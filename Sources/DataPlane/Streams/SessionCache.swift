@@ -26,7 +26,7 @@ struct CachedSession {
 final class SessionCache {
     enum Key: Int { case session = 0, person = 1, device = 2 }
 
-    private var entries: Slab<CachedSession>
+    private let entries: Slab<CachedSession>
     /// Slot + 1 by secret; 0 is free. A power of two, at most half full.
     private let table: UnsafeMutablePointer<Int32>
     private let mask: Int
@@ -44,7 +44,7 @@ final class SessionCache {
     }
 
     deinit {
-        for slot in 0..<entries.capacity where entries.isInUse(slot) { entries.remove(slot) }
+        entries.destroy()
         table.deallocate()
     }
 

@@ -7,7 +7,7 @@ extension Reactor {
         guard session >= 0, connection.pointee.exchange.session < 0 else { return }
         let entry = sessions[session]
         connection.pointee.exchange.session = session
-        if plan.snapshot.accessLog {
+        if state.pointee.writesAccessLog {
             connection.pointee.exchange.loggedSession = (
                 entry.pointee.record.session, entry.pointee.record.device
             )

@@ -86,7 +86,7 @@ extension Reactor {
         let isClean =
             isReusable && record.pointee.phase == .ready && record.pointee.input.isEmpty
             && transport.pending.isEmpty && !transport.isFailed && !transport.sawHangup
-        guard isClean, idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax) else {
+        guard isClean, state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax) else {
             return closeUpstream(upstream)
         }
         let endpoint = record.pointee.endpoint
@@ -96,7 +96,7 @@ extension Reactor {
         record.pointee.nextIdle = endpoint.firstIdle
         if endpoint.firstIdle >= 0 { upstreams[endpoint.firstIdle].pointee.previousIdle = upstream }
         endpoint.firstIdle = upstream
-        idleUpstreams += 1
+        state.pointee.idleUpstreams += 1
         timers.set(upstream, at: nowMilliseconds + UInt64(limits.idleMilliseconds))
     }
 
@@ -107,7 +107,7 @@ extension Reactor {
         let previous = record.pointee.previousIdle
         if previous >= 0 { upstreams[previous].pointee.nextIdle = next } else { endpoint.firstIdle = next }
         if next >= 0 { upstreams[next].pointee.previousIdle = previous }
-        idleUpstreams -= 1
+        state.pointee.idleUpstreams -= 1
         record.pointee.phase = .ready
         timers.set(upstream, at: TimerWheel.never)
     }

@@ -6,49 +6,68 @@ import Store
 /// A value inside one actor, so that looking and changing are one step; what changed is written through by
 /// the owner.
 struct DeviceDirectory: Sendable {
-    private var devices: [String: StoredDevice] = [:]
+    private var devices: [ExactKey: StoredDevice] = [:]
     private var byPin: [DeviceKey: String] = [:]
-    private var counters: [String: CounterWindow] = [:]
+    private var byThumbprint: [ExactKey: String] = [:]
+    private var counters: [ExactKey: CounterWindow] = [:]
     /// Kinds of ids about which a device's last statement contradicted what is pinned.
-    private var conflicts: [String: Set<String>] = [:]
+    private var conflicts: [ExactKey: Set<String>] = [:]
+    /// Revoked by somebody, not by a succession that may still fail.
+    private var revokedForGood: Set<ExactKey> = []
 
     init(_ stored: [StoredDevice] = []) {
-        for device in stored { keep(device) }
+        for device in stored {
+            keep(device)
+            if device.isRevoked { revokedForGood.insert(ExactKey(device.id)) }
+        }
     }
 
     var all: [StoredDevice] { devices.values.sorted { $0.id < $1.id } }
 
-    subscript(id: String) -> StoredDevice? { devices[id] }
+    subscript(id: String) -> StoredDevice? { devices[ExactKey(id)] }
 
     mutating func keep(_ device: StoredDevice) {
-        if let old = devices[device.id] {
-            for key in Self.pinnedKeys(old) where byPin[key] == device.id { byPin[key] = nil }
-        }
-        devices[device.id] = device
+        if let old = self[device.id] { unpin(old) }
+        devices[ExactKey(device.id)] = device
+        byThumbprint[ExactKey(device.keyThumbprint)] = device.id
         for key in Self.pinnedKeys(device) { byPin[key] = device.id }
     }
 
     /// Takes back an enrolment that could not be stored.
-    mutating func forget(_ id: String) {
-        guard let device = devices.removeValue(forKey: id) else { return }
-        for key in Self.pinnedKeys(device) where byPin[key] == id { byPin[key] = nil }
-        conflicts[id] = nil
-        counters[id] = nil
+    ///
+    /// - Parameter old: as it was before its place was taken. It counts again, unless somebody revoked it
+    ///   while the disk was refusing: that revocation was acknowledged by itself.
+    mutating func forget(_ id: String, restoring old: StoredDevice?) {
+        forget(id)
+        if let old, !revokedForGood.contains(ExactKey(old.id)) { keep(old) }
     }
 
-    func isRevoked(_ id: String) -> Bool { devices[id]?.isRevoked == true }
+    private mutating func forget(_ id: String) {
+        guard let device = devices.removeValue(forKey: ExactKey(id)) else { return }
+        unpin(device)
+        byThumbprint[ExactKey(device.keyThumbprint)] = nil
+        conflicts[ExactKey(id)] = nil
+        counters[ExactKey(id)] = nil
+    }
+
+    func isRevoked(_ id: String) -> Bool { self[id]?.isRevoked == true }
+
+    /// The device that this id is pinned to.
+    func owner(of key: DeviceKey) -> String? { byPin[key] }
 
     /// The devices that these keys are pinned to.
-    func owners(of keys: [DeviceKey]) -> Set<String> { Set(keys.compactMap { byPin[$0] }) }
+    func owners(of keys: [DeviceKey]) -> Set<ExactKey> {
+        Set(keys.compactMap { byPin[$0].map(ExactKey.init) })
+    }
 
     /// The keys that name this device at a provider, strongest kind first, without those in conflict.
     func keys(of id: String) -> [DeviceKey] {
-        guard let device = devices[id] else { return [] }
+        guard let device = self[id] else { return [] }
         let pinned = Self.pinnedKeys(device)
         return DeviceKey.Kind.allCases.compactMap { kind in pinned.first { $0.kind == kind } }
     }
 
-    func conflicts(of id: String) -> Set<String> { conflicts[id] ?? [] }
+    func conflicts(of id: String) -> Set<String> { conflicts[ExactKey(id)] ?? [] }
 
     /// What a statement's ids did.
     struct Pinning: Sendable, Hashable {
@@ -62,11 +81,11 @@ struct DeviceDirectory: Sendable {
     /// and is never pinned. A later statement without the contradiction ends the conflict.
     mutating func pin(_ keys: [DeviceKey], to id: String) -> Pinning {
         var outcome = Pinning()
-        guard var device = devices[id] else { return outcome }
+        guard var device = self[id], !device.isRevoked else { return outcome }
         for key in keys where key.kind.isPinned {
             if let known = device.pinnedIDs[key.kind.rawValue] {
-                if known != key.value { outcome.conflicting.append(key) }
-            } else if let other = byPin[key], other != id {
+                if !ExactText.isEqual(known, key.value) { outcome.conflicting.append(key) }
+            } else if let other = byPin[key], !ExactText.isEqual(other, id) {
                 outcome.conflicting.append(key)
             } else {
                 device.pinnedIDs[key.kind.rawValue] = key.value
@@ -74,28 +93,53 @@ struct DeviceDirectory: Sendable {
             }
         }
         let kinds = Set(outcome.conflicting.map(\.kind.rawValue))
-        conflicts[id] = kinds.isEmpty ? nil : kinds
+        conflicts[ExactKey(id)] = kinds.isEmpty ? nil : kinds
         if !outcome.pinned.isEmpty { keep(device) }
         return outcome
     }
 
     /// Counts a statement; false when this value was seen (a copy of the key is about).
     mutating func count(_ counter: Int64, of id: String) -> Bool {
-        guard var device = devices[id] else { return false }
-        var window = counters[id] ?? CounterWindow(highest: device.counter)
+        guard var device = self[id] else { return false }
+        var window = counters[ExactKey(id)] ?? CounterWindow(highest: device.counter)
         guard window.accept(counter) else { return false }
-        counters[id] = window
+        counters[ExactKey(id)] = window
         device.counter = window.highest
         keep(device)
         return true
     }
 
+    /// Ends a device for good. Its ids are free again: the machine may be enrolled anew, by whomever it then
+    /// belongs to.
+    ///
+    /// - Parameter successor: the device that takes its place.
     /// - Returns: the device as it is now, nil when there is none.
-    mutating func revoke(_ id: String) -> StoredDevice? {
-        guard var device = devices[id] else { return nil }
+    mutating func revoke(_ id: String, supersededBy successor: String? = nil) -> StoredDevice? {
+        guard var device = self[id] else { return nil }
         device.isRevoked = true
+        device.pinnedIDs = [:]
+        device.supersededBy = device.supersededBy ?? successor
+        if successor == nil { revokedForGood.insert(ExactKey(id)) }
+        conflicts[ExactKey(id)] = nil
         keep(device)
         return device
+    }
+
+    /// The device that stands today for the one with this key: itself, or what took its place.
+    func successor(ofThumbprint thumbprint: String) -> String? {
+        guard var id = byThumbprint[ExactKey(thumbprint)] else { return nil }
+        // Bounded, although a chain cannot have a ring: every link was made by a later enrolment.
+        for _ in 0..<64 {
+            guard let next = self[id]?.supersededBy else { return id }
+            id = next
+        }
+        return nil
+    }
+
+    private mutating func unpin(_ device: StoredDevice) {
+        for key in Self.pinnedKeys(device) {
+            if let owner = byPin[key], ExactText.isEqual(owner, device.id) { byPin[key] = nil }
+        }
     }
 
     private static func pinnedKeys(_ device: StoredDevice) -> [DeviceKey] {

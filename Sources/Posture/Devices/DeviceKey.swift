@@ -24,6 +24,9 @@ public struct DeviceKey: Sendable, Hashable {
         /// Whether a first statement pins it to the device key.
         public var isPinned: Bool { self != .mac }
 
+        /// Whether it names the machine itself rather than its enrolment somewhere.
+        var isHardware: Bool { self == .serial || self == .hardware }
+
         /// The member of an agent's `device_ids` that carries it.
         public var memberName: String {
             switch self {
@@ -40,7 +43,7 @@ public struct DeviceKey: Sendable, Hashable {
 
     /// What the value is.
     public let kind: Kind
-    /// Normalised; never empty.
+    /// Normalised; never empty, and ASCII only, so that comparing texts is comparing bytes.
     public let value: String
 
     /// Normalises a raw value; nil when it names no device: placeholders of board makers, the nil GUID,

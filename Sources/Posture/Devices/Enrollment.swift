@@ -19,6 +19,8 @@ struct Enrollment: Sendable {
         var token: String
         var csr: [UInt8]
         var posture: JSONObject
+        /// The old device key's word when a machine enrols again, not verified yet.
+        var predecessor: String?
 
         init(_ body: JSONValue) throws(PostureRefusal) {
             guard let token = body["token"]?.string, !token.isEmpty,
@@ -30,6 +32,12 @@ struct Enrollment: Sendable {
             self.token = token
             self.csr = csr
             posture = body["facts"]?.object ?? JSONObject()
+            if let proof = body["predecessor"] {
+                guard let text = proof.string, text.utf8.count <= Succession.proofBytesMax else {
+                    throw PostureRefusal(.requestMalformed, "predecessor is no text of at most 4 KiB")
+                }
+                predecessor = text
+            }
         }
     }
 
@@ -46,18 +54,23 @@ struct Enrollment: Sendable {
         return token
     }
 
-    /// Uses up the token and issues the first certificate. The device row is not stored yet: the caller
-    /// pins ids.
-    func enroll(_ request: Request, nowSeconds: Int64) async throws(PostureRefusal) -> (
-        StoredDevice, Certificate
-    ) {
+    /// A certified device that is not stored yet: the caller pins ids.
+    struct Enrolled: Sendable {
+        var device: StoredDevice
+        var certificate: Certificate
+        /// The token that was used up.
+        var token: EnrollmentToken
+    }
+
+    /// Uses up the token and issues the first certificate.
+    func enroll(_ request: Request, nowSeconds: Int64) async throws(PostureRefusal) -> Enrolled {
         guard authority.canIssue else {
             throw PostureRefusal(.enrollmentTokenInvalid, "the enrolment authority has no key: verify only")
         }
         let token = try await redeem(request.token, nowSeconds: nowSeconds)
         if let expected = token.expectedSerial {
             let stated = StatementFacts.deviceKeys(request.posture).first { $0.kind == .serial }
-            guard stated?.value == expected else {
+            guard let stated, ExactText.isEqual(stated.value, expected) else {
                 throw PostureRefusal(
                     .enrollmentTokenInvalid, "the token is for another serial number", isAlert: true)
             }
@@ -70,7 +83,7 @@ struct Enrollment: Sendable {
             keyThumbprint: certificate.publicKey.thumbprint,
             certificateSerial: certificate.serialHex, enrolledAtSeconds: nowSeconds,
             certificateNotAfterSeconds: certificate.notAfterSeconds)
-        return (device, certificate)
+        return Enrolled(device: device, certificate: certificate, token: token)
     }
 
     /// What `renew` proves: the current device key signed the request itself.
@@ -130,11 +143,8 @@ struct Enrollment: Sendable {
     /// The answer to `enroll` and `renew`: everything that the agent pins.
     func answer(deviceID: String, certificate: Certificate, nowSeconds: Int64) -> JSONValue {
         // Current and next: a rotation between two renewals must not leave agents that trust nobody.
-        let keys = ring.verificationKeys(.challenge).map { kid, key in
-            var jwk = key.jwk
-            jwk["kid"] = .string(kid)
-            return JSONValue.object(jwk)
-        }
+        let keys = KeyAnnouncement.signed(
+            by: ring, issuer: handshake.authOrigin, audience: handshake.audience)
         return .object(
             JSONObject([
                 ("device_id", .string(deviceID)),
@@ -142,7 +152,7 @@ struct Enrollment: Sendable {
                     "certificates",
                     .array([certificate, authority.certificate].map { .string(Base64.encode($0.der)) })
                 ),
-                ("gateway_keys", ["keys": .array(keys)]),
+                ("gateway_keys", .array(keys.map { .string($0) })),
                 ("auth_origin", .string(handshake.authOrigin)),
                 ("audience", .string(handshake.audience)),
                 ("port", .integer(Int64(handshake.port))),

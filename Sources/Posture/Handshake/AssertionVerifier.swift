@@ -38,8 +38,8 @@ struct AssertionVerifier: Sendable {
         let jws = try parse(compact)
         let (leaf, deviceID) = try verifyKey(jws, nowSeconds: nowSeconds, isRevoked: isRevoked)
         let claims = try readClaims(jws)
-        guard Self.sameBytes(claims.subject, deviceID),
-            Self.sameBytes(claims.keyThumbprint, leaf.publicKey.thumbprint)
+        guard ExactText.isEqual(claims.subject, deviceID),
+            ExactText.isEqual(claims.keyThumbprint, leaf.publicKey.thumbprint)
         else {
             throw PostureRefusal(.signatureInvalid, "sub or cnf names another device than the certificate")
         }
@@ -47,7 +47,7 @@ struct AssertionVerifier: Sendable {
         guard constantTimeEqual(claims.nonce, nonce) else {
             throw PostureRefusal(.nonceUnknown, "eat_nonce is not the nonce that was used up")
         }
-        guard Self.sameBytes(claims.challengeHash, challenge.challengeHash) else {
+        guard ExactText.isEqual(claims.challengeHash, challenge.challengeHash) else {
             throw PostureRefusal(.statementInvalid, "chh is not the hash of the challenge")
         }
         guard claims.origin == .string(settings.authOrigin) else {
@@ -82,7 +82,7 @@ struct AssertionVerifier: Sendable {
             AgentVersion(verified.claims.agentVersion) < AgentVersion(minimum)
         {
             throw PostureRefusal(
-                .statementInvalid, "agent version \(verified.claims.agentVersion) is older than \(minimum)")
+                .agentOutdated, "agent version \(verified.claims.agentVersion) is older than \(minimum)")
         }
     }
 
@@ -162,11 +162,6 @@ struct AssertionVerifier: Sendable {
             throw PostureRefusal(.certificateUntrusted, "x5c is larger than 8 KiB")
         }
         return chain
-    }
-
-    /// Text equality byte for byte: Swift's own takes canonically equivalent look-alikes for equal.
-    static func sameBytes(_ left: String, _ right: String) -> Bool {
-        constantTimeEqual(Array(left.utf8), Array(right.utf8))
     }
 }
 

@@ -4,8 +4,8 @@ import Signatures
 /// Builds and signs the answer to a challenge (handshake.md M4, Mode B).
 struct AssertionMaker: Sendable {
     static let lifeSeconds: Int64 = 60
-    /// Of this program; administrators may set a minimum.
-    static let version = "1.0.0"
+    /// Of this program, the same as the gateway's; administrators may set a minimum.
+    static let version = "0.1.0"
 
     /// How the challenge came and the answer goes. Navigation and popup are other transports with other
     /// proofs of where they came from.

@@ -4,7 +4,6 @@ import Signatures
 /// What enrolment and every renewal gave this device (handshake.md 9).
 struct Enrolment: Sendable {
     static let fileName = "enrolment.json"
-    static let keysMax = 8
 
     var deviceID: String
     /// The only page origin that is ever answered, and the issuer of challenges.
@@ -13,8 +12,11 @@ struct Enrolment: Sendable {
     var port: UInt16
     /// DER, leaf first.
     var certificates: [[UInt8]]
-    /// The pinned set: kid → key.
-    var gatewayKeys: [(kid: String, key: VerificationKey)]
+    /// The pinned sets: whose challenges are answered, and who may change that.
+    var gatewayKeys: [KeyAnnouncement.Named]
+    var rootKeys: [KeyAnnouncement.Named]
+    /// Of the announcement that they came with; it never falls.
+    var keySequence: Int64
     var renewAfterSeconds: Int64
     var renewedAtSeconds: Int64
     var notAfterSeconds: Int64
@@ -24,7 +26,62 @@ struct Enrolment: Sendable {
     var authoritiesPEM: [UInt8]?
 
     /// Reads the gateway's answer to `enroll` or `renew`. Anything missing or odd refuses the whole answer.
-    init(answer: JSONValue, nowSeconds: Int64, users: [UInt32], authoritiesPEM: [UInt8]?) throws(AgentError) {
+    ///
+    /// - Parameter old: what is pinned already; nil at enrolment, where the keys are believed because TLS and
+    ///   the one-time token are.
+    init(
+        answer: JSONValue, following old: Enrolment?, nowSeconds: Int64, users: [UInt32],
+        authoritiesPEM: [UInt8]?
+    ) throws(AgentError) {
+        let texts = (answer["gateway_keys"]?.array ?? []).compactMap(\.string)
+        let announced: KeyAnnouncement
+        do throws(SignatureError) {
+            announced =
+                if let old {
+                    try KeyAnnouncement(following: texts, roots: old.rootKeys)
+                } else {
+                    try KeyAnnouncement(firstUseOf: texts)
+                }
+        } catch {
+            throw AgentError(
+                "the gateway's keys are refused: \(error.what)",
+                remedy: old == nil ? "check the version of the gateway" : "enrol this device again")
+        }
+        try self.init(
+            members: answer,
+            pinned: (announced.keys, announced.roots, announced.sequence), renewedAtSeconds: nowSeconds,
+            users: users, authoritiesPEM: authoritiesPEM)
+        guard Array(announced.issuer.utf8) == Array(authOrigin.utf8),
+            Array(announced.audience.utf8) == Array(audience.utf8)
+        else {
+            throw AgentError(
+                "the gateway's keys are refused: announced for \(announced.issuer)",
+                remedy: "check the address of the gateway")
+        }
+        if let old { try refuseRollback(from: old) }
+    }
+
+    /// An older announcement may name a key that was given up for a reason, and a different one with the same
+    /// number was made by somebody else.
+    private func refuseRollback(from old: Enrolment) throws(AgentError) {
+        let isSame =
+            KeyAnnouncement.isSame(gatewayKeys, old.gatewayKeys)
+            && KeyAnnouncement.isSame(rootKeys, old.rootKeys)
+        guard keySequence > old.keySequence || (keySequence == old.keySequence && isSame) else {
+            throw AgentError(
+                "the gateway's keys are refused: announcement \(keySequence) after \(old.keySequence)",
+                remedy: "if the gateway was restored from a backup, enrol this device again")
+        }
+    }
+
+    private typealias Pinned = (
+        keys: [KeyAnnouncement.Named], roots: [KeyAnnouncement.Named], sequence: Int64
+    )
+
+    private init(
+        members answer: JSONValue, pinned: Pinned, renewedAtSeconds: Int64, users: [UInt32],
+        authoritiesPEM: [UInt8]?
+    ) throws(AgentError) {
         let remedy = "check the address of the gateway and its version"
         guard let deviceID = answer["device_id"]?.string, !deviceID.isEmpty, deviceID.utf8.count <= 128,
             let origin = answer["auth_origin"]?.string, Self.isOrigin(origin),
@@ -37,24 +94,16 @@ struct Enrolment: Sendable {
         guard (1...4).contains(chain.count), chain.count == answer["certificates"]?.array?.count else {
             throw AgentError("the gateway's answer has no usable certificate", remedy: remedy)
         }
-        var keys: [(kid: String, key: VerificationKey)] = []
-        for value in answer["gateway_keys"]?["keys"]?.array ?? [] {
-            guard let jwk = value.object, let kid = jwk["kid"]?.string, keys.count < Self.keysMax,
-                let key = try? VerificationKey(jwk: jwk), key.algorithm == .es256
-            else { throw AgentError("the gateway's answer has an unusable key", remedy: remedy) }
-            keys.append((kid, key))
-        }
-        guard !keys.isEmpty else {
-            throw AgentError("the gateway's answer has no key to pin", remedy: remedy)
-        }
         self.deviceID = deviceID
         authOrigin = origin
         self.audience = audience
         self.port = port
         certificates = chain
-        gatewayKeys = keys
+        gatewayKeys = pinned.keys
+        rootKeys = pinned.roots
+        keySequence = pinned.sequence
         renewAfterSeconds = renewAfter
-        renewedAtSeconds = nowSeconds
+        self.renewedAtSeconds = renewedAtSeconds
         notAfterSeconds = notAfter
         self.users = users
         self.authoritiesPEM = authoritiesPEM
@@ -62,33 +111,32 @@ struct Enrolment: Sendable {
 
     /// Reads the state file back.
     init(stored bytes: [UInt8]) throws(AgentError) {
-        let remedy = "enrol this device again"
+        let damaged = AgentError("\(Self.fileName) is damaged", remedy: "enrol this device again")
         guard
             let value = try? JSONValue(
                 parsing: bytes, limits: JSONLimits(bytesMax: StateFolder.fileBytesMax)),
-            let renewedAt = value["renewed_at"]?.integer, let users = value["users"]?.array
-        else { throw AgentError("\(Self.fileName) is damaged", remedy: remedy) }
+            let renewedAt = value["renewed_at"]?.integer, let users = value["users"]?.array,
+            let sequence = value["key_sequence"]?.integer, sequence > 0
+        else { throw damaged }
         let numbers = users.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) }
-        guard numbers.count == users.count else {
-            throw AgentError("\(Self.fileName) is damaged", remedy: remedy)
-        }
+        guard numbers.count == users.count,
+            let keys = try? KeyAnnouncement.named(value["gateway_keys"]),
+            let roots = try? KeyAnnouncement.named(value["root_keys"])
+        else { throw damaged }
         try self.init(
-            answer: value, nowSeconds: renewedAt, users: numbers,
+            members: value, pinned: (keys, roots, sequence), renewedAtSeconds: renewedAt, users: numbers,
             authoritiesPEM: value["authorities"]?.string.map { Array($0.utf8) })
     }
 
     var stored: [UInt8] {
-        let keys = gatewayKeys.map { kid, key in
-            var jwk = key.jwk
-            jwk["kid"] = .string(kid)
-            return JSONValue.object(jwk)
-        }
         var object = JSONObject([
             ("device_id", .string(deviceID)), ("auth_origin", .string(authOrigin)),
             ("audience", .string(audience)),
             ("port", .integer(Int64(port))),
             ("certificates", .array(certificates.map { .string(Base64.encode($0)) })),
-            ("gateway_keys", ["keys": .array(keys)]), ("renew_after_seconds", .integer(renewAfterSeconds)),
+            ("gateway_keys", KeyAnnouncement.keySet(gatewayKeys)),
+            ("root_keys", KeyAnnouncement.keySet(rootKeys)),
+            ("key_sequence", .integer(keySequence)), ("renew_after_seconds", .integer(renewAfterSeconds)),
             ("renewed_at", .integer(renewedAtSeconds)), ("not_after", .integer(notAfterSeconds)),
             ("users", .array(users.map { .integer(Int64($0)) })),
         ])

@@ -8,23 +8,30 @@ struct GatewayExchange: Sendable {
 
     let fetcher: any Fetcher
 
-    /// Makes a key and has it certified with a one-time token.
+    /// Has a key certified with a one-time token.
+    ///
+    /// - Parameter predecessor: what this machine was enrolled as at the same gateway, when it was: its key
+    ///   says that the new one takes its place.
     func enroll(
         url: String, token: String, key: SigningKey, facts: JSONObject, users: [UInt32],
-        authoritiesPEM: [UInt8]?,
-        nowSeconds: Int64
+        authoritiesPEM: [UInt8]?, predecessor: DeviceIdentity? = nil, nowSeconds: Int64
     ) async throws(AgentError) -> Enrolment {
         guard Enrolment.isOrigin(url) else {
             throw AgentError(
                 "\(url) is no address of a gateway", remedy: "use --url https://AUTH-HOST[:PORT]")
         }
-        let body: JSONValue = [
-            "token": .string(token), "csr": .string(try request(key, commonName: "gatepost-agent")),
-            "facts": .object(facts),
-        ]
+        let csr = try request(key, commonName: "gatepost-agent")
+        var members = JSONObject([
+            ("token", .string(token)), ("csr", .string(Base64.encode(csr))), ("facts", .object(facts)),
+        ])
+        if let predecessor, Array(predecessor.enrolment.authOrigin.utf8) == Array(url.utf8) {
+            members["predecessor"] = .string(Self.succession(of: predecessor, token: token, csr: csr))
+        }
+        let body = JSONValue.object(members)
         let answer = try await post(url + "/.gatepost/enroll", body, authoritiesPEM)
         let enrolment = try Enrolment(
-            answer: answer, nowSeconds: nowSeconds, users: users, authoritiesPEM: authoritiesPEM)
+            answer: answer, following: nil, nowSeconds: nowSeconds, users: users,
+            authoritiesPEM: authoritiesPEM)
         guard Array(enrolment.authOrigin.utf8) == Array(url.utf8) else {
             throw AgentError(
                 "the gateway calls itself \(enrolment.authOrigin)",
@@ -34,7 +41,7 @@ struct GatewayExchange: Sendable {
         return enrolment
     }
 
-    /// The next certificate, and the gateway keys of today.
+    /// The next certificate, and the gateway keys of today: announced by a pinned root, and never older ones.
     func renew(_ identity: DeviceIdentity, nowSeconds: Int64) async throws(AgentError) -> Enrolment {
         let old = identity.enrolment
         let header = JSONObject([
@@ -44,13 +51,14 @@ struct GatewayExchange: Sendable {
         let payload = JSONObject([
             ("sub", .string(old.deviceID)), ("aud", .string(old.authOrigin)), ("iat", .integer(nowSeconds)),
             ("jti", .string(Base64URL.encode(Random.bytes(16)))),
-            ("csr", .string(try request(identity.key, commonName: old.deviceID))),
+            ("csr", .string(Base64.encode(try request(identity.key, commonName: old.deviceID)))),
         ])
         let proof = JWS.sign(header: header, payload: payload, with: identity.key)
         let answer = try await post(
             old.authOrigin + "/.gatepost/renew", ["proof": .string(proof)], old.authoritiesPEM)
         let fresh = try Enrolment(
-            answer: answer, nowSeconds: nowSeconds, users: old.users, authoritiesPEM: old.authoritiesPEM)
+            answer: answer, following: old, nowSeconds: nowSeconds, users: old.users,
+            authoritiesPEM: old.authoritiesPEM)
         guard Array(fresh.deviceID.utf8) == Array(old.deviceID.utf8),
             Array(fresh.authOrigin.utf8) == Array(old.authOrigin.utf8)
         else { throw AgentError("the gateway renewed another device", remedy: "enrol this device again") }
@@ -58,12 +66,23 @@ struct GatewayExchange: Sendable {
         return fresh
     }
 
-    private func request(_ key: SigningKey, commonName: String) throws(AgentError) -> String {
+    /// The old key's word for the new one, good for this token and this request only.
+    static func succession(of old: DeviceIdentity, token: String, csr: [UInt8]) -> String {
+        let header = JSONObject([("typ", "succession+jwt"), ("jwk", .object(old.key.publicKey.jwk))])
+        let payload = JSONObject([
+            ("sub", .string(old.enrolment.deviceID)), ("aud", .string(old.enrolment.authOrigin)),
+            ("csr", .string(Base64URL.encode(Digest.sha256(csr)))),
+            ("token", .string(Base64URL.encode(Digest.sha256(Array(token.utf8))))),
+        ])
+        return JWS.sign(header: header, payload: payload, with: old.key)
+    }
+
+    private func request(_ key: SigningKey, commonName: String) throws(AgentError) -> [UInt8] {
         guard let der = try? CertificateRequest.make(key: key, commonName: commonName) else {
             throw AgentError(
                 "no certificate request could be made", remedy: "check the installation of OpenSSL 3")
         }
-        return Base64.encode(der)
+        return der
     }
 
     /// The certificate must be for our key: anything else would be refused at the first handshake.

@@ -1,0 +1,92 @@
+import Access
+import Border
+import Config
+import Foundation
+import JSON
+import Posture
+
+/// `gatepost status`: what runs, how the providers are, what the reactors did.
+extension ControlPlane {
+    func status() async -> JSONValue {
+        let services = services
+        let text = StatusText(
+            policy: services.config.policy.identity, revision: services.snapshot.revision,
+            integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
+            nowSeconds: nowSeconds())
+        return .object(
+            JSONObject([
+                ("text", .string(text.text)), ("policy", .string(text.policy)),
+                ("revision", .integer(Int64(clamping: text.revision))),
+                ("integrations", .array(text.integrations.map(StatusText.json))), ("data_plane", text.reactors),
+            ]))
+    }
+}
+
+/// The state of the gateway as people read it.
+struct StatusText {
+    var policy: String
+    var revision: UInt64
+    var integrations: [IntegrationStatus]
+    /// What `Reactors.status` gave.
+    var reactors: JSONValue
+    var nowSeconds: Int64
+
+    var text: String {
+        var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
+        if !integrations.isEmpty { lines += ["", integrationTable] }
+        for integration in integrations {
+            if let reason = integration.pendingReason { lines.append("\(integration.integration): \(reason)") }
+        }
+        if let counters = reactors["counters"]?.object { lines += ["", Self.counterTable(counters)] }
+        if let stages = reactors["stages"]?.object { lines += ["", Self.stageTable(stages)] }
+        return lines.joined(separator: "\n")
+    }
+
+    private var integrationTable: String {
+        Table(
+            header: ["integration", "provider", "state", "devices", "last success", "last failure"],
+            rows: integrations.map { status in
+                let failure = status.lastFailure.map { "\($0.kind.rawValue), \(age(status.lastFailureSeconds))" }
+                return [
+                    status.integration, status.provider, status.state.rawValue, String(status.devicesKnown),
+                    age(status.lastSuccessSeconds), failure ?? "-",
+                ]
+            }
+        ).text
+    }
+
+    private func age(_ seconds: Int64?) -> String {
+        seconds.map { "\(Age(seconds: max(0, nowSeconds - $0))) ago" } ?? "-"
+    }
+
+    private static func counterTable(_ counters: JSONObject) -> String {
+        let rows = counters.members.compactMap { name, value in
+            value.integer.flatMap { $0 == 0 ? nil : [name, String($0)] }
+        }
+        return Table(header: ["counter", "since the start"], rows: rows).text
+    }
+
+    private static func stageTable(_ stages: JSONObject) -> String {
+        let columns = ["p50_us", "p99_us", "p999_us"]
+        let rows = stages.members.compactMap { name, stage -> [String]? in
+            guard let count = stage["count"]?.integer, count > 0 else { return nil }
+            return [name, String(count)]
+                + columns.map { column in stage[column]?.integer.map { "\($0) µs" } ?? "-" }
+        }
+        return Table(header: ["stage", "count", "p50 ≤", "p99 ≤", "p99.9 ≤"], rows: rows).text
+    }
+
+    static func json(_ status: IntegrationStatus) -> JSONValue {
+        .object(
+            JSONObject([
+                ("integration", .string(status.integration)), ("provider", .string(status.provider)),
+                ("state", .string(status.state.rawValue)),
+                ("reason", status.pendingReason.map { .string($0) } ?? .null),
+                ("devices", .integer(Int64(status.devicesKnown))),
+                ("last_success", status.lastSuccessSeconds.map { .integer($0) } ?? .null),
+                ("last_failure", status.lastFailure.map { .string($0.kind.rawValue) } ?? .null),
+                ("last_failure_at", status.lastFailureSeconds.map { .integer($0) } ?? .null),
+                ("last_complete_sync", status.lastCompleteSyncSeconds.map { .integer($0) } ?? .null),
+            ]))
+    }
+}

@@ -1,0 +1,59 @@
+import Border
+import Config
+import Posture
+import Store
+import Synchronization
+
+extension ControlPlane {
+    /// Sessions that a reload decides anew.
+    private static let sessionsMax = 100_000
+
+    /// Reads the configuration again. A bad one changes nothing.
+    ///
+    /// - Throws: `ControlFailure` with every problem, one per line; the running configuration stays.
+    public func reload() async throws(ControlFailure) {
+        let config: ConfigSnapshot
+        do {
+            config = try ConfigurationLoader.load(path: configPath)
+        } catch {
+            throw ControlFailure(what: error.problems.map { "\($0)" }.joined(separator: "\n"))
+        }
+        let old = services
+        if let needed = Self.restartReason(from: old.config, to: config) {
+            throw ControlFailure(
+                what: "\(needed) changed; the running configuration stays; restart the gateway to apply it")
+        }
+        let new = try Services(
+            config: config, revision: old.snapshot.revision + 1, store: store, ring: ring, posture: old.posture)
+        // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
+        try await reactors.configure(new.snapshot)
+        current.withLock { services in
+            let revision = max(services.snapshot.revision, new.snapshot.revision)
+            services = new
+            services.snapshot.revision = revision
+        }
+        revocations.forgetRecords()
+        do {
+            try await redecide(.all, limit: Self.sessionsMax)
+        } catch {
+            throw ControlFailure(
+                what: "the configuration is in force, but open connections were not decided anew: \(error); "
+                    + "reload again when the store works")
+        }
+        changes.announce()
+    }
+
+    /// What of a change cannot be applied to a running gateway; nil: everything can.
+    static func restartReason(from old: ConfigSnapshot, to new: ConfigSnapshot) -> String? {
+        let listeners = { (config: ConfigSnapshot) in
+            config.gateway.listeners.map { "\($0.address) \($0.port)" }
+        }
+        if listeners(new) != listeners(old) { return "gateway.listeners" }
+        if new.integrations != old.integrations { return "integrations" }
+        if new.gateway.workers != old.gateway.workers { return "gateway.workers" }
+        if new.gateway.storeFolder != old.gateway.storeFolder { return "gateway.store" }
+        if new.gateway.keysFolder != old.gateway.keysFolder { return "gateway.keys-folder" }
+        if new.gateway.adminSocket != old.gateway.adminSocket { return "gateway.admin-socket" }
+        return nil
+    }
+}

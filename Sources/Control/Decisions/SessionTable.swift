@@ -1,0 +1,67 @@
+import Access
+import Border
+
+/// The session records that reactors were given lately: a second reactor, or the next minute's renewal, finds here
+/// what the first one waited for.
+///
+/// A value without a lock of its own: `Revocations` keeps it beside the sequence, so that an entry and the number it
+/// is good for change in one step.
+struct SessionTable {
+    /// Records kept; beyond, those that are due for renewal go first.
+    static let recordsMax = 200_000
+
+    private var records: [[UInt8]: SessionRecord] = [:]
+    private var digests: [String: Set<[UInt8]>] = [:]
+
+    var count: Int { records.count }
+
+    /// The record of a token, while it needs no renewal.
+    func fresh(_ digest: [UInt8], application: String, nowSeconds: Int64) -> SessionRecord? {
+        guard let record = records[digest], record.application == application, nowSeconds < record.renewAtSeconds,
+            nowSeconds < record.residual.validUntilSeconds, nowSeconds < record.expiresAtSeconds
+        else { return nil }
+        return record
+    }
+
+    /// The session that a token belonged to when it was last seen.
+    func sessionID(_ digest: [UInt8]) -> String? { records[digest]?.session }
+
+    mutating func keep(_ record: SessionRecord, nowSeconds: Int64) {
+        if records.count >= Self.recordsMax, records[record.tokenDigest] == nil { makeRoom(nowSeconds) }
+        records[record.tokenDigest] = record
+        digests[record.session, default: []].insert(record.tokenDigest)
+    }
+
+    /// Follows a revocation: what it ends or replaces is no longer handed out.
+    mutating func apply(_ effect: Revocation.Effect) {
+        switch effect {
+        case .endSession(let session): forget(session)
+        case .endPerson(let person): forget { $0.person == person }
+        case .endDevice(let device): forget { $0.device == device }
+        case .endApplication(let application): forget { $0.application == application }
+        case .replace(let record):
+            records[record.tokenDigest] = record
+            digests[record.session, default: []].insert(record.tokenDigest)
+        }
+    }
+
+    /// Forgets everything, because the policy that made it is no longer the one in force.
+    mutating func removeAll() {
+        records = [:]
+        digests = [:]
+    }
+
+    private mutating func forget(_ session: String) {
+        for digest in digests.removeValue(forKey: session) ?? [] { records[digest] = nil }
+    }
+
+    private mutating func forget(where isMeant: (SessionRecord) -> Bool) {
+        for session in Set(records.values.filter(isMeant).map(\.session)) { forget(session) }
+    }
+
+    private mutating func makeRoom(_ nowSeconds: Int64) {
+        forget { $0.renewAtSeconds <= nowSeconds }
+        // Everybody is active: somebody loses a short cut, nobody a session.
+        if records.count >= Self.recordsMax, let any = records.values.first?.session { forget(any) }
+    }
+}

@@ -1,0 +1,88 @@
+import Border
+import Foundation
+import JSON
+import Posture
+import Signatures
+import Store
+import Synchronization
+
+/// When the control plane last did what it does now and then.
+struct UpkeepTimes: Sendable {
+    /// TLS tickets are sealed with a key for this long; the two keys before and after it are good as well, so that
+    /// resumption goes on over a change (RFC 8446 §C.4 asks for regular replacement).
+    static let ticketKeySeconds: Int64 = 12 * 3_600
+
+    /// nil: not since the start.
+    var ticketKeysRotatedAtSeconds: Int64?
+}
+
+/// What the control plane does without being asked.
+extension ControlPlane {
+    /// Loads what the store has and begins to follow providers and changes.
+    public func start() async throws(ControlFailure) {
+        let posture = services.posture
+        do {
+            try await posture.load()
+        } catch {
+            throw ControlFailure(what: "\(error)")
+        }
+        let providers = Task(priority: .utility) { await posture.run() }
+        let news = Task { [self] in
+            for await change in posture.changes {
+                await deviceChanged(change.deviceID, change.eventNanoseconds)
+            }
+        }
+        let upkeep = Task(priority: .utility) { [self] in
+            while !Task.isCancelled {
+                await keepUp()
+                try? await Task.sleep(for: .seconds(60))
+            }
+        }
+        following.withLock { $0 = [providers, news, upkeep] }
+    }
+
+    /// Ends what follows providers and changes, and frees the administration socket.
+    public func stop() {
+        for task in following.withLock({ $0 }) { task.cancel() }
+        commands.withLock { $0 }?.stop()
+    }
+
+    /// Forgets what has expired and changes the ticket keys when it is time. Once a minute.
+    func keepUp() async {
+        let now = nowSeconds()
+        do throws(StoreError) {
+            let expired = try await store.removeExpired(nowSeconds: now)
+            if !expired.isEmpty { revocations.send(expired.map { .endSession($0) }) }
+        } catch {
+            EventLog.write("store-failed", [("what", .string("\(error)"))])
+        }
+        let isDue = upkeep.withLock { times in
+            let last = times.ticketKeysRotatedAtSeconds ?? now
+            // A clock that jumps back must not keep one key for ever.
+            let isDue = now - last >= UpkeepTimes.ticketKeySeconds || now < last
+            times.ticketKeysRotatedAtSeconds = isDue ? now : last
+            return isDue
+        }
+        if isDue { await rotateTicketKeys() }
+    }
+
+    /// The next ticket key becomes the current one, everywhere.
+    func rotateTicketKeys() async {
+        do {
+            try ring.rotate(.ticket)
+        } catch {
+            return EventLog.write("key-rotation-failed", [("what", .string(error.what))])
+        }
+        let snapshot = current.withLock { services in
+            services.snapshot.revision += 1
+            services.snapshot.ticketKeys = ring.secrets(.ticket).map(\.secret)
+            return services.snapshot
+        }
+        do throws(ControlFailure) {
+            try await reactors.configure(snapshot)
+            EventLog.write("key-rotated", [("purpose", "ticket")])
+        } catch {
+            EventLog.write("key-rotation-failed", [("what", .string(error.what))])
+        }
+    }
+}

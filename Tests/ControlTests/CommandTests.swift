@@ -1,0 +1,157 @@
+import Access
+import Border
+import Config
+import Foundation
+import Identity
+import JSON
+import Posture
+import Signatures
+import Store
+import Testing
+
+@testable import Control
+
+@Suite("The command line's questions to the running gateway")
+struct CommandTests {
+    @Test(
+        "a question that makes no sense is answered with what to do",
+        arguments: [
+            ([:], "unknown command"), (["command": "x"], "unknown command x"),
+            (["command": "explain"], "explain needs"),
+            (["command": "explain", "user": "a@b", "application": "nope"], "there are: wiki, vault"),
+            (
+                ["command": "explain", "user": "a@b", "application": "wiki", "device": "d"],
+                "no enrolled device d"
+            ),
+            (["command": "session-revoke"], "name a session"),
+            (["command": "session-revoke", "session": "s"], "no session s"),
+            (["command": "enroll-token"], "needs email"),
+            (["command": "enroll-token", "email": "a@b"], "has not signed in yet"),
+            (
+                ["command": "enroll-token", "email": "a@b", "identity_provider": "nope", "subject": "s"],
+                "no identity provider"
+            ),
+            (["command": "device-revoke"], "name a device"),
+            (["command": "device-revoke", "device": "d"], "no enrolled device d"),
+        ] as [(JSONValue, String)])
+    func refused(_ command: JSONValue, _ what: String) async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.execute(command)
+        #expect(answer["error"]?.string?.contains(what) == true, "\(answer.serializedText())")
+    }
+
+    @Test func `sessions are listed and ended`() async throws {
+        let house = try Gatehouse()
+        let (_, session, cookie) = try await house.signIn()
+        let (_, other, _) = try await house.signIn("bob@corp.example")
+        let list = await house.control.execute(["command": "session-list"])
+        #expect(list["sessions"]?.array?.count == 4)
+        #expect(list["text"]?.string?.contains("ada@corp.example") == true)
+        let answer = await house.control.execute(["command": "session-revoke", "user": "ADA@corp.example"])
+        #expect(answer["text"] == "2 sessions ended")
+        #expect(house.reactors.revocations.map(\.effect) == [.endSession(session.id)])
+        #expect(await house.pulled(cookie.tokenDigest) == nil)
+        #expect(try await house.store.session(id: other.id) != nil)
+        #expect(try await house.store.audit(limit: 10).first?.kind == "sessions-revoked")
+    }
+
+    @Test func `a lost device is ended with everything it has open`() async throws {
+        let house = try Gatehouse()
+        try await house.enroll("laptop")
+        let (_, session, _) = try await house.signIn(at: "vault", device: "laptop")
+        let list = await house.control.execute(["command": "device-list"])
+        #expect(list["devices"]?.array?.first?["revoked"] == .bool(false))
+        let answer = await house.control.execute(["command": "device-revoke", "device": "laptop"])
+        #expect(answer["text"] == "device laptop revoked; 2 of its sessions ended")
+        #expect(house.reactors.revocations.map(\.effect).contains(.endSession(session.id)))
+        let after = await house.control.execute(["command": "device-list"])
+        #expect(after["devices"]?.array?.first?["revoked"] == .bool(true))
+    }
+
+    @Test func `status names the integrations and what the reactors measured`() async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.execute(["command": "status"])
+        #expect(
+            answer["text"]?.string == """
+                running; policy \(house.control.services.config.policy.identity.prefix(12)), configuration 1
+
+                integration  provider        state       devices  last success  last failure
+                agents       endpoint-agent  configured  0        -             -
+
+                counter   since the start
+                requests  12
+
+                stage    count  p50 ≤  p99 ≤   p99.9 ≤
+                request  12     90 µs  400 µs  -
+                """)
+        #expect(answer["data_plane"]?["reactors"] == .integer(2))
+    }
+
+    @Test func `a question is explained for somebody who is not signed in, too`() async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.execute([
+            "command": "explain", "user": "x@corp.example", "application": "wiki",
+        ])
+        #expect(answer["outcome"] == "sign-in")
+        #expect(answer["reason"] == "sign-in-required")
+    }
+
+    @Test func `a signed-in person without a device learns what is missing`() async throws {
+        let house = try Gatehouse()
+        _ = try await house.signIn(at: "vault")
+        let answer = await house.control.execute(
+            ["command": "explain", "user": "ada@corp.example", "application": "vault"])
+        #expect(answer["outcome"] == "refuse")
+        #expect(answer["reason"] == "device-required")
+        #expect(answer["text"]?.string?.contains("To change it:") == true)
+    }
+
+    @Test("columns stand under their headings, and a long cell widens its column")
+    func table() {
+        let text = Table(header: ["a", "b"], rows: [["long", "x"], ["y", "z"]]).text
+        #expect(text == "a     b\nlong  x\ny     z")
+    }
+
+    @Test(
+        "ages are told in the unit people think in",
+        arguments: [
+            (0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (172_799, "47 h"),
+            (172_800, "2 d"),
+        ] as [(Int64, String)])
+    func ages(_ seconds: Int64, _ text: String) { #expect("\(Age(seconds: seconds))" == text) }
+}
+
+@Suite("The administration socket")
+struct CommandSocketTests {
+    @Test func `one line in, one line out`() async throws {
+        let house = try Gatehouse()
+        try FileManager.default.createDirectory(
+            at: house.folder.appending(path: "state"), withIntermediateDirectories: true)
+        try house.control.serveCommands()
+        defer { house.control.stop() }
+        let path = house.control.services.config.gateway.adminSocket
+        let answer = await Task.detached { CommandClient.ask(["command": "status"], socket: path) }.value
+        #expect(answer?["revision"] == .integer(1))
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+    }
+
+    @Test func `a second gateway does not take the socket of a living one`() async throws {
+        let house = try Gatehouse()
+        try house.control.serveCommands()
+        defer { house.control.stop() }
+        #expect(throws: ControlFailure.self) { try house.control.serveCommands() }
+    }
+
+    @Test func `nobody at the socket is no answer`() {
+        #expect(CommandClient.ask(["command": "status"], socket: "/nonexistent/gatepost.sock") == nil)
+    }
+
+    @Test func `a path too long for a socket is refused with what to do`() {
+        #expect {
+            _ = try CommandSocket(path: "/" + String(repeating: "a", count: 200)) { _ in .null }
+        } throws: { error in
+            (error as? CommandSocket.Failure)?.what.contains("choose a shorter path") == true
+        }
+    }
+}

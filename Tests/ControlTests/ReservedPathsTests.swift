@@ -1,0 +1,166 @@
+import Access
+import Border
+import Config
+import Foundation
+import Identity
+import JSON
+import Posture
+import Signatures
+import Store
+import Testing
+
+@testable import Control
+
+@Suite("Reserved paths")
+struct ReservedPathsTests {
+    private static let own = [
+        Field("origin", "https://auth.corp.example:8443"), Field("x-gatepost-request", "1"),
+        Field("content-type", "application/json"),
+    ]
+
+    private func cookie(_ cookie: SessionCookie) -> Field {
+        Field("cookie", "__Host-gatepost=\(cookie.value)")
+    }
+
+    @Test(
+        "a path or a method that is not ours is refused",
+        arguments: [
+            ("/.gatepost/", "GET", 404), ("/.gatepost/unknown", "GET", 404),
+            ("/.gatepost/jwks.json/", "GET", 404),
+            ("/.gatepost/events", "GET", 404), ("/.gatepost/handoff", "GET", 404),
+            ("/.gatepost/jwks.json", "POST", 405), ("/.gatepost/posture/start", "POST", 405),
+            ("/.gatepost/posture/assert", "GET", 405), ("/.gatepost/posture/challenge", "PUT", 405),
+            ("/.gatepost/enroll", "GET", 405), ("/.gatepost/renew", "DELETE", 405),
+        ])
+    func foreign(_ path: String, _ method: String, _ status: Int) async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.answer(house.request(path, method: method))
+        #expect(answer.status == status)
+    }
+
+    @Test(
+        "paths of the auth host do not exist on an application's host",
+        arguments: [
+            "/.gatepost/posture/start", "/.gatepost/callback/corp", "/.gatepost/jwks.json",
+            "/.gatepost/enroll",
+        ])
+    func wrongHost(_ path: String) async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.answer(house.request(path, host: "wiki.corp.example"))
+        #expect(answer.status == 404)
+    }
+
+    @Test func `no answer may be cached, framed or sniffed`() async throws {
+        let house = try Gatehouse()
+        for path in ["/.gatepost/jwks.json", "/.gatepost/unknown", "/.gatepost/sign-out"] {
+            let fields = await house.control.answer(house.request(path)).fields
+            #expect(fields.contains(Field("Cache-Control", "no-store")))
+            #expect(fields.contains(Field("X-Frame-Options", "DENY")))
+            #expect(fields.contains(Field("X-Content-Type-Options", "nosniff")))
+        }
+    }
+
+    @Test func `upstreams find the keys of the assertion, and nothing private`() async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.answer(house.request("/.gatepost/jwks.json"))
+        let set = try JWKSet(parsing: answer.body)
+        #expect(
+            set.keys.count >= 2, "the current key and the next one, so that a cached set knows a rotation")
+        #expect(!String(decoding: answer.body, as: UTF8.self).contains("\"d\""))
+        let (_, _, cookie) = try await house.signIn()
+        let record = try #require(await house.pulled(cookie.tokenDigest))
+        let line = try #require(
+            String(decoding: record.identityFields, as: UTF8.self).split(separator: "\r\n").first)
+        let token = try JWS(compact: String(line.dropFirst("Gatepost-Assertion: ".count)))
+        #expect(
+            set.candidates(keyID: token.header["kid"]?.string, algorithm: .es256).contains {
+                token.verify(with: $0)
+            })
+    }
+
+    @Test(
+        "the device check is for its own page: another origin, form or content type gets nothing",
+        arguments: [
+            [Field("origin", "https://evil.example"), own[1], own[2]], [own[1], own[2]], [own[0], own[2]],
+            [own[0], own[1]], [own[0], own[1], Field("content-type", "text/plain")],
+            [own[0], own[0], own[1], own[2]],
+        ])
+    func crossOrigin(_ fields: [Field]) async throws {
+        let house = try Gatehouse()
+        let (global, _, _) = try await house.signIn()
+        let rotated = try #require(
+            try await Sessions(store: house.store, ring: house.control.ring).rotate(
+                global, nowSeconds: house.now))
+        for path in ["/.gatepost/posture/challenge", "/.gatepost/posture/assert"] {
+            let answer = await house.control.answer(
+                house.request(
+                    path, method: "POST", fields + [cookie(rotated.cookie)],
+                    body: #"{"tx":"t","assertion":"a"}"#))
+            #expect(answer.status == 403)
+            #expect(answer.reason == .sessionMismatch)
+        }
+    }
+
+    @Test func `a store that fails answers 503 and says so`() async throws {
+        let house = try Gatehouse()
+        let (_, _, cookie) = try await house.signIn()
+        try house.breakSessions()
+        let answer = await house.control.answer(
+            house.request("/.gatepost/events", host: "wiki.corp.example", [self.cookie(cookie)]))
+        #expect(answer.status == 503)
+        #expect(answer.reason == .storeUnavailable)
+    }
+
+    @Test func `the block page's question needs a session`() async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.answer(house.request("/.gatepost/events", host: "wiki.corp.example"))
+        #expect(answer.status == 401)
+        #expect(answer.reason == .sessionEnded)
+    }
+
+    @Test func `the block page learns at once that its way is open`() async throws {
+        let house = try Gatehouse()
+        let (_, _, cookie) = try await house.signIn()
+        let answer = await house.control.answer(
+            house.request("/.gatepost/events?path=%2F", host: "wiki.corp.example", [self.cookie(cookie)]))
+        #expect(answer.status == 200)
+        #expect(String(decoding: answer.body, as: UTF8.self) == #"{"state":"open"}"#)
+    }
+
+    @Test func `a refused person without a device check is sent to one`() async throws {
+        let house = try Gatehouse()
+        let (_, _, cookie) = try await house.signIn(at: "vault")
+        let answer = await house.control.answer(
+            house.request(
+                "/deep?x=1", host: "vault.corp.example", [self.cookie(cookie)],
+                purpose: .refused(.deviceRequired)))
+        #expect(answer.status == 302)
+        let location = answer.fields.first { $0.name == "Location" }?.value
+        #expect(location?.hasPrefix("https://auth.corp.example:8443/.gatepost/posture/start?tx=") == true)
+    }
+
+    @Test func `a refused person whose device is known reads why`() async throws {
+        let house = try Gatehouse()
+        try await house.enroll("laptop", owner: "eve@corp.example")
+        let (_, _, cookie) = try await house.signIn(at: "vault", device: "laptop")
+        let answer = await house.control.answer(
+            house.request(
+                "/", host: "vault.corp.example", [self.cookie(cookie)],
+                purpose: .refused(.deviceOwnerMismatch)))
+        #expect(answer.status == 403)
+        #expect(answer.reason == .deviceOwnerMismatch)
+        #expect(answer.fields.contains(Field("Gatepost-Reason", "device-owner-mismatch")))
+    }
+
+    @Test(
+        "a doubled or broken parameter is no parameter",
+        arguments: [
+            ("tx=a&tx=b", nil), ("tx=%", nil), ("tx=%zz", nil), ("tx=%ff", nil), ("tx=a%2Fb", "a/b"),
+            ("x=1", nil),
+            ("tx=a+b", "a b"), ("%74x=a", "a"),
+        ] as [(String, String?)])
+    func parameters(_ query: String, _ value: String?) throws {
+        let house = try Gatehouse()
+        #expect(house.request("/p?\(query)").parameter("tx") == value)
+    }
+}
