@@ -7,6 +7,11 @@ public enum ExactText {
         left.utf8.elementsEqual(right.utf8)
     }
 
+    /// Whether both lists are the same texts in the same order.
+    public static func isEqual(_ left: [String], _ right: [String]) -> Bool {
+        left.elementsEqual(right) { isEqual($0, $1) }
+    }
+
     /// Equal but for the case of the letters A to Z.
     static func isEqualFoldingASCII(_ left: String, _ right: String) -> Bool {
         left.utf8.elementsEqual(right.utf8) { folded($0) == folded($1) }

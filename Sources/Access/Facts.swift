@@ -80,6 +80,9 @@ public struct AgentStatement: Sendable, Codable, Hashable {
     public var verifiedAtSeconds: Int64
     /// From this second on the statement says nothing (`posture.max-age`).
     public var expiresAtSeconds: Int64
+    /// From this second on it says nothing about what is already open either (`posture.grace`); nil: from
+    /// `expiresAtSeconds` on.
+    public var openUntilSeconds: Int64?
     /// When the device last checked in with its management, by the statement.
     public var lastSeenSeconds: Int64
     /// Whether the device is managed, by the statement.
@@ -94,13 +97,14 @@ public struct AgentStatement: Sendable, Codable, Hashable {
     public var facts: [String: ClaimValue]
     /// Takes the members as they are; nothing is checked here.
     public init(
-        integration: String, verifiedAtSeconds: Int64, expiresAtSeconds: Int64, lastSeenSeconds: Int64,
-        isManaged: Bool, keyLevel: KeyLevel, agentVersion: String, osVersion: String,
-        facts: [String: ClaimValue]
+        integration: String, verifiedAtSeconds: Int64, expiresAtSeconds: Int64,
+        openUntilSeconds: Int64? = nil, lastSeenSeconds: Int64, isManaged: Bool, keyLevel: KeyLevel,
+        agentVersion: String, osVersion: String, facts: [String: ClaimValue]
     ) {
         self.integration = integration
         self.verifiedAtSeconds = verifiedAtSeconds
         self.expiresAtSeconds = expiresAtSeconds
+        self.openUntilSeconds = openUntilSeconds
         self.lastSeenSeconds = lastSeenSeconds
         self.isManaged = isManaged
         self.keyLevel = keyLevel
@@ -135,6 +139,17 @@ public struct DeviceFacts: Sendable, Codable, Hashable {
         self.ownerSubject = ownerSubject
         self.statement = statement
         self.verdicts = verdicts
+    }
+
+    /// The device as it counts for what is already open. Only the age of the handshake has a grace: a person
+    /// who is reading cannot be sent through a device check, so what is open waits for the next page. A
+    /// verdict, a signal or a fact has none.
+    public var forWhatIsOpen: DeviceFacts {
+        var device = self
+        if let statement, let until = statement.openUntilSeconds {
+            device.statement?.expiresAtSeconds = max(statement.expiresAtSeconds, until)
+        }
+        return device
     }
 }
 

@@ -6,17 +6,10 @@ import Synchronization
 /// for one another. `capacity` is rounded up to a power of two.
 public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     // Unchecked because the cells are raw memory: a cell's value is written only by the sender that won the turn
-    // and read only by the receiver that won it; `turn` orders the two (releasing store, acquiring load).
-    private struct Cell: ~Copyable {
-        let turn: Atomic<Int>
-        var value: Element?
-        init(turn: Int) {
-            self.turn = Atomic(turn)
-            self.value = nil
-        }
-    }
-
-    private let cells: UnsafeMutablePointer<Cell>
+    // and read only by the receiver that won it; its turn orders the two (releasing store, acquiring load).
+    // Turns and values lie apart: to write the one inside of a struct counts as an access to the other.
+    private let turns: UnsafeMutablePointer<Atomic<Int>>
+    private let values: UnsafeMutablePointer<Element?>
     private let mask: Int
     private let head = Atomic<Int>(0)
     private let tail = Atomic<Int>(0)
@@ -28,21 +21,25 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         // One cell alone cannot tell "full" from "empty": its turn after sending equals the next sender's.
         rounded = max(rounded, 2)
         mask = rounded - 1
-        cells = .allocate(capacity: rounded)
-        for index in 0..<rounded { (cells + index).initialize(to: Cell(turn: index)) }
+        turns = .allocate(capacity: rounded)
+        for index in 0..<rounded { (turns + index).initialize(to: Atomic(index)) }
+        values = .allocate(capacity: rounded)
+        values.initialize(repeating: nil, count: rounded)
     }
 
     deinit {
-        cells.deinitialize(count: mask + 1)
-        cells.deallocate()
+        turns.deinitialize(count: mask + 1)
+        turns.deallocate()
+        values.deinitialize(count: mask + 1)
+        values.deallocate()
     }
 
     /// - Returns: false when the queue is full; nothing was taken.
     public func send(_ element: Element) -> Bool {
         var position = tail.load(ordering: .relaxed)
         while true {
-            let cell = cells + (position & mask)
-            let difference = cell.pointee.turn.load(ordering: .acquiring) - position
+            let cell = position & mask
+            let difference = turns[cell].load(ordering: .acquiring) - position
             if difference == 0 {
                 let (won, seen) = tail.weakCompareExchange(
                     expected: position, desired: position + 1, ordering: .relaxed)
@@ -50,8 +47,8 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
                     position = seen
                     continue
                 }
-                cell.pointee.value = element
-                cell.pointee.turn.store(position + 1, ordering: .releasing)
+                values[cell] = element
+                turns[cell].store(position + 1, ordering: .releasing)
                 return true
             }
             if difference < 0 { return false }
@@ -63,8 +60,8 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     public func receive() -> Element? {
         var position = head.load(ordering: .relaxed)
         while true {
-            let cell = cells + (position & mask)
-            let difference = cell.pointee.turn.load(ordering: .acquiring) - (position + 1)
+            let cell = position & mask
+            let difference = turns[cell].load(ordering: .acquiring) - (position + 1)
             if difference == 0 {
                 let (won, seen) = head.weakCompareExchange(
                     expected: position, desired: position + 1, ordering: .relaxed)
@@ -72,8 +69,8 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
                     position = seen
                     continue
                 }
-                let element = cell.pointee.value.take()
-                cell.pointee.turn.store(position + mask + 1, ordering: .releasing)
+                let element = values[cell].take()
+                turns[cell].store(position + mask + 1, ordering: .releasing)
                 return element
             }
             if difference < 0 { return nil }

@@ -3,35 +3,11 @@ import Access
 /// `device-policies[].rules[]`: one provider, named by the key that names the integration, and its
 /// qualifiers. Every qualifier becomes a rule of its own; all must hold.
 struct DeviceRuleSection {
-    private static let managed = KeySpec.optional(
-        "managed", .flag, "The provider manages the device, or does not.", standard: "not asked",
-        example: "true")
-
-    static let intune = KeyTable(
-        "device-policies[].rules[]", kind: "intune",
-        [
-            .required("intune", .text, "An integration of provider `intune`.", example: "intune"),
-            .optional(
-                "tags", .section(tags), "Labels that the verdict must have.", standard: "not asked",
-                example: "{ matches-any: [compliant] }"),
-            managed,
-        ])
-    static let crowdstrike = KeyTable(
-        "device-policies[].rules[]", kind: "crowdstrike",
-        [
-            .required("crowdstrike", .text, "An integration of provider `crowdstrike`.", example: "falcon"),
-            .optional(
-                "score", .text, "Comparison with the Zero Trust score, 1 to 100.", standard: "not asked",
-                example: "\">= 60\""),
-            .optional(
-                "sensor-running", .flag, "The Falcon sensor runs, or does not.", standard: "not asked",
-                example: "true"),
-        ])
     static let agent = KeyTable(
         "device-policies[].rules[]", kind: "endpoint-agent",
         [
             .required("agent", .text, "An integration of provider `endpoint-agent`.", example: "agents"),
-            managed,
+            ProviderKind.Qualifier.managed.spec,
             .optional(
                 "last-seen", .duration(60...2_592_000),
                 "With `managed: true`: the longest age of the last check-in.",
@@ -56,7 +32,7 @@ struct DeviceRuleSection {
                 "matches-all", .list(.text), "Every one of these.", standard: "not asked",
                 example: "[compliant, registered]"),
         ])
-    static let tables = [intune, crowdstrike, agent]
+    static let tables = ProviderKind.all.map(\.ruleTable) + [agent]
     /// For the schema: the keys of all kinds.
     static let anyTable = KeyTable(
         "device-policies[].rules[]",
@@ -94,8 +70,7 @@ struct DeviceRuleSection {
                 "add one of \(table.keys.dropFirst().map(\.name).joined(separator: ", "))")
             return []
         }
-        if table.kind == Self.intune.kind { return intuneRules(reader, name) }
-        if table.kind == Self.crowdstrike.kind { return crowdstrikeRules(reader, name) }
+        if let kind = table.kind.flatMap(ProviderKind.named) { return providerRules(kind, reader, name) }
         return agentRules(reader, name)
     }
 
@@ -103,14 +78,7 @@ struct DeviceRuleSection {
 
     private func checkPlatform(_ reader: SectionReader, _ table: KeyTable) {
         guard let platform, let kind = table.kind else { return }
-        let supported: [Platform]
-        if kind == Self.crowdstrike.kind {
-            supported = [.windows, .macos]  // The vendor computes the score for these two only.
-        } else if kind == Self.intune.kind {
-            supported = [.windows, .macos, .linux, .ios, .android]
-        } else {
-            supported = [.windows, .macos, .linux]
-        }
+        let supported = ProviderKind.named(kind)?.platforms ?? [.windows, .macos, .linux]
         guard !supported.contains(platform) else { return }
         let names = supported.map(\.rawValue).joined(separator: ", ")
         reader.problem(
@@ -135,46 +103,67 @@ struct DeviceRuleSection {
 
     // Rules
 
-    private func intuneRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
-        var rules: [DeviceRule] = []
-        if let node = reader.node("tags"),
-            let tags = SectionReader(node, Self.tags, path: reader.key("tags"), context)
-        {
-            let any = tags.texts("matches-any")
-            let all = tags.texts("matches-all")
-            if let any { rules.append(.tags(integration: name, matchesAll: false, values: any)) }
-            if let all { rules.append(.tags(integration: name, matchesAll: true, values: all)) }
-            if !tags.has("matches-any") && !tags.has("matches-all") {
-                reader.problem("tags", "asks nothing", "add matches-any or matches-all")
+    private func providerRules(_ kind: ProviderKind, _ reader: SectionReader, _ name: String) -> [DeviceRule]
+    {
+        kind.qualifiers.flatMap { qualifier -> [DeviceRule] in
+            switch qualifier {
+            case .tags: return tagRules(reader, name)
+            case .managed: return reader.flag("managed").map { [.managed(integration: name, $0)] } ?? []
+            case .sensorRunning:
+                return reader.flag("sensor-running").map { [.sensorRunning(integration: name, $0)] } ?? []
+            case .risk: return reader.text("risk").flatMap { risk($0, reader, name) }.map { [$0] } ?? []
+            case .score(let range):
+                return reader.text("score").flatMap { score($0, range, reader, name) }.map { [$0] } ?? []
             }
         }
-        if let isManaged = reader.flag("managed") { rules.append(.managed(integration: name, isManaged)) }
-        return rules
     }
 
-    private func crowdstrikeRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
-        var rules: [DeviceRule] = []
-        if let text = reader.text("score"), let rule = score(text, reader, name) { rules.append(rule) }
-        if let isRunning = reader.flag("sensor-running") {
-            rules.append(.sensorRunning(integration: name, isRunning))
+    private func tagRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
+        guard let node = reader.node("tags"),
+            let tags = SectionReader(node, Self.tags, path: reader.key("tags"), context)
+        else { return [] }
+        if !tags.has("matches-any") && !tags.has("matches-all") {
+            reader.problem("tags", "asks nothing", "add matches-any or matches-all")
         }
-        return rules
+        let any = tags.texts("matches-any")
+        let all = tags.texts("matches-all")
+        return (any.map { [.tags(integration: name, matchesAll: false, values: $0)] } ?? [])
+            + (all.map { [.tags(integration: name, matchesAll: true, values: $0)] } ?? [])
     }
 
-    private func score(_ text: String, _ reader: SectionReader, _ name: String) -> DeviceRule? {
+    /// `>= 60` → the comparison and the rest; reported when there is none.
+    private func comparison(_ key: String, _ text: String, _ reader: SectionReader, of what: String) -> (
+        Comparison, String
+    )? {
         let operators = Comparison.allCases.map(\.rawValue).sorted { $0.count > $1.count }
         guard let sign = operators.first(where: { text.hasPrefix($0) }),
             let comparison = Comparison(rawValue: sign)
         else {
             reader.problem(
-                "score", "\"\(text)\" does not begin with a comparison",
-                "write one of <, <=, =, >=, > and a number")
+                key, "\"\(text)\" does not begin with a comparison",
+                "write one of <, <=, =, >=, > and \(what)")
             return nil
         }
-        let number = String(text.dropFirst(sign.count).drop { $0 == " " })
+        return (comparison, String(text.dropFirst(sign.count).drop { $0 == " " }))
+    }
+
+    private func risk(_ text: String, _ reader: SectionReader, _ name: String) -> DeviceRule? {
+        guard let (comparison, word) = comparison("risk", text, reader, of: "a risk") else { return nil }
+        if let risk = Verdict.Risk(rawValue: word) {
+            return .risk(integration: name, comparison: comparison, value: risk)
+        }
+        let words = Verdict.Risk.allCases.map(\.rawValue).joined(separator: ", ")
+        reader.problem("risk", "\"\(word)\" is no risk", "use one of \(words)")
+        return nil
+    }
+
+    private func score(
+        _ text: String, _ range: ClosedRange<Int64>, _ reader: SectionReader, _ name: String
+    ) -> DeviceRule? {
+        guard let (comparison, number) = comparison("score", text, reader, of: "a number") else { return nil }
         do {
             return .score(
-                integration: name, comparison: comparison, value: try Quantity.integer(number, in: 1...100))
+                integration: name, comparison: comparison, value: try Quantity.integer(number, in: range))
         } catch {
             reader.problem("score", error.problem, error.remedy)
             return nil

@@ -66,7 +66,7 @@ public struct IdentityProviderSettings: Sendable, Hashable {
 public struct IntegrationSettings: Sendable, Hashable {
     /// What a kind of provider needs.
     public enum Kind: Sendable, Hashable {
-        case intune(IntuneSettings)
+        case provider(ProviderSettings)
         case endpointAgent(EndpointAgentSettings)
     }
 
@@ -76,28 +76,30 @@ public struct IntegrationSettings: Sendable, Hashable {
     public var kind: Kind
 }
 
-/// `provider: intune`.
-public struct IntuneSettings: Sendable, Hashable {
-    /// Directory id (GUID) or verified domain.
-    public var tenant: String
-    /// Application (client) id.
-    public var clientID: String
-    /// Client secret.
-    public var clientSecret: Secret
+/// A posture provider: what its kind's keys say, by key.
+public struct ProviderSettings: Sendable, Hashable {
+    /// The kind: `intune`, `crowdstrike`, …
+    public var provider: String
+    /// Texts, URLs (without a trailing slash), choices; numbers, durations (seconds) and flags in decimal or as `true`.
+    public var texts: [String: String] = [:]
+    /// Secrets.
+    public var secrets: [String: Secret] = [:]
+    /// Lists of texts.
+    public var lists: [String: [String]] = [:]
+    /// Contents of named files.
+    public var files: [String: [UInt8]] = [:]
     /// How often each known device is asked again.
-    public var refreshSeconds: Int64
+    public var refreshSeconds: Int64 = 0
     /// Older reports of the device itself count as stale.
-    public var deviceAgeSecondsMax: Int64
+    public var deviceAgeSecondsMax: Int64 = 0
     /// How long a fetched answer may be used.
-    public var ttlSeconds: Int64
-    /// Without a trailing slash.
-    public var loginURL: String
-    /// Without a trailing slash.
-    public var graphURL: String
-    /// PEM of the only authorities trusted for both; nil: the system's.
+    public var ttlSeconds: Int64 = 0
+    /// PEM of the only authorities trusted for the provider; nil: the system's.
     public var authoritiesPEM: [UInt8]?
     /// Plain HTTP is accepted, on loopback only.
-    public var allowsPlainHTTP: Bool
+    public var allowsPlainHTTP = false
+
+    init(provider: String) { self.provider = provider }
 }
 
 /// `provider: endpoint-agent`.

@@ -17,7 +17,10 @@ public final class ControlPlane: Sendable {
     let ring: KeyRing
     let reactors: any Reactors
     let revocations: Revocations
-    let changes = Changes()
+    let changes: Changes
+    /// Tells every reactor that these sessions, which the store has forgotten, are over.
+    let ended: @Sendable ([StoredSession]) -> Void
+    let questions = HeldQuestions()
     let configPath: String
     let nowSeconds: @Sendable () -> Int64
     let current: Mutex<Services>
@@ -38,7 +41,14 @@ public final class ControlPlane: Sendable {
         self.store = store
         self.reactors = reactors
         self.nowSeconds = nowSeconds
-        revocations = Revocations(reactors: reactors)
+        let revocations = Revocations(reactors: reactors)
+        let changes = Changes()
+        self.revocations = revocations
+        self.changes = changes
+        ended = { removed in
+            revocations.send(removed.filter { $0.kind == .application }.map { .endSession($0.id) })
+            changes.announce()
+        }
         do {
             ring = try KeyRing(folder: keysFolder)
         } catch {
@@ -46,7 +56,8 @@ public final class ControlPlane: Sendable {
         }
         current = Mutex(
             try Services(
-                config: config, revision: 1, store: store, ring: ring, posture: nil, nowSeconds: nowSeconds))
+                config: config, revision: 1, store: store, ring: ring, posture: nil, ended: ended,
+                nowSeconds: nowSeconds))
     }
 
     /// What this moment's requests are answered with.

@@ -1,12 +1,103 @@
 import Foundation
+import Glibc
 import JSON
+import Synchronization
 
 /// What happened in the control plane, as JSON lines on standard error.
 enum EventLog {
+    private static let writer = LineWriter(descriptor: STDERR_FILENO)
+
     static func write(_ event: String, _ members: [(String, JSONValue)]) {
         let time = Date().formatted(.iso8601)
         let line = JSONValue.object(
             JSONObject([("time", .string(time)), ("event", .string(event))] + members))
-        FileHandle.standardError.write(Data(line.serialized() + [0x0a]))
+        writer.append(line.serialized())
+    }
+
+    /// Waits until everything said so far is written, at most a second.
+    static func flush() { writer.flush(milliseconds: 1_000) }
+}
+
+/// Writes lines from a thread of its own. Whoever says something never waits for the reader of the log, and a log
+/// that cannot be written (full disk, closed pipe) costs lines and nothing else.
+final class LineWriter: Sendable {
+    static let linesMax = 8_192
+
+    private struct State {
+        var lines: [[UInt8]] = []
+        /// Lines lost since the last one that was written.
+        var lost = 0
+        var isWriting = false
+    }
+
+    private let descriptor: Int32
+    private let state = Mutex(State())
+    private let news = DispatchSemaphore(value: 0)
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+        Thread.detachNewThread { [weak self] in
+            while let news = self?.news {
+                news.wait()
+                self?.writeAll()
+            }
+        }
+    }
+
+    /// Lines that were lost and not yet told.
+    var lost: Int { state.withLock { $0.lost } }
+
+    /// Takes one line without its end.
+    func append(_ line: [UInt8]) {
+        state.withLock { state in
+            guard state.lines.count < Self.linesMax else {
+                state.lost += 1
+                return
+            }
+            state.lines.append(line + [0x0a])
+        }
+        news.signal()
+    }
+
+    /// Whether everything said so far is written or lost.
+    var isIdle: Bool { state.withLock { $0.lines.isEmpty && !$0.isWriting } }
+
+    func flush(milliseconds: Int) {
+        for _ in 0..<max(1, milliseconds) {
+            if isIdle { return }
+            usleep(1_000)
+        }
+    }
+
+    private func writeAll() {
+        let (lines, lost) = state.withLock { state in
+            defer {
+                state.lines = []
+                state.lost = 0
+                state.isWriting = true
+            }
+            return (state.lines, state.lost)
+        }
+        defer { state.withLock { $0.isWriting = false } }
+        var bytes: [UInt8] = []
+        if lost > 0 { bytes += Array("{\"event\":\"lines-lost\",\"count\":\(lost)}\n".utf8) }
+        for line in lines { bytes += line }
+        guard !bytes.isEmpty, !write(bytes) else { return }
+        state.withLock { $0.lost += lost + lines.count }
+    }
+
+    /// - Returns: false when the rest could not be written.
+    private func write(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                sent += count
+                continue
+            }
+            guard count < 0, errno == EINTR || errno == EAGAIN else { return false }
+            if errno == EAGAIN { usleep(10_000) }
+        }
+        return true
     }
 }

@@ -22,7 +22,8 @@ struct Services: Sendable {
     /// - Parameter posture: kept over a reload, so that verdicts and device checks under way survive it.
     init(
         config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
-        posture: PostureService?, nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
+        posture: PostureService?, ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
+        nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.config = config
         authOrigin = Self.origin(config.gateway.authHost, port: config.gateway.publicPort)
@@ -43,7 +44,7 @@ struct Services: Sendable {
         }
         assertion = Assertion(ring: ring, issuer: authOrigin)
         records = SessionRecords(config: config, assertion: assertion, posture: self.posture, store: store)
-        flow = Self.flow(config, store: store, ring: ring, fetcher: fetcher)
+        flow = Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
     }
 
     /// The settings of an application by its name.
@@ -69,16 +70,21 @@ struct Services: Sendable {
         fetcher: CurlFetcher, clock: PostureClock
     ) throws(ControlFailure) -> PostureService {
         var agents: [AgentIntegration] = []
-        var intune: [IntuneConnection] = []
+        var providers: [ProviderConnection] = []
         for integration in config.integrations {
             switch integration.kind {
-            case .intune(let settings): intune.append(connection(integration.name, settings))
+            case .provider(let settings): providers.append(connection(integration.name, settings))
             case .endpointAgent(let settings):
                 agents.append(try agent(integration.name, settings, authOrigin: authOrigin))
             }
         }
-        return PostureService(
-            agents: agents, intune: intune, ring: ring, store: store, fetcher: fetcher, clock: clock)
+        do {
+            return try PostureService(
+                agents: agents, providers: providers, ring: ring, store: store, fetcher: fetcher, clock: clock
+            )
+        } catch {
+            throw ControlFailure(what: "integrations: \(error.what)")
+        }
     }
 
     private static func agent(
@@ -89,25 +95,30 @@ struct Services: Sendable {
                 certificatePEM: settings.enrollmentCertificatePEM, keyPEM: settings.enrollmentKeyPEM?.bytes)
             let handshake = HandshakeSettings(
                 integration: name, authOrigin: authOrigin, port: settings.port,
-                ageSecondsMax: settings.ageSecondsMax,
+                ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,
                 lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion)
-            return AgentIntegration(handshake: handshake, authority: authority)
+            // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
+            var enrollment = EnrollmentSettings()
+            enrollment.renewAfterSeconds = min(
+                enrollment.renewAfterSeconds, max(60, settings.lastSeenSecondsMax / 4))
+            return AgentIntegration(handshake: handshake, enrollment: enrollment, authority: authority)
         } catch {
             throw ControlFailure(what: "integrations.\(name).enrollment-ca: \(error.what)")
         }
     }
 
-    private static func connection(_ name: String, _ settings: IntuneSettings) -> IntuneConnection {
-        IntuneConnection(
-            integration: name, tenant: settings.tenant, clientID: settings.clientID,
-            clientSecret: settings.clientSecret.text, refreshSeconds: settings.refreshSeconds,
-            deviceAgeSecondsMax: settings.deviceAgeSecondsMax, ttlSeconds: settings.ttlSeconds,
-            loginURL: settings.loginURL, graphURL: settings.graphURL, authoritiesPEM: settings.authoritiesPEM,
+    private static func connection(_ name: String, _ settings: ProviderSettings) -> ProviderConnection {
+        ProviderConnection(
+            integration: name, provider: settings.provider, texts: settings.texts,
+            secrets: settings.secrets.mapValues(\.text), lists: settings.lists, files: settings.files,
+            refreshSeconds: settings.refreshSeconds, deviceAgeSecondsMax: settings.deviceAgeSecondsMax,
+            ttlSeconds: settings.ttlSeconds, authoritiesPEM: settings.authoritiesPEM,
             allowsPlainHTTP: settings.allowsPlainHTTP)
     }
 
     private static func flow(
-        _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: CurlFetcher
+        _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: CurlFetcher,
+        ended: @escaping @Sendable ([StoredSession]) -> Void
     ) -> SignInFlow {
         let providers = config.identityProviders.map {
             IdentityProviderRegistration(
@@ -125,6 +136,7 @@ struct Services: Sendable {
                 authHost: config.gateway.authHost, publicPort: config.gateway.publicPort,
                 providers: providers,
                 applications: applications),
-            store: store, ring: ring, fetcher: fetcher, directory: ProviderDirectory(fetcher: fetcher))
+            store: store, ring: ring, fetcher: fetcher, directory: ProviderDirectory(fetcher: fetcher),
+            ended: ended)
     }
 }

@@ -45,6 +45,7 @@ extension ControlPlane {
     public func stop() {
         for task in following.withLock({ $0 }) { task.cancel() }
         commands.withLock { $0 }?.stop()
+        EventLog.flush()
     }
 
     /// Forgets what has expired and changes the ticket keys when it is time. Once a minute.

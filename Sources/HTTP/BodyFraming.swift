@@ -65,6 +65,10 @@ extension BodyFraming {
         for index in value.indices {
             let digit = bytes[index] &- 48
             guard digit < 10 else { throw .invalidContentLength }
+            if value.count <= 18 {
+                length = length &* 10 &+ Int64(digit)  // Below 10^18.
+                continue
+            }
             let (product, overflowed) = length.multipliedReportingOverflow(by: 10)
             let (sum, carried) = product.addingReportingOverflow(Int64(digit))
             guard !overflowed, !carried else { throw .invalidContentLength }

@@ -79,32 +79,75 @@ enum ByteClass {
     }
 
     /// Whether `bytes[range]` equals `name` when ASCII case is ignored; as `startsFolded`.
+    @inline(__always)
     static func equalFolded(_ bytes: Span<UInt8>, _ range: Range<Int>, _ name: StaticString) -> Bool {
         range.count == name.utf8CodeUnitCount && startsFolded(bytes, range, name)
     }
 
-    /// Whether `bytes[range]` begins with `prefix` when ASCII case is ignored.
+    /// Whether `bytes[range]` begins with `prefix` when ASCII case is ignored. Exact for every byte: case is
+    /// folded only where `prefix` has a letter.
     ///
-    /// - Precondition: `prefix` is lower case: letters, digits, `-`, `_`, `:` and `/` only; there are neither
-    ///   controls nor DEL in `bytes[range]`. Then setting one bit folds case and makes no two different bytes
-    ///   equal.
+    /// Inlined with a literal, the comparison is one load and one constant for each eight bytes; the last
+    /// eight overlap those before.
+    ///
+    /// - Precondition: `prefix` is lower case: letters, digits, `-`, `_`, `:` and `/` only.
+    @inline(__always)
     static func startsFolded(_ bytes: Span<UInt8>, _ range: Range<Int>, _ prefix: StaticString) -> Bool {
         let count = prefix.utf8CodeUnitCount
-        guard range.count >= count else { return false }
-        let expected = UnsafeRawBufferPointer(start: prefix.utf8Start, count: count)
-        let raw = bytes.bytes
-        var offset = 0
-        while offset + 8 <= count {
-            let found = raw.unsafeLoadUnaligned(fromByteOffset: range.lowerBound + offset, as: UInt64.self)
-            let wanted = expected.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            guard (found ^ wanted) & ~0x2020_2020_2020_2020 == 0 else { return false }
-            offset += 8
+        guard range.upperBound &- range.lowerBound >= count else { return false }
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "range \(range)")
+        if count >= 8 {
+            var offset = 0
+            while offset &+ 8 <= count {
+                guard isEqual(bytes, range.lowerBound, prefix, offset, UInt64.self) else { return false }
+                offset &+= 8
+            }
+            return count & 7 == 0 || isEqual(bytes, range.lowerBound, prefix, count &- 8, UInt64.self)
         }
-        while offset < count {
-            guard (bytes[range.lowerBound + offset] ^ expected[offset]) & ~0x20 == 0 else { return false }
-            offset += 1
+        if count >= 4 {
+            return isEqual(bytes, range.lowerBound, prefix, 0, UInt32.self)
+                && isEqual(bytes, range.lowerBound, prefix, count &- 4, UInt32.self)
+        }
+        for offset in 0..<count where !isEqual(bytes, range.lowerBound, prefix, offset, UInt8.self) {
+            return false
         }
         return true
+    }
+
+    /// Whether `bytes[range]` begins with `prefix`, byte for byte.
+    static func starts(_ bytes: Span<UInt8>, _ range: Range<Int>, _ prefix: StaticString) -> Bool {
+        let count = prefix.utf8CodeUnitCount
+        guard range.upperBound &- range.lowerBound >= count else { return false }
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "range \(range)")
+        let wanted = UnsafeRawPointer(prefix.utf8Start)
+        var offset = 0
+        while count &- offset >= 8 {
+            let found = bytes.bytes.unsafeLoadUnaligned(
+                fromUncheckedByteOffset: range.lowerBound &+ offset, as: UInt64.self)
+            guard found == wanted.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
+            offset &+= 8
+        }
+        while offset < count {
+            guard bytes[unchecked: range.lowerBound &+ offset] == prefix.utf8Start[offset] else {
+                return false
+            }
+            offset &+= 1
+        }
+        return true
+    }
+
+    /// Whether the word at `start + offset` is that of `name` at `offset`. Lower-case letters are the only
+    /// allowed bytes of `name` with both bits 0x40 and 0x20, so they alone have the case bit set in what is
+    /// compared.
+    @inline(__always)
+    private static func isEqual<Word: FixedWidthInteger & BitwiseCopyable>(
+        _ bytes: Span<UInt8>, _ start: Int, _ name: StaticString, _ offset: Int, _ type: Word.Type
+    ) -> Bool {
+        let wanted = UnsafeRawPointer(name.utf8Start).loadUnaligned(fromByteOffset: offset, as: Word.self)
+        let found = bytes.bytes.unsafeLoadUnaligned(
+            fromUncheckedByteOffset: start &+ offset, as: Word.self)
+        let caseBits = wanted & (wanted &>> 1) & Word(truncatingIfNeeded: 0x2020_2020_2020_2020 as UInt64)
+        return found | caseBits == wanted
     }
 
     /// Whether two runs of `bytes` are equal when ASCII case is ignored.
@@ -119,28 +162,16 @@ enum ByteClass {
 
     /// `range` without blanks at both ends.
     static func trimmed(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "range \(range)")
         var low = range.lowerBound
         var high = range.upperBound
-        while low < high, isBlank(bytes[low]) { low += 1 }
-        while high > low, isBlank(bytes[high - 1]) { high -= 1 }
-        return low..<high
+        while low < high, isBlank(bytes[unchecked: low]) { low &+= 1 }
+        while high > low, isBlank(bytes[unchecked: high &- 1]) { high &-= 1 }
+        return Range(uncheckedBounds: (low, high))
     }
 
     /// The offset of the first `byte` in `range`, or the range's end.
     static func find(_ byte: UInt8, _ bytes: Span<UInt8>, _ range: Range<Int>) -> Int {
-        let raw = bytes.bytes
-        let pattern = UInt64(byte) &* 0x0101_0101_0101_0101
-        var index = range.lowerBound
-        while index + 8 <= range.upperBound {
-            let word = UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
-            let differing = word ^ pattern
-            // The lowest set bit marks the first zero byte of `differing`; a borrow only marks bytes above
-            // it.
-            let found = (differing &- 0x0101_0101_0101_0101) & ~differing & 0x8080_8080_8080_8080
-            if found != 0 { return index + (found.trailingZeroBitCount >> 3) }
-            index += 8
-        }
-        while index < range.upperBound, bytes[index] != byte { index += 1 }
-        return index
+        WordScan.find(byte, bytes, from: range.lowerBound, to: range.upperBound)
     }
 }

@@ -16,6 +16,13 @@ public struct ByteRange: Sendable, Hashable {
         self.count = UInt32(count)
     }
 
+    /// The bytes `start..<end` of a head. Heads are shorter than `HeadLimits` can say, so nothing is cut off.
+    @inline(__always)
+    init(from start: Int, to end: Int) {
+        self.start = UInt32(truncatingIfNeeded: start)
+        count = UInt32(truncatingIfNeeded: end &- start)
+    }
+
     /// No bytes.
     @inlinable
     public static var empty: ByteRange { ByteRange(start: 0, count: 0) }

@@ -33,7 +33,7 @@ enum CanonicalPath {
             return CanonicalText(range: ByteRange(start: scratch.used - 1, count: 1), isInScratch: true)
         }
         let asSent = CanonicalText(
-            range: ByteRange(start: path.lowerBound, count: path.count), isInScratch: false)
+            range: ByteRange(from: path.lowerBound, to: path.upperBound), isInScratch: false)
         if target.form == .asterisk { return asSent }
         let survey = try Survey(bytes, path, options, &needs)
         guard survey.needsRewriting else {
@@ -92,18 +92,21 @@ enum CanonicalPath {
             var index = path.lowerBound
             while index < path.upperBound {
                 let byte = bytes[index]
-                defer { previous = byte }
+                let before = previous
+                previous = byte
                 if ByteClass.isLetter(byte) || ByteClass.isPlainInPath(byte) {
-                    index += 1
+                    // Behind a path comes "?" or a blank, which stop the run too, so it may read by words.
+                    index = min(
+                        WordScan.plainRun(bytes, from: index + 1, to: bytes.count), path.upperBound)
                     continue
                 }
                 switch byte {
                 case 47:
-                    if previous == 47 {
+                    if before == 47 {
                         guard options.contains(.allowsEmptySegments) else { throw .emptySegment }
                         needs.insert(.allowsEmptySegments)
                     }
-                case 46: if previous == 47 { needsChecking = true }
+                case 46: if before == 47 { needsChecking = true }
                 case 59: needsChecking = true
                 case 37:
                     try escape(bytes, index, path.upperBound)

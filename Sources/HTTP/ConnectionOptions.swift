@@ -16,6 +16,16 @@ struct ConnectionOptions: OptionSet {
             self.init(rawValue: 0)
             return
         }
+        if !fields.isRepeated(.connection), let value = fields.value(.connection) {
+            // What nearly all senders write, without the walk through a list.
+            let only: ConnectionOptions =
+                ByteClass.equalFolded(bytes, value.indices, "keep-alive")
+                ? .keepAlive : ByteClass.equalFolded(bytes, value.indices, "close") ? .close : []
+            if only != [] {
+                self = only
+                return
+            }
+        }
         var optionsLeft = HeadLimits.connectionOptionsMax
         var found: ConnectionOptions = []
         try ConnectionOptions.forEach(bytes, fields) { (option: Range<Int>) throws(HeadError) in

@@ -16,11 +16,11 @@ extension FieldTable {
         guard contains(.cookie) else { return .absent }
         var found: CookieLookup = .absent
         for index in 0..<count {
-            let line = self[index]
-            guard line.known == .cookie else { continue }
+            guard lines[index].known == .cookie else { continue }
+            let line = lines[index]
             var start = Int(line.value.start)
             while start < line.value.end {
-                let end = ByteClass.find(59, head, start..<line.value.end)
+                let end = WordScan.find(59, head, from: start, to: line.value.end)
                 if let value = CookiePair.value(named: name, in: head, start..<end) {
                     guard found == .absent else { return .ambiguous }
                     found = .value(ByteRange(start: value.lowerBound, count: value.count))
@@ -39,18 +39,17 @@ enum CookiePair {
 
     /// The value when the pair has exactly this name.
     static func value(named name: StaticString, in bytes: Span<UInt8>, _ pair: Range<Int>) -> Range<Int>? {
-        let pair = ByteClass.trimmed(bytes, pair)
-        let nameBytes = name.utf8CodeUnitCount
-        guard pair.count > nameBytes, bytes[pair.lowerBound] == name.utf8Start[0] else { return nil }
-        let equals = ByteClass.find(61, bytes, pair)
-        guard equals < pair.upperBound else { return nil }
-        // Blanks before "=" count as part of no name: some servers cut them, so "name =x" is an occurrence
-        // too.
-        let found = ByteClass.trimmed(bytes, pair.lowerBound..<equals)
-        guard found.count == nameBytes else { return nil }
-        for index in 0..<nameBytes where bytes[found.lowerBound + index] != name.utf8Start[index] {
+        var start = pair.lowerBound
+        while start < pair.upperBound, ByteClass.isBlank(bytes[start]) { start += 1 }
+        let nameEnd = start + name.utf8CodeUnitCount
+        guard nameEnd < pair.upperBound, ByteClass.starts(bytes, start..<pair.upperBound, name) else {
             return nil
         }
+        // Blanks before "=" count as part of no name: some servers cut them, so "name =x" is an occurrence
+        // too.
+        var equals = nameEnd
+        while equals < pair.upperBound, ByteClass.isBlank(bytes[equals]) { equals += 1 }
+        guard equals < pair.upperBound, bytes[equals] == 61 else { return nil }
         return ByteClass.trimmed(bytes, (equals + 1)..<pair.upperBound)
     }
 
@@ -62,35 +61,48 @@ enum CookiePair {
         return ByteClass.startsFolded(bytes, start..<pair.upperBound, ours)
     }
 
-    /// Whether any pair of a Cookie field value is ours.
-    static func containsOurs(_ bytes: Span<UInt8>, _ value: Range<Int>) -> Bool {
-        var start = value.lowerBound
-        while start < value.upperBound {
-            let end = ByteClass.find(59, bytes, start..<value.upperBound)
-            if isOurs(bytes, start..<end) { return true }
-            start = end + 1
-        }
-        return false
-    }
-
-    /// Writes a Cookie line with all pairs but ours, each byte for byte; no line when none is left.
-    static func writeOthers(_ bytes: Span<UInt8>, _ value: Range<Int>, into output: inout HeadOutput) {
+    /// Takes the line as it came when no pair of it is ours; otherwise writes a Cookie line with all pairs but
+    /// ours, each byte for byte, and no line when none is left.
+    static func copyOthers(
+        _ line: FieldLine, _ head: Span<UInt8>, _ copier: inout LineCopier, into output: inout HeadOutput
+    ) {
+        let value = line.value.indices
+        var hasOurs = false
         var hasPair = false
-        var start = value.lowerBound
+        // Pairs that stay and stand side by side leave together, with the ";" between them.
+        var run = value.lowerBound
+        var start = run
         while start < value.upperBound {
-            let end = ByteClass.find(59, bytes, start..<value.upperBound)
-            if !isOurs(bytes, start..<end) {
-                if hasPair {
-                    output.append(59)
-                } else {
-                    output.append("Cookie: ")
-                    while start < end, ByteClass.isBlank(bytes[start]) { start += 1 }
-                }
-                hasPair = true
-                output.append(bytes, start..<end)
+            let end = WordScan.find(59, head, from: start, to: value.upperBound)
+            if isOurs(head, start..<end) {
+                if !hasOurs { copier.flush(head, into: &output) }
+                hasOurs = true
+                if run < start { write(head, run..<(start - 1), &hasPair, into: &output) }
+                run = end + 1
             }
             start = end + 1
         }
+        guard hasOurs else { return copier.copy(line, head, into: &output) }
+        if run < value.upperBound {
+            // A ";" at the very end separates nothing.
+            let last = head[value.upperBound - 1] == 59 ? value.upperBound - 1 : value.upperBound
+            write(head, run..<last, &hasPair, into: &output)
+        }
         if hasPair { output.append("\r\n") }
+    }
+
+    /// Writes pairs that stand side by side.
+    private static func write(
+        _ head: Span<UInt8>, _ pairs: Range<Int>, _ hasPair: inout Bool, into output: inout HeadOutput
+    ) {
+        var start = pairs.lowerBound
+        if hasPair {
+            output.append(59)
+        } else {
+            output.append("Cookie: ")
+            while start < pairs.upperBound, ByteClass.isBlank(head[start]) { start += 1 }
+        }
+        hasPair = true
+        output.append(head, start..<pairs.upperBound)
     }
 }

@@ -77,15 +77,44 @@ public struct FieldTable: ~Copyable {
         repeated = 0
     }
 
-    /// - Returns: false when the table is full.
-    mutating func append(_ line: FieldLine) -> Bool {
-        guard count < capacity else { return false }
-        (lines + count).initialize(to: line)
-        count += 1
-        let bit = UInt64(1) << UInt64(line.known.rawValue)
-        repeated |= present & bit
-        present |= bit
-        return true
+    /// The lines of a head that is still being read, so that the table itself is written once.
+    struct Filling {
+        private var next: UnsafeMutablePointer<FieldLine>
+        private let limit: UnsafeMutablePointer<FieldLine>
+        fileprivate let lines: UnsafeMutablePointer<FieldLine>
+        fileprivate var present: UInt64 = 0
+        fileprivate var repeated: UInt64 = 0
+
+        /// - Precondition: `fieldsMax` is at most the capacity of `table`, which outlives this.
+        init(_ table: borrowing FieldTable, fieldsMax: Int) {
+            precondition(fieldsMax <= table.capacity, "field table of \(table.capacity)")
+            lines = table.lines
+            next = table.lines
+            limit = table.lines + fieldsMax
+        }
+
+        fileprivate var count: Int { next - lines }
+        @inline(__always)
+        var isFull: Bool { next == limit }
+
+        /// - Precondition: not `isFull`.
+        @inline(__always)
+        mutating func append(_ line: FieldLine) {
+            assert(next < limit, "no room was asked for")
+            next.initialize(to: line)
+            next += 1
+            let bit = UInt64(1) &<< UInt64(line.known.rawValue)
+            repeated |= present & bit
+            present |= bit
+        }
+    }
+
+    /// - Precondition: `filling` was made of this table.
+    mutating func fill(_ filling: Filling) {
+        precondition(filling.lines == lines, "lines of another table")
+        count = filling.count
+        present = filling.present
+        repeated = filling.repeated
     }
 }
 

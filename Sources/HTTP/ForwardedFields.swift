@@ -17,8 +17,11 @@ public enum ForwardedFields {
         output.append(client)
         output.append("\r\nX-Real-IP: ")
         output.append(client)
-        output.append(isSecure ? "\r\nX-Forwarded-Proto: https" : "\r\nX-Forwarded-Proto: http")
-        output.append("\r\nX-Forwarded-Host: ")
+        if isSecure {
+            output.append("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: ")
+        } else {
+            output.append("\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ")
+        }
         request.writeAuthority(head, scratch, into: &output)
         output.append("\r\n")
     }

@@ -1,32 +1,63 @@
 /// A bounded place to write to: memory of the caller's, filled from its start. Never allocates.
+///
+/// Each append asks once for the room that it needs and then stores without further checks. The short
+/// functions are inlinable, so that a literal becomes a few stores in the caller's own module.
+@frozen
 public struct HeadOutput: ~Copyable {
-    /// Bytes written so far; at most the capacity.
-    public private(set) var count = 0
-    /// Whether something did not fit; then what is written is useless and must not be sent.
-    public private(set) var isOverflowed = false
-    private let storage: UnsafeMutableRawBufferPointer
+    @usableFromInline var written = 0
+    /// The capacity; -1 after something did not fit, so that nothing fits any more.
+    @usableFromInline var limit: Int
+    @usableFromInline let base: UnsafeMutableRawPointer?
 
     /// - Parameter storage: stays the caller's and outlives this value.
-    public init(_ storage: UnsafeMutableRawBufferPointer) { self.storage = storage }
+    @inlinable
+    public init(_ storage: UnsafeMutableRawBufferPointer) {
+        base = storage.baseAddress
+        limit = storage.count
+    }
+
+    /// Bytes written so far; at most the capacity.
+    @inlinable
+    public var count: Int { written }
+
+    /// Whether something did not fit; then what is written is useless and must not be sent.
+    @inlinable
+    public var isOverflowed: Bool { limit < 0 }
+
+    /// Room for exactly `byteCount` bytes, which the caller fills; nil when it is not there.
+    @inlinable
+    @inline(__always)
+    mutating func room(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+        guard byteCount <= limit &- written, let base else {
+            limit = -1
+            return nil
+        }
+        let start = base + written
+        written &+= byteCount
+        return start
+    }
 
     /// Appends one byte.
+    @inlinable
     public mutating func append(_ byte: UInt8) {
-        guard count < storage.count else {
-            isOverflowed = true
-            return
-        }
-        storage[count] = byte
-        count += 1
+        room(1)?.storeBytes(of: byte, as: UInt8.self)
     }
 
     /// Appends all of `bytes`, or nothing when they do not fit.
+    @inlinable
     public mutating func append(_ bytes: Span<UInt8>) {
-        bytes.withUnsafeBytes { append(raw: $0) }
+        guard let room = room(bytes.count) else { return }
+        bytes.withUnsafeBytes { source in
+            if let start = source.baseAddress { room.copyMemory(from: start, byteCount: source.count) }
+        }
     }
 
     /// Appends a literal.
+    @inlinable
+    @inline(__always)
     public mutating func append(_ literal: StaticString) {
-        append(raw: UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+        let count = literal.utf8CodeUnitCount
+        room(count)?.copyMemory(from: literal.utf8Start, byteCount: count)
     }
 
     /// Appends `bytes[range]`.
@@ -37,12 +68,33 @@ public struct HeadOutput: ~Copyable {
     /// - Precondition: it is not negative.
     public mutating func append(decimal value: Int64) {
         precondition(value >= 0, "negative number \(value)")
-        var divisor: Int64 = 1
-        while value / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            append(UInt8(48 + (value / divisor) % 10))
-            divisor /= 10
+        if value < 100_000_000, limit &- written >= 8, let base {
+            // The digits of a port or a usual length are collected in one word, the highest in front.
+            var rest = UInt32(truncatingIfNeeded: value)
+            var word: UInt64 = 0
+            var digits = 0
+            repeat {
+                word = word &<< 8 | UInt64(48 &+ rest % 10)
+                rest /= 10
+                digits &+= 1
+            } while rest > 0
+            base.storeBytes(of: word.littleEndian, toByteOffset: written, as: UInt64.self)
+            written &+= digits
+        } else {
+            appendDigits(UInt64(truncatingIfNeeded: value))
         }
+    }
+
+    private mutating func appendDigits(_ value: UInt64) {
+        if value >= 10 { appendDigits(value / 10) }
+        append(UInt8(truncatingIfNeeded: 48 + value % 10))
+    }
+
+    /// Appends a Content-Length line.
+    mutating func append(contentLength length: Int64) {
+        append("Content-Length: ")
+        append(decimal: length)
+        append("\r\n")
     }
 
     /// Appends a number in lower-case hexadecimal, filled with zeros to `digits`.
@@ -50,53 +102,37 @@ public struct HeadOutput: ~Copyable {
     /// - Precondition: `digits` is in 1...16; higher digits of the value are not written.
     public mutating func append(hexadecimal value: UInt64, digits: Int) {
         precondition((1...16).contains(digits), "\(digits) digits")
-        for position in (0..<digits).reversed() {
-            let digit = UInt8(truncatingIfNeeded: value >> UInt64(position * 4)) & 15
-            append(digit < 10 ? digit + 48 : digit + 87)
+        guard let room = room(digits) else { return }
+        guard digits < 16 else { return HexDigits.store(value, at: room) }
+        for position in 0..<digits {
+            let digit = UInt8(truncatingIfNeeded: value &>> UInt64(4 &* (digits &- 1 &- position))) & 15
+            room.storeBytes(of: digit < 10 ? digit + 48 : digit + 87, toByteOffset: position, as: UInt8.self)
         }
-    }
-
-    private mutating func append(raw bytes: UnsafeRawBufferPointer) {
-        guard bytes.count <= storage.count - count, !isOverflowed else {
-            isOverflowed = true
-            return
-        }
-        UnsafeMutableRawBufferPointer(rebasing: storage[count..<(count + bytes.count)]).copyMemory(
-            from: bytes)
-        count += bytes.count
     }
 }
 
 @available(*, unavailable)
 extension HeadOutput: Sendable {}
 
-/// Copies field lines of a head to an output; lines that stand side by side leave in one copy.
-struct LineCopier: ~Copyable {
-    private var start = 0
-    private var end = 0
-
-    /// Takes one line as it came when it is tight (`Name: value` CRLF), otherwise rewrites its whitespace.
-    mutating func copy(_ line: FieldLine, _ head: Span<UInt8>, into output: inout HeadOutput) {
-        let blanks = Int(line.value.start) - line.name.end - 1
-        guard blanks < 2, head[line.value.end] == 13 else {
-            flush(head, into: &output)
-            output.append(head, line.name.indices)
-            output.append(": ")
-            output.append(head, line.value.indices)
-            output.append("\r\n")
-            return
-        }
-        if Int(line.name.start) != end {
-            flush(head, into: &output)
-            start = Int(line.name.start)
-        }
-        end = line.value.end + 2
+/// Sixteen digits at a time, without a table: eight nibbles are spread over the bytes of a word and become
+/// digits together.
+enum HexDigits {
+    /// Stores the sixteen lower-case digits of `value`.
+    @inline(__always)
+    static func store(_ value: UInt64, at room: UnsafeMutableRawPointer) {
+        room.storeBytes(of: eight(UInt32(truncatingIfNeeded: value &>> 32)), as: UInt64.self)
+        room.storeBytes(of: eight(UInt32(truncatingIfNeeded: value)), toByteOffset: 8, as: UInt64.self)
     }
 
-    /// To be called before anything else is written, and at the end.
-    mutating func flush(_ head: Span<UInt8>, into output: inout HeadOutput) {
-        if end > start { output.append(head, start..<end) }
-        start = 0
-        end = 0
+    /// The eight digits of `value`, the highest in the lowest byte.
+    @inline(__always)
+    static func eight(_ value: UInt32) -> UInt64 {
+        var word = UInt64(value.byteSwapped)
+        word = (word | word &<< 16) & 0x0000_ffff_0000_ffff
+        word = (word | word &<< 8) & 0x00ff_00ff_00ff_00ff
+        // Each byte of the number stands in 16 bits now; its high nibble comes first.
+        word = (word &>> 4 & 0x000f_000f_000f_000f) | (word & 0x000f_000f_000f_000f) &<< 8
+        let isLetter = (word &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
+        return (word &+ 0x3030_3030_3030_3030 &+ isLetter &* 39).littleEndian
     }
 }

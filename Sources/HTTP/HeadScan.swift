@@ -11,37 +11,32 @@ enum HeadStop: Error {
 enum HeadScan {
     /// The end of a field value or reason phrase: the offset of the CR of its CRLF (RFC 9112 §2.2, RFC 9110
     /// §5.5).
+    @inline(__always)
     static func valueEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) throws(HeadStop) -> Int {
-        let raw = bytes.bytes
+        let index = WordScan.valueRun(bytes, from: start, to: end)
+        if index &+ 1 < end, bytes[unchecked: index] == 13, bytes[unchecked: index &+ 1] == 10 {
+            return index
+        }
+        return try oddValueEnd(bytes, from: index, to: end)
+    }
+
+    /// The same for a value in which a run of ordinary bytes ends at `start`, but not with CRLF.
+    @inline(never)
+    private static func oddValueEnd(
+        _ bytes: Span<UInt8>, from start: Int, to end: Int
+    ) throws(HeadStop) -> Int {
         var index = start
-        while index < end {
-            // Eight bytes at a time: the lowest set bit of `odd` marks the first byte below 0x20 or equal to
-            // 0x7f (a borrow can only mark bytes above a true one). UInt64 is little-endian on every platform
-            // we run on.
-            while index + 8 <= end {
-                let word = UInt64(
-                    littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
-                let below = (word &- 0x2020_2020_2020_2020) & ~word
-                let delete = word ^ 0x7f7f_7f7f_7f7f_7f7f
-                let odd = (below | ((delete &- 0x0101_0101_0101_0101) & ~delete)) & 0x8080_8080_8080_8080
-                if odd != 0 {
-                    index += odd.trailingZeroBitCount >> 3
-                    break
-                }
-                index += 8
-            }
-            guard index < end else { break }
+        while true {
+            guard index < end else { throw .needMore }
             let byte = bytes[index]
             if byte == 13 {
                 try expectLineFeed(bytes, at: index + 1, to: end)
                 return index
             }
-            guard ByteClass.isFieldValue(byte) else {
-                throw .refused(byte == 10 ? .bareLineFeed : .invalidFieldValue)
-            }
-            index += 1
+            // A horizontal tab is the only control that a value may hold.
+            guard byte == 9 else { throw .refused(byte == 10 ? .bareLineFeed : .invalidFieldValue) }
+            index = WordScan.valueRun(bytes, from: index + 1, to: end)
         }
-        throw .needMore
     }
 
     /// After a CR only LF may come.
@@ -53,33 +48,55 @@ enum HeadScan {
     /// Field lines up to and including the empty line (RFC 9112 §5).
     ///
     /// - Returns: the offset after the empty line.
+    /// - Precondition: `fields` holds `fieldsMax` lines.
     static func fieldLines(
         _ bytes: Span<UInt8>, from start: Int, to end: Int, fieldsMax: Int, into fields: inout FieldTable
     ) throws(HeadStop) -> Int {
+        // From here on the end of the bytes is the end of what may be looked at.
+        let bytes = bytes.extracting(first: end)
         var index = start
-        while index < end {
-            if bytes[index] == 13 {
-                try expectLineFeed(bytes, at: index + 1, to: end)
+        var filling = FieldTable.Filling(fields, fieldsMax: fieldsMax)
+        while index < bytes.count {
+            if bytes[unchecked: index] == 13 {
+                try expectLineFeed(bytes, at: index + 1, to: bytes.count)
+                fields.fill(filling)
                 return index + 2
             }
-            guard fields.count < fieldsMax else { throw .refused(.tooManyFields) }
-            let colon = try nameEnd(bytes, from: index, to: end)
-            let lineEnd = try valueEnd(bytes, from: colon + 1, to: end)
-            let value = ByteClass.trimmed(bytes, (colon + 1)..<lineEnd)
-            let line = FieldLine(
-                name: ByteRange(start: index, count: colon - index),
-                value: ByteRange(start: value.lowerBound, count: value.count),
-                known: KnownField(classifying: bytes, index..<colon))
-            guard fields.append(line) else { throw .refused(.tooManyFields) }
-            index = lineEnd + 2
+            guard !filling.isFull else { throw .refused(.tooManyFields) }
+            let match = KnownField.beforeColon(bytes, at: index)
+            let colon =
+                match.nameBytes == 0
+                ? try nameEnd(bytes, from: index, to: bytes.count) : index &+ match.nameBytes
+            let lineEnd = try valueEnd(bytes, from: colon &+ 1, to: bytes.count)
+            filling.append(
+                FieldLine(
+                    name: ByteRange(from: index, to: colon), value: value(bytes, colon, lineEnd),
+                    known: match.known))
+            index = lineEnd &+ 2
         }
         throw .needMore
     }
 
+    /// What stands between the colon and the CR, without the blanks around it.
+    ///
+    /// - Precondition: the bytes at `colon` and `lineEnd` are in `bytes` and what they are called.
+    @inline(__always)
+    private static func value(_ bytes: Span<UInt8>, _ colon: Int, _ lineEnd: Int) -> ByteRange {
+        // The usual line: one space, then neither at the beginning nor at the end a blank. Of what has passed
+        // the scan only blanks are below 0x21; an empty value ends up at the CR, which is below it too.
+        if bytes[unchecked: colon &+ 1] == 32, bytes[unchecked: colon &+ 2] > 32,
+            bytes[unchecked: lineEnd &- 1] > 32
+        {
+            return ByteRange(from: colon &+ 2, to: lineEnd)
+        }
+        let value = ByteClass.trimmed(bytes, (colon &+ 1)..<lineEnd)
+        return ByteRange(from: value.lowerBound, to: value.upperBound)
+    }
+
     /// The offset of the colon after a field name (RFC 9110 §5.1, RFC 9112 §5.1 and §5.2).
+    @inline(never)
     static func nameEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) throws(HeadStop) -> Int {
-        var index = start
-        while index < end, ByteClass.isLetter(bytes[index]) || ByteClass.isToken(bytes[index]) { index += 1 }
+        let index = WordScan.tokenRun(bytes, from: start, to: end)
         guard index < end else { throw .needMore }
         let byte = bytes[index]
         if byte == 58 {
@@ -97,6 +114,6 @@ enum HeadScan {
     static func isUnchanged(_ bytes: Span<UInt8>, alreadySeen: Int, limits: HeadLimits) -> Bool {
         guard alreadySeen > 0, alreadySeen <= bytes.count else { return false }
         guard bytes.count < limits.headBytesMax, bytes.count < limits.targetBytesMax else { return false }
-        return ByteClass.find(10, bytes, alreadySeen..<bytes.count) == bytes.count
+        return WordScan.find(10, bytes, from: alreadySeen, to: bytes.count) == bytes.count
     }
 }

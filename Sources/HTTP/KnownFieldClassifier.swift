@@ -1,93 +1,140 @@
-/// Field name → `KnownField`: length and one letter leave one candidate, which is compared in full.
+/// Field name → `KnownField`: the first letter leaves a few candidates, each compared in full by words.
 
 extension KnownField {
-    /// - Parameter range: where the name stands in `bytes`; not empty.
+    /// A name that was compared in full: a known one, or one of those that browsers and servers always send
+    /// and that are `.other` for us.
+    struct Match {
+        var known: KnownField
+        /// 0 when the name is none of these.
+        var nameBytes: Int
+        static var none: Match { Match(known: .other, nameBytes: 0) }
+    }
+
+    /// What stands at `start` with a colon behind it, in any case.
+    ///
+    /// Exact: every byte in front of the colon was compared with the letter, digit or "-" that it must be.
+    ///
+    /// - Precondition: `start` is in `0..<bytes.count`.
+    static func beforeColon(_ bytes: Span<UInt8>, at start: Int) -> Match {
+        switch bytes[start] | 0x20 {
+        case letter("a"): fromA(bytes, start)
+        case letter("c"): fromC(bytes, start)
+        case letter("s"): fromS(bytes, start)
+        case letter("t"): fromT(bytes, start)
+        case letter("x"): fromX(bytes, start)
+        case letter("u"): fromU(bytes, start)
+        default: others(bytes, start)
+        }
+    }
+
+    /// - Parameter range: where a name stands in `bytes` that no colon need follow.
     init(classifying bytes: Span<UInt8>, _ range: Range<Int>) {
-        let first = ByteClass.lowered(bytes[range.lowerBound])
-        let candidate: KnownField
-        if range.count < 12 {
-            candidate = KnownField.short(key(range.count, first))
-        } else {
-            // `sec-fetch-*` and `x-forwarded-*` of equal length differ in the fourth letter from the end.
-            let late = ByteClass.lowered(bytes[range.upperBound - 4])
-            candidate = KnownField.long(key(range.count, first), late: late)
-        }
-        self = candidate != .other && ByteClass.equalFolded(bytes, range, candidate.name) ? candidate : .other
-    }
-
-    // One integer compared with constants: the optimiser makes a jump of it.
-    private static func short(_ found: UInt16) -> KnownField {
-        switch found {
-        case key(2, "t"): .te
-        case key(4, "h"): .host
-        case key(4, "d"): .date
-        case key(5, "r"): .range
-        case key(6, "c"): .cookie
-        case key(6, "e"): .expect
-        case key(6, "o"): .origin
-        case key(6, "a"): .accept
-        case key(6, "s"): .server
-        case key(7, "t"): .trailer
-        case key(7, "u"): .upgrade
-        case key(7, "r"): .referer
-        case key(8, "l"): .location
-        case key(9, "f"): .forwarded
-        case key(9, "x"): .xRealIP
-        case key(10, "u"): .userAgent
-        case key(10, "k"): .keepAlive
-        case key(10, "s"): .setCookie
-        case key(10, "c"): .connection
-        case key(10, "t"): .tracestate
-        case key(11, "t"): .traceparent
-        default: .other
+        self = .other
+        for known in KnownField.allCases where known != .other {
+            if ByteClass.equalFolded(bytes, range, known.name) { self = known }
         }
     }
 
-    private static func long(_ found: UInt16, late: UInt8) -> KnownField {
-        switch found {
-        case key(12, "c"): .contentType
-        case key(13, "c"): .cacheControl
-        case key(13, "a"): .authorization
-        case key(14, "c"): .contentLength
-        case key(14, "h"): .http2Settings
-        case key(14, "s"): secFetch(late)
-        case key(15, "x"): .xForwardedFor
-        case key(15, "a"): .acceptEncoding
-        case key(16, "x"): late == code("h") ? .xForwardedHost : .xForwardedPort
-        case key(16, "c"): .contentEncoding
-        case key(16, "p"): .proxyConnection
-        case key(17, "x"): .xForwardedProto
-        case key(17, "t"): .transferEncoding
-        case key(17, "s"): .secWebSocketKey
-        case key(18, "p"): .proxyAuthenticate
-        case key(19, "p"): .proxyAuthorization
-        case key(21, "s"): .secWebSocketVersion
-        case key(22, "s"): .secWebSocketProtocol
-        case key(24, "s"): .secWebSocketExtensions
-        case key(29, "a"): .accessControlRequestMethod
-        default: .other
+    // Within a letter in the order in which they are to be expected.
+    private static func fromA(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if starts(bytes, start, "accept") {
+            if let known = match(bytes, start, "accept:", .accept) { return known }
+            if let known = match(bytes, start, "accept-encoding:", .acceptEncoding) { return known }
+            return match(bytes, start, "accept-language:", .other) ?? .none
         }
+        if let known = match(bytes, start, "authorization:", .authorization) { return known }
+        return match(bytes, start, "access-control-request-method:", .accessControlRequestMethod) ?? .none
     }
 
-    private static func secFetch(_ late: UInt8) -> KnownField {
-        switch late {
-        case code("m"): .secFetchMode
-        case code("d"): .secFetchDest
-        case code("s"): .secFetchSite
-        case code("u"): .secFetchUser
-        default: .other
+    private static func fromC(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if let known = match(bytes, start, "cookie:", .cookie) { return known }
+        if starts(bytes, start, "content-") {
+            if let known = match(bytes, start, "content-type:", .contentType) { return known }
+            if let known = match(bytes, start, "content-length:", .contentLength) { return known }
+            return match(bytes, start, "content-encoding:", .contentEncoding) ?? .none
         }
+        if let known = match(bytes, start, "cache-control:", .cacheControl) { return known }
+        return match(bytes, start, "connection:", .connection) ?? .none
     }
-}
 
-@inline(__always)
-private func code(_ letter: Unicode.Scalar) -> UInt8 { UInt8(truncatingIfNeeded: letter.value) }
+    private static func fromU(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if let known = match(bytes, start, "user-agent:", .userAgent) { return known }
+        if let known = match(bytes, start, "upgrade-insecure-requests:", .other) { return known }
+        return match(bytes, start, "upgrade:", .upgrade) ?? .none
+    }
 
-@inline(__always)
-private func key(_ count: Int, _ letter: Unicode.Scalar) -> UInt16 { key(count, code(letter)) }
+    private static func fromS(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if starts(bytes, start, "sec-fetch-") {
+            if let known = match(bytes, start, "sec-fetch-dest:", .secFetchDest) { return known }
+            if let known = match(bytes, start, "sec-fetch-mode:", .secFetchMode) { return known }
+            if let known = match(bytes, start, "sec-fetch-site:", .secFetchSite) { return known }
+            if let known = match(bytes, start, "sec-fetch-user:", .secFetchUser) { return known }
+            return .none
+        }
+        if let known = match(bytes, start, "server:", .server) { return known }
+        if let known = match(bytes, start, "set-cookie:", .setCookie) { return known }
+        if let known = match(bytes, start, "sec-ch-ua:", .other) { return known }
+        if let known = match(bytes, start, "sec-ch-ua-mobile:", .other) { return known }
+        if let known = match(bytes, start, "sec-ch-ua-platform:", .other) { return known }
+        guard starts(bytes, start, "sec-websocket-") else { return .none }
+        if let known = match(bytes, start, "sec-websocket-key:", .secWebSocketKey) { return known }
+        if let known = match(bytes, start, "sec-websocket-version:", .secWebSocketVersion) { return known }
+        if let known = match(bytes, start, "sec-websocket-protocol:", .secWebSocketProtocol) { return known }
+        if let known = match(bytes, start, "sec-websocket-extensions:", .secWebSocketExtensions) {
+            return known
+        }
+        return .none
+    }
 
-/// - Precondition: none; lengths of 256 and more wrap, and the full comparison then refuses them.
-@inline(__always)
-private func key(_ count: Int, _ first: UInt8) -> UInt16 {
-    UInt16(truncatingIfNeeded: count) << 8 | UInt16(first)
+    private static func fromT(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if let known = match(bytes, start, "transfer-encoding:", .transferEncoding) { return known }
+        if let known = match(bytes, start, "traceparent:", .traceparent) { return known }
+        if let known = match(bytes, start, "tracestate:", .tracestate) { return known }
+        if let known = match(bytes, start, "te:", .te) { return known }
+        return match(bytes, start, "trailer:", .trailer) ?? .none
+    }
+
+    private static func fromX(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if let known = match(bytes, start, "x-content-type-options:", .other) { return known }
+        if let known = match(bytes, start, "x-real-ip:", .xRealIP) { return known }
+        guard starts(bytes, start, "x-forwarded-") else { return .none }
+        if let known = match(bytes, start, "x-forwarded-for:", .xForwardedFor) { return known }
+        if let known = match(bytes, start, "x-forwarded-host:", .xForwardedHost) { return known }
+        if let known = match(bytes, start, "x-forwarded-port:", .xForwardedPort) { return known }
+        if let known = match(bytes, start, "x-forwarded-proto:", .xForwardedProto) { return known }
+        return .none
+    }
+
+    private static func others(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        if let known = match(bytes, start, "host:", .host) { return known }
+        if let known = match(bytes, start, "date:", .date) { return known }
+        if let known = match(bytes, start, "referer:", .referer) { return known }
+        if let known = match(bytes, start, "origin:", .origin) { return known }
+        if let known = match(bytes, start, "location:", .location) { return known }
+        if let known = match(bytes, start, "range:", .range) { return known }
+        if let known = match(bytes, start, "keep-alive:", .keepAlive) { return known }
+        if let known = match(bytes, start, "expect:", .expect) { return known }
+        if let known = match(bytes, start, "forwarded:", .forwarded) { return known }
+        if let known = match(bytes, start, "http2-settings:", .http2Settings) { return known }
+        if let known = match(bytes, start, "proxy-connection:", .proxyConnection) { return known }
+        if let known = match(bytes, start, "proxy-authorization:", .proxyAuthorization) { return known }
+        if let known = match(bytes, start, "proxy-authenticate:", .proxyAuthenticate) { return known }
+        return .none
+    }
+
+    @inline(__always)
+    private static func match(
+        _ bytes: Span<UInt8>, _ start: Int, _ nameAndColon: StaticString, _ known: KnownField
+    ) -> Match? {
+        guard starts(bytes, start, nameAndColon) else { return nil }
+        return Match(known: known, nameBytes: nameAndColon.utf8CodeUnitCount &- 1)
+    }
+
+    @inline(__always)
+    private static func starts(_ bytes: Span<UInt8>, _ start: Int, _ name: StaticString) -> Bool {
+        ByteClass.startsFolded(bytes, start..<bytes.count, name)
+    }
+
+    @inline(__always)
+    private static func letter(_ scalar: Unicode.Scalar) -> UInt8 { UInt8(truncatingIfNeeded: scalar.value) }
 }

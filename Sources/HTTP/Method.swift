@@ -26,20 +26,30 @@ public enum Method: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// - Parameters:
+    ///   - word: the name as `WordScan.word` gives it.
+    ///   - count: its length, without which NULs behind the name would not count.
+    init(word: UInt64, count: Int) {
+        self =
+            switch (count, word) {
+            case (3, 0x54_4547): .get
+            case (4, 0x5453_4f50): .post
+            case (4, 0x4441_4548): .head
+            case (3, 0x54_5550): .put
+            case (6, 0x4554_454c_4544): .delete
+            case (7, 0x53_4e4f_4954_504f): .options
+            case (5, 0x48_4354_4150): .patch
+            default: .other
+            }
+    }
+
     /// - Parameter range: where the method stands in `bytes`; not empty.
     init(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        let candidate: Method
-        switch (range.count, bytes[range.lowerBound]) {
-        case (3, 0x47): candidate = .get
-        case (3, 0x50): candidate = .put
-        case (4, 0x48): candidate = .head
-        case (4, 0x50): candidate = .post
-        case (5, 0x50): candidate = .patch
-        case (6, 0x44): candidate = .delete
-        case (7, 0x4f): candidate = .options
-        default: candidate = .other
-        }
-        self = candidate != .other && Method.equals(bytes, range, candidate.name) ? candidate : .other
+        self =
+            range.count > 8
+            ? .other
+            : Method(
+                word: WordScan.word(bytes, at: range.lowerBound, count: range.count), count: range.count)
     }
 
     /// CONNECT opens a tunnel past every decision, and TRACE would show the client the identity fields that

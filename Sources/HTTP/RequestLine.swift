@@ -16,27 +16,36 @@ struct RequestLine {
             index = 2
             if index < end, bytes[index] == 13 || bytes[index] == 10 { throw .refused(.leadingEmptyLines) }
         }
-        let methodEnd = try RequestLine.methodEnd(bytes, from: index, to: end)
-        if Method.isRefused(bytes, index..<methodEnd) { throw .refused(.methodNotImplemented) }
-        method = Method(bytes, index..<methodEnd)
-        methodRange = ByteRange(start: index, count: methodEnd - index)
-        let targetStart = methodEnd + 1
+        var methodEnd = index
+        method = .other
+        if let token = WordScan.shortToken(bytes, at: index, to: end) {
+            method = Method(word: token.word, count: token.count)
+            methodEnd = index &+ token.count
+        }
+        if method == .other {
+            methodEnd = try RequestLine.methodEnd(bytes, from: index, to: end)
+            method = Method(bytes, index..<methodEnd)
+            if Method.isRefused(bytes, index..<methodEnd) { throw .refused(.methodNotImplemented) }
+        }
+        methodRange = ByteRange(from: index, to: methodEnd)
+        let targetStart = methodEnd &+ 1
         let targetEnd = try RequestLine.targetEnd(bytes, from: targetStart, to: end, bytesMax: targetBytesMax)
-        target = ByteRange(start: targetStart, count: targetEnd - targetStart)
-        version = try HTTPVersion(bytes, at: targetEnd + 1, to: end)
-        let lineEnd = targetEnd + 1 + HTTPVersion.byteCount
+        target = ByteRange(from: targetStart, to: targetEnd)
+        version = try HTTPVersion(bytes, at: targetEnd &+ 1, to: end)
+        let lineEnd = targetEnd &+ 1 &+ HTTPVersion.byteCount
+        self.end = lineEnd &+ 2
+        if lineEnd &+ 1 < end, bytes[lineEnd] == 13, bytes[lineEnd &+ 1] == 10 { return }
         guard lineEnd < end else { throw .needMore }
         guard bytes[lineEnd] == 13 else {
             throw .refused(bytes[lineEnd] == 10 ? .bareLineFeed : .malformedVersion)
         }
         try HeadScan.expectLineFeed(bytes, at: lineEnd + 1, to: end)
-        self.end = lineEnd + 2
     }
 
     private static func methodEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) throws(HeadStop) -> Int
     {
         var index = start
-        while index < end, ByteClass.isToken(bytes[index]) {
+        while index < end, ByteClass.isLetter(bytes[index]) || ByteClass.isToken(bytes[index]) {
             index += 1
             if index - start > HeadLimits.methodBytesMax { throw .refused(.methodTooLong) }
         }
@@ -46,20 +55,17 @@ struct RequestLine {
         return index
     }
 
+    @inline(__always)
     private static func targetEnd(
         _ bytes: Span<UInt8>, from start: Int, to end: Int, bytesMax: Int
     ) throws(HeadStop) -> Int {
-        var index = start
-        while index < end {
-            let byte = bytes[index]
-            guard byte > 0x20, byte < 0x7f, byte != 35 else {
-                if byte == 32, index > start { return index }
-                throw .refused(targetError(byte))
-            }
-            index += 1
-            if index - start > bytesMax { throw .refused(.targetTooLong) }
-        }
-        throw .needMore
+        let most = end - start > bytesMax ? start + bytesMax + 1 : end
+        let index = WordScan.targetRun(bytes, from: start, to: most)
+        if index - start > bytesMax { throw .refused(.targetTooLong) }
+        guard index < end else { throw .needMore }
+        let byte = bytes[index]
+        guard byte == 32, index > start else { throw .refused(targetError(byte)) }
+        return index
     }
 
     private static func targetError(_ byte: UInt8) -> HeadError {
@@ -112,7 +118,18 @@ extension HTTPVersion {
     static let byteCount = 8
 
     /// `HTTP/1.0` or `HTTP/1.1` at an offset (RFC 9112 §2.3).
+    @inline(__always)
     init(_ bytes: Span<UInt8>, at start: Int, to end: Int) throws(HeadStop) {
+        if end - start >= 8, WordScan.word(bytes, at: start, count: 8) == 0x312e_312f_5054_5448 {
+            self = .http11  // "HTTP/1.1", the lowest byte first.
+            return
+        }
+        self = try HTTPVersion(byBytes: bytes, at: start, to: end)
+    }
+
+    /// The same byte by byte: for 1.0, for refusals, and for what has not arrived in full.
+    @inline(never)
+    private init(byBytes bytes: Span<UInt8>, at start: Int, to end: Int) throws(HeadStop) {
         let name: StaticString = "HTTP/"
         for offset in 0..<HTTPVersion.byteCount {
             guard start + offset < end else { throw .needMore }

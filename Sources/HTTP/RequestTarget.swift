@@ -10,49 +10,67 @@ struct Authority {
     /// information, no escapes, no empty label or trailing dot: each would be a second spelling of one host.
     init?(_ bytes: Span<UInt8>, _ range: Range<Int>) {
         guard !range.isEmpty, range.count <= HeadLimits.hostBytesMax else { return nil }
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "host at \(range)")
         let nameEnd =
-            bytes[range.lowerBound] == 91
-            ? Authority.bracketsEnd(bytes, range) : Authority.nameEnd(bytes, range)
+            bytes[unchecked: range.lowerBound] == 91
+            ? Authority.bracketsEnd(bytes, range, &hasUpperCase)
+            : Authority.nameEnd(bytes, range, &hasUpperCase)
         guard let nameEnd, nameEnd > range.lowerBound else { return nil }
-        name = range.lowerBound..<nameEnd
-        for index in name where bytes[index] &- 65 < 26 { hasUpperCase = true }
+        name = Range(uncheckedBounds: (range.lowerBound, nameEnd))
         guard nameEnd < range.upperBound else { return }
-        guard bytes[nameEnd] == 58, let port = Authority.port(bytes, (nameEnd + 1)..<range.upperBound) else {
-            return nil
-        }
+        guard bytes[unchecked: nameEnd] == 58,
+            let port = Authority.port(bytes, Range(uncheckedBounds: (nameEnd &+ 1, range.upperBound)))
+        else { return nil }
         self.port = port
     }
 
-    private static func nameEnd(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {
+    /// - Precondition: `range` lies in `bytes`; so in the two below.
+    @inline(__always)
+    private static func nameEnd(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, _ hasUpperCase: inout Bool
+    ) -> Int? {
         var index = range.lowerBound
         var labelStart = index
+        var caseBits: UInt8 = 0x20
         while index < range.upperBound {
-            let byte = bytes[index]
-            if byte == 46 {
-                guard (1...63).contains(index - labelStart) else { return nil }
-                labelStart = index + 1
-            } else if !ByteClass.isLetter(byte), !ByteClass.isHostName(byte) {
+            let byte = bytes[unchecked: index]
+            if ByteClass.isLetter(byte) {
+                caseBits &= byte
+            } else if byte == 46 {
+                guard (1...63).contains(index &- labelStart) else { return nil }
+                labelStart = index &+ 1
+            } else if !ByteClass.isHostName(byte) {
                 break
             }
-            index += 1
+            index &+= 1
         }
-        return (1...63).contains(index - labelStart) && index - range.lowerBound <= 253 ? index : nil
+        hasUpperCase = caseBits == 0
+        return (1...63).contains(index &- labelStart) && index &- range.lowerBound <= 253 ? index : nil
     }
 
-    private static func bracketsEnd(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {
+    private static func bracketsEnd(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, _ hasUpperCase: inout Bool
+    ) -> Int? {
         var index = range.lowerBound + 1
-        while index < range.upperBound, ByteClass.isInBrackets(bytes[index]) { index += 1 }
+        while index < range.upperBound, ByteClass.isInBrackets(bytes[index]) {
+            if bytes[index] &- 65 < 26 { hasUpperCase = true }
+            index += 1
+        }
         guard index < range.upperBound, bytes[index] == 93 else { return nil }
         let count = index - range.lowerBound - 1
         return (2...45).contains(count) ? index + 1 : nil
     }
 
+    @inline(__always)
     private static func port(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt16? {
         guard (1...5).contains(range.count) else { return nil }
         var port = 0
-        for index in range {
-            guard ByteClass.isDigit(bytes[index]) else { return nil }
-            port = port * 10 + Int(bytes[index] &- 48)
+        var index = range.lowerBound
+        while index < range.upperBound {
+            let digit = bytes[unchecked: index] &- 48
+            guard digit < 10 else { return nil }
+            port = port &* 10 &+ Int(digit)  // Below 100,000.
+            index &+= 1
         }
         return port > 0 ? UInt16(exactly: port) : nil
     }
@@ -61,7 +79,7 @@ struct Authority {
     func canonicalName(_ bytes: Span<UInt8>, _ scratch: inout CanonicalScratch) -> CanonicalText {
         guard hasUpperCase else {
             return CanonicalText(
-                range: ByteRange(start: name.lowerBound, count: name.count), isInScratch: false)
+                range: ByteRange(from: name.lowerBound, to: name.upperBound), isInScratch: false)
         }
         let start = scratch.used
         for index in name { scratch.append(ByteClass.lowered(bytes[index])) }
@@ -93,10 +111,10 @@ struct RequestTarget {
             form = .absolute
             pathStart = try RequestTarget.authorityEnd(bytes, target, host: host, scheme: scheme)
         }
-        let question = ByteClass.find(63, bytes, pathStart..<target.upperBound)
+        let question = WordScan.find(63, bytes, from: pathStart, to: target.upperBound)
         path = pathStart..<question
         if question < target.upperBound {
-            query = ByteRange(start: question + 1, count: target.upperBound - question - 1)
+            query = ByteRange(from: question &+ 1, to: target.upperBound)
         }
         // RFC 9112 §3.2.4: OPTIONS with neither path nor query is about the whole server.
         if path.isEmpty, query == nil, method == .options { form = .asterisk }

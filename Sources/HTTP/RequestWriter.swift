@@ -15,9 +15,21 @@ public struct RequestWriter: Sendable {
 
     /// The fields that clients may not set at this route.
     public let identity: IdentityFieldNames
+    /// Bits of the known fields that go upstream as they came.
+    private let copied: UInt64
+    /// The same with `tracestate`.
+    private let copiedWithTracestate: UInt64
 
     /// One writer per route; made when the configuration is loaded, because it folds all names.
-    public init(identity: IdentityFieldNames = IdentityFieldNames()) { self.identity = identity }
+    public init(identity: IdentityFieldNames = IdentityFieldNames()) {
+        self.identity = identity
+        var copied: UInt64 = 0
+        for known in KnownField.allCases where RequestWriter.treatment(of: known) == .copy {
+            copied |= 1 << UInt64(known.rawValue)
+        }
+        self.copied = copied & ~identity.known
+        copiedWithTracestate = (copied | 1 << UInt64(KnownField.tracestate.rawValue)) & ~identity.known
+    }
 
     /// Writes request line, Host, the forwarded fields and the framing, always as HTTP/1.1 and **without**
     /// the closing empty line: append own field lines (identity, trace, X-Forwarded-*), then call `end`.
@@ -37,28 +49,19 @@ public struct RequestWriter: Sendable {
         }
         RequestWriter.requestLine(request, head, scratch, &output)
         var copier = LineCopier()
+        let copied = options.contains(.keepsTracestate) ? copiedWithTracestate : self.copied
         for index in 0..<fields.count {
             let line = fields[index]
-            switch RequestWriter.treatment(of: line.known, options) {
-            case .copy:
-                if identity.contains(line.known) { continue }
+            if copied &>> UInt64(line.known.rawValue) & 1 != 0 {
                 copier.copy(line, head, into: &output)
-            case .drop:
-                continue
-            case .cookie:
-                if identity.contains(line.known) { continue }
-                guard CookiePair.containsOurs(head, line.value.indices) else {
-                    copier.copy(line, head, into: &output)
-                    continue
-                }
-                copier.flush(head, into: &output)
-                CookiePair.writeOthers(head, line.value.indices, into: &output)
-            case .inspect:
+            } else if line.known == .other {
                 if identity.contains(head, line.name.indices) { continue }
                 if request.hasConnectionOptions, ConnectionOptions.name(line.name.indices, in: head, fields) {
                     continue
                 }
                 copier.copy(line, head, into: &output)
+            } else if line.known == .cookie, !identity.contains(.cookie) {
+                CookiePair.copyOthers(line, head, &copier, into: &output)
             }
         }
         copier.flush(head, into: &output)
@@ -72,12 +75,18 @@ public struct RequestWriter: Sendable {
         _ request: CanonicalRequest, _ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch,
         _ output: inout HeadOutput
     ) {
-        output.append(head, request.methodRange.indices)
-        output.append(32)
-        request.path.write(head, scratch, into: &output)
-        if let query = request.query {
-            output.append(63)
-            output.append(head, query.indices)
+        let start = Int(request.methodRange.start)
+        if request.form == .origin, !request.path.isInScratch {
+            // Method, path and query stand side by side, a byte between each two.
+            output.append(head, start..<(request.query?.end ?? request.path.range.end))
+        } else {
+            output.append(head, request.methodRange.indices)
+            output.append(32)
+            request.path.write(head, scratch, into: &output)
+            if let query = request.query {
+                output.append(63)
+                output.append(head, query.indices)
+            }
         }
         output.append(" HTTP/1.1\r\nHost: ")
         request.writeAuthority(head, scratch, into: &output)
@@ -87,10 +96,7 @@ public struct RequestWriter: Sendable {
     private static func framing(_ request: CanonicalRequest, _ options: Options, _ output: inout HeadOutput) {
         switch request.framing {
         case .none, .untilClose: break
-        case .length(let length):
-            output.append("Content-Length: ")
-            output.append(decimal: length)
-            output.append("\r\n")
+        case .length(let length): output.append(contentLength: length)
         case .chunked: output.append("Transfer-Encoding: chunked\r\n")
         }
         switch request.upgrade {
@@ -102,13 +108,12 @@ public struct RequestWriter: Sendable {
         }
     }
 
-    private enum Treatment { case copy, drop, cookie, inspect }
+    private enum Treatment { case copy, drop, inspect }
 
-    private static func treatment(of known: KnownField, _ options: Options) -> Treatment {
+    private static func treatment(of known: KnownField) -> Treatment {
         switch known {
-        case .cookie: .cookie
-        case .other: .inspect
-        case .tracestate: options.contains(.keepsTracestate) ? .copy : .drop
+        case .cookie, .other: .inspect
+        case .tracestate: .drop  // Copied when an option says so.
         case .host, .contentLength, .transferEncoding, .expect, .traceparent, .forwarded, .xRealIP,
             .xForwardedFor,
             .xForwardedHost, .xForwardedPort, .xForwardedProto:

@@ -1,7 +1,16 @@
 /// Serialises an upstream's response head for downstream.
 public struct ResponseWriter: Sendable {
-    /// A writer is a value without state.
-    public init() {}
+    /// Bits of the known fields that go downstream as they came.
+    private let copied: UInt64
+
+    /// A writer is a value: one serves all responses.
+    public init() {
+        var copied: UInt64 = 0
+        for known in KnownField.allCases where ResponseWriter.isCopied(known) {
+            copied |= 1 << UInt64(known.rawValue)
+        }
+        self.copied = copied
+    }
 
     /// Writes status line, fields and framing, **without** the closing empty line: append own field lines,
     /// then `end`.
@@ -20,16 +29,15 @@ public struct ResponseWriter: Sendable {
         keepsAlive: Bool, into output: inout HeadOutput
     ) {
         precondition(framing != .untilClose || !keepsAlive, "a body until close on a connection kept open")
-        output.append("HTTP/1.1 ")
-        output.append(decimal: Int64(response.status))
-        output.append(32)
-        output.append(head, response.reasonPhrase.indices)
-        output.append("\r\n")
+        ResponseWriter.statusLine(response, head, &output)
         var copier = LineCopier()
         for index in 0..<fields.count {
             let line = fields[index]
-            if ResponseWriter.isDropped(line, response, head, fields) { continue }
-            copier.copy(line, head, into: &output)
+            if copied &>> UInt64(line.known.rawValue) & 1 != 0
+                || ResponseWriter.passes(line, response, head, fields)
+            {
+                copier.copy(line, head, into: &output)
+            }
         }
         copier.flush(head, into: &output)
         ResponseWriter.framing(response, framing, keepsAlive, &output)
@@ -38,17 +46,31 @@ public struct ResponseWriter: Sendable {
     /// The empty line.
     public static func end(into output: inout HeadOutput) { output.append("\r\n") }
 
-    private static func isDropped(
+    private static func statusLine(
+        _ response: ResponseHead, _ head: Span<UInt8>, _ output: inout HeadOutput
+    ) {
+        output.append("HTTP/1.1 ")
+        output.append(decimal: Int64(response.status))
+        output.append(32)
+        output.append(head, response.reasonPhrase.indices)
+        output.append("\r\n")
+    }
+
+    private static func isCopied(_ known: KnownField) -> Bool {
+        !known.endsHere && known != .contentLength && known != .transferEncoding && known != .setCookie
+            && known != .other
+    }
+
+    /// Whether a line goes downstream whose name alone does not say so.
+    private static func passes(
         _ line: FieldLine, _ response: ResponseHead, _ head: Span<UInt8>, _ fields: borrowing FieldTable
     ) -> Bool {
-        if line.known.endsHere || line.known == .contentLength || line.known == .transferEncoding {
-            return true
-        }
-        if line.known == .setCookie { return CookiePair.isOurs(head, line.value.indices) }
+        if line.known == .setCookie { return !CookiePair.isOurs(head, line.value.indices) }
         guard line.known == .other else { return false }
-        if ByteClass.startsFolded(head, line.name.indices, "gatepost") { return true }
-        if ByteClass.startsFolded(head, line.name.indices, "proxy-") { return true }
-        return response.hasConnectionOptions && ConnectionOptions.name(line.name.indices, in: head, fields)
+        if ByteClass.startsFolded(head, line.name.indices, "gatepost") { return false }
+        if ByteClass.startsFolded(head, line.name.indices, "proxy-") { return false }
+        return !response.hasConnectionOptions
+            || !ConnectionOptions.name(line.name.indices, in: head, fields)
     }
 
     private static func framing(
@@ -57,14 +79,9 @@ public struct ResponseWriter: Sendable {
         switch framing {
         case .none:
             if let length = response.contentLength, response.status >= 200, response.status != 204 {
-                output.append("Content-Length: ")
-                output.append(decimal: length)
-                output.append("\r\n")
+                output.append(contentLength: length)
             }
-        case .length(let length):
-            output.append("Content-Length: ")
-            output.append(decimal: length)
-            output.append("\r\n")
+        case .length(let length): output.append(contentLength: length)
         case .chunked: output.append("Transfer-Encoding: chunked\r\n")
         case .untilClose: break
         }

@@ -39,20 +39,34 @@ public struct Traceparent: Sendable, Hashable {
 
     /// Appends the 55 bytes of the field value.
     public func writeValue(into output: inout HeadOutput) {
-        output.append("00-")
-        output.append(hexadecimal: traceHigh, digits: 16)
-        output.append(hexadecimal: traceLow, digits: 16)
-        output.append(45)
-        output.append(hexadecimal: parent, digits: 16)
-        output.append(45)
-        output.append(hexadecimal: UInt64(flags), digits: 2)
+        guard let room = output.room(Traceparent.valueBytes) else { return }
+        store(at: room)
     }
 
     /// Appends the whole field line.
     public func writeLine(into output: inout HeadOutput) {
-        output.append("traceparent: ")
-        writeValue(into: &output)
-        output.append("\r\n")
+        let name: StaticString = "traceparent: "
+        let end: StaticString = "\r\n"
+        let start = name.utf8CodeUnitCount
+        guard let room = output.room(start + Traceparent.valueBytes + end.utf8CodeUnitCount) else { return }
+        room.copyMemory(from: name.utf8Start, byteCount: start)
+        store(at: room + start)
+        (room + start + Traceparent.valueBytes).copyMemory(
+            from: end.utf8Start, byteCount: end.utf8CodeUnitCount)
+    }
+
+    /// Stores exactly `valueBytes` bytes.
+    @inline(__always)
+    private func store(at room: UnsafeMutableRawPointer) {
+        let version: StaticString = "00-"
+        room.copyMemory(from: version.utf8Start, byteCount: 3)
+        HexDigits.store(traceHigh, at: room + 3)
+        HexDigits.store(traceLow, at: room + 19)
+        room.storeBytes(of: 45, toByteOffset: 35, as: UInt8.self)
+        HexDigits.store(parent, at: room + 36)
+        room.storeBytes(of: 45, toByteOffset: 52, as: UInt8.self)
+        let flags = HexDigits.eight(UInt32(flags)) &>> 48  // The two lowest digits come last.
+        room.storeBytes(of: UInt16(truncatingIfNeeded: flags), toByteOffset: 53, as: UInt16.self)
     }
 
     private static func hex(_ bytes: Span<UInt8>, _ start: Int, digits: Int) -> UInt64? {

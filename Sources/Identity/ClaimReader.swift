@@ -12,12 +12,16 @@ struct ClaimReader {
     static let claimsMax = 128
     static let textBytesMax = 4_096
     static let nameBytesMax = 128
+    /// The claim with which Entra says that there are groups which the token does not hold. While it is true, nothing
+    /// is known about any group.
+    static let unknownGroupsClaim = "hasgroups"
     /// Names of ours: a provider cannot set them.
     static let ownPrefix = "gatepost"
 
     /// Claims about the token, not about the person.
     private static let protocolClaims: Set<String> = [
-        "iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "c_hash", "azp", "auth_time", "jti", "groups",
+        "iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "c_hash", "azp", "auth_time", "jti",
+        "groups",
         "email", "name",
     ]
 
@@ -30,7 +34,9 @@ struct ClaimReader {
     func subject() throws(IdentityError) -> String {
         guard let subject = claims["sub"]?.string, (1...Self.subjectBytesMax).contains(subject.utf8.count),
             subject.utf8.allSatisfy({ (0x20...0x7e).contains($0) })
-        else { throw IdentityError(.tokenInvalid, "sub is not 1 to \(Self.subjectBytesMax) ASCII characters") }
+        else {
+            throw IdentityError(.tokenInvalid, "sub is not 1 to \(Self.subjectBytesMax) ASCII characters")
+        }
         return subject
     }
 
@@ -49,7 +55,7 @@ struct ClaimReader {
         return value != true && value != "true" && value != 1 && value != "1"
     }
 
-    /// Lower-cases ASCII only: Unicode would turn U+212A into "k", and one mailbox into another person's.
+    /// One mailbox in the form that is compared; nil for what is none.
     static func address(_ text: String) -> String? {
         let bytes = Array(text.utf8)
         let ats = bytes.indices.filter { bytes[$0] == UInt8(ascii: "@") }
@@ -57,10 +63,10 @@ struct ClaimReader {
         guard ats.count == 1, let at = ats.first, at > 0, at < bytes.count - 1, bytes.count <= 254,
             bytes.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
         else { return nil }
-        return String(decoding: bytes.map { (0x41...0x5a).contains($0) ? $0 + 0x20 : $0 }, as: UTF8.self)
+        return EmailAddress.folded(text)
     }
 
-    private func name() -> String? {
+    func name() -> String? {
         let text = claims["name"]?.string ?? claims["preferred_username"]?.string
         guard let text, !text.isEmpty, text.utf8.count <= 256,
             text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f })
@@ -92,14 +98,21 @@ struct ClaimReader {
                 throw IdentityError(.tokenInvalid, "a claim's name is longer than \(Self.nameBytesMax) bytes")
             }
             if name.hasPrefix(Self.ownPrefix) { continue }
-            if let claim = try reduced(value) { found[name] = claim }
+            guard let claim = try reduced(value) else { continue }
+            // Two names that are one to a dictionary (composed and decomposed letters): which of them policy
+            // asks for could not be told.
+            guard found.updateValue(claim, forKey: name) == nil else {
+                throw IdentityError(.tokenInvalid, "two claims have canonically equivalent names")
+            }
         }
         guard found.count <= Self.claimsMax else {
             throw IdentityError(.tokenInvalid, "more than \(Self.claimsMax) claims")
         }
-        if claims["email"]?.string != nil, claims["email_verified"] == nil { found["email_verified"] = .text("absent") }
+        if claims["email"]?.string != nil, claims["email_verified"] == nil {
+            found["email_verified"] = .text("absent")
+        }
         // Entra leaves out groups beyond 200 and says so in one of two ways; policy may ask for this.
-        if claims["_claim_names"]?["groups"] != nil { found["hasgroups"] = .flag(true) }
+        if claims["_claim_names"]?["groups"] != nil { found[Self.unknownGroupsClaim] = .flag(true) }
         return found
     }
 
@@ -116,7 +129,8 @@ struct ClaimReader {
         case .array(let values):
             let texts = values.compactMap(\.string)
             guard texts.count == values.count else { return nil }
-            guard texts.count <= Self.groupsMax, texts.allSatisfy({ $0.utf8.count <= Self.textBytesMax }) else {
+            guard texts.count <= Self.groupsMax, texts.allSatisfy({ $0.utf8.count <= Self.textBytesMax })
+            else {
                 throw IdentityError(.tokenInvalid, "a claim has more than \(Self.groupsMax) values")
             }
             return .list(texts)

@@ -43,7 +43,8 @@ actor DocumentCache<Key: Hashable & Sendable, Value: Sendable> {
         case .success(let fetched):
             return fetched.value
         case .failure(let error):
-            guard let entry = entries[key], let value = entry.value, nowSeconds < entry.usableUntilSeconds else {
+            guard let entry = entries[key], let value = entry.value, nowSeconds < entry.usableUntilSeconds
+            else {
                 throw error
             }
             return value
@@ -52,7 +53,9 @@ actor DocumentCache<Key: Hashable & Sendable, Value: Sendable> {
 
     /// What the fetch that is under way brings; nil when there is none, or when it fails.
     func underWay(_ key: Key) async -> Value? {
-        guard let flight = entries[key]?.flight, case .success(let fetched) = await flight.value else { return nil }
+        guard let flight = entries[key]?.flight, case .success(let fetched) = await flight.value else {
+            return nil
+        }
         return fetched.value
     }
 

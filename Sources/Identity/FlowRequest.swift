@@ -22,7 +22,8 @@ public struct FlowRequest: Sendable {
 
     /// A request out of its parts.
     public init(
-        host: String, path: String, query: String = "", cookieField: [String] = [], originField: String? = nil,
+        host: String, path: String, query: String = "", cookieField: [String] = [],
+        originField: String? = nil,
         method: String = "GET", body: [UInt8] = [], nowSeconds: Int64
     ) {
         self.host = host
@@ -44,8 +45,8 @@ public enum FlowAnswer: Sendable {
     case chooser(choices: [ProviderChoice], application: String, host: String)
     /// A page with a form that POSTs to `/.gatepost/sign-out` of the same host.
     case confirmSignOut
-    /// Signed out. `removed` is to be revoked on the data plane before this is answered. `url`: the provider's own
-    /// sign-out, to be redirected to (303).
+    /// Signed out. `removed` has been given to `ended` already. `url`: the provider's own sign-out, to be redirected
+    /// to (303).
     case signedOut(url: String?, removed: [StoredSession], setCookies: [String])
     /// A page that says why.
     case refuse(FlowRefusal)

@@ -27,7 +27,8 @@ public enum FormText {
         guard text.utf8.count <= bytesMax else { return nil }
         var found: [String: String] = [:]
         for pair in text.utf8.split(separator: UInt8(ascii: "&")) {
-            let parts = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = pair.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = decode(parts[0]), let value = parts.count == 2 ? decode(parts[1]) : "",
                 found.updateValue(value, forKey: name) == nil, found.count <= parametersMax
             else { return nil }
@@ -42,7 +43,8 @@ public enum FormText {
             if byte == UInt8(ascii: "+") {
                 out.append(0x20)
             } else if byte == UInt8(ascii: "%") {
-                guard let high = bytes.next().flatMap(hexDigit), let low = bytes.next().flatMap(hexDigit) else {
+                guard let high = bytes.next().flatMap(hexDigit), let low = bytes.next().flatMap(hexDigit)
+                else {
                     return nil
                 }
                 out.append(high << 4 | low)
@@ -105,7 +107,9 @@ enum ReturnTarget {
     static func checked(_ target: String) -> String {
         let bytes = Array(target.utf8)
         guard bytes.first == UInt8(ascii: "/"), bytes.count <= bytesMax,
-            bytes.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "#") }),
+            bytes.allSatisfy({
+                (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "#")
+            }),
             !bytes.starts(with: [0x2f, 0x2f]), !target.hasPrefix(ReservedPath.prefix)
         else { return "/" }
         return target

@@ -68,10 +68,13 @@ public struct IDTokenValidator: Sendable {
         do throws(SignatureError) { claims = try token.payloadObject } catch {
             throw IdentityError(.tokenInvalid, error.what)
         }
-        guard let iss = claims["iss"]?.string, same(iss, issuer) else { throw invalid("iss is not the issuer") }
+        guard let iss = claims["iss"]?.string, ExactText.isEqual(iss, issuer) else {
+            throw invalid("iss is not the issuer")
+        }
         try checkAudience(claims)
         let issuedAtSeconds = try checkTimes(claims)
-        guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8)) else {
+        guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8))
+        else {
             throw invalid("nonce is not the one sent")
         }
         try checkAccessToken(claims, token.algorithm)
@@ -90,14 +93,18 @@ public struct IDTokenValidator: Sendable {
             audience = [one]
         case .array(let several):
             audience = several.compactMap(\.string)
-            guard audience.count == several.count else { throw invalid("aud holds something that is no text") }
+            guard audience.count == several.count else {
+                throw invalid("aud holds something that is no text")
+            }
         case .null, .bool, .integer, .number, .object, nil:
             throw invalid("aud is missing")
         }
         // An empty list is what one provider sends for clients without a configured audience: it names nobody.
-        guard audience.contains(where: { same($0, clientID) }) else { throw invalid("aud does not name this client") }
+        guard audience.contains(where: { ExactText.isEqual($0, clientID) }) else {
+            throw invalid("aud does not name this client")
+        }
         let party = claims["azp"]
-        guard party == nil || party?.string.map({ same($0, clientID) }) == true else {
+        guard party == nil || party?.string.map({ ExactText.isEqual($0, clientID) }) == true else {
             throw invalid("azp is another client")
         }
         guard audience.count == 1 || party != nil else { throw invalid("several audiences and no azp") }
@@ -105,7 +112,8 @@ public struct IDTokenValidator: Sendable {
 
     /// - Returns: `iat`.
     private func checkTimes(_ claims: JSONObject) throws(IdentityError) -> Int64 {
-        guard let expiry = seconds(claims["exp"]), nowSeconds < expiry.saturating(plus: Self.skewSeconds) else {
+        guard let expiry = seconds(claims["exp"]), nowSeconds < expiry.saturating(plus: Self.skewSeconds)
+        else {
             throw invalid("exp is missing or past")
         }
         guard let issued = seconds(claims["iat"]), issued <= nowSeconds + Self.skewSeconds else {
@@ -131,13 +139,16 @@ public struct IDTokenValidator: Sendable {
         return time > 0 ? time : nil
     }
 
-    private func checkAccessToken(_ claims: JSONObject, _ algorithm: SignatureAlgorithm) throws(IdentityError) {
+    private func checkAccessToken(_ claims: JSONObject, _ algorithm: SignatureAlgorithm) throws(IdentityError)
+    {
         guard let claim = claims["at_hash"], let accessToken else { return }
         // Ed25519 uses SHA-512 here, which this product has no other use for; in the code flow the claim is optional
         // (Core §3.1.3.8) because both tokens arrive in one TLS-protected answer.
         guard algorithm != .eddsa else { return }
         let expected = Base64URL.encode(Array(Digest.sha256(Array(accessToken.utf8)).prefix(16)))
-        guard let hash = claim.string, same(hash, expected) else { throw invalid("at_hash is another token's") }
+        guard let hash = claim.string, ExactText.isEqual(hash, expected) else {
+            throw invalid("at_hash is another token's")
+        }
     }
 
     /// A NumericDate (RFC 7519 §2): it may have a fraction. Bounded so that adding to it cannot overflow.

@@ -1,3 +1,5 @@
+import Access
+
 /// One configured identity provider: a client of ours at an OpenID Provider.
 ///
 /// Several registrations may share one issuer (two clients of one tenant, one of them behind a conditional-access
@@ -91,9 +93,15 @@ public struct IdentityConfiguration: Sendable, Hashable {
         publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"
     }
 
-    func provider(_ name: String) -> IdentityProviderRegistration? { providers.first { same($0.name, name) } }
-    func application(_ name: String) -> IdentityApplication? { applications.first { same($0.name, name) } }
-    func application(host: String) -> IdentityApplication? { applications.first { same($0.host, host) } }
+    func provider(_ name: String) -> IdentityProviderRegistration? {
+        providers.first { ExactText.isEqual($0.name, name) }
+    }
+    func application(_ name: String) -> IdentityApplication? {
+        applications.first { ExactText.isEqual($0.name, name) }
+    }
+    func application(host: String) -> IdentityApplication? {
+        applications.first { ExactText.isEqual($0.host, host) }
+    }
 
     /// The registered redirect URI of a provider: one path per registration, so that an answer meant for one can
     /// never be taken for another's (RFC 9700 §4.4.2.2).
@@ -101,10 +109,6 @@ public struct IdentityConfiguration: Sendable, Hashable {
         origin(of: authHost) + ReservedPath.callbackPrefix + FormText.encode(provider.name)
     }
 }
-
-/// Equality by bytes. Swift's `==` takes canonically equivalent texts for equal, and no issuer, client id or host may
-/// be satisfied by a look-alike.
-func same(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
 
 /// The reserved paths of signing in (`/.gatepost/…`).
 enum ReservedPath {

@@ -32,11 +32,13 @@ struct LoginGoal: Sendable, Equatable {
 
     init?(_ value: JSONValue) {
         guard let application = value["app"]?.string, let host = value["host"]?.string,
-            let target = value["target"]?.string, let binding = value["binding"]?.string.flatMap(Base64URL.decode),
+            let target = value["target"]?.string,
+            let binding = value["binding"]?.string.flatMap(Base64URL.decode),
             let restartCount = value["restarts"]?.integer
         else { return nil }
         self.init(
-            application: application, host: host, target: target, binding: binding, restartCount: restartCount)
+            application: application, host: host, target: target, binding: binding, restartCount: restartCount
+        )
     }
 }
 
@@ -106,10 +108,12 @@ struct LoginSeals: Sendable {
         guard case .valid(let value) = open(cookie, as: .authCookie, nowSeconds: nowSeconds),
             let id = value["id"]?.string.flatMap(Base64URL.decode), let provider = value["provider"]?.string,
             let verifier = value["verifier"]?.string, let nonce = value["nonce"]?.string,
-            let issuedAt = value["iat"]?.integer, let expiry = value["exp"]?.integer, let goal = LoginGoal(value)
+            let issuedAt = value["iat"]?.integer, let expiry = value["exp"]?.integer,
+            let goal = LoginGoal(value)
         else { return nil }
         return LoginState(
-            id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal, issuedAtSeconds: issuedAt,
+            id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal,
+            issuedAtSeconds: issuedAt,
             expiresAtSeconds: expiry)
     }
 }

@@ -1,3 +1,4 @@
+import Access
 public import Fetch
 public import Signatures
 
@@ -6,11 +7,11 @@ public import Signatures
 /// Registrations that share issuer, authorities and transport share the cache.
 public actor ProviderDirectory {
     private struct Key: Hashable {
-        var issuer: String
+        var issuer: ExactKey
         var authoritiesPEM: [UInt8]?
         var allowsPlainHTTP: Bool
         init(_ registration: IdentityProviderRegistration) {
-            issuer = registration.issuer
+            issuer = ExactKey(registration.issuer)
             authoritiesPEM = registration.authoritiesPEM
             allowsPlainHTTP = registration.allowsPlainHTTP
         }
@@ -51,7 +52,8 @@ public actor ProviderDirectory {
         of registration: IdentityProviderRegistration, nowSeconds: Int64
     ) async throws(IdentityError) -> ProviderMetadata {
         let url = ProviderMetadata.discoveryURL(of: registration.issuer)
-        return try await metadata.value(Key(registration), isForced: false, nowSeconds: nowSeconds) { [self] in
+        return try await metadata.value(Key(registration), isForced: false, nowSeconds: nowSeconds) {
+            [self] in
             await document(url, registration) { bytes throws(IdentityError) in
                 try ProviderMetadata(parsing: bytes, for: registration)
             }
@@ -71,7 +73,9 @@ public actor ProviderDirectory {
             .candidates(keyID: keyID, algorithm: algorithm)
         if found.isEmpty {
             // Everybody who waits for a new key waits for the same round, and looks again after it.
-            if let round = rounds[key] ?? beginRound(registration, keyID, algorithm, nowSeconds) { await round.value }
+            if let round = rounds[key] ?? beginRound(registration, keyID, algorithm, nowSeconds) {
+                await round.value
+            }
             found = try await keySet(of: registration, isForced: false, nowSeconds)
                 .candidates(keyID: keyID, algorithm: algorithm)
         }
@@ -142,7 +146,8 @@ public actor ProviderDirectory {
             throw IdentityError(.providerUnavailable, "\(registration.name): \(url): \(error)")
         }
         guard response.status == 200 else {
-            throw IdentityError(.providerUnavailable, "\(registration.name): \(url): status \(response.status)")
+            throw IdentityError(
+                .providerUnavailable, "\(registration.name): \(url): status \(response.status)")
         }
         return response
     }

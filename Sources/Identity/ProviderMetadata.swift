@@ -1,3 +1,4 @@
+import Access
 import JSON
 
 /// What we use of a provider's discovery document (OpenID Connect Discovery 1.0 §3).
@@ -36,7 +37,7 @@ public struct ProviderMetadata: Sendable, Hashable {
             throw IdentityError(.providerMalformed, "discovery document: \(error)")
         }
         // A different issuer here is somebody else's document (Discovery §4.3): its keys would sign for that one.
-        guard let issuer = document["issuer"]?.string, same(issuer, registration.issuer) else {
+        guard let issuer = document["issuer"]?.string, ExactText.isEqual(issuer, registration.issuer) else {
             throw IdentityError(.providerMalformed, "discovery document: issuer is not the configured one")
         }
         guard document["response_types_supported"]?.array?.contains("code") == true else {
@@ -46,7 +47,9 @@ public struct ProviderMetadata: Sendable, Hashable {
             guard let value = document[name], !value.isNull else { return nil }
             guard let url = value.string,
                 EndpointCheck.isAcceptable(url, allowsPlainHTTP: registration.allowsPlainHTTP)
-            else { throw IdentityError(.providerMalformed, "discovery document: \(name) is not an https URL") }
+            else {
+                throw IdentityError(.providerMalformed, "discovery document: \(name) is not an https URL")
+            }
             return url
         }
         func required(_ name: String) throws(IdentityError) -> String {
@@ -62,14 +65,17 @@ public struct ProviderMetadata: Sendable, Hashable {
         userinfoEndpoint = try endpoint("userinfo_endpoint")
         endSessionEndpoint = try endpoint("end_session_endpoint")
         announcesIssuerParameter = document["authorization_response_iss_parameter_supported"]?.bool == true
-        tokenAuthenticationMethods = document["token_endpoint_auth_methods_supported"]?.array?.compactMap(\.string)
+        tokenAuthenticationMethods = document["token_endpoint_auth_methods_supported"]?.array?.compactMap(
+            \.string)
     }
 
     /// client_secret_basic, unless the provider says that it only takes the secret in the body; nil when it takes
     /// neither.
     func clientAuthentication(of registration: IdentityProviderRegistration) -> ClientAuthentication? {
         if registration.clientSecret.isEmpty { return ClientAuthentication.none }
-        guard let methods = tokenAuthenticationMethods, !methods.contains("client_secret_basic") else { return .basic }
+        guard let methods = tokenAuthenticationMethods, !methods.contains("client_secret_basic") else {
+            return .basic
+        }
         return methods.contains("client_secret_post") ? .post : nil
     }
 

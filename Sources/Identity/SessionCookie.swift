@@ -26,7 +26,9 @@ public struct SessionCookie: Sendable, Equatable {
     public static func mint(ring: KeyRing, random: (Int) -> [UInt8] = { Random.bytes($0) }) -> SessionCookie {
         let secret = random(secretBytes)
         precondition(secret.count == secretBytes, "the generator gave \(secret.count) bytes")
-        guard let key = ring.secrets(.cookie).first else { preconditionFailure("the key ring has no cookie key") }
+        guard let key = ring.secrets(.cookie).first else {
+            preconditionFailure("the key ring has no cookie key")
+        }
         let head = [version, key.id] + secret
         let mac = Digest.hmacSHA256(key: key.secret, head).prefix(macBytes)
         return SessionCookie(secret: secret, value: Base64URL.encode(head + mac))
@@ -34,7 +36,8 @@ public struct SessionCookie: Sendable, Equatable {
 
     /// A cookie of ours; nil for every other text: wrong length, alphabet, version, unknown key or MAC.
     public init?(parsing text: String, ring: KeyRing) {
-        guard text.utf8.count == Self.characters, let bytes = Base64URL.decode(text), bytes[0] == Self.version,
+        guard text.utf8.count == Self.characters, let bytes = Base64URL.decode(text),
+            bytes[0] == Self.version,
             let key = ring.secrets(.cookie).first(where: { $0.id == bytes[1] })
         else { return nil }
         let head = Array(bytes.dropLast(Self.macBytes))
@@ -52,7 +55,9 @@ public struct SessionCookie: Sendable, Equatable {
     /// The request's cookie; nil when there is none of ours, or more than one (a second one was planted by somebody,
     /// and nothing says which).
     public static func of(cookieField: [String], ring: KeyRing) -> SessionCookie? {
-        let found = CookieText.values(of: name, in: cookieField).compactMap { SessionCookie(parsing: $0, ring: ring) }
+        let found = CookieText.values(of: name, in: cookieField).compactMap {
+            SessionCookie(parsing: $0, ring: ring)
+        }
         return found.count == 1 ? found.first : nil
     }
 

@@ -15,7 +15,8 @@ public struct Sessions: Sendable {
 
     /// Sessions over `store`, with cookies under the ring's cookie keys.
     public init(
-        store: any GatewayStore, ring: KeyRing, random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) }
+        store: any GatewayStore, ring: KeyRing,
+        random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) }
     ) {
         self.store = store
         self.ring = ring
@@ -29,7 +30,8 @@ public struct Sessions: Sendable {
     ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie) {
         let cookie = SessionCookie.mint(ring: ring, random: random)
         let session = StoredSession(
-            id: newID(), kind: .global, tokenDigest: cookie.tokenDigest, host: host, identityProvider: provider,
+            id: newID(), kind: .global, tokenDigest: cookie.tokenDigest, host: host,
+            identityProvider: provider,
             issuer: person.issuer, subject: person.subject, email: person.email, name: person.name,
             groups: person.groups, claims: person.claims, idToken: idToken,
             authenticatedAtSeconds: person.authenticatedAtSeconds, createdAtSeconds: nowSeconds,
@@ -60,12 +62,30 @@ public struct Sessions: Sendable {
         return (session, cookie)
     }
 
+    /// Sessions that one browser may have at one application: tabs that sign in side by side.
+    static let perApplicationMax = 4
+
+    /// Ends the oldest sessions of one browser at one application beyond four: without a bound, one person could fill
+    /// the store.
+    ///
+    /// - Returns: what was ended.
+    func trim(
+        _ application: IdentityApplication, under global: StoredSession
+    ) async throws(StoreError) -> [StoredSession] {
+        let own = try await store.sessions(.global(id: global.id), limit: Self.listMax).filter {
+            $0.kind == .application && ExactText.isEqual($0.application ?? "", application.name)
+        }
+        let beyond = own.dropFirst(Self.perApplicationMax).map(\.id)
+        return beyond.isEmpty ? [] : try await store.remove(sessionIDs: beyond)
+    }
+
     /// The session of a request's cookie, when it is of this kind and for this host.
     public func lookUp(
         cookieField: [String], kind: StoredSession.Kind, host: String, nowSeconds: Int64
     ) async throws(StoreError) -> StoredSession? {
         guard let cookie = SessionCookie.of(cookieField: cookieField, ring: ring) else { return nil }
-        return try await lookUp(tokenDigest: cookie.tokenDigest, kind: kind, host: host, nowSeconds: nowSeconds)
+        return try await lookUp(
+            tokenDigest: cookie.tokenDigest, kind: kind, host: host, nowSeconds: nowSeconds)
     }
 
     /// The session with this token digest, when it is of this kind and for this host. A cookie carried from one host
@@ -74,7 +94,7 @@ public struct Sessions: Sendable {
         tokenDigest: [UInt8], kind: StoredSession.Kind, host: String, nowSeconds: Int64
     ) async throws(StoreError) -> StoredSession? {
         guard let session = try await store.session(tokenDigest: tokenDigest, nowSeconds: nowSeconds),
-            session.kind == kind, same(session.host, host), nowSeconds < session.expiresAtSeconds
+            session.kind == kind, ExactText.isEqual(session.host, host), nowSeconds < session.expiresAtSeconds
         else { return nil }
         return session
     }
@@ -82,22 +102,57 @@ public struct Sessions: Sendable {
     /// Whether a session made by this provider counts at an application: by configured name, so that two clients of
     /// one issuer stay two.
     public static func counts(_ session: StoredSession, at application: IdentityApplication) -> Bool {
-        application.identityProviders.contains { same($0, session.identityProvider) }
+        application.identityProviders.contains { ExactText.isEqual($0, session.identityProvider) }
     }
 
-    /// Gives a session a new secret; the old one is taken for 30 s more.
+    /// A change that others overtake is tried this often.
+    private static let attemptsMax = 16
+
+    /// Changes a session as it is now, whoever else changes it at the same moment.
     ///
-    /// - Returns: nil when the session is gone meanwhile.
+    /// - Returns: the changed session; nil when it is gone.
+    @discardableResult
+    public func change(
+        _ id: String, _ edit: (inout StoredSession) -> Void
+    ) async throws(StoreError) -> StoredSession? {
+        for _ in 0..<Self.attemptsMax {
+            guard let current = try await store.session(id: id) else { return nil }
+            var changed = current
+            edit(&changed)
+            if changed == current { return current }
+            if try await store.replace(current, with: changed) { return changed }
+        }
+        return nil
+    }
+
+    /// Changes a session and gives it a new secret in the same step; the one before is taken for 30 s more.
+    ///
+    /// A request that itself came with the secret before is one of several side by side: the browser has been given a
+    /// newer one by another answer already. The change is made, the secret stays, and there is no cookie to set.
+    ///
+    /// - Parameter presented: the token digest of the request's cookie.
+    /// - Returns: nil when the session is gone, or no longer has either secret.
     public func rotate(
-        _ session: StoredSession, nowSeconds: Int64
-    ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie)? {
+        _ id: String, presented: [UInt8], nowSeconds: Int64, _ edit: (inout StoredSession) -> Void = { _ in }
+    ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie?)? {
         let cookie = SessionCookie.mint(ring: ring, random: random)
-        var rotated = session
-        rotated.previousTokenDigest = session.tokenDigest
-        rotated.previousUntilSeconds = nowSeconds + Self.previousSecretSeconds
-        rotated.tokenDigest = cookie.tokenDigest
-        guard try await store.update(rotated) else { return nil }
-        return (rotated, cookie)
+        var isKnown = false
+        let changed = try await change(id) { session in
+            isKnown = session.tokenDigest == presented || session.previousTokenDigest == presented
+            guard isKnown else { return }
+            edit(&session)
+            guard session.tokenDigest == presented else { return }
+            session.previousTokenDigest = presented
+            session.previousUntilSeconds = nowSeconds + Self.previousSecretSeconds
+            session.tokenDigest = cookie.tokenDigest
+        }
+        guard let changed, isKnown else { return nil }
+        return (changed, changed.tokenDigest == cookie.tokenDigest ? cookie : nil)
+    }
+
+    /// The token digest of a request's cookie; nil without one of ours.
+    public func presentedDigest(cookieField: [String]) -> [UInt8]? {
+        SessionCookie.of(cookieField: cookieField, ring: ring)?.tokenDigest
     }
 
     /// Ends sessions; a global one with its application sessions and with the global sessions linked to it.
@@ -105,12 +160,13 @@ public struct Sessions: Sendable {
     /// - Returns: everything that was ended, for revocation on the data plane.
     @discardableResult
     public func end(ids: [String]) async throws(StoreError) -> [StoredSession] {
-        var all = ids
-        for id in ids {
-            guard case .list(let linked)? = try await store.session(id: id)?.claims[Self.linkedClaim] else { continue }
-            all += linked
+        var all: Set<String> = []
+        var next = ids
+        while let id = next.popLast() {
+            guard all.insert(id).inserted, let session = try await store.session(id: id) else { continue }
+            next += Self.linked(session)
         }
-        return try await store.remove(sessionIDs: all)
+        return try await store.remove(sessionIDs: all.sorted())
     }
 
     /// Ends every session of a person.
@@ -128,26 +184,42 @@ public struct Sessions: Sendable {
     /// Ends every session that a configured provider made.
     @discardableResult
     public func end(provider: String) async throws(StoreError) -> [StoredSession] {
-        try await end(matching: .all) { same($0.identityProvider, provider) }
+        try await end(matching: .all) { ExactText.isEqual($0.identityProvider, provider) }
     }
 
     /// Sessions, newest first.
-    public func list(_ query: SessionQuery = .all, limit: Int = 1_000) async throws(StoreError) -> [StoredSession] {
+    public func list(_ query: SessionQuery = .all, limit: Int = 1_000) async throws(StoreError)
+        -> [StoredSession]
+    {
         try await store.sessions(query, limit: min(max(limit, 1), Self.listMax))
     }
 
-    /// Under this claim name a global session remembers the ones that this browser had by other providers, so that
-    /// signing out ends all of them. Claims of providers never begin with `gatepost`.
+    /// Under this claim name a global session remembers the others of the same browser, made by other providers:
+    /// signing out of one ends all of them. Claims of providers never begin with `gatepost`.
     static let linkedClaim = "gatepost-linked-sessions"
     static let linkedMax = 8
 
-    /// Remembers `other` (and what it is linked to) beside a new global session of the same browser.
-    func link(_ session: StoredSession, to other: StoredSession) async throws(StoreError) {
-        var linked = [other.id]
-        if case .list(let more)? = other.claims[Self.linkedClaim] { linked += more }
-        var session = session
-        session.claims[Self.linkedClaim] = .list(Array(linked.prefix(Self.linkedMax)))
-        try await store.update(session)
+    /// The other global sessions of the browser that has this one.
+    public static func linked(_ session: StoredSession) -> [String] {
+        if case .list(let ids)? = session.claims[linkedClaim] { ids } else { [] }
+    }
+
+    /// Makes a new global session and the ones that this browser had before know of each other. Beyond eight the
+    /// oldest ends: a session that signing out would miss must not be left behind.
+    ///
+    /// - Returns: what was ended.
+    func link(_ session: StoredSession, to other: StoredSession) async throws(StoreError) -> [StoredSession] {
+        let all = [other.id] + Self.linked(other)
+        let kept = Array(all.prefix(Self.linkedMax))
+        try await change(session.id) { $0.claims[Self.linkedClaim] = .list(kept) }
+        for id in kept {
+            try await change(id) { known in
+                let ids = [session.id] + Self.linked(known).filter { kept.contains($0) }
+                known.claims[Self.linkedClaim] = .list(ids)
+            }
+        }
+        let beyond = Array(all.dropFirst(Self.linkedMax))
+        return beyond.isEmpty ? [] : try await store.remove(sessionIDs: beyond)
     }
 
     /// The same person signed in again at the same provider in the same browser: what the provider says now replaces
@@ -155,18 +227,20 @@ public struct Sessions: Sendable {
     ///
     /// - Returns: nil when the session is gone meanwhile.
     func renew(
-        _ session: StoredSession, person: PersonFacts, idToken: String?, nowSeconds: Int64, lifetimeSeconds: Int64
-    ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie)? {
-        var renewed = session
-        renewed.email = person.email
-        renewed.name = person.name
-        renewed.groups = person.groups
-        renewed.claims = person.claims
-        renewed.claims[Self.linkedClaim] = session.claims[Self.linkedClaim]
-        renewed.idToken = idToken
-        renewed.authenticatedAtSeconds = person.authenticatedAtSeconds
-        renewed.expiresAtSeconds = nowSeconds + lifetimeSeconds
-        return try await rotate(renewed, nowSeconds: nowSeconds)
+        _ session: StoredSession, presented: [UInt8], person: PersonFacts, idToken: String?, nowSeconds: Int64,
+        lifetimeSeconds: Int64
+    ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie?)? {
+        try await rotate(session.id, presented: presented, nowSeconds: nowSeconds) { renewed in
+            let linked = renewed.claims[Self.linkedClaim]
+            renewed.email = person.email
+            renewed.name = person.name
+            renewed.groups = person.groups
+            renewed.claims = person.claims
+            renewed.claims[Self.linkedClaim] = linked
+            renewed.idToken = idToken
+            renewed.authenticatedAtSeconds = person.authenticatedAtSeconds
+            renewed.expiresAtSeconds = nowSeconds + lifetimeSeconds
+        }
     }
 
     private func end(

@@ -15,8 +15,10 @@ extension SignInFlow {
     public func beginAtApplication(
         _ request: FlowRequest, application: String, original: String? = nil
     ) -> FlowAnswer {
-        guard let known = configuration.application(application), same(known.host, request.host) else {
-            return .refuse(FlowRefusal(.routeNotFound, detail: "application \(application) is not on \(request.host)"))
+        guard let known = configuration.application(application), ExactText.isEqual(known.host, request.host)
+        else {
+            return .refuse(
+                FlowRefusal(.routeNotFound, detail: "application \(application) is not on \(request.host)"))
         }
         let own = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
         return begin(known, request, target: original ?? own, restartCount: 0)
@@ -34,20 +36,26 @@ extension SignInFlow {
             ["secret": .string(Base64URL.encode(secret)), "iat": .integer(request.nowSeconds)],
             as: .applicationCookie, expiresAtSeconds: expiry)
         let slot = LoginSlots(cookieField: request.cookieField).place(secret) { value in
-            guard case .valid(let found) = seals.open(value, as: .applicationCookie, nowSeconds: request.nowSeconds)
+            guard
+                case .valid(let found) = seals.open(
+                    value, as: .applicationCookie, nowSeconds: request.nowSeconds)
             else { return nil }
             return found["iat"]?.integer
         }
         let sealed = seals.seal(goal.members, as: .request, expiresAtSeconds: expiry)
         return .redirect(
-            url: configuration.origin(of: configuration.authHost) + ReservedPath.signIn + "?request=" + sealed,
-            setCookies: [CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)])
+            url: configuration.origin(of: configuration.authHost) + ReservedPath.signIn + "?request="
+                + sealed,
+            setCookies: [
+                CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)
+            ])
     }
 
     /// `GET /.gatepost/handoff?code=` on an application host: redeems the one-time code for an application session.
     public func handoff(_ request: FlowRequest) async -> FlowAnswer {
         if let refusal = requireGET(request) { return refusal }
-        guard let application = configuration.application(host: request.host), let code = parameters(request)?["code"]
+        guard let application = configuration.application(host: request.host),
+            let code = parameters(request)?["code"]
         else { return malformed("handoff without application or code") }
         let opened = seals.open(code, as: .handoff, nowSeconds: request.nowSeconds)
         let value: JSONValue
@@ -61,7 +69,8 @@ extension SignInFlow {
                     .loginStateLost, detail: "handoff code is not ours",
                     retryURL: configuration.origin(of: request.host) + "/"))
         }
-        guard let goal = LoginGoal(value), same(goal.host, request.host), same(goal.application, application.name),
+        guard let goal = LoginGoal(value), ExactText.isEqual(goal.host, request.host),
+            ExactText.isEqual(goal.application, application.name),
             let nonce = value["id"]?.string, let globalID = value["global"]?.string
         else {
             return .refuse(
@@ -70,7 +79,8 @@ extension SignInFlow {
                     retryURL: configuration.origin(of: request.host) + "/"))
         }
         guard !isExpired, let slot = slot(bound: goal.binding, request) else {
-            return await again(goal, application, request, why: isExpired ? "code expired" : "login cookie is gone")
+            return await again(
+                goal, application, request, why: isExpired ? "code expired" : "login cookie is gone")
         }
         return await redeem(goal, application, nonce: nonce, globalID: globalID, slot: slot, request)
     }
@@ -88,7 +98,9 @@ extension SignInFlow {
             guard let global = try await store.session(id: globalID), global.kind == .global,
                 request.nowSeconds < global.expiresAtSeconds, Sessions.counts(global, at: application)
             else { return await again(goal, application, request, why: "global session is gone") }
-            let made = try await sessions.createApplication(application, under: global, nowSeconds: request.nowSeconds)
+            let made = try await sessions.createApplication(
+                application, under: global, nowSeconds: request.nowSeconds)
+            ended(try await sessions.trim(application, under: global))
             return .redirect(
                 url: url(of: goal),
                 setCookies: [
@@ -105,7 +117,9 @@ extension SignInFlow {
     /// The slot whose cookie holds the random that the code is bound to.
     private func slot(bound binding: [UInt8], _ request: FlowRequest) -> Int? {
         LoginSlots(cookieField: request.cookieField).values.firstIndex { value in
-            guard case .valid(let found) = seals.open(value, as: .applicationCookie, nowSeconds: request.nowSeconds),
+            guard
+                case .valid(let found) = seals.open(
+                    value, as: .applicationCookie, nowSeconds: request.nowSeconds),
                 let secret = found["secret"]?.string.flatMap(Base64URL.decode)
             else { return false }
             return constantTimeEqual(Digest.sha256(secret), binding)
@@ -119,12 +133,16 @@ extension SignInFlow {
         guard let application = configuration.application(host: request.host),
             case .valid(let value) = seals.open(
                 parameters(request)?["restart"], as: .restart, nowSeconds: request.nowSeconds),
-            let goal = LoginGoal(value), same(goal.host, request.host), same(goal.application, application.name)
+            let goal = LoginGoal(value), ExactText.isEqual(goal.host, request.host),
+            ExactText.isEqual(goal.application, application.name)
         else {
             return .refuse(
                 FlowRefusal(
                     .loginStateLost, detail: "restart is not ours or too old",
                     retryURL: configuration.origin(of: request.host) + "/"))
+        }
+        if value[Self.anewMember] == true {
+            return begin(application, request, target: goal.target, restartCount: goal.restartCount)
         }
         return await again(goal, application, request, why: "state was lost at the auth host")
     }

@@ -27,10 +27,11 @@ extension SignInFlow {
         }
         do throws(StoreError) {
             let session = try await sessions.lookUp(
-                cookieField: request.cookieField, kind: .global, host: request.host, nowSeconds: request.nowSeconds)
+                cookieField: request.cookieField, kind: .global, host: request.host,
+                nowSeconds: request.nowSeconds)
             let wanted = parameters["provider"]
             if let session, Sessions.counts(session, at: application),
-                wanted.map({ same($0, session.identityProvider) }) ?? true
+                wanted.map({ ExactText.isEqual($0, session.identityProvider) }) ?? true
             {
                 return handOver(goal, session, request, setCookies: [])
             }
@@ -45,7 +46,7 @@ extension SignInFlow {
     ) async -> FlowAnswer {
         let accepted = application.identityProviders.compactMap { configuration.provider($0) }
         if let wanted {
-            guard let provider = accepted.first(where: { same($0.name, wanted) }) else {
+            guard let provider = accepted.first(where: { ExactText.isEqual($0.name, wanted) }) else {
                 return .refuse(
                     FlowRefusal(
                         .identityProviderNotAccepted,
@@ -57,7 +58,9 @@ extension SignInFlow {
         switch accepted.count {
         case 0:
             return .refuse(
-                FlowRefusal(.identityProviderNotAccepted, detail: "\(application.name) accepts no configured provider"))
+                FlowRefusal(
+                    .identityProviderNotAccepted, detail: "\(application.name) accepts no configured provider"
+                ))
         case 1:
             return await authorize(accepted[0], goal, request)
         case _:
@@ -67,7 +70,8 @@ extension SignInFlow {
             let choices = accepted.map { provider in
                 let query = FormText.encode([("request", sealed), ("provider", provider.name)])
                 return ProviderChoice(
-                    name: provider.name, displayName: provider.displayName, url: "\(ReservedPath.signIn)?\(query)")
+                    name: provider.name, displayName: provider.displayName,
+                    url: "\(ReservedPath.signIn)?\(query)")
             }
             return .chooser(choices: choices, application: application.name, host: application.host)
         }
@@ -101,7 +105,9 @@ extension SignInFlow {
         let separator = metadata.authorizationEndpoint.contains("?") ? "&" : "?"
         return .redirect(
             url: metadata.authorizationEndpoint + separator + FormText.encode(parameters),
-            setCookies: [CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)])
+            setCookies: [
+                CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)
+            ])
     }
 
     /// `state` carries the original URL too, so that a sign-in whose cookie was displaced knows where to begin again.
@@ -124,8 +130,31 @@ extension SignInFlow {
         let code = seals.seal(
             members, as: .handoff, expiresAtSeconds: request.nowSeconds + Self.handoffSeconds)
         return .redirect(
-            url: configuration.origin(of: goal.host) + ReservedPath.handoff + "?code=" + code, setCookies: setCookies)
+            url: configuration.origin(of: goal.host) + ReservedPath.handoff + "?code=" + code,
+            setCookies: setCookies)
     }
+
+    /// Sends a browser whose session here is not the one that an application session hangs under (another person or
+    /// provider signed in, or the cookie is gone) back to the application to sign in anew, also where a session of it
+    /// still lives.
+    ///
+    /// - Parameter target: path and query on the application's host.
+    public func signInAnew(application name: String, target: String, _ request: FlowRequest) -> FlowAnswer {
+        guard let application = configuration.application(name) else {
+            return .refuse(FlowRefusal(.routeNotFound, detail: "application \(name) is gone"))
+        }
+        let goal = LoginGoal(
+            application: application.name, host: application.host, target: ReturnTarget.checked(target),
+            binding: random(32), restartCount: 0)
+        var members = goal.members
+        members[Self.anewMember] = true
+        let sealed = seals.seal(
+            members, as: .restart, expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds)
+        return .redirect(
+            url: configuration.origin(of: goal.host) + ReservedPath.signIn + "?restart=" + sealed, setCookies: [])
+    }
+
+    static let anewMember = "anew"
 
     /// Sends a browser whose state is lost back to the application host, which can set a new login cookie.
     func restartElsewhere(_ goal: LoginGoal, _ request: FlowRequest, why: String) -> FlowAnswer {
@@ -138,6 +167,7 @@ extension SignInFlow {
         let sealed = seals.seal(
             goal.members, as: .restart, expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds)
         return .redirect(
-            url: configuration.origin(of: goal.host) + ReservedPath.signIn + "?restart=" + sealed, setCookies: [])
+            url: configuration.origin(of: goal.host) + ReservedPath.signIn + "?restart=" + sealed,
+            setCookies: [])
     }
 }

@@ -19,10 +19,11 @@ extension SignInFlow {
         guard let goal = LoginGoal(sealed), let id = sealed["id"]?.string.flatMap(Base64URL.decode),
             let providerName = sealed["provider"]?.string
         else { return malformed("state of another version") }
-        guard same(providerName, name), let provider = configuration.provider(name) else {
+        guard ExactText.isEqual(providerName, name), let provider = configuration.provider(name) else {
             // An answer of one provider on another's path is a mix-up attack or a gone provider (RFC 9700 §4.4).
             return .refuse(
-                FlowRefusal(.loginStateLost, detail: "state belongs to another provider", retryURL: url(of: goal)))
+                FlowRefusal(
+                    .loginStateLost, detail: "state belongs to another provider", retryURL: url(of: goal)))
         }
         guard let (slot, state) = loginState(id, request) else {
             return restartElsewhere(goal, request, why: "login cookie is gone, too old, or another browser's")
@@ -63,7 +64,7 @@ extension SignInFlow {
                         retryURL: url(of: state.goal), setCookies: [clearing]))
             }
             guard let application = application(of: state.goal),
-                application.identityProviders.contains(where: { same($0, provider.name) })
+                application.identityProviders.contains(where: { ExactText.isEqual($0, provider.name) })
             else {
                 return .refuse(
                     FlowRefusal(
@@ -71,7 +72,7 @@ extension SignInFlow {
                         retryURL: url(of: state.goal), setCookies: [clearing]))
             }
             let (session, cookie) = try await establish(outcome, provider, request)
-            return handOver(state.goal, session, request, setCookies: [cookie.setCookie, clearing])
+            return handOver(state.goal, session, request, setCookies: [cookie?.setCookie, clearing].compactMap { $0 })
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
@@ -84,7 +85,7 @@ extension SignInFlow {
         let metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
         // Before the error and before the code: an answer of somebody else is neither (RFC 9207 §2.4).
         if let issuer = parameters["iss"] {
-            guard same(issuer, provider.issuer) else {
+            guard ExactText.isEqual(issuer, provider.issuer) else {
                 throw IdentityError(.tokenInvalid, "iss of the answer is not the provider's")
             }
         } else if metadata.announcesIssuerParameter {
@@ -114,16 +115,20 @@ extension SignInFlow {
     /// and is linked so that signing out ends both.
     private func establish(
         _ outcome: TokenExchange.Outcome, _ provider: IdentityProviderRegistration, _ request: FlowRequest
-    ) async throws(StoreError) -> (StoredSession, SessionCookie) {
+    ) async throws(StoreError) -> (StoredSession, SessionCookie?) {
         let before = try await sessions.lookUp(
-            cookieField: request.cookieField, kind: .global, host: request.host, nowSeconds: request.nowSeconds)
+            cookieField: request.cookieField, kind: .global, host: request.host,
+            nowSeconds: request.nowSeconds)
         let isHint = outcome.idToken.utf8.count <= Self.idTokenHintBytesMax
-        let idToken = isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
+        let idToken =
+            isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
         let person = outcome.person
-        if let before, same(before.identityProvider, provider.name), same(before.issuer, person.issuer),
-            same(before.subject, person.subject),
+        if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
+            ExactText.isEqual(before.identityProvider, provider.name),
+            ExactText.isEqual(before.issuer, person.issuer),
+            ExactText.isEqual(before.subject, person.subject),
             let renewed = try await sessions.renew(
-                before, person: person, idToken: idToken, nowSeconds: request.nowSeconds,
+                before, presented: presented, person: person, idToken: idToken, nowSeconds: request.nowSeconds,
                 lifetimeSeconds: configuration.globalSessionSeconds)
         {
             return renewed
@@ -131,7 +136,7 @@ extension SignInFlow {
         let made = try await sessions.createGlobal(
             person: person, provider: provider.name, host: request.host, idToken: idToken,
             nowSeconds: request.nowSeconds, lifetimeSeconds: configuration.globalSessionSeconds)
-        if let before { try await sessions.link(made.session, to: before) }
+        if let before { ended(try await sessions.link(made.session, to: before)) }
         return made
     }
 

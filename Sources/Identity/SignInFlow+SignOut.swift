@@ -13,7 +13,7 @@ extension SignInFlow {
         }
         let origin = configuration.origin(of: request.host)
         // Without Origin, or with "null", a page of anybody could sign people out.
-        guard let sent = request.originField, same(sent, origin) else {
+        guard let sent = request.originField, ExactText.isEqual(sent, origin) else {
             return .refuse(FlowRefusal(.originNotAllowed, detail: "sign-out from another origin"))
         }
         do throws(StoreError) {
@@ -24,15 +24,19 @@ extension SignInFlow {
     }
 
     private func end(_ request: FlowRequest) async throws(StoreError) -> FlowAnswer {
-        let kind: StoredSession.Kind = same(request.host, configuration.authHost) ? .global : .application
+        let kind: StoredSession.Kind =
+            ExactText.isEqual(request.host, configuration.authHost) ? .global : .application
         let clearing = [SessionCookie.clearing]
         guard
             let session = try await sessions.lookUp(
-                cookieField: request.cookieField, kind: kind, host: request.host, nowSeconds: request.nowSeconds)
+                cookieField: request.cookieField, kind: kind, host: request.host,
+                nowSeconds: request.nowSeconds)
         else { return .signedOut(url: nil, removed: [], setCookies: clearing) }
         var global: StoredSession? = session
         if let id = session.globalID { global = try await store.session(id: id) }
         let removed = try await sessions.end(ids: [global?.id ?? session.id])
+        // Now, and not after the provider was asked where it signs people out: it may take its time.
+        ended(removed)
         let url = await providerSignOut(global ?? session, request)
         return .signedOut(url: url, removed: removed, setCookies: clearing)
     }

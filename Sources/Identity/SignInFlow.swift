@@ -16,6 +16,8 @@ public actor SignInFlow {
     let directory: ProviderDirectory
     nonisolated let seals: LoginSeals
     let random: @Sendable (Int) -> [UInt8]
+    /// Told at once of sessions that the store has forgotten, before anything else is waited for.
+    let ended: @Sendable ([StoredSession]) -> Void
 
     /// From the callback to the application host a one-time code lives this long.
     public static let handoffSeconds: Int64 = 30
@@ -25,15 +27,18 @@ public actor SignInFlow {
     /// - Parameters:
     ///   - directory: shared with whoever else validates tokens of these providers.
     ///   - random: gives that many random bytes.
+    ///   - ended: revokes sessions on the data plane.
     public init(
         configuration: IdentityConfiguration, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
-        directory: ProviderDirectory, random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) }
+        directory: ProviderDirectory, random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) },
+        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.store = store
         self.fetcher = fetcher
         self.directory = directory
         self.random = random
+        self.ended = ended
         sessions = Sessions(store: store, ring: ring, random: random)
         seals = LoginSeals(sealer: Sealer(ring: ring))
     }
@@ -43,7 +48,7 @@ public actor SignInFlow {
 
     /// Answers a reserved path of signing in; nil when `path` is none of this host.
     public func answer(_ request: FlowRequest) async -> FlowAnswer? {
-        let isAuthHost = same(request.host, configuration.authHost)
+        let isAuthHost = ExactText.isEqual(request.host, configuration.authHost)
         guard isAuthHost || configuration.application(host: request.host) != nil else { return nil }
         if request.path == ReservedPath.signOut { return await signOut(request) }
         if request.path == ReservedPath.signIn {
@@ -75,7 +80,9 @@ public actor SignInFlow {
 
     /// The application of a goal, when it still is where the goal says.
     func application(of goal: LoginGoal) -> IdentityApplication? {
-        guard let application = configuration.application(goal.application), same(application.host, goal.host) else {
+        guard let application = configuration.application(goal.application),
+            ExactText.isEqual(application.host, goal.host)
+        else {
             return nil
         }
         return application

@@ -52,18 +52,21 @@ struct TokenExchange: Sendable {
         switch metadata.clientAuthentication(of: registration) {
         case .basic:
             // Both halves are form-encoded before they are joined (RFC 6749 §2.3.1): a ":" in an id would split it.
-            let pair = FormText.encode(registration.clientID) + ":" + FormText.encode(registration.clientSecret)
+            let pair =
+                FormText.encode(registration.clientID) + ":" + FormText.encode(registration.clientSecret)
             fields.append(("Authorization", "Basic " + Base64.encode(Array(pair.utf8))))
         case .post:
             form += [("client_id", registration.clientID), ("client_secret", registration.clientSecret)]
         case ProviderMetadata.ClientAuthentication.none?:
             form.append(("client_id", registration.clientID))
         case nil:
-            throw IdentityError(.providerMalformed, "\(registration.name) takes no client secret in any way known")
+            throw IdentityError(
+                .providerMalformed, "\(registration.name) takes no client secret in any way known")
         }
         let response = try await fetch(
             FetchRequest(
-                method: "POST", url: metadata.tokenEndpoint, fields: fields, body: Array(FormText.encode(form).utf8),
+                method: "POST", url: metadata.tokenEndpoint, fields: fields,
+                body: Array(FormText.encode(form).utf8),
                 bodyBytesMax: Self.answerBytesMax, allowsPlainHTTP: registration.allowsPlainHTTP,
                 authoritiesPEM: registration.authoritiesPEM))
         guard response.status == 200 else { throw refusal(response) }
@@ -92,35 +95,42 @@ struct TokenExchange: Sendable {
         // 429 and 5xx say nothing about the person: another try may succeed.
         let isPassing = response.status == 429 || response.status >= 500 || response.status < 400
         return IdentityError(
-            isPassing ? .providerUnavailable : .providerRefused, what, providerCode: code.flatMap(ProviderCode.safe))
+            isPassing ? .providerUnavailable : .providerRefused, what,
+            providerCode: code.flatMap(ProviderCode.safe))
     }
 
     // MARK: Userinfo (Core §5.3)
 
     /// Adds e-mail address and groups where the id token has neither a value nor an opinion.
-    private func completed(_ token: IDToken, accessToken: String?) async throws(IdentityError) -> PersonFacts {
+    private func completed(_ token: IDToken, accessToken: String?) async throws(IdentityError) -> PersonFacts
+    {
         var person = token.person
         let lacksEmail = token.claims["email"] == nil
         let lacksGroups = token.claims["groups"] == nil && person.claims["hasgroups"] == nil
-        guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken,
-            let info = try? await userinfo(url, accessToken)
-        else { return person }
-        let reader = ClaimReader(claims: info)
+        guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken else { return person }
         // Core §5.3.2: another subject's answer must not be used, not even in part.
-        guard let subject = try? reader.subject(), same(subject, person.subject) else { return person }
+        guard let info = try? await userinfo(url, accessToken), let subject = try? ClaimReader(claims: info).subject(),
+            ExactText.isEqual(subject, person.subject)
+        else {
+            // Groups that could not be had are not no groups: who is excluded by one must not get in without it.
+            if lacksGroups { person.claims[ClaimReader.unknownGroupsClaim] = .flag(true) }
+            return person
+        }
+        let reader = ClaimReader(claims: info)
         if lacksEmail, let email = try reader.email() {
             person.email = email
             person.claims["email_verified"] = try reader.otherClaims()["email_verified"]
         }
         if lacksGroups { person.groups = try reader.groups() }
-        if person.name == nil { person.name = info["name"]?.string.map { String($0.prefix(128)) } }
+        person.name = person.name ?? reader.name()
         return person
     }
 
     private func userinfo(_ url: String, _ accessToken: String) async throws(IdentityError) -> JSONObject {
         let response = try await fetch(
             FetchRequest(
-                url: url, fields: [("Accept", "application/json"), ("Authorization", "Bearer \(accessToken)")],
+                url: url,
+                fields: [("Accept", "application/json"), ("Authorization", "Bearer \(accessToken)")],
                 timeoutMilliseconds: 5_000, bodyBytesMax: Self.answerBytesMax,
                 allowsPlainHTTP: registration.allowsPlainHTTP, authoritiesPEM: registration.authoritiesPEM))
         guard response.status == 200 else {

@@ -47,6 +47,13 @@ extension PostureService {
         return (found.application, found.returnPath)
     }
 
+    /// Where a live device check leads, whoever asks: for a browser that came with another session than the one which
+    /// started it, and has to sign in anew.
+    public func destination(transaction: String) -> (application: String, returnPath: String)? {
+        guard let found = transactions.peek(transaction, nowSeconds: clock.nowSeconds()) else { return nil }
+        return (found.application, found.returnPath)
+    }
+
     /// A fresh challenge for the page (handshake.md M1):
     /// `{transaction, challenge, expires_in_seconds, renew_in_seconds, agent: {urls, timeout_ms},
     /// transports}`.
@@ -190,8 +197,9 @@ extension PostureService {
         }
         let statement = AgentStatement(
             integration: settings.integration, verifiedAtSeconds: nowSeconds,
-            expiresAtSeconds: nowSeconds + settings.ageSecondsMax, lastSeenSeconds: verified.lastSeenSeconds,
-            isManaged: true,
+            expiresAtSeconds: nowSeconds + settings.ageSecondsMax,
+            openUntilSeconds: nowSeconds + settings.ageSecondsMax + settings.graceSeconds,
+            lastSeenSeconds: verified.lastSeenSeconds, isManaged: true,
             keyLevel: verified.claims.keyLevel == .attested ? .claimed : verified.claims.keyLevel,
             agentVersion: verified.claims.agentVersion, osVersion: posture["os_version"]?.string ?? "",
             facts: facts)
@@ -235,6 +243,6 @@ extension PostureService {
 
     func agent(named name: String?) -> AgentIntegration? {
         guard let name else { return agents.first }
-        return agents.first { $0.handshake.integration == name }
+        return agents.first { ExactText.isEqual($0.handshake.integration, name) }
     }
 }

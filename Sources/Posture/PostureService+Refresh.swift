@@ -2,57 +2,87 @@ import Access
 import Store
 
 extension PostureService {
+    /// The longest that one synchronisation may take, seconds: tens of thousands of devices in pages, with
+    /// the pauses that a throttling provider asks for.
+    static let syncSecondsMax = 900.0
+    /// The longest that a question about one device may take, seconds.
+    static let fetchSecondsMax = 60.0
+
     /// Asks providers for as long as the task lives: everything at the start and once a day, each known
-    /// device every two hours (003.2, 003.4). A person's request never waits for this.
+    /// device every two hours (003.2, 003.4). Each integration has its own round with one question at a time,
+    /// so a slow or dead provider delays nobody else's answers. A person's request never waits for this.
     public func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            for connector in connectors { group.addTask { await self.follow(connector) } }
+            group.addTask { await self.forgetExpired() }
+        }
+    }
+
+    private func follow(_ connector: any Connector) async {
         while !Task.isCancelled {
-            await refreshDue()
+            await refreshDue(connector)
             let now = clock.nowSeconds()
-            let wait = (schedule.nextDueSeconds ?? now + 60) - now
-            transactions.removeExpired(nowSeconds: now)
-            nonces.removeExpired(nowSeconds: now)
+            let wait = (schedule.nextDueSeconds(connector.integration) ?? now + 60) - now
             await clock.sleep(Double(min(max(wait, 1), 60)))
         }
     }
 
-    /// Does what is due now; `run` calls it, and so do tests with their own clock.
-    func refreshDue() async {
-        let pace: (String) -> RefreshPace? = { name in
-            self.connectors.first { $0.integration == name }?.pace
+    private func forgetExpired() async {
+        while !Task.isCancelled {
+            let now = clock.nowSeconds()
+            transactions.removeExpired(nowSeconds: now)
+            nonces.removeExpired(nowSeconds: now)
+            await clock.sleep(60)
         }
-        let work = schedule.takeDue(nowSeconds: clock.nowSeconds(), pace: pace, random: random)
-        for integration in work.fullSyncs { await synchronise(integration) }
-        for appointment in work.devices {
-            guard let connector = connector(appointment.integration) else { continue }
-            await fetch(appointment.device, from: connector)
+    }
+
+    /// Does once what is due at every integration now, side by side.
+    func refreshDue() async {
+        await withTaskGroup(of: Void.self) { group in
+            for connector in connectors { group.addTask { await self.refreshDue(connector) } }
+        }
+    }
+
+    private func refreshDue(_ connector: any Connector) async {
+        let work = schedule.takeDue(
+            connector.integration, pace: connector.pace, nowSeconds: clock.nowSeconds(), random: random)
+        if work.isFullSync { await synchronise(connector) }
+        for device in work.devices {
+            guard !Task.isCancelled else { return }
+            await fetch(device, from: connector)
         }
     }
 
     /// Probes again now (*Reconnect* of providers.md 10.3) and synchronises when it works.
     public func reconnect(integration: String) async -> IntegrationStatus? {
-        guard statuses[integration] != nil else { return nil }
-        await synchronise(integration)
-        return statuses[integration]
+        let key = ExactKey(integration)
+        guard let connector = connectors.first(where: { ExactText.isEqual($0.integration, integration) })
+        else { return nil }
+        await synchronise(connector)
+        return statuses[key]
     }
 
     /// Asks every provider about one device now, at most once a second; callers that come meanwhile wait
     /// for the same answer. Returns when there is one: the caller sets its own deadline.
     public func priorityFetch(deviceID: String) async {
-        if let under = priorityFetches[deviceID] { return await under.value }
+        let key = ExactKey(deviceID)
+        if let under = priorityFetches[key] { return await under.value }
         guard schedule.mayFetchNow(deviceID, nowSeconds: clock.nowSeconds()) else { return }
         let task = Task {
-            for connector in connectors { await fetch(deviceID, from: connector) }
+            await withTaskGroup(of: Void.self) { group in
+                for connector in connectors { group.addTask { await self.fetch(deviceID, from: connector) } }
+            }
         }
-        priorityFetches[deviceID] = task
+        priorityFetches[key] = task
         await task.value
-        priorityFetches[deviceID] = nil
+        priorityFetches[key] = nil
     }
 
     /// State and health of every integration, in the order of the configuration.
     public func integrationStatus() async -> [IntegrationStatus] {
         var all: [IntegrationStatus] = []
         for connector in connectors {
-            guard var status = statuses[connector.integration] else { continue }
+            guard var status = statuses[ExactKey(connector.integration)] else { continue }
             let census = await cache.census(connector.integration, nowSeconds: clock.nowSeconds())
             status.devicesKnown = census.devices
             status.oldestObservedSeconds = census.oldestObservedSeconds
@@ -68,47 +98,67 @@ extension PostureService {
         return all
     }
 
-    private func connector(_ integration: String) -> (any Connector)? {
-        connectors.first { $0.integration == integration }
+    /// One at a time per integration: who comes while one is under way waits for its end instead.
+    private func synchronise(_ connector: any Connector) async {
+        let key = ExactKey(connector.integration)
+        if let under = synchronisations[key] { return await under.value }
+        let task = Task { await readEverything(connector) }
+        synchronisations[key] = task
+        // The round that started it ends it; the others only wait.
+        await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }
+        synchronisations[key] = nil
     }
 
-    private func synchronise(_ integration: String) async {
-        guard let connector = connector(integration) else { return }
-        if statuses[integration]?.state != .configured {
-            if let failure = await connector.probe() {
-                note(failure, of: integration)
-                return
-            }
-            statuses[integration]?.noteConfigured(nowSeconds: clock.nowSeconds())
+    private func readEverything(_ connector: any Connector) async {
+        let key = ExactKey(connector.integration)
+        if statuses[key]?.state != .configured {
+            let probed = await clock.within(Self.fetchSecondsMax) { await connector.probe() }
+            // The outer nil: nobody answered in time. The inner one: nothing failed.
+            guard let probed else { return late(Self.fetchSecondsMax, connector) }
+            if let failure = probed { return note(failure, of: connector) }
+            statuses[key]?.noteConfigured(nowSeconds: clock.nowSeconds())
         }
         let started = clock.nowSeconds()
-        let result = await connector.sync()
+        guard let result = await clock.within(Self.syncSecondsMax, { await connector.sync() }) else {
+            return late(Self.syncSecondsMax, connector)
+        }
         let now = clock.nowSeconds()
         let changes: VerdictCache.Changes
         if result.isComplete {
             changes = await cache.replace(
-                integration: integration, with: result.records, startedAtSeconds: started,
+                integration: connector.integration, with: result.records, startedAtSeconds: started,
                 ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now)
         } else {
             changes = await cache.apply(result.records, nowSeconds: now)
         }
         announce(changes)
         if let failure = result.failure {
-            note(failure, of: integration)
+            note(failure, of: connector)
         } else {
-            statuses[integration]?.noteSuccess(nowSeconds: now)
+            statuses[key]?.noteSuccess(nowSeconds: now)
         }
     }
 
     private func fetch(_ deviceID: String, from connector: any Connector) async {
+        let key = ExactKey(connector.integration)
         // Without working credentials every question would be refused, and count against us.
-        guard statuses[connector.integration]?.state == .configured else { return }
+        guard statuses[key]?.state == .configured else { return }
         let keys = directory.keys(of: deviceID)
         guard !keys.isEmpty else { return }
-        switch await connector.fetch(keys) {
+        let answer = await clock.within(Self.fetchSecondsMax) { await connector.fetch(keys) }
+        guard let answer else {
+            guard !Task.isCancelled else { return }
+            statuses[key]?.note(Self.timeout(Self.fetchSecondsMax), nowSeconds: clock.nowSeconds())
+            return
+        }
+        switch answer {
         case .records(let records):
             let now = clock.nowSeconds()
-            statuses[connector.integration]?.noteSuccess(nowSeconds: now)
+            statuses[key]?.noteSuccess(nowSeconds: now)
             let changes =
                 records.isEmpty
                 ? await cache.markAbsent(
@@ -119,10 +169,8 @@ extension PostureService {
         case .failed(let failure):
             // The device merely has no id that this provider looks up: nothing failed.
             guard failure.kind != .notFound else { return }
-            statuses[connector.integration]?.note(failure, nowSeconds: clock.nowSeconds())
-            if statuses[connector.integration]?.state == .pending {
-                retryProbe(connector.integration, failure)
-            }
+            statuses[key]?.note(failure, nowSeconds: clock.nowSeconds())
+            if statuses[key]?.state == .pending { retryProbe(connector, failure) }
         }
     }
 
@@ -130,13 +178,24 @@ extension PostureService {
         announceChange(directory.owners(of: Array(changes.keys)))
     }
 
-    private func note(_ failure: ConnectorFailure, of integration: String) {
-        statuses[integration]?.note(failure, nowSeconds: clock.nowSeconds())
-        retryProbe(integration, failure)
+    /// Whoever stops the service is no failure of a provider.
+    private func late(_ seconds: Double, _ connector: any Connector) {
+        guard !Task.isCancelled else { return }
+        note(Self.timeout(seconds), of: connector)
     }
 
-    private func retryProbe(_ integration: String, _ failure: ConnectorFailure) {
+    private static func timeout(_ seconds: Double) -> ConnectorFailure {
+        ConnectorFailure(.timeout, "no answer within \(Int(seconds)) s")
+    }
+
+    private func note(_ failure: ConnectorFailure, of connector: any Connector) {
+        statuses[ExactKey(connector.integration)]?.note(failure, nowSeconds: clock.nowSeconds())
+        retryProbe(connector, failure)
+    }
+
+    private func retryProbe(_ connector: any Connector, _ failure: ConnectorFailure) {
         schedule.retryFullSync(
-            integration, atSeconds: clock.nowSeconds() + max(60, failure.retryAfterSeconds ?? 60))
+            connector.integration,
+            atSeconds: clock.nowSeconds() + max(60, failure.retryAfterSeconds ?? 60))
     }
 }

@@ -63,8 +63,9 @@ public actor PostureService {
     var transactions = Transactions()
     var nonces = NonceTable()
     var schedule = RefreshSchedule()
-    var statuses: [String: IntegrationStatus] = [:]
-    var priorityFetches: [String: Task<Void, Never>] = [:]
+    var statuses: [ExactKey: IntegrationStatus] = [:]
+    var priorityFetches: [ExactKey: Task<Void, Never>] = [:]
+    var synchronisations: [ExactKey: Task<Void, Never>] = [:]
 
     /// Devices whose facts changed, in order; for one consumer. Never drops: a lost change would leave a
     /// stream open that should be cut, and the number waiting is bounded by what one synchronisation can
@@ -77,19 +78,19 @@ public actor PostureService {
     /// - Parameters:
     ///   - agents: the first is used for applications that name none, and the first that can issue enrols
     ///     devices.
-    ///   - intune: integrations with credentials.
+    ///   - providers: integrations with credentials.
     ///   - random: 0..<1, for jitter and back-off.
+    /// - Throws: `config_error` for a provider without a connector.
     public init(
-        agents: [AgentIntegration], intune: [IntuneConnection], ring: KeyRing, store: any GatewayStore,
+        agents: [AgentIntegration], providers: [ProviderConnection], ring: KeyRing, store: any GatewayStore,
         fetcher: any Fetcher, clock: PostureClock = .system,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
-    ) {
+    ) throws(ConnectorFailure) {
+        let parts = ConnectorParts(fetcher: fetcher, clock: clock, random: random)
+        var connectors: [any Connector] = []
+        for provider in providers { connectors.append(try Vendor.connector(provider, parts)) }
         self.init(
-            agents: agents,
-            connectors: intune.map {
-                IntuneConnector(connection: $0, fetcher: fetcher, clock: clock, random: random)
-            },
-            ring: ring, store: store, clock: clock, random: random)
+            agents: agents, connectors: connectors, ring: ring, store: store, clock: clock, random: random)
     }
 
     init(
@@ -105,7 +106,7 @@ public actor PostureService {
         cache = VerdictCache(store: store)
         (changes, announce) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
         for connector in connectors {
-            statuses[connector.integration] = IntegrationStatus(
+            statuses[ExactKey(connector.integration)] = IntegrationStatus(
                 integration: connector.integration, provider: connector.provider, state: .pending)
         }
     }

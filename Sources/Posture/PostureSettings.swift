@@ -10,6 +10,8 @@ public struct HandshakeSettings: Sendable, Hashable {
     public var port: UInt16
     /// How long a verified statement may be used, seconds.
     public var ageSecondsMax: Int64
+    /// How long after that what is open may go on without a new statement, seconds (handshake.md 4.4).
+    public var graceSeconds: Int64
     /// Oldest proven check-in that still counts as managed, seconds, inclusive (004.13).
     public var lastSeenSecondsMax: Int64
     /// Agents below this version are refused (004.6); nil: none is.
@@ -20,7 +22,8 @@ public struct HandshakeSettings: Sendable, Hashable {
     /// Makes settings with the documented defaults.
     public init(
         integration: String, authOrigin: String, audience: String? = nil, port: UInt16 = 17472,
-        ageSecondsMax: Int64 = 900, lastSeenSecondsMax: Int64 = 604_800, minimumVersion: String? = nil,
+        ageSecondsMax: Int64 = 900, graceSeconds: Int64 = 60, lastSeenSecondsMax: Int64 = 604_800,
+        minimumVersion: String? = nil,
         requestedFacts: [String] = HandshakeSettings.knownFacts
     ) {
         self.integration = integration
@@ -28,6 +31,7 @@ public struct HandshakeSettings: Sendable, Hashable {
         self.audience = audience ?? "urn:gatepost:agents:\(integration)"
         self.port = port
         self.ageSecondsMax = ageSecondsMax
+        self.graceSeconds = graceSeconds
         self.lastSeenSecondsMax = lastSeenSecondsMax
         self.minimumVersion = minimumVersion
         self.requestedFacts = requestedFacts
@@ -65,7 +69,7 @@ public struct EnrollmentSettings: Sendable, Hashable {
 }
 
 /// One configured `intune` integration, as this module needs it.
-public struct IntuneConnection: Sendable, Hashable {
+struct IntuneConnection: Sendable, Hashable {
     /// The configured name of the integration.
     public var integration: String
     /// Directory id (GUID) or verified domain.
@@ -92,6 +96,17 @@ public struct IntuneConnection: Sendable, Hashable {
     public var authoritiesPEM: [UInt8]?
     /// Plain HTTP is accepted, on loopback only.
     public var allowsPlainHTTP: Bool
+
+    /// The settings of a configured provider.
+    init(_ connection: ProviderConnection) throws(ConnectorFailure) {
+        self.init(
+            integration: connection.integration, tenant: try connection.text("tenant"),
+            clientID: try connection.text("client-id"), clientSecret: try connection.secret("client-secret"),
+            refreshSeconds: connection.refreshSeconds, deviceAgeSecondsMax: connection.deviceAgeSecondsMax,
+            ttlSeconds: connection.ttlSeconds, loginURL: try connection.text("login-url"),
+            graphURL: try connection.text("graph-url"), authoritiesPEM: connection.authoritiesPEM,
+            allowsPlainHTTP: connection.allowsPlainHTTP)
+    }
 
     /// Makes settings with the defaults of providers.md 14.2.
     public init(

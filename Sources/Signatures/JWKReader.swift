@@ -58,6 +58,9 @@ struct JWKReader {
 
     private func text(_ name: String) throws(SignatureError) -> String {
         guard let text = try optionalText(name) else { throw SignatureError("JWK: \(name) is missing") }
+        // Every word of the registries is ASCII. Beyond it are letters that compare equal to one of them
+        // (U+212A is a "K" to Swift), and "OKP" should have one spelling.
+        guard text.utf8.allSatisfy({ $0 < 0x80 }) else { throw SignatureError("JWK: \(name) is not ASCII") }
         return text
     }
 

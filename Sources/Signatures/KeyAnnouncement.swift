@@ -2,10 +2,10 @@ public import JSON
 
 /// Which keys a gateway's agents believe, signed by a root key (handshake.md 9).
 ///
-/// The challenge keys of today and of the next rotation are announced together, so an agent knows a key before
-/// it is used. The announcement is signed by the root keys of yesterday, today and tomorrow, each in a text of
-/// its own: an agent that pinned any of them can follow. Whoever holds a challenge key but no root can
-/// announce nothing.
+/// The challenge keys of today and of the next rotation are announced together, so an agent knows a key
+/// before it is used. The announcement is signed by the root keys of yesterday, today and tomorrow, each in a
+/// text of its own: an agent that pinned any of them can follow. Whoever holds a challenge key but no root
+/// can announce nothing.
 public struct KeyAnnouncement: Sendable {
     /// A key with its name.
     public typealias Named = (kid: String, key: VerificationKey)
@@ -42,6 +42,9 @@ public struct KeyAnnouncement: Sendable {
             return JWS.sign(header: header, payload: payload, with: signer)
         }
     }
+
+    /// The number of what the ring would announce now.
+    public static func sequence(of ring: KeyRing) -> Int64 { ring.announced().sequence }
 
     /// Follows an announcement: one of the texts must be signed by one of the pinned roots.
     public init(following texts: [String], roots pinned: [Named]) throws(SignatureError) {

@@ -17,8 +17,9 @@ public protocol GatewayStore: Sendable {
     func session(id: String) async throws(StoreError) -> StoredSession?
     /// The newest sessions first, at most `limit` (1…100,000).
     func sessions(_ query: SessionQuery, limit: Int) async throws(StoreError) -> [StoredSession]
-    /// Replaces a session row; false when it is gone. It is never brought back by an update.
-    @discardableResult func update(_ session: StoredSession) async throws(StoreError) -> Bool
+    /// Replaces a session by a changed one of the same id, when it still is exactly as it was read; false when
+    /// somebody else has changed or ended it meanwhile. It is never brought back.
+    func replace(_ old: StoredSession, with new: StoredSession) async throws(StoreError) -> Bool
     /// Ends sessions. Ending a global session ends its application sessions in the same transaction.
     /// - Returns: everything that was ended, to be revoked on the data plane.
     @discardableResult func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession]

@@ -55,7 +55,7 @@ extension SQLiteStore {
     public func replaceVerdicts(
         of integration: String, with verdicts: [Verdict], state: SyncState
     ) async throws(StoreError) {
-        let foreign = verdicts.first { $0.integration != integration }?.integration
+        let foreign = verdicts.first { !ExactText.isEqual($0.integration, integration) }?.integration
         precondition(foreign == nil, "a verdict of \(foreign ?? "") in a synchronisation of \(integration)")
         try await verdictsFile.write { db in
             try db.execute(sql: "DELETE FROM verdicts WHERE integration = ?", arguments: [integration])

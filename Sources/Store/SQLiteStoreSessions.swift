@@ -34,9 +34,9 @@ extension SQLiteStore {
     }
 
     /// See `GatewayStore`.
-    @discardableResult
-    public func update(_ session: StoredSession) async throws(StoreError) -> Bool {
-        try await sessionsFile.write { try SessionRows.update(session, $0) }
+    public func replace(_ old: StoredSession, with new: StoredSession) async throws(StoreError) -> Bool {
+        let file = sessionsFile.path
+        return try await sessionsFile.write { try SessionRows.replace(old, with: new, $0, file: file) }
     }
 
     /// See `GatewayStore`.

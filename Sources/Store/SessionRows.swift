@@ -30,11 +30,15 @@ enum SessionRows {
             sql: "INSERT INTO sessions (\(columns)) VALUES (\(marks))", arguments: try arguments(session))
     }
 
-    static func update(_ session: StoredSession, _ db: Database) throws -> Bool {
+    static func replace(
+        _ old: StoredSession, with new: StoredSession, _ db: Database, file: String
+    ) throws -> Bool {
+        precondition(old.id == new.id && old.kind == new.kind, "a session cannot become another one")
+        guard try find(id: old.id, db, file: file) == old else { return false }
         let marks = Array(repeating: "?", count: count).joined(separator: ", ")
         try db.execute(
-            sql: "UPDATE sessions SET (\(columns)) = (\(marks)) WHERE id = ? AND kind = ?",
-            arguments: try arguments(session) + [session.id, session.kind.rawValue])
+            sql: "UPDATE sessions SET (\(columns)) = (\(marks)) WHERE id = ?",
+            arguments: try arguments(new) + [new.id])
         return db.changesCount == 1
     }
 

@@ -13,16 +13,22 @@ struct RenewalLoop: Sendable {
         var notBefore: Int64 = 0
         while !Task.isCancelled {
             let now = clock.nowSeconds()
-            if now >= notBefore, identity.enrolment.isRenewalDue(nowSeconds: now) {
+            if now >= notBefore, isDue(nowSeconds: now) {
                 do throws(AgentError) {
                     try await step(nowSeconds: now)
                 } catch {
                     FileHandle.standardError.write(Data("gatepost-agent: renewal: \(error)\n".utf8))
-                    notBefore = now + Self.retrySeconds
                 }
+                // Also after a success: a gateway that speaks of keys that it does not hand out must not be
+                // asked four times a minute.
+                notBefore = now + Self.retrySeconds
             }
             try? await Task.sleep(for: .seconds(15))
         }
+    }
+
+    func isDue(nowSeconds: Int64) -> Bool {
+        identity.enrolment.isRenewalDue(nowSeconds: nowSeconds) || identity.isBehind
     }
 
     /// One renewal; the old enrolment stays when anything fails.

@@ -3,6 +3,7 @@ import ArgumentParser
 import Config
 import Control
 import Foundation
+import Glibc
 
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,5 +49,9 @@ struct ConfigurationFile {
         }
     }
 
-    static func report(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+    /// One line for the administrator. Where nobody can read it, nothing else happens.
+    static func report(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
 }

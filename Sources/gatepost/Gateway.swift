@@ -96,7 +96,9 @@ struct Gateway {
 
     /// Every thread takes the niceness of the one that made it, so all that is made from here on gives way: the pool
     /// of the control plane, libcurl's and SQLite's threads. A big synchronisation then costs the requests nothing.
-    private func stepBack() { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.controlPlaneNiceness) }
+    private func stepBack() {
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.controlPlaneNiceness)
+    }
 
     /// Runs control-plane work from this thread, which belongs to no pool.
     private func wait(_ work: @escaping @Sendable () async throws -> Void) throws {

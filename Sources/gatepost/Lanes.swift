@@ -28,7 +28,9 @@ final class Lanes: Reactors {
     func configure(_ snapshot: GatewaySnapshot) async throws(ControlFailure) {
         guard let engine = engine.get() else { return }
         do {
-            while try !engine.broadcast(configuration: snapshot) { try await Task.sleep(for: .milliseconds(1)) }
+            while try !engine.broadcast(configuration: snapshot) {
+                try await Task.sleep(for: .milliseconds(1))
+            }
         } catch {
             throw ControlFailure(what: "\(error)")
         }

@@ -3,7 +3,9 @@ import JSON
 
 /// Counters and latencies of all reactors together, as `gatepost status` gets them.
 struct StatusOfReactors {
-    private static let quantiles: [(name: String, fraction: Double)] = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)]
+    private static let quantiles: [(name: String, fraction: Double)] = [
+        ("p50", 0.5), ("p99", 0.99), ("p999", 0.999),
+    ]
 
     var metrics: DataPlaneMetrics
 
@@ -29,7 +31,8 @@ struct StatusOfReactors {
         var members: [(String, JSONValue)] = [("count", .integer(Int64(clamping: all.total)))]
         for (quantile, fraction) in Self.quantiles {
             let nanoseconds = all.quantileNanoseconds(fraction)
-            members.append(("\(quantile)_us", nanoseconds.map { .integer(Int64(clamping: $0 / 1_000)) } ?? .null))
+            members.append(
+                ("\(quantile)_us", nanoseconds.map { .integer(Int64(clamping: $0 / 1_000)) } ?? .null))
         }
         return .object(JSONObject(members))
     }

@@ -107,6 +107,23 @@ struct CrossTests {
         #expect(word == "gateway-not-trusted")
     }
 
+    @Test("a key that was given up is believed until the next handshake, not for a day") func givenUp()
+        async throws
+    {
+        let machine = try await EnrolledMachine(gateway, folder: folder, ids: Self.ids)
+        let (_, old) = try await gateway.challenge()
+        _ = try await handshake(machine)
+        #expect(!machine.identity.isBehind)
+        try gateway.ring.rotate(.challenge)
+        _ = try await handshake(machine)
+        #expect(machine.identity.isBehind)
+        try machine.identity.replace(
+            try await GatewayExchange(fetcher: gateway).renew(machine.identity, nowSeconds: gateway.now))
+        #expect(!machine.identity.isBehind)
+        let word = AgentSetting.word(machine.attest(old, nowSeconds: gateway.now))
+        #expect(word == "gateway-not-trusted")
+    }
+
     @Test("enrolled again by force, the machine keeps its ids and its old key is worth nothing")
     func enrolledAgain() async throws {
         let first = try await EnrolledMachine(gateway, folder: folder, ids: Self.ids)

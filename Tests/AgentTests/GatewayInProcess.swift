@@ -35,15 +35,16 @@ final class GatewayInProcess: Fetcher, Sendable {
             integration: "agents", authOrigin: AgentSetting.origin, minimumVersion: minimumVersion)
         let time = SharedTime()
         self.time = time
-        service = PostureService(
-            agents: [AgentIntegration(handshake: handshake, authority: authority)], intune: [], ring: ring,
+        service = try PostureService(
+            agents: [AgentIntegration(handshake: handshake, authority: authority)], providers: [], ring: ring,
             store: store, fetcher: NoNetwork(),
             clock: PostureClock(
                 nowSeconds: { time.now.withLock { $0 } }, monotonicNanoseconds: { 0 }, sleep: { _ in }))
     }
 
     func fetch(_ request: FetchRequest) async throws(FetchError) -> FetchResponse {
-        guard request.method == "POST", let bytes = request.body, let body = try? JSONValue(parsing: bytes) else {
+        guard request.method == "POST", let bytes = request.body, let body = try? JSONValue(parsing: bytes)
+        else {
             throw FetchError(.refusedURL, request.url)
         }
         do throws(PostureRefusal) {

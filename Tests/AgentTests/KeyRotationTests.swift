@@ -106,6 +106,25 @@ struct KeyRotationTests {
         #expect(answersCurrentKey)
     }
 
+    @Test("a challenge that speaks of newer keys makes the renewal due at once; a stranger's does not")
+    func announcedInChallenge() async throws {
+        let clock = AgentClock(nowSeconds: { AgentSetting.now }, nowMilliseconds: { 0 })
+        let loop = RenewalLoop(identity: setting.identity, clock: clock, fetcher: gateway)
+        let now = AgentSetting.now
+        #expect(!loop.isDue(nowSeconds: now))
+        let forged = setting.challenge(signer: .generateP256(), payload: { $0["key_seq"] = 9 })
+        #expect(setting.ask(forged).status == 401)
+        #expect(setting.ask(setting.challenge(payload: { $0["key_seq"] = 2 })).status == 200)
+        #expect(!loop.isDue(nowSeconds: now))
+        try setting.ring.rotate(.challenge)
+        let current = setting.ring.signingKey(.challenge).key
+        let newer = setting.challenge(signer: current, payload: { $0["key_seq"] = 3 })
+        #expect(setting.ask(newer).status == 200)
+        #expect(loop.isDue(nowSeconds: now))
+        #expect(await renew(announced) == nil)
+        #expect(!loop.isDue(nowSeconds: now))
+    }
+
     @Test("another set under the same number is refused: somebody else made it") func fork() async throws {
         let other = KeyRing.ephemeral()
         let root = setting.ring.signingKey(.root)

@@ -104,6 +104,9 @@ struct ServerTests {
         let again = try DeviceIdentity(folder: folder)
         #expect(again.enrolment.deviceID == "device-1" && again.enrolment.users == [1000])
         #expect(again.key.publicKey.thumbprint == setting.identity.key.publicKey.thumbprint)
+        try folder.write(DeviceIdentity.keyFileName, SigningKey.generateP256().pem)
+        #expect(throws: AgentError.self, "a key of another enrolment") { try DeviceIdentity(folder: folder) }
+        try folder.write(DeviceIdentity.keyFileName, setting.identity.key.pem)
         let counter = try StatementCounter(folder: folder)
         let first = try #require(counter.take())
         let second = try #require(try StatementCounter(folder: folder).take())

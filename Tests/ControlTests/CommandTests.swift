@@ -55,6 +55,44 @@ struct CommandTests {
         #expect(try await house.store.audit(limit: 10).first?.kind == "sessions-revoked")
     }
 
+    @Test func `an address that two providers vouch for owns nothing until somebody says which`() async throws
+    {
+        let house = try Gatehouse()
+        _ = try await house.signIn()
+        let command: JSONValue = ["command": "enroll-token", "email": "ada@corp.example"]
+        #expect(await house.control.execute(command)["token"]?.string != nil)
+        _ = try await house.signIn(issuer: "https://lax.example")
+        let answer = await house.control.execute(command)
+        #expect(answer["error"]?.string?.contains("is known as 2 identities") == true)
+        let named: JSONValue = [
+            "command": "enroll-token", "email": "ada@corp.example", "identity_provider": "corp",
+        ]
+        let token = try #require(await house.control.execute(named)["token"]?.string)
+        let redeemed = try await house.store.redeem(
+            enrollmentTokenDigest: Digest.sha256(Array(token.utf8)), nowSeconds: house.now)
+        #expect(redeemed == nil || redeemed?.issuer == "https://login.corp.example")
+    }
+
+    @Test func `ending somebody's sessions leaves none, however many there are`() async throws {
+        let house = try Gatehouse()
+        let (global, _, _) = try await house.signIn()
+        for number in 0..<30 {
+            var session = global
+            session.id = "extra-\(number)"
+            session.tokenDigest = [UInt8](repeating: UInt8(number + 1), count: 32)
+            session.createdAtSeconds = house.now + Int64(number)
+            try await house.store.insert(session)
+        }
+        let removed = try await house.control.endAll(.email("ada@corp.example"))
+        #expect(removed.count == 32)
+        #expect(try await house.store.sessions(.all, limit: 10).isEmpty)
+    }
+
+    @Test func `a cell cannot command the terminal`() {
+        let text = Table(header: ["a"], rows: [["x\u{1b}[2J\u{9b}y"]]).text
+        #expect(text == "a\nx\u{fffd}[2J\u{fffd}y")
+    }
+
     @Test func `a lost device is ended with everything it has open`() async throws {
         let house = try Gatehouse()
         try await house.enroll("laptop")

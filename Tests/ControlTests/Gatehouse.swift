@@ -113,11 +113,11 @@ extension Gatehouse {
     /// Signs somebody in, optionally on an enrolled device, and at one application.
     func signIn(
         _ email: String = "ada@corp.example", at application: String = "wiki", device: String? = nil,
-        seconds: Int64 = 3_600
+        seconds: Int64 = 3_600, issuer: String = "https://login.corp.example"
     ) async throws -> (global: StoredSession, session: StoredSession, cookie: SessionCookie) {
         let sessions = Sessions(store: store, ring: control.ring)
         let person = PersonFacts(
-            issuer: "https://login.corp.example", subject: email, email: email, name: "Ada", groups: [],
+            issuer: issuer, subject: email, email: email, name: "Ada", groups: [],
             claims: [:],
             authenticatedAtSeconds: now)
         var (global, _) = try await sessions.createGlobal(
@@ -129,13 +129,30 @@ extension Gatehouse {
                 integration: "agents", verifiedAtSeconds: now, expiresAtSeconds: now + 900,
                 lastSeenSeconds: now,
                 isManaged: true, keyLevel: .software, agentVersion: "1.0.0", osVersion: "12", facts: [:])
-            try await store.update(global)
+            let proven = global
+            try await sessions.change(global.id) {
+                $0.deviceID = proven.deviceID
+                $0.statement = proven.statement
+            }
         }
         let settings = IdentityApplication(
             name: application, host: "\(application).corp.example", identityProviders: ["corp"],
             sessionSeconds: seconds)
         let (session, cookie) = try await sessions.createApplication(settings, under: global, nowSeconds: now)
         return (global, session, cookie)
+    }
+
+    /// A global session alone, with the auth host's cookie.
+    func globalSession(
+        provider: String = "corp", device: String? = nil
+    ) async throws -> (session: StoredSession, cookie: SessionCookie) {
+        let sessions = Sessions(store: store, ring: control.ring)
+        let person = PersonFacts(
+            issuer: "https://login.corp.example", subject: "ada@corp.example", email: "ada@corp.example",
+            authenticatedAtSeconds: now)
+        return try await sessions.createGlobal(
+            person: person, provider: provider, host: "auth.corp.example", idToken: nil, nowSeconds: now,
+            lifetimeSeconds: 3_600)
     }
 
     /// Enrols a device of somebody.

@@ -23,6 +23,12 @@ struct PageTests {
         #expect(html.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;"))
     }
 
+    @Test func `a mark that combines with a sign does not hide the sign`() {
+        #expect(
+            Layout.escape("\"\u{301}<\u{338}&\u{300}'\u{301}>\u{338}")
+                == "&quot;\u{301}&lt;\u{338}&amp;\u{300}&#39;\u{301}&gt;\u{338}")
+    }
+
     @Test func `a page allows only its own nonce, no frames and no foreign connections`() {
         let page = Pages.blocked(
             application: "wiki", reason: .postureStale, checks: [], requestID: "1", watches: true,

@@ -164,7 +164,7 @@ struct RedecisionTests {
         rotated.previousTokenDigest = cookie.tokenDigest
         rotated.previousUntilSeconds = house.now + 30
         rotated.tokenDigest = [UInt8](repeating: 9, count: 32)
-        try await house.store.update(rotated)
+        #expect(try await house.store.replace(session, with: rotated))
         try await house.control.globalChanged(global.id)
         let digests = house.reactors.revocations.compactMap { revocation -> [UInt8]? in
             guard case .replace(let record) = revocation.effect else { return nil }

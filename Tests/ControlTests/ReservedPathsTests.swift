@@ -87,14 +87,11 @@ struct ReservedPathsTests {
         ])
     func crossOrigin(_ fields: [Field]) async throws {
         let house = try Gatehouse()
-        let (global, _, _) = try await house.signIn()
-        let rotated = try #require(
-            try await Sessions(store: house.store, ring: house.control.ring).rotate(
-                global, nowSeconds: house.now))
+        let (_, cookie) = try await house.globalSession()
         for path in ["/.gatepost/posture/challenge", "/.gatepost/posture/assert"] {
             let answer = await house.control.answer(
                 house.request(
-                    path, method: "POST", fields + [cookie(rotated.cookie)],
+                    path, method: "POST", fields + [self.cookie(cookie)],
                     body: #"{"tx":"t","assertion":"a"}"#))
             #expect(answer.status == 403)
             #expect(answer.reason == .sessionMismatch)
@@ -137,6 +134,57 @@ struct ReservedPathsTests {
         #expect(answer.status == 302)
         let location = answer.fields.first { $0.name == "Location" }?.value
         #expect(location?.hasPrefix("https://auth.corp.example:8443/.gatepost/posture/start?tx=") == true)
+    }
+
+    @Test func `a device check that another session began signs in anew at its application`() async throws {
+        let house = try Gatehouse()
+        let (_, _, cookie) = try await house.signIn(at: "vault")
+        let begun = await house.control.answer(
+            house.request(
+                "/deep?x=1", host: "vault.corp.example", [self.cookie(cookie)],
+                purpose: .refused(.deviceRequired)))
+        let start = try #require(begun.fields.first { $0.name == "Location" }?.value)
+        let query = try #require(start.split(separator: "?").last)
+        let (_, other) = try await house.globalSession()
+        for fields in [[], [self.cookie(other)]] {
+            let answer = await house.control.answer(
+                house.request("/.gatepost/posture/start?\(query)", fields))
+            let location = try #require(answer.fields.first { $0.name == "Location" }?.value)
+            #expect(location.hasPrefix("https://vault.corp.example:8443/.gatepost/sign-in?restart="))
+            // A session that still lives there does not end the sign-in before it has begun.
+            let restart = try #require(location.split(separator: "?").last)
+            let again = await house.control.answer(
+                house.request(
+                    "/.gatepost/sign-in?\(restart)", host: "vault.corp.example", [self.cookie(cookie)]))
+            let next = again.fields.first { $0.name == "Location" }?.value
+            #expect(next?.hasPrefix("https://auth.corp.example:8443/.gatepost/sign-in?request=") == true)
+        }
+    }
+
+    @Test func `a device check goes on under a newer session of the same browser`() async throws {
+        let house = try Gatehouse()
+        let (global, _, cookie) = try await house.signIn(at: "vault")
+        let begun = await house.control.answer(
+            house.request(
+                "/", host: "vault.corp.example", [self.cookie(cookie)], purpose: .refused(.deviceRequired)))
+        let start = try #require(begun.fields.first { $0.name == "Location" }?.value)
+        let query = try #require(start.split(separator: "?").last)
+        let (other, otherCookie) = try await house.globalSession()
+        try await Sessions(store: house.store, ring: house.control.ring).change(other.id) {
+            $0.claims["gatepost-linked-sessions"] = .list([global.id])
+        }
+        let answer = await house.control.answer(
+            house.request("/.gatepost/posture/start?\(query)", [self.cookie(otherCookie)]))
+        #expect(answer.status == 200)
+    }
+
+    @Test func `a device check that nobody began is refused`() async throws {
+        let house = try Gatehouse()
+        let (_, cookie) = try await house.globalSession()
+        for path in ["/.gatepost/posture/start?tx=none", "/.gatepost/posture/start"] {
+            let answer = await house.control.answer(house.request(path, [self.cookie(cookie)]))
+            #expect([400, 403].contains(answer.status))
+        }
     }
 
     @Test func `a refused person whose device is known reads why`() async throws {

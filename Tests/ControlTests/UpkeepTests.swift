@@ -119,6 +119,8 @@ struct ReloadTests {
         arguments: [
             ("127.0.0.1:8443", "127.0.0.1:8444", "gateway.listeners"),
             ("provider: endpoint-agent", "provider: endpoint-agent\n    port: 17999", "integrations"),
+            ("auth-host: auth.corp.example", "auth-host: auth2.corp.example", "gateway.auth-host"),
+            ("  store: sqlite:state", "  public-port: 443\n  store: sqlite:state", "gateway.public-port"),
             ("store: sqlite:state", "store: sqlite:other", "gateway.store"),
             ("  store: sqlite:state", "  workers: 3\n  store: sqlite:state", "gateway.workers"),
             (

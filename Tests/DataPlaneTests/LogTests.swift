@@ -1,3 +1,4 @@
+import Access
 import Border
 import CLinux
 import Glibc
@@ -42,6 +43,35 @@ struct LogTests {
         let text = try #require(gateway.logLine())
         #expect(text.contains("\"session\":\"session-1\"") && text.contains("\"device\":\"device-1\""))
         #expect(!text.contains("__Host"))
+    }
+
+    @Test(
+        arguments: [
+            (nil, "/.gatepost/page", "reserved-path"), (.nonceUsed, "/.gatepost/page", "nonce-used"),
+            (nil, "/document", "sign-in-required"),
+            (.identityProviderUnavailable, "/document", "identity-provider-unavailable"),
+        ] as [(Reason?, String, String)])
+    func `what the control plane answers is logged with its reason, never as allowed by policy`(
+        _ reason: Reason?, _ path: String, _ expected: String
+    ) throws {
+        let gateway = try Gateway([Facts.closed(1)], accessLog: true) { message, gateway in
+            guard case .request(let request) = message else { return }
+            gateway.send(
+                .response(
+                    ControlResponse(ticket: request.ticket, status: 200, fields: [], body: [], reason: reason)
+                ))
+        }
+        #expect(try gateway.client().get(path, fields: "Sec-Fetch-Mode: navigate\r\n")?.status == 200)
+        #expect(try line(gateway)["reason"]?.string == expected)
+    }
+
+    @Test func `a client that leaves before anything was decided is logged as undecided`() throws {
+        let gateway = try Gateway([Facts.closed(1)], accessLog: true)
+        var client: TestClient? = try gateway.client()
+        client?.send("GET / HTTP/1.1\r\nHost: wiki.test\r\n\(Facts.cookie(1))\r\n")
+        #expect(gateway.waitForCounter("session_pulls", atLeast: 1))
+        client = nil
+        #expect(try line(gateway)["reason"]?.string == "undecided")
     }
 
     @Test func `with the log off nothing is written`() throws {

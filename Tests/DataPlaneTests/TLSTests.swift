@@ -6,6 +6,33 @@ import Testing
 
 @Suite("TLS towards clients and upstreams")
 struct TLSTests {
+    @Test func `a connection that rests gives its TLS buffers back and takes the next request all the same`()
+        throws
+    {
+        let origin = TestOrigin.echo()
+        let gateway = try Gateway([Facts.open(origin.port)])
+        let client = try gateway.client()
+        for _ in 0..<2 {
+            #expect(client.get()?.status == 200)
+            for holders in [UInt64(1), 0] {
+                let isSo: Bool? = gateway.waitUntil {
+                    gateway.engine.metrics().sum("buffer_holders") == holders ? true : nil
+                }
+                #expect(isSo == true, "\(holders) holders")
+            }
+        }
+        // Half a record is no rest: its first bytes must not be lost.
+        let head = "GET / HTTP/1.1\r\nHost: wiki.test\r\n\r\n"
+        client.sendRecord(head, cutAt: 20) { _ = turns(gateway, later: 3) }
+        #expect(client.receive()?.status == 200)
+    }
+
+    /// true when this many more turns are over: a sweep wakes the reactor once per second.
+    private func turns(_ gateway: Gateway, later count: UInt64) -> Bool? {
+        let first = gateway.engine.metrics().sum("turns")
+        return gateway.waitUntil { gateway.engine.metrics().sum("turns") >= first + count ? true : nil }
+    }
+
     /// What `openssl s_client` prints.
     static func openssl(_ gateway: Gateway, _ arguments: [String]) throws -> String {
         let process = Process()

@@ -71,6 +71,18 @@ final class TestClient {
         flush()
     }
 
+    /// One TLS record that arrives in two parts, with `between` in the middle.
+    func sendRecord(_ text: String, cutAt cut: Int, between: () -> Void) {
+        transport.pointee.isCorked = true
+        write(Array(text.utf8))
+        let record = Array(transport.pointee.pending.bytes)
+        transport.pointee.pending.consume(record.count, pool)
+        transport.pointee.isCorked = false
+        socket.write(Array(record[..<cut]))
+        between()
+        socket.write(Array(record[cut...]))
+    }
+
     func send(_ text: String) { send(Array(text.utf8)) }
 
     /// - Returns: false when the gateway no longer takes bytes.

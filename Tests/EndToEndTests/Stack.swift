@@ -1,87 +1,216 @@
 import Foundation
-import Glibc
+import Synchronization
 
-/// The whole product on loopback: gateway, agent and lab as `make run` starts them, in a folder of its own.
-final class Stack {
-    let folder: URL
-    let port: Int
-    private let process = Process()
-    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
+/// The whole product in the private network: gateway, agent and lab of this build, Canaille, chromedriver.
+final class Stack: Sendable {
+    /// The stack that the suite's tests run against.
+    @TaskLocal static var running: Stack?
 
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
+    static func current() throws -> Stack {
+        guard let running else {
+            throw Failure(description: "no stack runs; the test is not in the suite EndToEnd")
+        }
+        return running
     }
 
-    /// Starts everything and returns when it is ready.
+    static let agentPort = 17_472
+    static let openidPort = 8_480
+    static let graphPort = 8_481
+    static let echoPort = 8_482
+    static let driverPort = 9_515
+    static let tenantDevice = "5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11"
+
+    let network: PrivateNetwork
+    let folder: URL
+    private let bin: URL
+    private let children = Mutex<[String: Child]>([:])
+
+    /// Starts everything and returns when all of it answers.
     init() throws {
-        folder = URL(filePath: NSTemporaryDirectory()).appending(path: "gatepost-e2e-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let ports = try Self.freePorts(3)
-        port = ports[0]
-        process.executableURL = URL(filePath: "/bin/bash")
-        process.arguments = [Self.root.appending(path: "scripts/run").path]
-        var environment = ProcessInfo.processInfo.environment
-        environment["GATEPOST_RUN"] = folder.path
-        environment["GATEPOST_BIN"] = try Self.programs().path
-        environment["GATEPOST_PORT"] = String(ports[0])
-        environment["GATEPOST_AGENT_PORT"] = String(ports[1])
-        environment["GATEPOST_LAB_PORT"] = String(ports[2])
-        process.environment = environment
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        process.standardInput = FileHandle.nullDevice
-        try Self.withSignalsOpen { try process.run() }
-        var text = ""
-        while !text.contains("Stop    Ctrl-C") {
-            let chunk = output.fileHandleForReading.availableData
-            guard !chunk.isEmpty else { throw Failure(description: "the stack did not start:\n\(text)") }
-            text += String(decoding: chunk, as: UTF8.self)
+        network = try PrivateNetwork.shared()
+        bin = try Programs.folder()
+        // Short, because Chromium makes a socket below it, whose path has 108 bytes at most.
+        let name = "gatepost-e2e-\(UUID().uuidString.prefix(8))"
+        folder = URL(filePath: NSTemporaryDirectory()).appending(path: name)
+        try FileManager.default.createDirectory(
+            at: folder.appending(path: "state"), withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+        do {
+            try startAll()
+        } catch {
+            stop()
+            throw error
         }
     }
 
-    /// Threads of the task pool block signals, and children inherit that: the stack could then not be stopped.
-    private static func withSignalsOpen(_ body: () throws -> Void) rethrows {
-        var none = sigset_t()
-        var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try body()
+    private func startAll() throws {
+        let names = [PrivateNetwork.authHost, PrivateNetwork.providerHost] + PrivateNetwork.applicationHosts
+        try run(
+            "/bin/bash", [Programs.root.appending(path: "certs/generate.sh").path, path("certs")] + names)
+        try Provider.writeFiles(of: self)
+        try launchProvider()
+        try startLab()
+        try start(
+            "chromedriver", "/usr/bin/chromedriver", ["--port=\(Self.driverPort)"],
+            environment: ["HOME": path("home")])
+        try trustAuthority()
+        try Configuration.write(to: self)
+        try waitForProvider()
+        try startGateway()
+        try enroll()
+        // The refresh of a device that was enrolled under a running gateway begins up to a minute later.
+        try child("gateway").stop()
+        try startGateway()
+        try startAgent()
     }
 
-    deinit { stop() }
+    func path(_ name: String) -> String { folder.appending(path: name).path }
+
+    // MARK: programs
+
+    func start(_ name: String, _ program: String, _ arguments: [String], environment: [String: String] = [:])
+        throws
+    {
+        let child = try Child(
+            name, program, arguments, environment: ["TMPDIR": folder.path].merging(environment) { $1 },
+            log: folder.appending(path: "\(name).log"), in: network)
+        children.withLock { $0[name] = child }
+    }
+
+    func child(_ name: String) throws -> Child {
+        guard let child = children.withLock({ $0[name] }) else {
+            throw Failure(description: "\(name) was not started")
+        }
+        return child
+    }
+
+    /// Runs something to its end and returns what it printed; fails when it does.
+    @discardableResult
+    func run(_ program: String, _ arguments: [String], seconds: Double = 30) throws -> String {
+        let program = program.hasPrefix("/") ? program : bin.appending(path: program).path
+        let (status, text) = try Child.output(of: program, arguments, seconds: seconds, in: network)
+        guard status == 0 else {
+            throw Failure(
+                description: "\(program) \(arguments.joined(separator: " ")) ended with \(status): \(text)")
+        }
+        return text
+    }
+
+    /// A command of `gatepost` that talks to the running gateway.
+    func gatepost(_ arguments: String...) throws -> String {
+        try run("gatepost", arguments + ["--config", path("gatepost.yaml")])
+    }
+
+    private func startLab() throws {
+        try start(
+            "lab", bin.appending(path: "gatepost-lab").path,
+            [
+                "serve", "--folder", folder.path, "--auth-origin", "https://\(PrivateNetwork.authHost)",
+                "--openid-port", "\(Self.openidPort)", "--graph-port", "\(Self.graphPort)",
+                "--echo-port", "\(Self.echoPort)",
+            ])
+        try waitFor("lab") { FileManager.default.fileExists(atPath: path("lab.json")) }
+    }
+
+    func startGateway() throws {
+        try start(
+            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", path("gatepost.yaml")])
+        try waitFor("gateway") {
+            try Client(self).get("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json").status == 200
+        }
+    }
+
+    func startAgent() throws {
+        try start(
+            "agent", bin.appending(path: "gatepost-agent").path,
+            ["run", "--state-dir", path("agent"), "--device-ids", path("device-ids.json")])
+        try waitFor("agent") {
+            guard let descriptor = try? network.connect(port: Self.agentPort) else { return false }
+            close(descriptor)
+            return true
+        }
+    }
+
+    private func enroll() throws {
+        let ids = "{\"intune_device_id\":\"\(Self.tenantDevice)\"}"
+        try ids.write(toFile: path("device-ids.json"), atomically: true, encoding: .utf8)
+        let token = try gatepost(
+            "enroll-token", "--email", "alice@corp.example", "--identity-provider", "staff", "--subject",
+            "alice")
+        try run(
+            "gatepost-agent",
+            [
+                "enroll", "--state-dir", path("agent"), "--device-ids", path("device-ids.json"),
+                "--url", "https://\(PrivateNetwork.authHost)", "--authorities", path("certs/dev-ca.pem"),
+                "--token", token.trimmingCharacters(in: .whitespacesAndNewlines),
+            ])
+    }
+
+    /// Chromium reads further authorities from the NSS database of its home folder.
+    private func trustAuthority() throws {
+        try FileManager.default.createDirectory(
+            atPath: path("home/.pki/nssdb"), withIntermediateDirectories: true)
+        let database = "sql:" + path("home/.pki/nssdb")
+        try run("/usr/bin/certutil", ["-d", database, "-N", "--empty-password"])
+        try run(
+            "/usr/bin/certutil",
+            ["-d", database, "-A", "-t", "C,,", "-n", "gatepost", "-i", path("certs/dev-ca.pem")])
+    }
+
+    func startProvider(keepAliveSeconds: Int = 600) throws {
+        try launchProvider(keepAliveSeconds: keepAliveSeconds)
+        try waitForProvider()
+    }
+
+    /// Without waiting: the other programs start meanwhile.
+    private func launchProvider(keepAliveSeconds: Int = 600) throws {
+        let arguments = Provider.arguments(of: self, keepAliveSeconds: keepAliveSeconds)
+        let environment = Provider.environment(of: self)
+        try start("canaille", Provider.python(), arguments, environment: environment)
+    }
+
+    private func waitForProvider() throws {
+        try waitFor("canaille") {
+            try Client(self).get("\(Provider.issuer).well-known/openid-configuration").status == 200
+        }
+    }
+
+    /// Waits until a child answers; a child that died is named with the end of its log.
+    private func waitFor(_ name: String, _ answers: () throws -> Bool) throws {
+        let child = try child(name)
+        do {
+            try poll(name, seconds: 40, every: 0.1) {
+                if let status = child.status { throw Failure(description: "\(name) ended with \(status)") }
+                return try answers().whenTrue
+            }
+        } catch {
+            throw Failure(description: "\(error)\n\(child.output.suffix(2000))")
+        }
+    }
 
     func stop() {
-        guard process.isRunning else { return }
-        process.terminate()
-        process.waitUntilExit()
+        let all = children.withLock { children in
+            defer { children = [:] }
+            return children
+        }
+        for name in ["chromedriver", "agent", "gateway", "lab", "canaille"] { all[name]?.stop() }
+        // What went wrong is in the logs, so whoever asks keeps them.
+        guard ProcessInfo.processInfo.environment["GATEPOST_KEEP"] == nil else {
+            print("end-to-end: everything is kept in \(folder.path)")
+            return
+        }
         try? FileManager.default.removeItem(at: folder)
     }
+}
 
-    /// Runs a program of the product and returns what it printed.
-    @discardableResult
-    func run(_ program: String, _ arguments: [String]) throws -> String {
-        try Self.output(of: Self.programs().appending(path: program).path, arguments)
-    }
+/// Where this build's programs are.
+enum Programs {
+    static let root = URL(filePath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    static func output(of path: String, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(filePath: path)
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let data = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: data, as: UTF8.self)
-    }
-
-    /// The test runner stands beside the programs that the same build made.
-    private static func programs() throws -> URL {
+    /// The folder that GATEPOST_BIN names, or the one that the same build put the tests in.
+    static func folder() throws -> URL {
+        if let named = ProcessInfo.processInfo.environment["GATEPOST_BIN"] { return URL(filePath: named) }
         var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         for _ in 0..<4 {
             if FileManager.default.isExecutableFile(atPath: folder.appending(path: "gatepost").path) {
@@ -94,31 +223,5 @@ final class Stack {
             throw Failure(description: "the programs are not built; next: swift build")
         }
         return debug
-    }
-
-    /// Ports that are free together with the two above each (the lab takes three in a row).
-    private static func freePorts(_ count: Int) throws -> [Int] {
-        var found: [Int] = []
-        var candidate = Int.random(in: 20_000..<28_000)
-        while found.count < count {
-            if (candidate..<candidate + 3).allSatisfy(isFree) { found.append(candidate) }
-            candidate += 7
-            guard candidate < 32_000 else { throw Failure(description: "no free ports") }
-        }
-        return found
-    }
-
-    private static func isFree(_ port: Int) -> Bool {
-        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(probe) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port).bigEndian)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        } == 0
     }
 }

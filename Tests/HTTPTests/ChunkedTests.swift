@@ -156,7 +156,7 @@ struct ChunkedTests {
 
     @Test("what the encoder writes, the decoder reads, in random chunks and random pieces")
     func roundTrip() {
-        for seed in 1...300 as ClosedRange<UInt64> {
+        for seed in Seeds.of(300) {
             var random = SeededGenerator(seed: seed)
             let count = Int.random(in: 0...700, using: &random)
             let body = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import HTTP
@@ -117,4 +118,16 @@ struct SeededGenerator: RandomNumberGenerator {
         mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
         return mixed ^ (mixed >> 31)
     }
+}
+
+/// Seeds of the property suites. `FUZZ_SEED` (see `scripts/fuzz`) moves all of them, so that every round of it
+/// looks at inputs that no round before has seen; without it they are the same every time.
+enum Seeds {
+    static let base: UInt64 = {
+        guard let text = getenv("FUZZ_SEED"), let seed = UInt64(String(cString: text)) else { return 0 }
+        return seed &* 1_000_003
+    }()
+
+    /// `count` of them.
+    static func of(_ count: Int) -> some Sequence<UInt64> { (1...UInt64(count)).lazy.map { base &+ $0 } }
 }

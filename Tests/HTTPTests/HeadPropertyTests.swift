@@ -43,7 +43,7 @@ struct HeadPropertyTests {
     func writtenHeadIsTheSameRequest() {
         var bench = Bench(options: [.allowsEncodedSlash, .allowsEmptySegments])
         var accepted = 0
-        for seed in 1...4_000 as ClosedRange<UInt64> {
+        for seed in Seeds.of(4_000) {
             var random = SeededGenerator(seed: seed)
             let bytes = randomHead(&random)
             guard case .head(let first) = bench.parse(bytes), let written = bench.written(first, bytes) else {
@@ -67,7 +67,7 @@ struct HeadPropertyTests {
     func pathsAreCanonical() {
         var bench = Bench()
         var accepted = 0
-        for seed in 1...20_000 as ClosedRange<UInt64> {
+        for seed in Seeds.of(20_000) {
             var random = SeededGenerator(seed: seed)
             let bytes =
                 latin("GET /") + randomText(pathBytes, 24, &random) + latin(" HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -88,7 +88,7 @@ struct HeadPropertyTests {
     @Test("a mutated head never crashes, and an accepted one never yields a path with two dots as a segment")
     func mutations() {
         var bench = Bench()
-        for seed in 1...6_000 as ClosedRange<UInt64> {
+        for seed in Seeds.of(6_000) {
             var random = SeededGenerator(seed: seed)
             var bytes = randomHead(&random)
             for _ in 0..<Int.random(in: 1...4, using: &random) {
@@ -113,7 +113,7 @@ struct HeadPropertyTests {
     @Test("a random split never changes the outcome")
     func splits() {
         var bench = Bench()
-        for seed in 1...1_500 as ClosedRange<UInt64> {
+        for seed in Seeds.of(1_500) {
             var random = SeededGenerator(seed: seed)
             var bytes = randomHead(&random)
             bytes[Int.random(in: 0..<bytes.count, using: &random)] =
@@ -137,7 +137,7 @@ struct HeadPropertyTests {
         ]
         let separators = ["", "-", "_", ".", "--", "-_", "~", "!", "^", "'"]
         var bench = Bench()
-        for seed in 1...4_000 as ClosedRange<UInt64> {
+        for seed in Seeds.of(4_000) {
             var random = SeededGenerator(seed: seed)
             var spelling = ""
             for character in names[Int.random(in: 0..<names.count, using: &random)] {
@@ -160,7 +160,7 @@ struct HeadPropertyTests {
     @Test("of random cookies exactly ours disappear, the others stay byte for byte and in order")
     func cookies() {
         var bench = Bench()
-        for seed in 1...3_000 as ClosedRange<UInt64> {
+        for seed in Seeds.of(3_000) {
             var random = SeededGenerator(seed: seed)
             var pairs: [String] = []
             for index in 0..<Int.random(in: 1...6, using: &random) {

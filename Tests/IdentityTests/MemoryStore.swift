@@ -45,10 +45,10 @@ actor MemoryStore: GatewayStore {
         }
         return Array(found.sorted { $0.createdAtSeconds > $1.createdAtSeconds }.prefix(limit))
     }
-    func update(_ session: StoredSession) async throws(StoreError) -> Bool {
+    func replace(_ old: StoredSession, with new: StoredSession) async throws(StoreError) -> Bool {
         try check()
-        guard rows[session.id] != nil else { return false }
-        rows[session.id] = session
+        guard rows[old.id] == old else { return false }
+        rows[old.id] = new
         return true
     }
     func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession] {

@@ -223,13 +223,38 @@ struct ProviderAnswerTests {
         #expect(world.tenant.last("/keys")?.bodyBytesMax == 512 << 10)
     }
 
-    @Test func `userinfo that fails does not fail the sign-in`() async {
+    @Test func `userinfo that fails does not fail the sign-in, and leaves the groups unknown`() async {
         let world = World()
         world.tenant.misbehave {
             $0.claims = { $0["groups"] = nil }
             $0.failure["/userinfo"] = FetchError(.timedOut, "")
         }
-        #expect(await Browser(world).go("\(wiki)/").session?.groups == [])
+        let session = await Browser(world).go("\(wiki)/").session
+        #expect(session?.groups == [])
+        #expect(session?.claims["hasgroups"] == .flag(true))
+    }
+
+    @Test func `userinfo about somebody else leaves the groups unknown`() async {
+        let world = World()
+        world.tenant.misbehave {
+            $0.claims = { $0["groups"] = nil }
+            $0.userinfo = ["sub": "person-2", "groups": ["admins"]]
+        }
+        let session = await Browser(world).go("\(wiki)/").session
+        #expect(session?.groups == [])
+        #expect(session?.claims["hasgroups"] == .flag(true))
+    }
+
+    @Test func `userinfo that answers without groups says that there are none`() async {
+        let world = World()
+        world.tenant.misbehave {
+            $0.claims = { $0["groups"] = nil }
+            $0.userinfo = ["sub": "person-1", "name": "A\u{7}B"]
+        }
+        let session = await Browser(world).go("\(wiki)/").session
+        #expect(session?.groups == [])
+        #expect(session?.claims["hasgroups"] == nil)
+        #expect(session?.name?.contains("\u{7}") != true)
     }
 
     struct Metadata: Sendable, CustomTestStringConvertible {

@@ -116,11 +116,100 @@ struct SessionTests {
 
     @Test func `an old secret is taken for 29 seconds after a rotation and not for 30`() async throws {
         let made = try await global()
-        let rotated = try #require(try await sessions.rotate(made.session, nowSeconds: 200))
-        #expect(try await found(rotated.cookie, 200) == made.session.id)
+        let cookie = try #require(try await rotate(made)?.cookie)
+        #expect(try await found(cookie, 200) == made.session.id)
         #expect(try await found(made.cookie, 229) == made.session.id)
         #expect(try await found(made.cookie, 230) == nil)
-        #expect(try await found(rotated.cookie, 230) == made.session.id)
+        #expect(try await found(cookie, 230) == made.session.id)
+    }
+
+    private func rotate(
+        _ made: (session: StoredSession, cookie: SessionCookie), at now: Int64 = 200
+    ) async throws -> (session: StoredSession, cookie: SessionCookie?)? {
+        try await sessions.rotate(made.session.id, presented: made.cookie.tokenDigest, nowSeconds: now)
+    }
+
+    @Test func `of two rotations side by side one changes the secret, and both browsers' cookies go on`() async throws {
+        let made = try await global()
+        let first = try #require(try await rotate(made))
+        let second = try #require(try await rotate(made))
+        let cookie = try #require(first.cookie)
+        #expect(second.cookie == nil)
+        #expect(second.session.tokenDigest == cookie.tokenDigest)
+        #expect(try await found(made.cookie, 229) == made.session.id)
+        #expect(try await found(cookie, 900) == made.session.id)
+    }
+
+    @Test func `a secret that is neither the current nor the one before changes nothing`() async throws {
+        let made = try await global()
+        let cookie = try #require(try await rotate(made)?.cookie)
+        _ = try await sessions.rotate(made.session.id, presented: cookie.tokenDigest, nowSeconds: 200)
+        var wasEdited = false
+        let third = try await sessions.rotate(
+            made.session.id, presented: made.cookie.tokenDigest, nowSeconds: 200) { _ in wasEdited = true }
+        #expect(third == nil)
+        #expect(!wasEdited)
+    }
+
+    @Test func `changes side by side are all made, none undoes another`() async throws {
+        let made = try await global()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<10 {
+                group.addTask {
+                    try await self.sessions.change(made.session.id) { $0.groups.append("\(number)") }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let groups = try await store.session(id: made.session.id)?.groups ?? []
+        #expect(Set(groups) == Set((0..<10).map(String.init)))
+    }
+
+    @Test func `every session of a browser ends with any of them`() async throws {
+        var ids: [String] = []
+        var newest: StoredSession?
+        for provider in ["entra", "entra-managed", "other"] {
+            let made = try await global(provider).session
+            if let before = newest { _ = try await sessions.link(made, to: before) }
+            newest = try await store.session(id: made.id)
+            ids.append(made.id)
+        }
+        for id in ids {
+            let linked = try await store.session(id: id).map(Sessions.linked) ?? []
+            #expect(Set(linked) == Set(ids).subtracting([id]))
+        }
+        #expect(Set(try await sessions.end(ids: [ids[0]]).map(\.id)) == Set(ids))
+    }
+
+    @Test func `a browser with a ninth provider loses its oldest session instead of forgetting it`() async throws {
+        var ids: [String] = []
+        var newest: StoredSession?
+        var ended: [String] = []
+        for number in 0...Sessions.linkedMax + 1 {
+            let made = try await global("p\(number)").session
+            if let before = newest { ended += try await sessions.link(made, to: before).map(\.id) }
+            newest = try await store.session(id: made.id)
+            ids.append(made.id)
+        }
+        #expect(ended == [ids[0]])
+        #expect(try await sessions.end(ids: [ids[5]]).count == Sessions.linkedMax + 1)
+    }
+
+    @Test func `one browser has at most four sessions at one application`() async throws {
+        let made = try await global()
+        let application = IdentityApplication(name: "a", host: "a", identityProviders: ["entra"])
+        let other = IdentityApplication(name: "b", host: "b", identityProviders: ["entra"])
+        _ = try await sessions.createApplication(other, under: made.session, nowSeconds: 100)
+        var ids: [String] = []
+        for number in 0..<6 {
+            let session = try await sessions.createApplication(
+                application, under: made.session, nowSeconds: 200 + Int64(number)
+            ).session
+            ids.append(session.id)
+        }
+        let ended = try await sessions.trim(application, under: made.session).map(\.id)
+        #expect(Set(ended) == Set(ids.prefix(2)))
+        #expect(try await store.sessions(.global(id: made.session.id), limit: 100).count == 5)
     }
 
     @Test func `a session ends with its second`() async throws {
@@ -140,7 +229,7 @@ struct SessionTests {
     @Test func `a global session that is gone gets no application session and no new secret`() async throws {
         let made = try await global()
         #expect(try await sessions.end(ids: [made.session.id]).count == 1)
-        #expect(try await sessions.rotate(made.session, nowSeconds: 200) == nil)
+        #expect(try await rotate(made) == nil)
         let application = IdentityApplication(name: "a", host: "a", identityProviders: ["entra"])
         await #expect(throws: StoreError.self) {
             try await sessions.createApplication(application, under: made.session, nowSeconds: 500)

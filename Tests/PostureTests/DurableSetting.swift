@@ -56,7 +56,8 @@ final class DurableSetting {
         let ring = try KeyRing(folder: folder.path + "/keys")
         let handshake = HandshakeSettings(integration: "agents", authOrigin: Setting.origin)
         let service = PostureService(
-            agents: [AgentIntegration(handshake: handshake, authority: authority)], intune: intune, ring: ring,
+            agents: [AgentIntegration(handshake: handshake, authority: authority)], intune: intune,
+            ring: ring,
             store: store, fetcher: fetcher, clock: clock.clock, random: { 0.5 })
         return (store, service)
     }

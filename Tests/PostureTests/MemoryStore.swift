@@ -18,7 +18,7 @@ actor MemoryStore: GatewayStore {
     func session(tokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> StoredSession? { nil }
     func session(id: String) async throws(StoreError) -> StoredSession? { nil }
     func sessions(_ query: SessionQuery, limit: Int) async throws(StoreError) -> [StoredSession] { [] }
-    func update(_ session: StoredSession) async throws(StoreError) -> Bool { false }
+    func replace(_ old: StoredSession, with new: StoredSession) async throws(StoreError) -> Bool { false }
     func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession] { [] }
     func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String] { [] }
 

@@ -18,7 +18,9 @@ struct RestartTests {
         #expect(try await setting.handshake(agent, counter: 1) == nil)
     }
 
-    @Test("a counter never goes back, not even by one that was never stored twice") func counter() async throws {
+    @Test("a counter never goes back, not even by one that was never stored twice") func counter()
+        async throws
+    {
         let setting = try await DurableSetting()
         let agent = try await setting.enroll()
         #expect(try await setting.handshake(agent, counter: 10) == nil)
@@ -140,6 +142,31 @@ struct RestartTests {
         let gone = await setting.service.deviceFacts(id: absent.deviceID, statement: nil)?.verdicts.first
         #expect(gone?.state == .notFound)
         #expect(fake.calls.count == calls, "nobody was asked")
+    }
+
+    @Test("what the store cannot keep is not acknowledged: no proof, no device, no renewal, no token")
+    func storeGone() async throws {
+        let setting = try await DurableSetting()
+        let agent = try await setting.enroll()
+        let token = try await setting.token()
+        let before = await setting.service.devices().map(\.id)
+        await setting.store.close()
+        #expect(try await setting.handshake(agent, counter: 1) == .storeUnavailable)
+        let csr = Base64.encode(try CertificateRequest.make(key: .generateP256(), commonName: "x"))
+        let service = setting.service
+        let refused = await EnrollmentTests.reason { () async throws(PostureRefusal) in
+            try await service.enroll(["token": .string(token), "csr": .string(csr)])
+        }
+        #expect(refused == .storeUnavailable)
+        let noToken = await EnrollmentTests.reason { () async throws(PostureRefusal) in
+            .string(try await service.createEnrollmentToken(issuer: "i", subject: "s", email: nil))
+        }
+        #expect(noToken == .storeUnavailable)
+        #expect(await setting.service.devices().map(\.id) == before)
+        try await setting.restart()
+        let answer = try await setting.service.enroll(["token": .string(token), "csr": .string(csr)])
+        #expect(answer["device_id"]?.string != nil, "the token was not used up by the failure")
+        #expect(try await setting.handshake(agent, counter: 1) == nil)
     }
 
     @Test("a machine that enrolled again keeps its new place") func succession() async throws {

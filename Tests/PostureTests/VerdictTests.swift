@@ -46,8 +46,7 @@ struct VerdictTests {
         #expect(await Self.verdict(setting, agent)?.state == .noncompliant)
     }
 
-    @Test("a flip is announced for exactly the devices that it is about") func announced() async throws
-    {
+    @Test("a flip is announced for exactly the devices that it is about") func announced() async throws {
         let (setting, fake, agent) = try await Self.setting()
         let other = try await setting.enroll(JSONObject([("intune_device_id", .string(GraphFake.id(2)))]))
         #expect(other.deviceID != agent.deviceID)

@@ -121,14 +121,31 @@ struct SessionStoreTests {
     }
 
     @Test func `an update never brings a removed session back`() async throws {
-        var session = Fixture.global("g1", seed: 1)
+        let old = Fixture.global("g1", seed: 1)
+        var session = old
         try await store.insert(session)
         session.tokenDigest = Fixture.digest(9)
-        #expect(try await store.update(session))
+        #expect(try await store.replace(old, with: session))
         #expect(try await store.session(tokenDigest: Fixture.digest(1), nowSeconds: 1_000) == nil)
         try await store.remove(sessionIDs: ["g1"])
-        #expect(try await store.update(session) == false)
+        #expect(try await store.replace(session, with: old) == false)
         #expect(try await store.session(id: "g1") == nil)
+    }
+
+    @Test func `of two changes of what both have read, one is made`() async throws {
+        let old = Fixture.global("g1", seed: 1)
+        try await store.insert(old)
+        let changes = (0..<8).map { number in
+            var changed = old
+            changed.name = "\(number)"
+            return changed
+        }
+        let store = store
+        let made = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for changed in changes { group.addTask { try await store.replace(old, with: changed) } }
+            return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(made == 1)
     }
 
     @Test func `sessions are listed by person, address, device and global session`() async throws {

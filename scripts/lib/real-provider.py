@@ -1,6 +1,6 @@
 """Serves Canaille, a real OpenID Provider, for the end-to-end suite: people and clients of one JSON file, over TLS.
 
-    CANAILLE_CONFIG=config.toml python real-provider.py seed.json ADDRESS:PORT chain.pem key.pem
+    CANAILLE_CONFIG=config.toml python real-provider.py seed.json ADDRESS:PORT chain.pem key.pem KEEP-ALIVE-SECONDS
 
 Canaille's own command line takes seconds for each person, so this adds them in the process that then serves.
 """
@@ -41,12 +41,12 @@ def seed(wanted):
         Backend.instance.save(client)
 
 
-def main(seed_file, bind, chain, key):
+def main(seed_file, bind, chain, key, keep_alive):
     app = create_app()
     with app.app_context(), open(seed_file, encoding="utf-8") as file:
         seed(json.load(file))
     asyncio.run(serve(WsgiToAsgi(app), Config.from_mapping(
-        bind=[bind], certfile=chain, keyfile=key, accesslog="-", errorlog="-")))
+        bind=[bind], certfile=chain, keyfile=key, accesslog="-", errorlog="-", keep_alive_timeout=int(keep_alive))))
 
 
 if __name__ == "__main__":

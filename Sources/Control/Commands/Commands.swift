@@ -2,6 +2,7 @@ import Access
 import Border
 import Config
 import Foundation
+import Identity
 import JSON
 import Posture
 import Store
@@ -40,7 +41,8 @@ extension ControlPlane {
     }
 
     private func explain(_ command: JSONValue) async throws(StoreError) -> JSONValue {
-        guard let user = command["user"]?.string?.lowercased(), let name = command["application"]?.string
+        guard let user = command["user"]?.string.map(EmailAddress.folded),
+            let name = command["application"]?.string
         else {
             return ["error": "explain needs user and application"]
         }
@@ -68,7 +70,7 @@ extension ControlPlane {
     }
 
     private func listSessions(_ command: JSONValue) async throws(StoreError) -> JSONValue {
-        let query: SessionQuery = command["user"]?.string.map { .email($0.lowercased()) } ?? .all
+        let query: SessionQuery = command["user"]?.string.map { .email(EmailAddress.folded($0)) } ?? .all
         let sessions = try await store.sessions(query, limit: 1_000)
         let now = nowSeconds()
         let live = sessions.filter { $0.expiresAtSeconds > now }
@@ -94,62 +96,5 @@ extension ControlPlane {
                 ]))
         }
         return ["text": .string(live.isEmpty ? "no sessions" : table.text), "sessions": .array(list)]
-    }
-
-    private func revokeSessions(_ command: JSONValue) async throws(StoreError) -> JSONValue {
-        var ids: [String] = []
-        if let id = command["session"]?.string {
-            guard let session = try await store.session(id: id) else {
-                return ["error": .string("no session \(id)")]
-            }
-            ids = [session.id]
-        } else if let user = command["user"]?.string {
-            ids = try await store.sessions(.email(user.lowercased()), limit: 10_000).map(\.id)
-        } else if let device = command["device"]?.string {
-            ids = try await store.sessions(.device(id: device), limit: 10_000).map(\.id)
-        } else {
-            return ["error": "name a session, a user or a device"]
-        }
-        let removed = try await end(ids)
-        let line = "\(removed.count) session\(removed.count == 1 ? "" : "s") ended"
-        try await store.appendAudit(
-            kind: "sessions-revoked", atSeconds: nowSeconds(),
-            json: JSONValue.object(
-                JSONObject([("sessions", .array(removed.map { .string($0.id) })), ("by", "command")])
-            ).serializedText())
-        return ["text": .string(line)]
-    }
-
-    private func enrollToken(_ command: JSONValue) async throws(StoreError) -> JSONValue {
-        guard let email = command["email"]?.string?.lowercased() else {
-            return ["error": "enroll-token needs email"]
-        }
-        var issuer: String?
-        var subject = command["subject"]?.string
-        if let name = command["identity_provider"]?.string {
-            issuer = services.config.identityProviders.first { $0.name == name }?.issuer
-            guard issuer != nil else { return ["error": .string("no identity provider \(name)")] }
-        }
-        if issuer == nil || subject == nil {
-            // Somebody who has signed in is known by issuer and subject; an address alone owns nothing.
-            guard let session = try await store.sessions(.email(email), limit: 1).first else {
-                return [
-                    "error": .string(
-                        "\(email) has not signed in yet; let them sign in first, "
-                            + "or name --identity-provider and --subject"
-                    )
-                ]
-            }
-            issuer = session.issuer
-            subject = session.subject
-        }
-        guard let issuer, let subject else { return ["error": "who owns the device is not known"] }
-        do throws(PostureRefusal) {
-            let token = try await services.posture.createEnrollmentToken(
-                issuer: issuer, subject: subject, email: email, expectedSerial: command["serial"]?.string)
-            return ["token": .string(token)]
-        } catch {
-            return ["error": .string(error.detail)]
-        }
     }
 }

@@ -35,8 +35,7 @@ extension ControlPlane {
         guard try await services.posture.revoke(deviceID: id) else {
             return ["error": .string("no enrolled device \(id); gatepost device list shows them")]
         }
-        let ids = try await store.sessions(.device(id: id), limit: 10_000).map(\.id)
-        let removed = try await end(ids)
+        let removed = try await endAll(.device(id: id))
         return ["text": .string("device \(id) revoked; \(removed.count) of its sessions ended")]
     }
 }

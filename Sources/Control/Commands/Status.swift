@@ -17,7 +17,8 @@ extension ControlPlane {
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
                 ("revision", .integer(Int64(clamping: text.revision))),
-                ("integrations", .array(text.integrations.map(StatusText.json))), ("data_plane", text.reactors),
+                ("integrations", .array(text.integrations.map(StatusText.json))),
+                ("data_plane", text.reactors),
             ]))
     }
 }
@@ -35,7 +36,9 @@ struct StatusText {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
-            if let reason = integration.pendingReason { lines.append("\(integration.integration): \(reason)") }
+            if let reason = integration.pendingReason {
+                lines.append("\(integration.integration): \(reason)")
+            }
         }
         if let counters = reactors["counters"]?.object { lines += ["", Self.counterTable(counters)] }
         if let stages = reactors["stages"]?.object { lines += ["", Self.stageTable(stages)] }
@@ -46,7 +49,9 @@ struct StatusText {
         Table(
             header: ["integration", "provider", "state", "devices", "last success", "last failure"],
             rows: integrations.map { status in
-                let failure = status.lastFailure.map { "\($0.kind.rawValue), \(age(status.lastFailureSeconds))" }
+                let failure = status.lastFailure.map {
+                    "\($0.kind.rawValue), \(age(status.lastFailureSeconds))"
+                }
                 return [
                     status.integration, status.provider, status.state.rawValue, String(status.devicesKnown),
                     age(status.lastSuccessSeconds), failure ?? "-",

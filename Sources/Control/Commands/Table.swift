@@ -18,7 +18,7 @@ struct Table {
     var rows: [[String]]
 
     var text: String {
-        let all = [header] + rows
+        let all = [header] + rows.map { $0.map(Self.printable) }
         let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
         return all.map { row in
             let line = zip(row, widths).map { cell, width in
@@ -26,5 +26,15 @@ struct Table {
             }.joined(separator: "  ")
             return String(line.reversed().drop { $0 == " " }.reversed())
         }.joined(separator: "\n")
+    }
+
+    /// Cells hold text of providers and devices; a terminal must not take it for commands.
+    private static func printable(_ cell: String) -> String {
+        var plain = String.UnicodeScalarView()
+        for scalar in cell.unicodeScalars {
+            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+            plain.append(isControl ? "\u{fffd}" : scalar)
+        }
+        return String(plain)
     }
 }

@@ -24,7 +24,9 @@ extension ControlPlane {
                 what: "\(needed) changed; the running configuration stays; restart the gateway to apply it")
         }
         let new = try Services(
-            config: config, revision: old.snapshot.revision + 1, store: store, ring: ring, posture: old.posture)
+            config: config, revision: old.snapshot.revision + 1, store: store, ring: ring,
+            posture: old.posture,
+            ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         try await reactors.configure(new.snapshot)
         current.withLock { services in
@@ -50,6 +52,9 @@ extension ControlPlane {
         }
         if listeners(new) != listeners(old) { return "gateway.listeners" }
         if new.integrations != old.integrations { return "integrations" }
+        // Agents, providers and device checks under way know the auth host by its address.
+        if new.gateway.authHost != old.gateway.authHost { return "gateway.auth-host" }
+        if new.gateway.publicPort != old.gateway.publicPort { return "gateway.public-port" }
         if new.gateway.workers != old.gateway.workers { return "gateway.workers" }
         if new.gateway.storeFolder != old.gateway.storeFolder { return "gateway.store" }
         if new.gateway.keysFolder != old.gateway.keysFolder { return "gateway.keys-folder" }

@@ -1,4 +1,5 @@
 import Border
+import Identity
 import JSON
 import Store
 
@@ -36,7 +37,9 @@ extension ControlPlane {
             do throws(StoreError) {
                 guard let record = try await record(digest, application) else {
                     // Gone from the store: then nobody may go on with what a reactor remembers of it.
-                    if let session = revocations.sessionID(digest) { revocations.send([.endSession(session)]) }
+                    if let session = revocations.sessionID(digest) {
+                        revocations.send([.endSession(session)])
+                    }
                     return
                 }
                 if revocations.send([.replace(record)]).isEmpty { return }
@@ -63,7 +66,7 @@ extension ControlPlane {
     /// A device's facts changed: every session on it is decided anew, and open streams follow.
     func deviceChanged(_ device: String, _ eventNanoseconds: UInt64) async {
         do throws(StoreError) {
-            let sessions = try await store.sessions(.device(id: device), limit: 1_000)
+            let sessions = try await store.sessions(.device(id: device), limit: Sessions.listMax)
             for global in sessions where global.kind == .global {
                 try await globalChanged(global.id, eventNanoseconds: eventNanoseconds)
             }
@@ -81,7 +84,7 @@ extension ControlPlane {
     func globalChanged(
         _ id: String, eventNanoseconds: UInt64 = monotonicNanoseconds()
     ) async throws(StoreError) {
-        try await redecide(.global(id: id), limit: 1_000, eventNanoseconds: eventNanoseconds)
+        try await redecide(.global(id: id), limit: Sessions.listMax, eventNanoseconds: eventNanoseconds)
     }
 
     /// Decides application sessions anew and tells every reactor.
@@ -91,7 +94,9 @@ extension ControlPlane {
         var open: Set<String>?
         for _ in 0..<Self.attemptsMax {
             let sequence = revocations.sequence
-            let sessions = try await store.sessions(query, limit: limit).filter { open?.contains($0.id) ?? true }
+            let sessions = try await store.sessions(query, limit: limit).filter {
+                open?.contains($0.id) ?? true
+            }
             var overtaken: Set<String> = []
             for start in stride(from: 0, to: sessions.count, by: Self.sliceSessions) {
                 let slice = sessions[start..<min(start + Self.sliceSessions, sessions.count)]
@@ -134,13 +139,7 @@ extension ControlPlane {
     @discardableResult
     func end(_ ids: [String]) async throws(StoreError) -> [StoredSession] {
         let removed = try await store.remove(sessionIDs: ids)
-        revoke(removed)
+        ended(removed)
         return removed
-    }
-
-    /// Tells every reactor that these sessions, which the store has forgotten, are over.
-    func revoke(_ removed: [StoredSession]) {
-        revocations.send(removed.filter { $0.kind == .application }.map { .endSession($0.id) })
-        changes.announce()
     }
 }

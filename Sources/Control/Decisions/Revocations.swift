@@ -67,10 +67,14 @@ final class Revocations: Sendable {
     ///
     /// - Returns: the sessions whose replacing record was overtaken and therefore not sent: decide them again.
     @discardableResult
-    func send(_ effects: [Revocation.Effect], eventNanoseconds: UInt64 = monotonicNanoseconds()) -> Set<String> {
+    func send(_ effects: [Revocation.Effect], eventNanoseconds: UInt64 = monotonicNanoseconds()) -> Set<
+        String
+    > {
         state.withLock { state in
             var overtaken: Set<String> = []
-            for case .replace(let record) in effects where state.isStale(record) { overtaken.insert(record.session) }
+            for case .replace(let record) in effects where state.isStale(record) {
+                overtaken.insert(record.session)
+            }
             for effect in effects {
                 if case .replace(let record) = effect, overtaken.contains(record.session) { continue }
                 state.last += 1

@@ -26,8 +26,11 @@ struct SessionRecords: Sendable {
         else { return nil }
         let device = await facts(of: global)
         var residual = config.policy.residual(of: session.facts, device, for: policy, atSeconds: nowSeconds)
+        // What is open has a grace of its own when only the handshake has grown old.
+        let open = config.policy.residual(
+            of: session.facts, device?.forWhatIsOpen, for: policy, atSeconds: nowSeconds)
+        let decidedUntil = min(open.validUntilSeconds, session.expiresAtSeconds)
         // The assertion inside the record must not outlive its own expiry, so the record does not either.
-        let decidedUntil = min(residual.validUntilSeconds, session.expiresAtSeconds)
         let assertionEnds = nowSeconds + Assertion.lifetimeSeconds - 20
         residual.validUntilSeconds = min(residual.validUntilSeconds, assertionEnds, session.expiresAtSeconds)
         let result = device.map {
@@ -70,16 +73,21 @@ struct SessionRecords: Sendable {
         case "email": return session.email
         case "name": return session.name
         case "subject": return session.subject
-        case "groups": return session.groups.joined(separator: ",")
+        case "groups": return joined(session.groups)
         case _: break
         }
         switch session.claims[claim] {
         case .text(let text): return text
-        case .list(let list): return list.joined(separator: ",")
+        case .list(let list): return joined(list)
         case .flag(let flag): return flag ? "true" : "false"
         case .integer(let number): return String(number)
         case nil: return nil
         }
+    }
+
+    /// A value with a comma would read as two upstream; it is left out, never repaired.
+    private static func joined(_ list: [String]) -> String {
+        list.filter { !$0.utf8.contains(UInt8(ascii: ",")) }.joined(separator: ",")
     }
 
     /// RFC 9110 §5.5: no control characters. A value with one is left out, never repaired: a claim is the

@@ -17,7 +17,8 @@ struct SessionTable {
 
     /// The record of a token, while it needs no renewal.
     func fresh(_ digest: [UInt8], application: String, nowSeconds: Int64) -> SessionRecord? {
-        guard let record = records[digest], record.application == application, nowSeconds < record.renewAtSeconds,
+        guard let record = records[digest], record.application == application,
+            nowSeconds < record.renewAtSeconds,
             nowSeconds < record.residual.validUntilSeconds, nowSeconds < record.expiresAtSeconds
         else { return nil }
         return record

@@ -54,14 +54,15 @@ struct Layout {
     static func escape(_ text: String) -> String {
         var escaped = ""
         escaped.reserveCapacity(text.utf8.count)
-        for character in text {
-            switch character {
+        // By scalars: a mark that combines with "<" makes one character of the two, and it is still a "<".
+        for scalar in text.unicodeScalars {
+            switch scalar {
             case "&": escaped += "&amp;"
             case "<": escaped += "&lt;"
             case ">": escaped += "&gt;"
             case "\"": escaped += "&quot;"
             case "'": escaped += "&#39;"
-            case _: escaped.append(character)
+            case _: escaped.unicodeScalars.append(scalar)
             }
         }
         return escaped

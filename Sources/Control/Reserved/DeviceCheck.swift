@@ -30,25 +30,53 @@ extension ControlPlane {
 
     func deviceCheckPage(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
-        guard let global = try await globalSession(request), let id = request.parameter("tx") else {
-            return answers.failure(403, .sessionMismatch)
+        guard let id = request.parameter("tx") else { return answers.failure(400, .requestMalformed) }
+        guard try await owner(of: id, await globalSession(request)) != nil,
+            let (application, _) = await services.posture.destination(transaction: id)
+        else { return await signInAnew(id, request) }
+        let page = Pages.deviceCheck(
+            application: application, transaction: id, agentURLs: agentURLs(of: application),
+            requestID: request.requestID, nonce: Answers.nonce())
+        return answers.page(200, page)
+    }
+
+    /// The global session that a device check belongs to: the cookie's own, or one that the same browser has by another
+    /// provider, whose application asked.
+    private func owner(
+        of transaction: String, _ session: StoredSession?
+    ) async throws(StoreError) -> StoredSession? {
+        guard let session else { return nil }
+        let posture = services.posture
+        for id in [session.id] + Sessions.linked(session) {
+            guard (try? await posture.returnPath(transaction: transaction, globalSession: id)) != nil else {
+                continue
+            }
+            if id == session.id { return session }
+            let linked = try await store.session(id: id)
+            return linked.flatMap { $0.expiresAtSeconds > nowSeconds() ? $0 : nil }
         }
-        do throws(PostureRefusal) {
-            let (application, _) = try await services.posture.returnPath(
-                transaction: id, globalSession: global.id)
-            let page = Pages.deviceCheck(
-                application: application, transaction: id, agentURLs: agentURLs(of: application),
-                requestID: request.requestID, nonce: Answers.nonce())
-            return answers.page(200, page)
-        } catch {
-            return answers.failure(403, error.reason)
-        }
+        return nil
+    }
+
+    /// The browser's session here is not the one that began the device check: it signs in anew at the application, and
+    /// the check begins again under the session that it has then.
+    private func signInAnew(_ transaction: String, _ request: ControlRequest) async -> ControlResponse {
+        let answers = Answers(request: request)
+        guard let (application, returnPath) = await services.posture.destination(transaction: transaction),
+            let host = services.application(application)?.host
+        else { return answers.failure(403, .sessionMismatch) }
+        let origin = services.origin(of: host)
+        guard returnPath.utf8.starts(with: origin.utf8) else { return answers.failure(403, .sessionMismatch) }
+        let target = String(returnPath.dropFirst(origin.count))
+        return respond(
+            await services.flow.signInAnew(application: application, target: target, flowRequest(request)),
+            request)
     }
 
     func deviceChallenge(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
-        guard let global = try await sameOriginSession(request), let body = body(of: request),
-            let id = body["tx"]?.string
+        guard let session = try await sameOriginSession(request), let body = body(of: request),
+            let id = body["tx"]?.string, let global = try await owner(of: id, session)
         else { return answers.refusal(403, .sessionMismatch) }
         do throws(PostureRefusal) {
             return answers.json(
@@ -60,8 +88,9 @@ extension ControlPlane {
 
     func deviceAssert(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
-        guard var global = try await sameOriginSession(request), let body = body(of: request),
-            let id = body["tx"]?.string, let assertion = body["assertion"]?.string
+        guard let session = try await sameOriginSession(request), let body = body(of: request),
+            let id = body["tx"]?.string, let assertion = body["assertion"]?.string,
+            let global = try await owner(of: id, session)
         else { return answers.refusal(403, .sessionMismatch) }
         let proof: DeviceProof
         do throws(PostureRefusal) {
@@ -77,31 +106,45 @@ extension ControlPlane {
                 ])
             return answers.refusal(403, error.reason)
         }
-        global.deviceID = proof.deviceID
-        global.deviceThumbprint = proof.thumbprint
-        global.statement = proof.statement
-        // What the session may do has grown, so its secret changes: one that was taken before is worth nothing more.
-        let sessions = Sessions(store: store, ring: ring)
-        guard let rotated = try await sessions.rotate(global, nowSeconds: nowSeconds()) else {
+        // Before the secret changes: its answer should reach the browser at once.
+        await firstContact(proof.deviceID)
+        guard let cookie = try await keep(proof, of: global, presentedBy: session, request) else {
             return answers.refusal(403, .sessionEnded)
         }
-        await firstContact(proof.deviceID)
         try await globalChanged(global.id)
         changes.announce()
         return answers.json(
-            200, ["verdict": "proven", "next": .string(proof.returnPath)],
-            setCookies: [rotated.cookie.setCookie])
+            200, ["verdict": "proven", "next": .string(proof.returnPath)], setCookies: cookie)
+    }
+
+    /// Writes the proof to the session that it is for. What the browser may do has grown, so the secret of its own
+    /// session changes: one that was taken before is worth nothing more.
+    ///
+    /// - Returns: cookies to set; nil when a session is gone.
+    private func keep(
+        _ proof: DeviceProof, of global: StoredSession, presentedBy session: StoredSession,
+        _ request: ControlRequest
+    ) async throws(StoreError) -> [String]? {
+        let sessions = Sessions(store: store, ring: ring)
+        let note = { (session: inout StoredSession) in
+            session.deviceID = proof.deviceID
+            session.deviceThumbprint = proof.thumbprint
+            session.statement = proof.statement
+        }
+        guard let presented = sessions.presentedDigest(cookieField: request.values("cookie")),
+            let rotated = try await sessions.rotate(
+                session.id, presented: presented, nowSeconds: nowSeconds(),
+                { if $0.id == global.id { note(&$0) } })
+        else { return nil }
+        if session.id != global.id, try await sessions.change(global.id, note) == nil { return nil }
+        return rotated.cookie.map { [$0.setCookie] } ?? []
     }
 
     /// The page waits for the providers' first word about this device, within bounds; a request never does.
     private func firstContact(_ device: String) async {
         let posture = services.posture
-        let wait = services.config.gateway.limits.firstContactMilliseconds
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await posture.priorityFetch(deviceID: device) }
-            group.addTask { try? await Task.sleep(for: .milliseconds(wait)) }
-            await group.next()
-            group.cancelAll()
+        await Patience.wait(milliseconds: services.config.gateway.limits.firstContactMilliseconds) {
+            await posture.priorityFetch(deviceID: device)
         }
     }
 

@@ -98,6 +98,8 @@ extension ControlPlane {
 
     /// Seconds that one question of the block page is held, well below the deadline of a parked request.
     private static let eventsTurns = 5
+    /// One question in so many places for waiting requests.
+    private static let placesPerQuestion = 4
 
     /// The block page asks whether its way is open. Each question is held until it is, at most some seconds.
     private func events(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
@@ -107,11 +109,18 @@ extension ControlPlane {
         }
         let global: StoredSession? =
             if let id = session.globalID { try await store.session(id: id) } else { nil }
+        if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
+        let places = services.config.gateway.limits.parkedMax / Self.placesPerQuestion
+        // The page that is answered at once asks again later.
+        guard questions.enter(session.id, max: places) else { return answers.json(200, ["state": "blocked"]) }
+        defer { questions.leave(session.id) }
         for _ in 0..<Self.eventsTurns {
-            if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
             // Somebody is looking at the page: the providers are asked about this one device now, at most once a
             // second, instead of at their next turn.
-            if let device = global?.deviceID { await services.posture.priorityFetch(deviceID: device) }
+            if let device = global?.deviceID {
+                let posture = services.posture
+                await Patience.wait(milliseconds: 1_000) { await posture.priorityFetch(deviceID: device) }
+            }
             if try await isOpen(request, session) { return answers.json(200, ["state": "open"]) }
             await changes.wait(seconds: 1)
         }

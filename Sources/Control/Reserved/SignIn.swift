@@ -29,7 +29,7 @@ extension ControlPlane {
         return respond(answer, request)
     }
 
-    private func respond(_ answer: FlowAnswer, _ request: ControlRequest) -> ControlResponse {
+    func respond(_ answer: FlowAnswer, _ request: ControlRequest) -> ControlResponse {
         let answers = Answers(request: request)
         let nonce = Answers.nonce()
         switch answer {
@@ -42,8 +42,7 @@ extension ControlPlane {
             return answers.page(200, page)
         case .confirmSignOut:
             return answers.page(200, Pages.confirmSignOut(requestID: request.requestID, nonce: nonce))
-        case .signedOut(let url, let removed, let setCookies):
-            revoke(removed)
+        case .signedOut(let url, _, let setCookies):
             if let url { return answers.redirect(url, setCookies: setCookies, status: 303) }
             return answers.page(
                 200, Pages.signedOut(requestID: request.requestID, nonce: nonce), setCookies: setCookies)
@@ -70,7 +69,7 @@ extension ControlPlane {
         }
     }
 
-    private func flowRequest(_ request: ControlRequest) -> FlowRequest {
+    func flowRequest(_ request: ControlRequest) -> FlowRequest {
         FlowRequest(
             host: request.host, path: request.path, query: request.query,
             cookieField: request.values("cookie"),

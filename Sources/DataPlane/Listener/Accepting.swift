@@ -30,7 +30,8 @@ extension Reactor {
         counters.add(.accepted)
         if downstreams.count == downstreams.capacity { closeOldestIdle() }
         let record = Downstream(
-            client: SocketAddress.networkAddress(storage), acceptedNanoseconds: nowNanoseconds)
+            client: SocketAddress.networkAddress(storage), acceptedNanoseconds: nowNanoseconds,
+            exchange: work.pointee.freshExchange)
         guard let handle = downstreams.insert(record) else {
             counters.add(.connectionsRefused)
             _ = Glibc.close(descriptor)

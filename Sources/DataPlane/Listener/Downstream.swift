@@ -27,7 +27,9 @@ struct Downstream {
 
     var phase = Phase.handshaking
     var input = ByteBuffer()
-    var client: NetworkAddress
+    let client: NetworkAddress
+    /// The same as text, for every request's X-Forwarded-For.
+    let clientText: AddressText
     /// The certificate that the client's server name chose in `planRevision`; -1 when it named none.
     var certificate: Int32 = -1
     var planRevision: UInt64 = 0
@@ -42,30 +44,48 @@ struct Downstream {
     var previousStream: Int32 = -1
     var nextStream: Int32 = -1
     var acceptedNanoseconds: UInt64
-    var exchange = Exchange()
+    var exchange: Exchange
+    /// The route of the last request; `exchange` says whether it is this one's too. Kept, because the next request
+    /// of a connection is nearly always for the same host.
+    var lastRoute: Route?
+    /// The cookie that was last found in the cache.
+    var lastCookie = CookieMemo()
+    /// Who it was, for the log line: by then the session may be forgotten.
+    var loggedSession: (id: String, device: String?)?
     /// The body of a reserved request.
     var collected = ByteBuffer()
     /// The canonical path, for re-deciding while the exchange is open and for the log line.
     var decidedPath = ByteBuffer()
 
-    init(client: NetworkAddress, acceptedNanoseconds: UInt64) {
+    init(client: NetworkAddress, acceptedNanoseconds: UInt64, exchange: Exchange) {
+        self.exchange = exchange
         self.client = client
+        clientText = AddressText(client)
         self.acceptedNanoseconds = acceptedNanoseconds
     }
+
+    /// Where the request in progress goes; nil before that is known.
+    var route: Route? { exchange.isRouted ? lastRoute : nil }
 }
 
-/// What is known of the request in progress. A fresh value per request.
-struct Exchange {
-    /// How the control plane answered for this request's token.
-    enum SessionAnswer { case notAsked, none }
-
-    var isBegun = false
+/// What a request is called: by us, and in the trace that it belongs to.
+struct RequestNames {
     var requestIDHigh: UInt64 = 0
     var requestIDLow: UInt64 = 0
     var traceHigh: UInt64 = 0
     var traceLow: UInt64 = 0
     var span: UInt64 = 0
     var traceFlags: UInt8 = 0
+}
+
+/// What is known of the request in progress. A fresh value per request, and a trivial one: it is copied over the
+/// last one's without a reference to count.
+struct Exchange {
+    /// How the control plane answered for this request's token.
+    enum SessionAnswer { case notAsked, none }
+
+    var isBegun = false
+    var names = RequestNames()
     var keepsTracestate = false
     var beganNanoseconds: UInt64 = 0
     var parkedNanoseconds: UInt64 = 0
@@ -73,7 +93,7 @@ struct Exchange {
     var sentNanoseconds: UInt64 = 0
     var headNanoseconds: UInt64 = 0
 
-    var route: Route?
+    var isRouted = false
     var method = Method.get
     var accessMethod = RequestMethod.get
     var isHTTP10 = false
@@ -90,13 +110,12 @@ struct Exchange {
 
     var sessionAnswer = SessionAnswer.notAsked
     var session: Int32 = -1
-    /// Who it was, for the log line: by then the session may be forgotten.
-    var loggedSession: (id: String, device: String?)?
     /// What a pulled record will be filed under.
     var secret = Token(0, 0, 0, 0)
     var pulls = 0
     var parkTicket: UInt32 = 0
-    var decision = Reason.policyAllows
+    /// What was decided; nil as long as nothing was, and where the control plane answers.
+    var decision: Reason?
 
     var upstream: Int32 = -1
     var connectAttempts = 0

@@ -13,7 +13,7 @@ extension Reactor {
             switch step(slot) {
             case .closed: return
             case .wait:
-                if transports[Int(slot)].isFailed { abandon(slot) }
+                if transports[Int(slot)].isFailed { abandon(slot) } else { restLater(slot) }
                 return
             case .again:
                 steps += 1
@@ -43,9 +43,11 @@ extension Reactor {
     /// Reads into the connection's input; never more than one record or block at a time.
     func readInput(_ slot: Int32, atLeast bytes: Int = 4_096) -> TransportRead {
         let connection = downstreams[slot]
+        let transport = transports + Int(slot)
+        guard transport.mayRead else { return .wait }
         connection.pointee.input.reserve(bytes, pool)
         guard let end = connection.pointee.input.end else { return .failed }
-        let result = (transports + Int(slot)).read(end, connection.pointee.input.room)
+        let result = transport.read(end, connection.pointee.input.room)
         switch result {
         case .bytes(let count):
             connection.pointee.input.commit(count)

@@ -2,6 +2,21 @@ import Access
 import CLinux
 import Glibc
 
+/// An address as people read it, without an allocation.
+struct AddressText {
+    private(set) var bytes = InlineArray<39, UInt8>(repeating: 0)
+    /// How many of `bytes` are in use.
+    private(set) var count = 0
+
+    init(_ address: NetworkAddress) {
+        count = withUnsafeMutableBytes(of: &bytes) { raw in
+            raw.baseAddress.map {
+                SocketAddress.write(address, to: $0.assumingMemoryBound(to: UInt8.self))
+            } ?? 0
+        }
+    }
+}
+
 /// Numeric addresses to and from the kernel's form. Names are resolved by the control plane, never here.
 enum SocketAddress {
     static func parse(

@@ -21,15 +21,14 @@ extension Reactor {
         }
         line.field("time", bytes: time.span.extracting(0..<written))
         addNames(slot, to: &line)
-        line.field("host", connection.pointee.exchange.route?.host ?? "-")
-        line.field("application", connection.pointee.exchange.route?.name ?? "-")
+        line.field("host", connection.pointee.route?.host ?? "-")
+        line.field("application", connection.pointee.route?.name ?? "-")
         line.field("method", "\(connection.pointee.exchange.accessMethod.rawValue)")
         let path = connection.pointee.decidedPath.bytes.span
         line.field("path", bytes: path.extracting(0..<min(path.count, Self.pathBytesMax)))
         line.field("status", Int64(connection.pointee.exchange.status))
-        line.field(
-            "reason", (connection.pointee.exchange.reason ?? connection.pointee.exchange.decision).rawValue)
-        let session = connection.pointee.exchange.loggedSession
+        line.field("reason", Self.reason(connection.pointee.exchange))
+        let session = connection.pointee.loggedSession
         if let session { line.field("session", session.id) }
         if let device = session?.device { line.field("device", device) }
         line.field("bytes_in", Int64(connection.pointee.exchange.bytesIn))
@@ -38,6 +37,13 @@ extension Reactor {
         line.endObject()
         if !log.write(line.bytes.span) { counters.add(.logLinesDropped) }
         work.pointee.logLine = line
+    }
+
+    /// Why it was answered as it was. The control plane's pages under `/.gatepost/` are nobody's decision, and a
+    /// client that leaves before anything was decided gets none.
+    private static func reason(_ exchange: Exchange) -> String {
+        if let reason = exchange.reason ?? exchange.decision { return reason.rawValue }
+        return exchange.status == 0 ? "undecided" : "reserved-path"
     }
 
     private func addNames(_ slot: Int32, to line: inout JSONLineWriter) {
@@ -50,16 +56,12 @@ extension Reactor {
                 Hex.write(low, into: &output)
             }
         }
-        hex(connection.pointee.exchange.requestIDHigh, connection.pointee.exchange.requestIDLow)
+        hex(connection.pointee.exchange.names.requestIDHigh, connection.pointee.exchange.names.requestIDLow)
         line.field("request_id", bytes: name.span.extracting(0..<32))
-        hex(connection.pointee.exchange.traceHigh, connection.pointee.exchange.traceLow)
+        hex(connection.pointee.exchange.names.traceHigh, connection.pointee.exchange.names.traceLow)
         line.field("trace_id", bytes: name.span.extracting(0..<32))
-        let length = withUnsafeMutableBytes(of: &name) { raw in
-            raw.baseAddress.map {
-                SocketAddress.write(connection.pointee.client, to: $0.assumingMemoryBound(to: UInt8.self))
-            } ?? 0
-        }
-        line.field("client", bytes: name.span.extracting(0..<length))
+        let address = connection.pointee.clientText
+        line.field("client", bytes: address.bytes.span.extracting(0..<address.count))
     }
 
     /// Microseconds: in all, parked, and from the request's last byte sent to the upstream's head.

@@ -8,7 +8,7 @@ enum Counter: Int, CaseIterable {
     case revocations, streamsCut, streamsDrained, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
     // Levels rather than sums.
-    case openConnections, openExchanges, parked, openUpstreams, cachedSessions
+    case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders
 }
 
 /// The stages whose time is kept.

@@ -37,6 +37,9 @@ final class Inbox: Sendable {
         }
     }
 
+    /// Whether anything may wait in either lane. A sender signals after it has put its message there, so what comes
+    /// during the look wakes the reactor for its next turn.
+    var mayHaveMail: Bool { wake.hasSignal }
     func clearWake() { wake.clear() }
     func signalAgain() { wake.signal() }
     var isEnded: Bool { isClosed.load(ordering: .acquiring) }

@@ -1,4 +1,5 @@
 import Border
+import COpenSSL
 import Glibc
 
 /// The ordinary lane: answers, configurations, the order to stop.
@@ -32,10 +33,12 @@ extension Reactor {
             state.pointee.adopt(plan, endpoints: known)
             guard snapshot.limits != old else { return }
             work.deinitialize(count: 1)
-            work.initialize(to: Workspace(snapshot.limits))
+            work.initialize(to: Workspace(snapshot.limits, instanceID: instanceID))
         } catch {
             counters.add(.configurationsRefused)
         }
+        // Loading certificates leaves entries, the end of a PEM file for one, that no connection may find.
+        ERR_clear_error()
     }
 
     private func beginDrain(_ milliseconds: Int) {

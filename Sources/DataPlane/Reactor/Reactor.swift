@@ -77,8 +77,9 @@ final class Reactor {
         pool = .allocate(capacity: 1)
         pool.initialize(to: BufferPool())
         work = .allocate(capacity: 1)
-        work.initialize(to: Workspace(snapshot.limits))
-        timers = TimerWheel(slots: Int(connections + outbound), nowMilliseconds: state.pointee.nowMilliseconds)
+        work.initialize(to: Workspace(snapshot.limits, instanceID: instanceID))
+        timers = TimerWheel(
+            slots: Int(connections + outbound), nowMilliseconds: state.pointee.nowMilliseconds)
         sessions = SessionCache(capacity: max(1, snapshot.limits.sessionsCachedMax / parts.workers))
         listenerCount = bound.count
         listeners = bound.release()

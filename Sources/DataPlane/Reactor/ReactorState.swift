@@ -26,6 +26,9 @@ struct ReactorState {
     var recent = RecentRevocations()
     /// Connections that have more to do without an event.
     var queue: [Handle] = []
+    /// Connections that keep their TLS buffers until they rest, and when that is looked at.
+    var bufferHolders: [Handle] = []
+    var sweepAtMilliseconds = UInt64.max
     /// The list of idle downstream connections, oldest first.
     var firstIdle: Int32 = -1
     var lastIdle: Int32 = -1

@@ -23,7 +23,7 @@ struct Handle: Hashable {
 /// Slots are numbered from `firstSlot`: all slabs of a reactor share one number space with its timers and
 /// events. A value of pointers only, held in a `let`: reaching a record costs two comparisons, no reference count
 /// and no exclusivity check. Whoever made it calls `destroy`.
-struct Slab<Record> {
+struct Slab<Record: ~Copyable> {
     private struct Counts {
         var firstFree: Int32
         var inUse: Int32 = 0
@@ -68,7 +68,7 @@ struct Slab<Record> {
     var count: Int32 { counts.pointee.inUse }
 
     /// - Returns: the slot's new handle, or nil when every slot is in use.
-    func insert(_ record: Record) -> Handle? {
+    func insert(_ record: consuming Record) -> Handle? {
         guard counts.pointee.firstFree >= 0 else { return nil }
         let index = Int(counts.pointee.firstFree)
         counts.pointee.firstFree = links[index]

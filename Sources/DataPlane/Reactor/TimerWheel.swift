@@ -146,6 +146,8 @@ struct TimerWheel {
 
     private func emptied(_ spoke: Int) {
         state.pointee.occupied[spoke / 64] &= ~(1 << UInt64(spoke % 64))
-        if state.pointee.occupied[spoke / 64] == 0 { state.pointee.occupiedWords &= ~(1 << UInt64(spoke / 64)) }
+        if state.pointee.occupied[spoke / 64] == 0 {
+            state.pointee.occupiedWords &= ~(1 << UInt64(spoke / 64))
+        }
     }
 }

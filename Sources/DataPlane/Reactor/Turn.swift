@@ -40,18 +40,21 @@ extension Reactor {
         }
     }
 
-    /// Until the next deadline; a drain has one of its own.
+    /// Until the next deadline; a drain and resting buffers have one of their own.
     private func waitMilliseconds() -> Int32 {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
-        guard let deadline = state.pointee.drainDeadlineMilliseconds else { return timeout }
-        let left = deadline > nowMilliseconds ? Int32(clamping: deadline - nowMilliseconds) : 0
+        let other = min(state.pointee.drainDeadlineMilliseconds ?? .max, state.pointee.sweepAtMilliseconds)
+        guard other != .max else { return timeout }
+        let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
     }
 
     private func turn(_ events: UnsafeMutablePointer<epoll_event>, _ count: Int) {
         counters.add(.turns)
-        applyRevocations()
-        readInbox()
+        if inbox.mayHaveMail {
+            applyRevocations()
+            readInbox()
+        }
         var hasNewConnections = false
         for index in 0..<count {
             let token = events[index].data.u64
@@ -67,6 +70,7 @@ extension Reactor {
         }
         while let slot = timers.nextDue(now: nowMilliseconds) { deadlinePassed(slot) }
         serveQueued()
+        sweepBuffers()
         if hasNewConnections { acceptConnections() }
         publishLevels()
         finishDrainIfDone()
@@ -116,6 +120,7 @@ extension Reactor {
         counters.set(.openUpstreams, UInt64(upstreams.count))
         counters.set(.parked, UInt64(state.pointee.parked))
         counters.set(.cachedSessions, UInt64(sessions.count))
+        counters.set(.bufferHolders, UInt64(state.pointee.bufferHolders.count))
     }
 
     func stopWatching(_ descriptor: Int32) {

@@ -14,6 +14,9 @@ final class Wake: Sendable {
 
     deinit { _ = close(descriptor) }
 
+    /// Whether somebody signalled since the last `clear`. A look costs one load.
+    var hasSignal: Bool { isSignalled.load(ordering: .acquiring) }
+
     /// Signals unless a signal is already on its way.
     func signal() {
         guard !isSignalled.exchange(true, ordering: .acquiringAndReleasing) else { return }

@@ -14,11 +14,17 @@ struct Workspace: ~Copyable {
     var fields: FieldTable
     var responseFields: FieldTable
     var scratch: CanonicalScratch
+    /// What `readHead` read last. Its offsets point into the head of that connection.
+    var request: CanonicalRequest?
     /// Where heads and coded bodies are put together before they are sent.
     let output: UnsafeMutableRawBufferPointer
+    let ownLines: OwnLines
+    /// What every exchange begins as.
+    let freshExchange = Exchange()
     var logLine = JSONLineWriter()
 
-    init(_ limits: Limits) {
+    init(_ limits: Limits, instanceID: UInt64) {
+        ownLines = OwnLines(instanceID: instanceID)
         let heads = HeadLimits(
             headBytesMax: limits.headBytesMax, targetBytesMax: limits.targetBytesMax,
             fieldsMax: limits.fieldsMax)

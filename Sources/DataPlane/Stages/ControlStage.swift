@@ -108,14 +108,15 @@ extension Reactor {
         }
         return ControlRequest(
             ticket: ticket, purpose: purpose,
-            application: connection.pointee.exchange.route?.application?.name,
-            host: connection.pointee.exchange.route?.host ?? "", method: text(request.methodRange),
+            application: connection.pointee.route?.application?.name,
+            host: connection.pointee.route?.host ?? "", method: text(request.methodRange),
             path: String(
                 decoding: request.path.copied(head: head, scratch: work.pointee.scratch), as: UTF8.self),
             query: request.query.map(text) ?? "", fields: fields,
             body: bytes(connection.pointee.collected.bytes.span), client: connection.pointee.client,
             requestID: Hex.text(
-                connection.pointee.exchange.requestIDHigh, connection.pointee.exchange.requestIDLow))
+                connection.pointee.exchange.names.requestIDHigh,
+                connection.pointee.exchange.names.requestIDLow))
     }
 
     private func bytes(_ span: Span<UInt8>) -> [UInt8] {

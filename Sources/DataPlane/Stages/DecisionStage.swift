@@ -11,19 +11,18 @@ extension Reactor {
         let head = exchange.pointee.input.bytes.span
         let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
             .extracting(request.path.range.indices)
-        guard let application = route.application else { return .refuse(.routeNotFound) }
         let decision: Decision
         if session >= 0 {
-            decision = sessions[session].pointee.record.residual.decide(
+            decision = sessions[session].pointee.decide(
                 facts, path: path, atSeconds: nowSeconds)
         } else {
-            decision = application.anonymous.decide(facts, path: path, atSeconds: nowSeconds)
+            decision = route.anonymous.decide(facts, path: path, atSeconds: nowSeconds)
         }
         if case .forward(let policy) = decision {
             exchange.pointee.exchange.decision =
                 session >= 0
                 ? sessions[session].pointee.record.residual.policies[policy].reason
-                : application.anonymous.policies[policy].reason
+                : route.anonymous.policies[policy].reason
         }
         counters.record(.walk, Clock.monotonicNanoseconds() &- nowNanoseconds)
         return decision

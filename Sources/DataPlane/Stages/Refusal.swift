@@ -62,8 +62,8 @@ extension Reactor {
         head.append("\r\nDate: ")
         HTTPDate.write(nowSeconds, into: &head)
         head.append("\r\nGatepost-Request-Id: ")
-        Hex.write(downstreams[slot].pointee.exchange.requestIDHigh, into: &head)
-        Hex.write(downstreams[slot].pointee.exchange.requestIDLow, into: &head)
+        Hex.write(downstreams[slot].pointee.exchange.names.requestIDHigh, into: &head)
+        Hex.write(downstreams[slot].pointee.exchange.names.requestIDLow, into: &head)
         head.append("\r\n")
     }
 
@@ -101,13 +101,13 @@ extension Reactor {
     private func writeRefusalBody(_ slot: Int32, _ reason: Reason, into body: inout HeadOutput) {
         body.append("{\"reason\":\"")
         body.append(reason.rawValue.utf8.span)
-        if let route = downstreams[slot].pointee.exchange.route, route.application != nil {
+        if let route = downstreams[slot].pointee.route, route.application != nil {
             body.append("\",\"open_url\":\"")
             body.append(route.openURL.utf8.span)
         }
         body.append("\",\"request_id\":\"")
-        Hex.write(downstreams[slot].pointee.exchange.requestIDHigh, into: &body)
-        Hex.write(downstreams[slot].pointee.exchange.requestIDLow, into: &body)
+        Hex.write(downstreams[slot].pointee.exchange.names.requestIDHigh, into: &body)
+        Hex.write(downstreams[slot].pointee.exchange.names.requestIDLow, into: &body)
         body.append("\"}")
     }
 
@@ -122,7 +122,7 @@ extension Reactor {
 
     /// The listed origin that the request's Origin field equals.
     func allowedOrigin(_ slot: Int32) -> [UInt8]? {
-        guard let route = downstreams[slot].pointee.exchange.route,
+        guard let route = downstreams[slot].pointee.route,
             !downstreams[slot].pointee.input.isEmpty,
             let range = work.pointee.fields.onlyValue(.origin),
             range.end <= downstreams[slot].pointee.input.count

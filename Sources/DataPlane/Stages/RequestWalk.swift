@@ -8,21 +8,17 @@ import HTTP
 /// again: what was decided before waiting is decided anew, so nothing that changed meanwhile is missed.
 extension Reactor {
     func walk(_ slot: Int32) -> Step {
-        let request: CanonicalRequest
-        switch readHead(slot) {
-        case .request(let canonical): request = canonical
-        case .done(let step): return step
+        if let step = readHead(slot) { return step }
+        guard let request = work.pointee.request else {
+            preconditionFailure("slot \(slot) walks without a head")
         }
         beginExchange(slot, request)
         guard let route = route(slot, request) else { return refuse(slot, 421, .routeNotFound) }
-        downstreams[slot].pointee.exchange.route = route
+        remember(slot, route)
         guard isRightConnection(slot, for: route) else { return refuse(slot, 421, .routeNotFound) }
-        guard let application = route.application, application.kind == .proxy, !isReserved(slot, request)
-        else {
-            return askControl(slot, request, .reserved)
-        }
+        guard route.isProxied, !isReserved(slot, request) else { return askControl(slot, request, .reserved) }
         let session: Int32
-        switch findSession(slot, request, application) {
+        switch findSession(slot, route) {
         case .session(let found): session = found
         case .none: session = -1
         case .done(let step): return step
@@ -37,6 +33,7 @@ extension Reactor {
 
     /// People get a page or a redirect from the control plane; programs get a status and a reason.
     private func turnAway(_ slot: Int32, _ request: CanonicalRequest, _ reason: Reason) -> Step {
+        downstreams[slot].pointee.exchange.decision = reason
         guard isNavigation(slot) else { return refuse(slot, reason == .signInRequired ? 401 : 403, reason) }
         return askControl(slot, request, reason == .signInRequired ? .signIn : .refused(reason))
     }

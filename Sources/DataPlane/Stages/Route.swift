@@ -1,15 +1,23 @@
 import Access
 import Border
+import Glibc
 import HTTP
 
 /// A host and everything that serving it takes, prepared once per configuration.
 final class Route {
     /// nil on the auth host: the control plane answers everything there.
     let application: ApplicationRoute?
+    /// Whether requests go to an upstream; otherwise the control plane answers all of them.
+    let isProxied: Bool
+    let allowsEncodedSlash: Bool
+    /// Decides for requests without a session.
+    let anonymous: Residual
     /// The application's name, `-` on the auth host.
     let name: String
     let host: String
     let hostBytes: [UInt8]
+    /// The configuration that it belongs to.
+    let revision: UInt64
     /// The certificate that belongs to the host, -1 when only the default one is left.
     let certificate: Int32
     let endpoints: [Endpoint]
@@ -21,9 +29,13 @@ final class Route {
 
     init(
         host: String, application: ApplicationRoute?, certificate: Int32, endpoints: [Endpoint],
-        publicPort: UInt16
+        publicPort: UInt16, revision: UInt64
     ) {
         self.application = application
+        self.revision = revision
+        isProxied = application?.kind == .proxy
+        allowsEncodedSlash = application?.allowsEncodedSlash ?? false
+        anonymous = application?.anonymous ?? Route.nobodys
         name = application?.name ?? "-"
         self.host = host
         hostBytes = Array(host.utf8)
@@ -34,10 +46,15 @@ final class Route {
         origins = ([own] + (application?.origins ?? [])).map { Array($0.utf8) }
         openURL = own + "/.gatepost/sign-in"
     }
+
+    /// Where no application is, nobody gets in.
+    private static let nobodys = Residual(
+        policyIdentity: "", isSignedIn: false, validUntilSeconds: .max, policies: [], refusal: .routeNotFound,
+        dependsOn: [])
 }
 
-/// One configuration, compiled for one reactor. Open exchanges keep their route, so an old plan's routes live
-/// exactly as long as somebody is being served by them.
+/// One configuration, compiled for one reactor. Connections keep the route of their last request, so an old plan's
+/// routes live as long as somebody may still be served by them.
 final class Plan {
     let snapshot: GatewaySnapshot
     let server: ServerContext
@@ -57,14 +74,15 @@ final class Plan {
         var routes = [
             Route(
                 host: snapshot.authHost, application: nil, certificate: certificate(snapshot.authHost),
-                endpoints: [], publicPort: snapshot.publicPort)
+                endpoints: [], publicPort: snapshot.publicPort, revision: snapshot.revision)
         ]
         for application in snapshot.applications {
             routes.append(
                 Route(
                     host: application.host, application: application,
                     certificate: certificate(application.host),
-                    endpoints: try application.upstreams.map(endpoint), publicPort: snapshot.publicPort))
+                    endpoints: try application.upstreams.map(endpoint), publicPort: snapshot.publicPort,
+                    revision: snapshot.revision))
         }
         self.routes = routes
         hasEncodedSlashRoute = snapshot.applications.contains { $0.allowsEncodedSlash }
@@ -92,16 +110,32 @@ final class Plan {
         return nil
     }
 
-    private static func equal(_ one: Span<UInt8>, _ other: Span<UInt8>) -> Bool {
+    static func equal(_ one: Span<UInt8>, _ other: Span<UInt8>) -> Bool {
         guard one.count == other.count else { return false }
-        for index in one.indices where one[index] != other[index] { return false }
-        return true
+        return one.withUnsafeBytes { one in
+            other.withUnsafeBytes { other in
+                guard let first = one.baseAddress, let second = other.baseAddress else { return true }
+                return memcmp(first, second, one.count) == 0
+            }
+        }
     }
 
-    /// FNV-1a. Names come from the configuration: nobody outside can fill a bucket.
+    /// FNV-1a's way over words instead of bytes. Names come from the configuration: nobody outside can fill a
+    /// bucket.
     private static func hash(_ bytes: Span<UInt8>) -> Int {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for index in bytes.indices { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01b3 }
-        return Int(truncatingIfNeeded: hash ^ (hash >> 32))
+        bytes.withUnsafeBytes { raw in
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            var offset = 0
+            while offset + 8 <= raw.count {
+                hash = (hash ^ raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
+                hash ^= hash >> 32
+                offset += 8
+            }
+            while offset < raw.count {
+                hash = (hash ^ UInt64(raw[offset])) &* 0x100_0000_01b3
+                offset += 1
+            }
+            return Int(truncatingIfNeeded: hash ^ (hash >> 32))
+        }
     }
 }

@@ -7,7 +7,18 @@ extension Reactor {
     func route(_ slot: Int32, _ request: CanonicalRequest) -> Route? {
         let head = downstreams[slot].pointee.input.bytes.span
         let host = request.host.isInScratch ? work.pointee.scratch.bytes.span : head
-        return plan.route(host: host.extracting(request.host.range.indices))
+        let name = host.extracting(request.host.range.indices)
+        if let last = downstreams[slot].pointee.lastRoute, last.revision == state.pointee.revision {
+            let known = last.hostBytes
+            if Plan.equal(known.span, name) { return last }
+        }
+        return plan.route(host: name)
+    }
+
+    func remember(_ slot: Int32, _ route: Route) {
+        let connection = downstreams[slot]
+        if connection.pointee.lastRoute !== route { connection.pointee.lastRoute = route }
+        connection.pointee.exchange.isRouted = true
     }
 
     /// A connection made for one name may carry requests for another only where one certificate covers both;

@@ -12,14 +12,10 @@ extension Reactor {
 
     /// A record that races with revocations is pulled again this often before the request is given up.
     private static let pullsMax = 3
-    /// Ask for the next record so long before this one ends.
-    private static let renewAheadSeconds: Int64 = 60
     /// Records that are short-lived by nature must not make every request ask for another one.
     private static let renewEverySecondsMin: Int64 = 10
 
-    func findSession(_ slot: Int32, _ request: CanonicalRequest, _ application: ApplicationRoute)
-        -> SessionResult
-    {
+    func findSession(_ slot: Int32, _ route: Route) -> SessionResult {
         let connection = downstreams[slot]
         guard connection.pointee.exchange.sessionAnswer == .notAsked else { return .none }
         let head = connection.pointee.input.bytes.span
@@ -27,14 +23,22 @@ extension Reactor {
         else {
             return .none
         }
-        guard let cookie = SessionCookie(head.extracting(range.indices)) else {
+        let text = head.extracting(range.indices)
+        if connection.pointee.lastCookie.equals(text), sessions.finds(connection.pointee.lastCookie.session) {
+            let found = connection.pointee.lastCookie.session.slot
+            if sessions[found].pointee.record.expiresAtSeconds > nowSeconds {
+                return sessionHit(found, route)
+            }
+        }
+        guard let cookie = SessionCookie(text) else {
             counters.add(.forgedCookies)
             return .none
         }
         let found = sessions.find(cookie.secret)
         if found >= 0 {
             if sessions[found].pointee.record.expiresAtSeconds > nowSeconds {
-                return sessionHit(found, application)
+                connection.pointee.lastCookie = CookieMemo(text, sessions.handle(found))
+                return sessionHit(found, route)
             }
             endSession(found, sequence: nil)
         }
@@ -45,18 +49,18 @@ extension Reactor {
             return .none
         }
         connection.pointee.exchange.secret = cookie.secret
-        return .done(pull(slot, cookie.digest, application.name))
+        return .done(pull(slot, cookie.digest, route.name))
     }
 
-    private func sessionHit(_ found: Int32, _ application: ApplicationRoute) -> SessionResult {
+    private func sessionHit(_ found: Int32, _ route: Route) -> SessionResult {
         let session = sessions[found]
-        guard session.pointee.record.application == application.name else { return .none }
+        guard session.pointee.record.application == route.name else { return .none }
         session.pointee.wasUsed = true
         counters.add(.sessionHits)
-        if session.pointee.record.residual.validUntilSeconds - nowSeconds < Self.renewAheadSeconds,
+        if nowSeconds >= session.pointee.record.renewAtSeconds,
             nowSeconds - session.pointee.renewalAskedAtSeconds >= Self.renewEverySecondsMin,
             toControl.send(
-                .renew(tokenDigest: session.pointee.record.tokenDigest, application: application.name))
+                .renew(tokenDigest: session.pointee.record.tokenDigest, application: route.name))
         {
             session.pointee.renewalAskedAtSeconds = nowSeconds
         }
@@ -80,7 +84,7 @@ extension Reactor {
     /// The residual has run out: a new one is pulled. For nobody's residual that is the configuration, which
     /// only the control plane sends: until then nothing is decided.
     func pullAgain(_ slot: Int32, _ session: Int32) -> Step {
-        guard session >= 0, let application = downstreams[slot].pointee.exchange.route?.application else {
+        guard session >= 0, let application = downstreams[slot].pointee.route?.application else {
             return refuse(slot, 503, .controlPlaneUnavailable)
         }
         downstreams[slot].pointee.exchange.secret = sessions[session].pointee.secret
@@ -101,7 +105,7 @@ extension Reactor {
         let connection = downstreams[slot]
         unpark(slot)
         guard let record, record.version == 1, let digest = Token(record.tokenDigest),
-            let application = connection.pointee.exchange.route?.application,
+            let application = connection.pointee.route?.application,
             record.application == application.name, record.expiresAtSeconds > nowSeconds
         else {
             connection.pointee.exchange.sessionAnswer = .none

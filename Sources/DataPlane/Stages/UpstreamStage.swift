@@ -66,26 +66,12 @@ extension Reactor {
             request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
             options: connection.pointee.exchange.keepsTracestate ? .keepsTracestate : [], into: &output)
         if session >= 0 { output.append(sessions[session].pointee.record.identityFields.span) }
-        var address = InlineArray<40, UInt8>(repeating: 0)
-        let length = withUnsafeMutableBytes(of: &address) { raw in
-            raw.baseAddress.map {
-                SocketAddress.write(connection.pointee.client, to: $0.assumingMemoryBound(to: UInt8.self))
-            } ?? 0
-        }
+        let address = connection.pointee.clientText
         ForwardedFields.write(
-            client: address.span.extracting(0..<length), isSecure: true, request: request, head: head,
+            client: address.bytes.span.extracting(0..<address.count), isSecure: true, request: request,
+            head: head,
             scratch: work.pointee.scratch, into: &output)
-        output.append("Gatepost-Request-Id: ")
-        Hex.write(connection.pointee.exchange.requestIDHigh, into: &output)
-        Hex.write(connection.pointee.exchange.requestIDLow, into: &output)
-        output.append("\r\nGatepost-Hop: ")
-        Hex.write(instanceID, into: &output)
-        output.append("\r\ntraceparent: ")
-        Traceparent(
-            traceHigh: connection.pointee.exchange.traceHigh, traceLow: connection.pointee.exchange.traceLow,
-            parent: connection.pointee.exchange.span, flags: connection.pointee.exchange.traceFlags
-        ).writeValue(into: &output)
-        output.append("\r\n")
+        work.pointee.ownLines.write(connection.pointee.exchange.names, into: &output)
         RequestWriter.end(into: &output)
     }
 

@@ -11,11 +11,13 @@ extension Reactor {
     }
 
     func deadlinePassed(_ slot: Int32) {
-        counters.add(.deadlinesPassed)
         if upstreams.contains(slot) {
-            if upstreams.isInUse(slot), upstreams[slot].pointee.phase == .idle { closeUpstream(slot) }
-            return
+            // In use it has no deadline of its own: this one is left from when it was idle.
+            guard upstreams.isInUse(slot), upstreams[slot].pointee.phase == .idle else { return }
+            counters.add(.deadlinesPassed)
+            return closeUpstream(slot)
         }
+        counters.add(.deadlinesPassed)
         guard downstreams.isInUse(slot) else { return }
         let connection = downstreams[slot]
         switch connection.pointee.phase {

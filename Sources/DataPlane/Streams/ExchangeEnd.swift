@@ -35,6 +35,7 @@ extension Reactor {
             connection.pointee.phase = .head
         }
         releaseUpstream(slot, isReusable: false)
-        connection.pointee.exchange = Exchange()
+        connection.pointee.exchange = work.pointee.freshExchange
+        if connection.pointee.loggedSession != nil { connection.pointee.loggedSession = nil }
     }
 }

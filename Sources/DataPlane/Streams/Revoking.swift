@@ -83,7 +83,7 @@ extension Reactor {
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
             guard connection.pointee.exchange.session < 0, connection.pointee.exchange.upstream >= 0,
-                connection.pointee.exchange.route?.name == application
+                connection.pointee.route?.name == application
             else { continue }
             if cutOrDrain(slot) { count += 1 }
         }

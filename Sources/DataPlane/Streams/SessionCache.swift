@@ -2,7 +2,7 @@ import Access
 import Border
 
 /// A session that this reactor serves, with the exchanges and tunnels it has open here.
-struct CachedSession {
+struct CachedSession: ~Copyable {
     var record: SessionRecord
     let secret: Token
     let digest: Token
@@ -17,6 +17,17 @@ struct CachedSession {
     var renewalAskedAtSeconds: Int64 = 0
     /// The next and previous session of the same device, person and session id.
     var links = InlineArray<3, (next: Int32, previous: Int32)>(repeating: (-1, -1))
+
+    init(record: SessionRecord, secret: Token, digest: Token) {
+        self.record = record
+        self.secret = secret
+        self.digest = digest
+    }
+
+    /// Borrowed, so that no reference in the residual is counted.
+    borrowing func decide(_ facts: RequestFacts, path: Span<UInt8>, atSeconds nowSeconds: Int64) -> Decision {
+        record.residual.decide(facts, path: path, atSeconds: nowSeconds)
+    }
 }
 
 /// The bounded cache of one reactor: by secret for requests, by session, person and device for revocations.
@@ -61,6 +72,13 @@ final class SessionCache {
             at = (at + 1) & mask
         }
         return -1
+    }
+
+    func handle(_ slot: Int32) -> Handle { entries.handle(slot) }
+
+    /// Whether `find` would still lead to this use of the slot.
+    func finds(_ handle: Handle) -> Bool {
+        entries.isCurrent(handle) && !entries[handle.slot].pointee.isDropped
     }
 
     func find(digest: Token) -> Int32 { byDigest[digest] ?? -1 }

@@ -8,7 +8,7 @@ extension Reactor {
         let entry = sessions[session]
         connection.pointee.exchange.session = session
         if state.pointee.writesAccessLog {
-            connection.pointee.exchange.loggedSession = (
+            connection.pointee.loggedSession = (
                 entry.pointee.record.session, entry.pointee.record.device
             )
         }

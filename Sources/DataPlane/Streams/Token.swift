@@ -41,20 +41,20 @@ struct SessionCookie {
     /// nil unless the text is exactly one well-formed cookie of this version. The MAC is not looked at.
     init?(_ text: Span<UInt8>) {
         guard text.count == Self.textBytes else { return nil }
-        var bits: UInt32 = 0
-        var count = 0
-        for index in text.indices {
-            guard let value = Self.value(of: text[index]) else { return nil }
-            bits = bits << 6 | UInt32(value)
-            if index % 4 == 3 {
-                block[count] = UInt8(truncatingIfNeeded: bits >> 16)
-                block[count + 1] = UInt8(truncatingIfNeeded: bits >> 8)
-                block[count + 2] = UInt8(truncatingIfNeeded: bits)
-                count += 3
-                bits = 0
-            }
+        let values = Self.digitValues
+        var seen: UInt32 = 0
+        for group in 0..<(Self.textBytes / 4) {
+            let first = UInt32(values[Int(text[4 * group])])
+            let second = UInt32(values[Int(text[4 * group + 1])])
+            let third = UInt32(values[Int(text[4 * group + 2])])
+            let fourth = UInt32(values[Int(text[4 * group + 3])])
+            seen |= first | second | third | fourth
+            let bits = first << 18 | second << 12 | third << 6 | fourth
+            block[3 * group] = UInt8(truncatingIfNeeded: bits >> 16)
+            block[3 * group + 1] = UInt8(truncatingIfNeeded: bits >> 8)
+            block[3 * group + 2] = UInt8(truncatingIfNeeded: bits)
         }
-        guard block[0] == Self.version else { return nil }
+        guard seen & UInt32(Self.noDigit) == 0, block[0] == Self.version else { return nil }
     }
 
     var keyID: UInt8 { block[1] }
@@ -94,6 +94,17 @@ struct SessionCookie {
         }
         return digest
     }
+
+    /// No value of a digit has this bit.
+    private static var noDigit: UInt8 { 0x40 }
+
+    /// The value of each byte as a base64url digit, `noDigit` for the others.
+    // Not Sendable because it is a pointer; written once before anybody can read it, never freed.
+    nonisolated(unsafe) private static let digitValues: UnsafePointer<UInt8> = {
+        let values = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
+        for byte in UInt8.min...UInt8.max { values[Int(byte)] = value(of: byte) ?? noDigit }
+        return UnsafePointer(values)
+    }()
 
     private static func value(of byte: UInt8) -> UInt8? {
         switch byte {

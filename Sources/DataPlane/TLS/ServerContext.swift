@@ -113,8 +113,7 @@ final class ServerContext {
         _ = gatepost_SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION)
         _ = gatepost_SSL_CTX_set_mode(
             context,
-            Int(SSL_MODE_RELEASE_BUFFERS) | Int(SSL_MODE_ENABLE_PARTIAL_WRITE)
-                | Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+            Int(SSL_MODE_ENABLE_PARTIAL_WRITE) | Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         gatepost_SSL_CTX_set_read_ahead(context, 1)
         _ = gatepost_SSL_CTX_set_cipher_preference(context)
         _ = gatepost_SSL_CTX_set_session_cache_mode(context, Int(SSL_SESS_CACHE_OFF))

@@ -11,8 +11,11 @@ extension Reactor {
     /// One visit to an exchange: both directions as far as they go.
     func relay(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
-        let request = relayRequest(slot)
-        if request == .closed || connection.pointee.phase != .forwarding { return request }
+        var request = Step.wait
+        if !connection.pointee.exchange.isRequestComplete {
+            request = relayRequest(slot)
+            if request == .closed || connection.pointee.phase != .forwarding { return request }
+        }
         if hasLeft(slot), !connection.pointee.exchange.isResponseComplete { return abandon(slot) }
         let response = relayResponse(slot)
         if response != .wait { return response }
@@ -27,6 +30,7 @@ extension Reactor {
             let record = upstreams[upstream]
             let isMoreNeeded = record.pointee.input.isEmpty || !connection.pointee.exchange.isResponseBegun
             if isMoreNeeded {
+                guard (transports + Int(upstream)).mayRead else { return .wait }
                 let room = connection.pointee.exchange.isResponseBegun ? Self.blockBytes : 8_192
                 record.pointee.input.reserve(room, pool)
                 guard let end = record.pointee.input.end else { return .wait }
@@ -130,10 +134,7 @@ extension Reactor {
             response, head: head, fields: work.pointee.responseFields, framing: framing,
             keepsAlive: !downstreams[slot].pointee.endsAfterResponse, into: &output)
         if !response.isInterim {
-            output.append("Gatepost-Request-Id: ")
-            Hex.write(downstreams[slot].pointee.exchange.requestIDHigh, into: &output)
-            Hex.write(downstreams[slot].pointee.exchange.requestIDLow, into: &output)
-            output.append("\r\n")
+            work.pointee.ownLines.writeRequestID(downstreams[slot].pointee.exchange.names, into: &output)
         }
         ResponseWriter.end(into: &output)
         return true

@@ -49,7 +49,7 @@ extension Reactor {
         releaseUpstream(slot, isReusable: false)
         let connection = downstreams[slot]
         connection.pointee.exchange.connectAttempts += 1
-        let endpoints = connection.pointee.exchange.route?.endpoints.count ?? 0
+        let endpoints = connection.pointee.route?.endpoints.count ?? 0
         guard connection.pointee.exchange.connectAttempts < endpoints else {
             return resume(slot, refuse(slot, 502, .upstreamUnavailable))
         }

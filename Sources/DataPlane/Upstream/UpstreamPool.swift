@@ -86,7 +86,8 @@ extension Reactor {
         let isClean =
             isReusable && record.pointee.phase == .ready && record.pointee.input.isEmpty
             && transport.pending.isEmpty && !transport.isFailed && !transport.sawHangup
-        guard isClean, state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax) else {
+        guard isClean, state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
+        else {
             return closeUpstream(upstream)
         }
         let endpoint = record.pointee.endpoint
@@ -108,8 +109,8 @@ extension Reactor {
         if previous >= 0 { upstreams[previous].pointee.nextIdle = next } else { endpoint.firstIdle = next }
         if next >= 0 { upstreams[next].pointee.previousIdle = previous }
         state.pointee.idleUpstreams -= 1
+        // Its deadline stays: should it pass now, the phase says that it means nothing.
         record.pointee.phase = .ready
-        timers.set(upstream, at: TimerWheel.never)
     }
 
     func closeUpstream(_ upstream: Int32) {

@@ -107,6 +107,13 @@ protocol Connector: Sendable {
     func status() async -> ConnectorStatus
 }
 
+extension Connector {
+    /// A synchronisation has nobody waiting for it.
+    static var syncWaitSecondsMax: Double { 600 }
+    /// A priority fetch has somebody waiting in front of a page.
+    static var fetchWaitSecondsMax: Double { 3 }
+}
+
 /// How often a connector wants to be asked.
 struct RefreshPace: Sendable, Hashable {
     var deviceSeconds: Int64

@@ -1,16 +1,15 @@
 import Access
 import Fetch
-import Foundation
 import JSON
 
 /// Microsoft Intune through Microsoft Graph (providers.md 2): polling only, because Graph has neither delta
 /// nor notifications for managed devices.
 struct IntuneConnector: Connector {
-    static let pagesMax = 2_000
-    static let recordsMax = 1_000_000
-    static let syncWaitSecondsMax = 600.0
-    /// A priority fetch has somebody waiting in front of a page.
-    static let fetchWaitSecondsMax = 3.0
+    static let vendor = Vendor(name: ManagedDevice.provider) { connection, parts throws(ConnectorFailure) in
+        IntuneConnector(
+            connection: try IntuneConnection(connection), fetcher: parts.fetcher, clock: parts.clock,
+            random: parts.random)
+    }
     static let devices = "/v1.0/deviceManagement/managedDevices"
     static let fields = [
         "id", "azureADDeviceId", "serialNumber", "udid", "wiFiMacAddress", "ethernetMacAddress",
@@ -21,9 +20,8 @@ struct IntuneConnector: Connector {
     ].joined(separator: ",")
 
     let connection: IntuneConnection
-    private let graph: GraphClient
+    private let graph: ProviderClient
     private let clock: PostureClock
-    private let base: URLOrigin?
     private let missing = MissingPermissions()
 
     var integration: String { connection.integration }
@@ -40,8 +38,11 @@ struct IntuneConnector: Connector {
     ) {
         self.connection = connection
         self.clock = clock
-        graph = GraphClient(connection: connection, fetcher: fetcher, clock: clock, random: random)
-        base = URLOrigin(connection.graphURL)
+        let tenant = Graph.Tenant(
+            id: connection.tenant, clientID: connection.clientID, clientSecret: connection.clientSecret,
+            loginURL: connection.loginURL, graphURL: connection.graphURL,
+            authoritiesPEM: connection.authoritiesPEM, allowsPlainHTTP: connection.allowsPlainHTTP)
+        graph = ProviderClient(api: Graph.api(tenant), fetcher: fetcher, clock: clock, random: random)
     }
 
     func status() async -> ConnectorStatus {
@@ -74,85 +75,34 @@ struct IntuneConnector: Connector {
     }
 
     private func read(_ path: String) async throws(ConnectorFailure) -> JSONValue {
-        try await graph.get(connection.graphURL + path, waitSecondsMax: Self.fetchWaitSecondsMax)
+        try await graph.get(path, waitSecondsMax: Self.fetchWaitSecondsMax)
     }
 
     // MARK: Everything
 
     func sync() async -> SyncResult {
-        var reading = Reading()
+        var walk = PageWalk()
         do throws(ConnectorFailure) {
-            var next: String? = connection.graphURL + Self.devices + "?$select=\(Self.fields)&$count=true"
-            while let url = next {
-                next = try await readPage(url, into: &reading)
+            try await Graph.walk(
+                graph, from: "\(Self.devices)?$select=\(Self.fields)&$count=true",
+                waitSecondsMax: Self.syncWaitSecondsMax, into: &walk
+            ) { value in
+                let now = clock.nowSeconds()
+                return ManagedDevice(value).map { ($0.id, $0.record(of: connection, nowSeconds: now)) }
             }
         } catch {
-            return SyncResult(records: reading.records, isComplete: false, failure: error)
+            return SyncResult(records: walk.records, isComplete: false, failure: error)
         }
-        let isProven = await isProvenComplete(reading)
-        return SyncResult(records: reading.records, isComplete: isProven)
+        return SyncResult(records: walk.records, isComplete: await isProvenComplete(walk))
     }
 
-    /// What a synchronisation has seen so far.
-    private struct Reading {
-        var records: [VerdictRecord] = []
-        var ids: Set<String> = []
-        var links: Set<String> = []
-        var previousPage: Set<String>?
-        var announcedCount: Int64?
-        var malformedCount = 0
-    }
-
-    /// - Returns: the next page's address, nil after the last one.
-    private func readPage(_ url: String, into reading: inout Reading) async throws(ConnectorFailure)
-        -> String?
-    {
-        guard reading.links.insert(url).inserted else {
-            throw ConnectorFailure(.pagingLoop, "a next link came twice")
-        }
-        guard reading.links.count <= Self.pagesMax else {
-            throw ConnectorFailure(.pagingLoop, "more than \(Self.pagesMax) pages")
-        }
-        let page = try await graph.get(url, waitSecondsMax: Self.syncWaitSecondsMax)
-        guard let values = page["value"]?.array else {
-            throw ConnectorFailure(.malformedResponse, "a page without a value array")
-        }
-        if reading.links.count == 1 { reading.announcedCount = page["@odata.count"]?.integer }
-        let now = clock.nowSeconds()
-        var pageIDs: Set<String> = []
-        for value in values {
-            guard let device = ManagedDevice(value) else {
-                reading.malformedCount += 1
-                continue
-            }
-            pageIDs.insert(device.id)
-            if reading.ids.insert(device.id).inserted {
-                reading.records.append(device.record(of: connection, nowSeconds: now))
-            }
-        }
-        guard reading.records.count <= Self.recordsMax else {
-            throw ConnectorFailure(.malformedResponse, "more than \(Self.recordsMax) devices")
-        }
-        guard let link = page["@odata.nextLink"], link != .null else { return nil }
-        guard let next = link.string, next.utf8.count <= 8192, let base, URLOrigin(next) == base else {
-            throw ConnectorFailure(.malformedResponse, "a next link leads to another host")
-        }
-        // A provider that hands out ever new links with the same devices never ends otherwise.
-        guard reading.previousPage != pageIDs else {
-            throw ConnectorFailure(.pagingLoop, "two pages in a row hold the same devices")
-        }
-        reading.previousPage = pageIDs
-        return next
-    }
-
-    /// Large tenants may silently omit records (providers.md 2.4), so the provider's own count must agree.
-    private func isProvenComplete(_ reading: Reading) async -> Bool {
-        guard reading.malformedCount == 0 else { return false }
+    /// Large tenants may silently omit records (providers.md 2.4), so the provider's own count must agree, and there
+    /// must be one.
+    private func isProvenComplete(_ walk: PageWalk) async -> Bool {
+        var walk = walk
         let overview = try? await read("/v1.0/deviceManagement/managedDeviceOverview")
-        guard let count = overview?["enrolledDeviceCount"]?.integer ?? reading.announcedCount else {
-            return false
-        }
-        return Int64(reading.ids.count) >= count
+        walk.announcedCount = overview?["enrolledDeviceCount"]?.integer ?? walk.announcedCount
+        return walk.announcedCount != nil && walk.isProvenComplete
     }
 
     // MARK: One device
@@ -194,10 +144,8 @@ struct IntuneConnector: Connector {
 
     private func filtered(_ field: String, _ key: DeviceKey) async throws(ConnectorFailure) -> [VerdictRecord]
     {
-        let value = key.value.replacingOccurrences(of: "'", with: "''")
-        var allowed = CharacterSet.alphanumerics
-        allowed.insert(charactersIn: "-._~")
-        let filter = "\(field) eq '\(value)'".addingPercentEncoding(withAllowedCharacters: allowed) ?? ""
+        let value = key.value.replacing("'", with: "''")
+        let filter = FormBody.encoded("\(field) eq '\(value)'")
         let page = try await read("\(Self.devices)?$filter=\(filter)&$select=\(Self.fields)")
         guard let values = page["value"]?.array, values.count <= 100 else {
             throw ConnectorFailure(.malformedResponse, "a page without a value array of at most 100")
@@ -218,33 +166,5 @@ struct IntuneConnector: Connector {
             found.append(device.record(of: connection, nowSeconds: clock.nowSeconds()))
         }
         return found
-    }
-}
-
-/// Permissions that a probe found missing.
-private actor MissingPermissions {
-    private(set) var names: [String] = []
-
-    func note(_ name: String, isMissing: Bool) {
-        names.removeAll { $0 == name }
-        if isMissing { names.append(name) }
-    }
-}
-
-/// Scheme, host and port of an absolute URL, for comparing.
-struct URLOrigin: Hashable, Sendable {
-    let scheme: String
-    let host: String
-    let port: Int
-
-    /// nil for anything with user information, without a host, or of another scheme than http and https.
-    init?(_ text: String) {
-        guard let parts = URLComponents(string: text), parts.user == nil, parts.password == nil,
-            let scheme = parts.scheme?.lowercased(), scheme == "https" || scheme == "http",
-            let host = parts.host?.lowercased(), !host.isEmpty
-        else { return nil }
-        self.scheme = scheme
-        self.host = host
-        port = parts.port ?? (scheme == "https" ? 443 : 80)
     }
 }

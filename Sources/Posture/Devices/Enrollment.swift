@@ -118,7 +118,9 @@ struct Enrollment: Sendable {
         guard payload["aud"] == .string(handshake.authOrigin) else {
             throw PostureRefusal(.audienceMismatch, "aud is not this gateway")
         }
-        guard let issued = payload["iat"]?.integer, abs(issued - nowSeconds) <= AssertionVerifier.skewSeconds
+        // Bounded before it is computed with: any enrolled device chooses this number.
+        guard let issued = payload["iat"]?.integer, (0...AssertionClaims.numberMax).contains(issued),
+            abs(issued - nowSeconds) <= AssertionVerifier.skewSeconds
         else {
             throw PostureRefusal(.clockSkew, "the device's clock is more than 120 s off")
         }

@@ -22,6 +22,8 @@ struct AssertionClaims: Sendable {
     var agentVersion: String
     var posture: JSONObject
 
+    /// Numbers of agents: what every JSON reader can hold exactly, and what can be computed with.
+    static let numberMax: Int64 = 1 << 53
     static let bytesMax = 16 << 10
 
     init(_ payload: JSONObject) throws(PostureRefusal) {
@@ -33,7 +35,7 @@ struct AssertionClaims: Sendable {
             return value
         }
         func number(_ name: String) throws(PostureRefusal) -> Int64 {
-            guard let value = payload[name]?.integer, value >= 0, value <= 1 << 53 else {
+            guard let value = payload[name]?.integer, (0...Self.numberMax).contains(value) else {
                 throw PostureRefusal(.statementInvalid, "member \(name) is missing or no integer of 0...2^53")
             }
             return value

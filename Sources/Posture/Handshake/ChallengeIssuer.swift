@@ -36,6 +36,8 @@ struct ChallengeIssuer: Sendable {
             ("req", .array(settings.requestedFacts.map { .string($0) })),
             ("profiles", .array([.string("x5c")])),
             ("versions", ["min": .integer(Self.versionMin), "max": .integer(Self.versionMax)]),
+            // An agent that knows an older announcement renews now instead of within a day.
+            ("key_seq", .integer(KeyAnnouncement.sequence(of: ring))),
         ])
         if let hint = transaction.subjectHint { payload["sub_hint"] = .string(hint) }
         let (kid, key) = ring.signingKey(.challenge)

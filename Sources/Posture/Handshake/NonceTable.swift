@@ -22,7 +22,7 @@ struct NonceTable: Sendable {
     static let keptSeconds: Int64 = 300
 
     private var nonces: [[UInt8]: IssuedChallenge] = [:]
-    private var byTransaction: [String: [[UInt8]]] = [:]
+    private var byTransaction: [ExactKey: [[UInt8]]] = [:]
     private let countMax: Int
 
     init(countMax: Int = NonceTable.countMax) { self.countMax = countMax }
@@ -33,14 +33,14 @@ struct NonceTable: Sendable {
         throws(PostureRefusal)
     {
         if nonces.count >= countMax { removeExpired(nowSeconds: nowSeconds) }
-        var own = byTransaction[challenge.transaction] ?? []
+        var own = byTransaction[ExactKey(challenge.transaction)] ?? []
         if own.count >= Self.perTransactionMax { nonces[own.removeFirst()] = nil }
         guard nonces.count < countMax else {
-            byTransaction[challenge.transaction] = own.isEmpty ? nil : own
+            byTransaction[ExactKey(challenge.transaction)] = own.isEmpty ? nil : own
             throw PostureRefusal(.overloaded, "\(nonces.count) challenges are out")
         }
         own.append(nonce)
-        byTransaction[challenge.transaction] = own
+        byTransaction[ExactKey(challenge.transaction)] = own
         nonces[nonce] = challenge
     }
 
@@ -62,9 +62,9 @@ struct NonceTable: Sendable {
     mutating func removeExpired(nowSeconds: Int64) {
         for (nonce, challenge) in nonces where nowSeconds >= challenge.expiresAtSeconds + Self.keptSeconds {
             nonces[nonce] = nil
-            byTransaction[challenge.transaction]?.removeAll { $0 == nonce }
-            if byTransaction[challenge.transaction]?.isEmpty == true {
-                byTransaction[challenge.transaction] = nil
+            byTransaction[ExactKey(challenge.transaction)]?.removeAll { $0 == nonce }
+            if byTransaction[ExactKey(challenge.transaction)]?.isEmpty == true {
+                byTransaction[ExactKey(challenge.transaction)] = nil
             }
         }
     }

@@ -24,8 +24,8 @@ struct Transactions: Sendable {
     static let countMax = 50_000
     static let lifeSeconds: Int64 = 600
 
-    private var transactions: [String: Transaction] = [:]
-    private var bySession: [String: [String]] = [:]
+    private var transactions: [ExactKey: Transaction] = [:]
+    private var bySession: [ExactKey: [ExactKey]] = [:]
     private let countMax: Int
 
     init(countMax: Int = Transactions.countMax) { self.countMax = countMax }
@@ -36,23 +36,25 @@ struct Transactions: Sendable {
     mutating func start(_ transaction: Transaction) throws(PostureRefusal) {
         let now = transaction.startedAtSeconds
         if transactions.count >= countMax { removeExpired(nowSeconds: now) }
-        var own = bySession[transaction.globalSession] ?? []
+        let session = ExactKey(transaction.globalSession)
+        var own = bySession[session] ?? []
         if own.count >= Self.perSessionMax {
             transactions[own.removeFirst()] = nil
         }
         guard transactions.count < countMax else {
-            bySession[transaction.globalSession] = own.isEmpty ? nil : own
+            bySession[session] = own.isEmpty ? nil : own
             throw PostureRefusal(.overloaded, "\(transactions.count) device checks are under way")
         }
-        own.append(transaction.id)
-        bySession[transaction.globalSession] = own
-        transactions[transaction.id] = transaction
+        own.append(ExactKey(transaction.id))
+        bySession[session] = own
+        transactions[ExactKey(transaction.id)] = transaction
     }
 
     /// The transaction when it lives and belongs to this session; who asks with another session learns
     /// nothing more than that it is not theirs.
     func find(_ id: String, globalSession: String, nowSeconds: Int64) throws(PostureRefusal) -> Transaction {
-        guard let found = transactions[id], nowSeconds < found.startedAtSeconds + Self.lifeSeconds else {
+        guard let found = transactions[ExactKey(id)], nowSeconds < found.startedAtSeconds + Self.lifeSeconds
+        else {
             throw PostureRefusal(.sessionMismatch, "no such device check")
         }
         guard constantTimeEqual(Array(found.globalSession.utf8), Array(globalSession.utf8)) else {
@@ -62,10 +64,18 @@ struct Transactions: Sendable {
         return found
     }
 
-    mutating func remove(_ id: String) {
+    /// The live transaction, whoever asks.
+    func peek(_ id: String, nowSeconds: Int64) -> Transaction? {
+        transactions[ExactKey(id)].flatMap { nowSeconds < $0.startedAtSeconds + Self.lifeSeconds ? $0 : nil }
+    }
+
+    mutating func remove(_ id: String) { remove(ExactKey(id)) }
+
+    private mutating func remove(_ id: ExactKey) {
         guard let gone = transactions.removeValue(forKey: id) else { return }
-        bySession[gone.globalSession]?.removeAll { $0 == id }
-        if bySession[gone.globalSession]?.isEmpty == true { bySession[gone.globalSession] = nil }
+        let session = ExactKey(gone.globalSession)
+        bySession[session]?.removeAll { $0 == id }
+        if bySession[session]?.isEmpty == true { bySession[session] = nil }
     }
 
     mutating func removeExpired(nowSeconds: Int64) {

@@ -7,13 +7,18 @@ import Store
 /// is told as device keys, because devices are the directory's matter.
 actor VerdictCache {
     private struct NativeKey: Hashable {
-        var integration: String
-        var nativeID: String
+        var integration: ExactKey
+        var nativeID: ExactKey
+
+        init(_ verdict: Verdict) {
+            integration = ExactKey(verdict.integration)
+            nativeID = ExactKey(verdict.nativeID)
+        }
     }
 
     private var records: [NativeKey: VerdictRecord] = [:]
     private var byKey: [DeviceKey: Set<NativeKey>] = [:]
-    private var completedAtSeconds: [String: Int64] = [:]
+    private var completedAtSeconds: [ExactKey: Int64] = [:]
     private let store: any GatewayStore
 
     init(store: any GatewayStore) { self.store = store }
@@ -21,12 +26,12 @@ actor VerdictCache {
     /// Reads what was known before the start. Expired verdicts are read too: they say nothing, but their
     /// ordering keeps an older answer from taking their place.
     func load(integrations: [String]) async throws(StoreError) {
-        let wanted = Set(integrations)
-        for verdict in try await store.allVerdicts() where wanted.contains(verdict.integration) {
+        let wanted = Set(integrations.map(ExactKey.init))
+        for verdict in try await store.allVerdicts() where wanted.contains(ExactKey(verdict.integration)) {
             keep(VerdictRecord(verdict: verdict, keys: DeviceKey.decoded(verdict.matchKey)))
         }
         for integration in integrations {
-            completedAtSeconds[integration] = try await store.syncState(integration: integration)?
+            completedAtSeconds[ExactKey(integration)] = try await store.syncState(integration: integration)?
                 .completedAtSeconds
         }
     }
@@ -58,8 +63,9 @@ actor VerdictCache {
     ) async -> Changes {
         var changes = Changes()
         for record in fresh { _ = merge(record, nowSeconds: nowSeconds, into: &changes) }
-        let present = Set(fresh.map(\.verdict.nativeID))
-        for (key, record) in records where key.integration == integration && !present.contains(key.nativeID) {
+        let name = ExactKey(integration)
+        let present = Set(fresh.map { ExactKey($0.verdict.nativeID) })
+        for (key, record) in records where key.integration == name && !present.contains(key.nativeID) {
             // Fetched by itself after this synchronisation began: newer knowledge than the page it is
             // missing from.
             guard record.verdict.fetchedAtSeconds < startedAtSeconds else { continue }
@@ -70,8 +76,8 @@ actor VerdictCache {
             }
             markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
         }
-        completedAtSeconds[integration] = nowSeconds
-        let all = records.filter { $0.key.integration == integration }.map(\.value.verdict)
+        completedAtSeconds[ExactKey(integration)] = nowSeconds
+        let all = records.filter { $0.key.integration == name }.map(\.value.verdict)
         do throws(StoreError) {
             try await store.replaceVerdicts(
                 of: integration, with: all,
@@ -87,7 +93,7 @@ actor VerdictCache {
         integration: String, keys: [DeviceKey], ttlSeconds: Int64, nowSeconds: Int64
     ) async -> Changes {
         var changes = Changes()
-        let hit = Set(keys.flatMap { byKey[$0] ?? [] }).filter { $0.integration == integration }
+        let hit = Set(keys.flatMap { byKey[$0] ?? [] }).filter { $0.integration == ExactKey(integration) }
         for native in hit {
             guard let record = records[native] else { continue }
             markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
@@ -106,16 +112,16 @@ actor VerdictCache {
 
     /// The records of one integration that any of these keys names, by key.
     func records(of integration: String, key: DeviceKey) -> [VerdictRecord] {
-        (byKey[key] ?? []).filter { $0.integration == integration }.compactMap { records[$0] }
+        (byKey[key] ?? []).filter { $0.integration == ExactKey(integration) }.compactMap { records[$0] }
             .sorted { $0.verdict.nativeID < $1.verdict.nativeID }
     }
 
     /// When the last proven complete synchronisation ended.
-    func completedAt(_ integration: String) -> Int64? { completedAtSeconds[integration] }
+    func completedAt(_ integration: String) -> Int64? { completedAtSeconds[ExactKey(integration)] }
 
     /// How many devices are known, and the oldest report among those that still count.
     func census(_ integration: String, nowSeconds: Int64) -> (devices: Int, oldestObservedSeconds: Int64?) {
-        let own = records.filter { $0.key.integration == integration }.map(\.value.verdict)
+        let own = records.filter { $0.key.integration == ExactKey(integration) }.map(\.value.verdict)
         return (own.count, own.filter { $0.expiresAtSeconds > nowSeconds }.map(\.observedAtSeconds).min())
     }
 
@@ -123,7 +129,7 @@ actor VerdictCache {
 
     /// - Returns: whether the record was taken.
     private func merge(_ fresh: VerdictRecord, nowSeconds: Int64, into changes: inout Changes) -> Bool {
-        let native = NativeKey(integration: fresh.verdict.integration, nativeID: fresh.verdict.nativeID)
+        let native = NativeKey(fresh.verdict)
         let old = records[native]
         if let old, !Self.isNotOlder(fresh.verdict, than: old.verdict) { return false }
         keep(fresh)
@@ -153,7 +159,7 @@ actor VerdictCache {
     }
 
     private func keep(_ record: VerdictRecord) {
-        let native = NativeKey(integration: record.verdict.integration, nativeID: record.verdict.nativeID)
+        let native = NativeKey(record.verdict)
         forget(native)
         records[native] = record
         for key in record.keys { byKey[key, default: []].insert(native) }
@@ -181,7 +187,8 @@ actor VerdictCache {
     private static func differs(_ fresh: VerdictRecord, _ old: VerdictRecord, nowSeconds: Int64) -> Bool {
         let new = fresh.verdict
         let before = old.verdict
-        return new.state != before.state || new.labels != before.labels || new.isManaged != before.isManaged
+        return new.state != before.state || !ExactText.isEqual(new.labels, before.labels)
+            || new.isManaged != before.isManaged
             || new.risk != before.risk || new.score != before.score
             || new.isSensorRunning != before.isSensorRunning
             || fresh.keys != old.keys

@@ -81,6 +81,7 @@ final class AttestGate: Sendable {
             let compact = value["challenge"]?.string
         else { throw .requestMalformed }
         let challenge = try Challenge(compact, enrolment: identity.enrolment, nowSeconds: nowSeconds)
+        identity.note(announcement: challenge.keySequence)
         guard challenge.origin == .string(origin) else { throw .originNotAllowed }
         guard !memory.withLock({ $0.signed.contains(challenge.identifier) }) else { throw .challengeReplayed }
         guard let user = peerUser(peer), users?.contains(user) ?? true else { throw .wrongUser }

@@ -39,6 +39,8 @@ struct Challenge: Sendable {
     let origin: JSONValue?
     let expiresAtSeconds: Int64
     let requested: [String]
+    /// The number of the gateway's newest announcement of keys; 0 when it does not say.
+    let keySequence: Int64
 
     /// Pinned key → aud → times. `origin` is compared by the caller, who knows the Origin field.
     init(_ compact: String, enrolment: Enrolment, nowSeconds: Int64) throws(AttestRefusal) {
@@ -66,6 +68,7 @@ struct Challenge: Sendable {
         self.nonce = nonce
         origin = payload["origin"]
         expiresAtSeconds = expires
+        keySequence = payload["key_seq"]?.integer ?? 0
         requested = (payload["req"]?.array ?? []).prefix(64).compactMap(\.string)
     }
 

@@ -8,6 +8,8 @@ final class DeviceIdentity: Sendable {
     let folder: StateFolder
     let key: SigningKey
     private let current: Mutex<Enrolment>
+    /// The newest announcement of keys that a pinned key has spoken of.
+    private let announced = Mutex<Int64>(0)
 
     init(folder: StateFolder, key: SigningKey, enrolment: Enrolment) {
         self.folder = folder
@@ -28,8 +30,26 @@ final class DeviceIdentity: Sendable {
             throw AgentError(
                 "\(folder.path)/\(Self.keyFileName) is damaged", remedy: "enrol this device again")
         }
-        self.init(folder: folder, key: key, enrolment: try Enrolment(stored: stored))
+        let enrolment = try Enrolment(stored: stored)
+        // Key and enrolment are two files: a power cut while a device enrols again can leave one of each.
+        guard let leaf = try? Certificate(der: enrolment.certificates[0]),
+            leaf.publicKey.thumbprint == key.publicKey.thumbprint
+        else {
+            throw AgentError(
+                "\(folder.path): key and certificate do not belong together",
+                remedy: "enrol this device again with --force")
+        }
+        self.init(folder: folder, key: key, enrolment: enrolment)
     }
+
+    /// Notes what a challenge by a pinned key says about the gateway's keys.
+    func note(announcement sequence: Int64) {
+        announced.withLock { $0 = max($0, sequence) }
+    }
+
+    /// Whether the gateway has announced keys that are not pinned yet. After a key was given up, waiting for
+    /// the daily renewal would leave the old one believed for that long.
+    var isBehind: Bool { announced.withLock { $0 } > enrolment.keySequence }
 
     var enrolment: Enrolment { current.withLock { $0 } }
 

@@ -5,14 +5,22 @@ enum RetryHint {
     static let secondsMin: Int64 = 1
     static let secondsMax: Int64 = 3600
 
-    /// `Retry-After` as seconds or as HTTP-date, clamped to 1 s...1 h. Negative, zero or unreadable counts
-    /// as absent.
+    /// Above this a number is a point in time and no duration; above the next one it is in milliseconds.
+    static let epochFrom: Int64 = 1_000_000_000
+    static let millisecondsFrom: Int64 = 100_000_000_000
+
+    /// A hint as seconds, as HTTP-date, or as a point in time in seconds or milliseconds, clamped to 1 s...1 h.
+    /// Negative, zero or unreadable counts as absent.
     static func seconds(_ field: String?, nowSeconds: Int64) -> Int64? {
         guard let field else { return nil }
         let text = field.trimmingCharacters(in: .whitespaces)
         let seconds: Int64
         if let number = Int64(text) {
-            seconds = number
+            if number >= millisecondsFrom {
+                seconds = number / 1_000 - nowSeconds
+            } else {
+                seconds = number >= epochFrom ? number - nowSeconds : number
+            }
         } else if let date = httpDate(text) {
             seconds = date - nowSeconds
         } else {

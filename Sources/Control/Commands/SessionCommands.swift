@@ -1,0 +1,99 @@
+import Config
+import Identity
+import JSON
+import Posture
+import Store
+
+/// Ending sessions, and the tokens with which devices enrol.
+extension ControlPlane {
+    /// Sessions ended in one transaction.
+    private static let removedAtOnceMax = 10_000
+
+    func revokeSessions(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        let removed: [StoredSession]
+        if let id = command["session"]?.string {
+            guard let session = try await store.session(id: id) else {
+                return ["error": .string("no session \(id)")]
+            }
+            removed = try await end([session.id])
+        } else if let user = command["user"]?.string {
+            removed = try await endAll(.email(EmailAddress.folded(user)))
+        } else if let device = command["device"]?.string {
+            removed = try await endAll(.device(id: device))
+        } else {
+            return ["error": "name a session, a user or a device"]
+        }
+        let line = "\(removed.count) session\(removed.count == 1 ? "" : "s") ended"
+        try await store.appendAudit(
+            kind: "sessions-revoked", atSeconds: nowSeconds(),
+            json: JSONValue.object(
+                JSONObject([("sessions", .array(removed.map { .string($0.id) })), ("by", "command")])
+            ).serializedText())
+        return ["text": .string(line)]
+    }
+
+    /// Ends every session that is found, however many there are: the newest first, so the one that could make new
+    /// ones would otherwise be the one that stays.
+    func endAll(_ query: SessionQuery) async throws(StoreError) -> [StoredSession] {
+        var removed: [StoredSession] = []
+        while true {
+            let ids = try await store.sessions(query, limit: Self.removedAtOnceMax).map(\.id)
+            if ids.isEmpty { return removed }
+            removed += try await end(ids)
+        }
+    }
+
+    func enrollToken(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        guard let email = command["email"]?.string.map(EmailAddress.folded) else {
+            return ["error": "enroll-token needs email"]
+        }
+        let owner: DeviceOwnerIdentity
+        switch try await self.owner(email, command) {
+        case .success(let found): owner = found
+        case .failure(let refusal): return ["error": .string(refusal.what)]
+        }
+        do throws(PostureRefusal) {
+            let token = try await services.posture.createEnrollmentToken(
+                issuer: owner.issuer, subject: owner.subject, email: email,
+                expectedSerial: command["serial"]?.string)
+            return ["token": .string(token)]
+        } catch {
+            return ["error": .string(error.detail)]
+        }
+    }
+
+    private struct DeviceOwnerIdentity: Hashable {
+        var issuer: String
+        var subject: String
+    }
+
+    /// Who the token is for: named completely, or the one identity that signed in with this address. An address alone
+    /// owns nothing, and an address that two providers vouch for names two people until somebody says which.
+    private func owner(
+        _ email: String, _ command: JSONValue
+    ) async throws(StoreError) -> Result<DeviceOwnerIdentity, ControlFailure> {
+        var issuer: String?
+        if let name = command["identity_provider"]?.string {
+            issuer = services.config.identityProviders.first { $0.name == name }?.issuer
+            guard issuer != nil else { return .failure(ControlFailure(what: "no identity provider \(name)")) }
+        }
+        let subject = command["subject"]?.string
+        if let issuer, let subject { return .success(DeviceOwnerIdentity(issuer: issuer, subject: subject)) }
+        let known = try await store.sessions(.email(email), limit: Self.removedAtOnceMax).filter { session in
+            (issuer.map { $0.utf8.elementsEqual(session.issuer.utf8) } ?? true)
+                && (subject.map { $0.utf8.elementsEqual(session.subject.utf8) } ?? true)
+        }
+        let owners = Set(known.map { DeviceOwnerIdentity(issuer: $0.issuer, subject: $0.subject) })
+        guard let owner = owners.first else {
+            let what =
+                "\(email) has not signed in yet; let them sign in first, or name --identity-provider and --subject"
+            return .failure(ControlFailure(what: what))
+        }
+        guard owners.count == 1 else {
+            let what =
+                "\(email) is known as \(owners.count) identities; name --identity-provider and --subject"
+            return .failure(ControlFailure(what: what))
+        }
+        return .success(owner)
+    }
+}

@@ -1,0 +1,37 @@
+import Synchronization
+
+/// Waits for work, but never longer than promised.
+enum Patience {
+    /// Returns when `work` has ended or the time is over, whichever is first; the work then goes on by itself.
+    ///
+    /// Not a task group: that would wait for every child at its end, also for one that does not hear of cancellation.
+    static func wait(milliseconds: Int, for work: @escaping @Sendable () async -> Void) async {
+        let first = FirstOnly()
+        await withCheckedContinuation { continuation in
+            first.hold(continuation)
+            Task {
+                await work()
+                first.resume()
+            }
+            Task {
+                try? await Task.sleep(for: .milliseconds(milliseconds))
+                first.resume()
+            }
+        }
+    }
+}
+
+/// A continuation that is resumed once, by whoever comes first.
+private final class FirstOnly: Sendable {
+    private let held = Mutex<CheckedContinuation<Void, Never>?>(nil)
+
+    func hold(_ continuation: CheckedContinuation<Void, Never>) { held.withLock { $0 = continuation } }
+
+    func resume() {
+        let continuation = held.withLock { held in
+            defer { held = nil }
+            return held
+        }
+        continuation?.resume()
+    }
+}

@@ -1,0 +1,42 @@
+/// Copies field lines of a head to an output; lines that stand side by side leave in one copy.
+struct LineCopier: ~Copyable {
+    private var start = 0
+    private var end = 0
+
+    /// Takes one line as it came when it is tight (`Name: value` CRLF, the space may be missing), otherwise
+    /// rewrites its whitespace.
+    @inline(__always)
+    mutating func copy(_ line: FieldLine, _ head: Span<UInt8>, into output: inout HeadOutput) {
+        let nameEnd = line.name.end
+        let valueStart = Int(line.value.start)
+        let valueEnd = line.value.end
+        precondition(nameEnd < valueStart && valueEnd < head.count, "line of another head")
+        // One byte between the name and the value is the colon; a second one must be a space, not a tab.
+        let isTight =
+            head[unchecked: valueEnd] == 13
+            && (valueStart &- nameEnd == 1
+                || valueStart &- nameEnd == 2 && head[unchecked: nameEnd &+ 1] == 32)
+        guard isTight else { return rewrite(line, head, into: &output) }
+        if Int(line.name.start) != end {
+            flush(head, into: &output)
+            start = Int(line.name.start)
+        }
+        end = valueEnd &+ 2
+    }
+
+    private mutating func rewrite(_ line: FieldLine, _ head: Span<UInt8>, into output: inout HeadOutput) {
+        flush(head, into: &output)
+        output.append(head, line.name.indices)
+        output.append(": ")
+        output.append(head, line.value.indices)
+        output.append("\r\n")
+    }
+
+    /// To be called before anything else is written, and at the end.
+    @inline(__always)
+    mutating func flush(_ head: Span<UInt8>, into output: inout HeadOutput) {
+        if end > start { output.append(head, start..<end) }
+        start = 0
+        end = 0
+    }
+}

@@ -1,0 +1,309 @@
+import Access
+import Fetch
+import JSON
+
+/// CrowdStrike Falcon: Zero Trust Assessment scores and hosts (providers.md 5).
+struct CrowdStrikeConnector: Connector {
+    static let vendor = Vendor(name: "crowdstrike") { connection, parts throws(ConnectorFailure) in
+        try CrowdStrikeConnector(connection, parts)
+    }
+    static let clouds = [
+        "us-1": "https://api.crowdstrike.com", "us-2": "https://api.us-2.crowdstrike.com",
+        "us-3": "https://api.us-3.crowdstrike.com", "eu-1": "https://api.eu-1.crowdstrike.com",
+        "us-gov-1": "https://api.laggar.gcw.crowdstrike.com",
+        "us-gov-2": "https://api.us-gov-2.crowdstrike.mil",
+    ]
+    static let hostsPerPage = 1_000
+    /// Of a GET with repeated `ids`.
+    static let idsPerCall = 100
+    static let fullSyncSeconds: Int64 = 21_600
+
+    private let connection: ProviderConnection
+    private let falcon: ProviderClient
+    private let clock: PostureClock
+    private let missing = MissingPermissions()
+
+    var integration: String { connection.integration }
+    var provider: String { Self.vendor.name }
+    var pace: RefreshPace {
+        RefreshPace(
+            deviceSeconds: connection.refreshSeconds, fullSeconds: Self.fullSyncSeconds,
+            ttlSeconds: connection.ttlSeconds)
+    }
+
+    init(_ connection: ProviderConnection, _ parts: ConnectorParts) throws(ConnectorFailure) {
+        let cloud = try connection.text("cloud")
+        guard let base = connection.texts["base-url"] ?? Self.clouds[cloud] else {
+            throw ConnectorFailure(.configError, "no Falcon cloud \(cloud)")
+        }
+        var form = [
+            (name: "client_id", value: try connection.text("client-id")),
+            (name: "client_secret", value: try connection.secret("client-secret")),
+        ]
+        if let member = connection.texts["member-cid"] { form.append(("member_cid", member)) }
+        let fixed = form
+        // 201, not 200; and a token of another cloud than ours is good for nothing here.
+        let grant = TokenGrant(
+            url: base + "/oauth2/token", form: { _ in fixed }, acceptsStatus: [200, 201],
+            errorWord: Self.errorWord,
+            check: { response in
+                guard let region = response.field("x-cs-region"), region.lowercased() != cloud else {
+                    return nil
+                }
+                return ConnectorFailure(
+                    .configError,
+                    "the account is in cloud \(ProviderClient.plain(region)), not \(cloud); set cloud")
+            })
+        self.connection = connection
+        clock = parts.clock
+        falcon = parts.client(
+            ProviderAPI(
+                name: "Falcon", base: base, credentials: .token(grant),
+                hintFields: ["x-ratelimit-retryafter", "retry-after"], errorWord: Self.errorWord,
+                windows: [RateWindow(calls: 3_000, seconds: 60)], allowsPlainHTTP: connection.allowsPlainHTTP,
+                authoritiesPEM: connection.authoritiesPEM))
+    }
+
+    func status() async -> ConnectorStatus {
+        var status = await falcon.status()
+        status.missingPermissions = await missing.names
+        return status
+    }
+
+    /// 000.22: *Hosts* and *Zero Trust Assessment*, each with read permission.
+    func probe() async -> ConnectorFailure? {
+        for (scope, path) in [
+            ("Hosts: read", "/devices/queries/devices/v1?limit=1"),
+            (
+                "Zero Trust Assessment: read",
+                "/zero-trust-assessment/queries/assessments/v1?limit=1&filter=score%3A%3E%3D1"
+            ),
+        ] {
+            do throws(ConnectorFailure) {
+                _ = try await falcon.get(path, waitSecondsMax: Self.fetchWaitSecondsMax)
+                await missing.note(scope, isMissing: false)
+            } catch {
+                guard error.kind == .forbidden else { return error }
+                await missing.note(scope, isMissing: true)
+                return ConnectorFailure(.forbidden, "scope \(scope) is missing: \(error.what)")
+            }
+        }
+        return nil
+    }
+
+    // MARK: Everything
+
+    func sync() async -> SyncResult {
+        var walk = PageWalk()
+        do throws(ConnectorFailure) {
+            var offset: String? = ""
+            while let current = offset {
+                try walk.turn(to: "offset \(current)")
+                let suffix = current.isEmpty ? "" : "&offset=\(FormBody.encoded(current))"
+                let page = try await falcon.get(
+                    "/devices/combined/devices/v1?limit=\(Self.hostsPerPage)&sort=device_id.asc\(suffix)",
+                    waitSecondsMax: Self.syncWaitSecondsMax)
+                let hosts = try Self.resources(page)
+                let assessments = try await assessments(of: hosts, waitSecondsMax: Self.syncWaitSecondsMax)
+                let pagination = page["meta"]?["pagination"]
+                if walk.pages == 0 { walk.announcedCount = pagination?["total"]?.integer }
+                offset = (pagination?["next"] ?? pagination?["offset"])?.string.flatMap {
+                    $0.isEmpty ? nil : $0
+                }
+                if hosts.isEmpty { offset = nil }
+                try walk.take(hosts, hasNext: offset != nil) { host in record(host, assessments) }
+            }
+        } catch {
+            return SyncResult(records: walk.records, isComplete: false, failure: error)
+        }
+        return SyncResult(
+            records: walk.records, isComplete: walk.announcedCount != nil && walk.isProvenComplete)
+    }
+
+    /// Scores of these hosts by agent id. A host that was never assessed is simply not among them.
+    private func assessments(
+        of hosts: [JSONValue], waitSecondsMax: Double
+    ) async throws(ConnectorFailure) -> [String: JSONValue] {
+        let ids = hosts.compactMap { $0["device_id"]?.string.flatMap { DeviceKey(.falcon, $0) }?.value }
+        var found: [String: JSONValue] = [:]
+        for start in stride(from: 0, to: ids.count, by: Self.idsPerCall) {
+            let some = ids[start..<min(start + Self.idsPerCall, ids.count)]
+            let query = some.map { "ids=\($0)" }.joined(separator: "&")
+            let answer: JSONValue
+            do throws(ConnectorFailure) {
+                answer = try await falcon.get(
+                    "/zero-trust-assessment/entities/assessments/v1?\(query)", waitSecondsMax: waitSecondsMax)
+            } catch {
+                // None of them was assessed.
+                if error.kind == .notFound { continue }
+                throw error
+            }
+            for resource in try Self.resources(answer, mayMiss: true) {
+                guard let id = resource["aid"]?.string.flatMap({ DeviceKey(.falcon, $0) })?.value else {
+                    continue
+                }
+                found[id] = resource
+            }
+        }
+        return found
+    }
+
+    // MARK: One device
+
+    func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer {
+        do throws(ConnectorFailure) {
+            let ids: [String]
+            if let agent = keys.first(where: { $0.kind == .falcon }) {
+                ids = [agent.value]
+            } else if let serial = keys.first(where: { $0.kind == .serial }) {
+                ids = try await agents(serial)
+            } else {
+                return .failed(ConnectorFailure(.notFound, "the device has no id that Falcon knows"))
+            }
+            guard !ids.isEmpty else { return .records([]) }
+            let query = ids.map { "ids=\($0)" }.joined(separator: "&")
+            let answer = try await falcon.get(
+                "/devices/entities/devices/v2?\(query)", waitSecondsMax: Self.fetchWaitSecondsMax)
+            let hosts = try Self.resources(answer, mayMiss: true)
+            let assessments = try await assessments(of: hosts, waitSecondsMax: Self.fetchWaitSecondsMax)
+            var records: [VerdictRecord] = []
+            for host in hosts {
+                guard let (id, record) = record(host, assessments), ids.contains(id) else {
+                    throw ConnectorFailure(
+                        .malformedResponse, "an answer about another host than the one asked for")
+                }
+                records.append(record)
+            }
+            return .records(records)
+        } catch {
+            return error.kind == .notFound ? .records([]) : .failed(error)
+        }
+    }
+
+    private func agents(_ serial: DeviceKey) async throws(ConnectorFailure) -> [String] {
+        let value = serial.value.replacing("\\", with: "\\\\").replacing("'", with: "\\'")
+        let answer = try await falcon.get(
+            "/devices/queries/devices/v1?limit=\(Self.idsPerCall)&filter="
+                + FormBody.encoded("serial_number:'\(value)'"), waitSecondsMax: Self.fetchWaitSecondsMax)
+        return try Self.resources(answer).compactMap { $0.string.flatMap { DeviceKey(.falcon, $0) }?.value }
+    }
+
+    // MARK: Records
+
+    private func record(_ host: JSONValue, _ assessments: [String: JSONValue]) -> (
+        id: String, record: VerdictRecord
+    )? {
+        guard let agent = host["device_id"]?.string.flatMap({ DeviceKey(.falcon, $0) }) else { return nil }
+        let assessed = FalconHost(
+            host: host, assessment: assessments[agent.value], agent: agent,
+            sensorSilenceSecondsMax: connection.number("sensor-max-silence", 3_600))
+        return (agent.value, assessed.record(of: connection, nowSeconds: clock.nowSeconds()))
+    }
+
+    /// 200 with a non-empty `errors` is a partial answer (providers.md 5.4).
+    ///
+    /// - Parameter mayMiss: ids that the vendor does not know are reported as errors with code 404 beside the others.
+    private static func resources(
+        _ answer: JSONValue, mayMiss: Bool = false
+    ) throws(ConnectorFailure) -> [JSONValue] {
+        let errors = (answer["errors"]?.array ?? []).filter { !(mayMiss && $0["code"]?.integer == 404) }
+        guard errors.isEmpty else {
+            throw ConnectorFailure(
+                .malformedResponse, "Falcon: partial answer, \(errorWord(answer) ?? "no code")")
+        }
+        guard let resources = answer["resources"]?.array else {
+            throw ConnectorFailure(.malformedResponse, "Falcon: an answer without resources")
+        }
+        return resources
+    }
+
+    @Sendable private static func errorWord(_ body: JSONValue) -> String? {
+        guard let error = body["errors"]?.array?.first else { return nil }
+        let trace = body["meta"]?["trace_id"]?.string.map { ", trace \($0)" } ?? ""
+        return "\(error["code"]?.integer ?? 0) \(error["message"]?.string ?? "")\(trace)"
+    }
+}
+
+/// A host and its assessment, read tolerantly.
+struct FalconHost: Sendable {
+    var host: JSONValue
+    var assessment: JSONValue?
+    var agent: DeviceKey
+    var sensorSilenceSecondsMax: Int64
+
+    /// The verdict record as of now. The score is the overall one; a contained host is non-compliant whatever it is.
+    func record(of connection: ProviderConnection, nowSeconds: Int64) -> VerdictRecord {
+        let keys =
+            [agent]
+            + RecordReading.keys([
+                (.serial, host["serial_number"] ?? assessment?["system_serial_number"]),
+                (.mac, host["mac_address"]), (.mac, host["connection_mac_address"]),
+            ])
+        let seen = RecordReading.observed(
+            host["last_seen"]?.string.flatMap(Timestamps.seconds), nowSeconds: nowSeconds)
+        let assessedAt = assessment?["modified_time"]?.string.flatMap(Timestamps.seconds)
+        let isRunning = seen + sensorSilenceSecondsMax > nowSeconds && !isReduced && !isContained
+        var expires = connection.expiry(fetchedAtSeconds: nowSeconds, observedAtSeconds: seen)
+        // That the sensor runs is true for so long after it was seen and no longer.
+        if isRunning { expires = min(expires, seen + sensorSilenceSecondsMax) }
+        if let assessedAt { expires = min(expires, assessedAt + connection.deviceAgeSecondsMax) }
+        let digest = RecordReading.digest(["host": host, "assessment": assessment ?? .null])
+        let verdict = Verdict(
+            id: "\(connection.integration):\(agent.value):\(nowSeconds):\(digest.prefix(12))",
+            integration: connection.integration, provider: connection.provider, nativeID: agent.value,
+            state: isContained ? .noncompliant : .compliant, isManaged: true, score: score,
+            isSensorRunning: isRunning, labels: labels, observedAtSeconds: seen,
+            assessedAtSeconds: assessedAt,
+            fetchedAtSeconds: nowSeconds, expiresAtSeconds: expires, matchKey: DeviceKey.encoded(keys),
+            matchStrength: .weak, rawState: status, digest: digest, remedies: remedies(isRunning: isRunning))
+        return VerdictRecord(verdict: verdict, keys: keys)
+    }
+
+    private var status: String { RecordReading.shortened(host["status"]?.string ?? "") }
+    private var isContained: Bool { ["contained", "containment_pending"].contains(status.lowercased()) }
+    private var isReduced: Bool { host["reduced_functionality_mode"]?.string?.lowercased() == "yes" }
+
+    /// 0 and absent mean: not assessed.
+    private var score: Verdict.Score? {
+        guard let overall = assessment?["assessment"]?["overall"]?.integer, (1...100).contains(overall) else {
+            return nil
+        }
+        return Verdict.Score(value: overall, minimum: 1, maximum: 100, higherIsBetter: true)
+    }
+
+    private var labels: [String] {
+        var labels: Set<String> = []
+        if isContained { labels.insert("contained") }
+        if isReduced { labels.insert("reduced-functionality") }
+        for tag in host["tags"]?.array ?? [] {
+            if let tag = tag.string { labels.insert("tag:\(RecordReading.shortened(tag))") }
+        }
+        if score == nil { labels.insert("not-assessed") }
+        return labels.sorted()
+    }
+
+    private func remedies(isRunning: Bool) -> [String] {
+        if isContained {
+            return [
+                "Your security team has isolated this device in CrowdStrike Falcon. Contact them; access returns when "
+                    + "they lift it."
+            ]
+        }
+        var sentences: [String] = []
+        if !isRunning {
+            sentences.append(
+                "The CrowdStrike Falcon sensor has not reported for a while. Connect this device to the internet and "
+                    + "restart it; if that does not help, ask your administrator.")
+        }
+        let failed = ["os_signals", "sensor_signals"].flatMap { name in
+            (assessment?["assessment_items"]?[name]?.array ?? []).filter {
+                $0["meets_criteria"]?.string == "no"
+            }
+        }
+        let names = failed.compactMap { $0["signal_name"]?.string }.prefix(5).map(RecordReading.shortened)
+        if !names.isEmpty {
+            sentences.append("CrowdStrike Falcon asks for: \(names.joined(separator: ", ")).")
+        }
+        return sentences
+    }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Glibc
+import Testing
+
+@testable import Control
+
+@Suite("A log that nobody can read costs lines and nothing else")
+struct LogTests {
+    private func lines(_ descriptor: Int32) -> [String] {
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = read(descriptor, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: "\n").map(
+            String.init)
+    }
+
+    @Test func `lines come out whole and in order`() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let writer = LineWriter(descriptor: ends[1])
+        for number in 0..<100 { writer.append(Array("\(number)".utf8)) }
+        writer.flush(milliseconds: 10_000)
+        #expect(lines(ends[0]) == (0..<100).map(String.init))
+    }
+
+    @Test func `a full disk loses lines, and the next one that fits tells how many`() {
+        let full = open("/dev/full", O_WRONLY)
+        defer { close(full) }
+        let writer = LineWriter(descriptor: full)
+        writer.append(Array("lost".utf8))
+        writer.flush(milliseconds: 10_000)
+        #expect(writer.lost == 1)
+    }
+
+    @Test func `a closed pipe ends nothing`() {
+        signal(SIGPIPE, SIG_IGN)
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        close(ends[0])
+        defer { close(ends[1]) }
+        let writer = LineWriter(descriptor: ends[1])
+        writer.append(Array("lost".utf8))
+        writer.flush(milliseconds: 10_000)
+        #expect(writer.lost == 1)
+    }
+
+    @Test func `nobody waits for a reader that does not read, and what is kept is bounded`() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let writer = LineWriter(descriptor: ends[1])
+        let line = [UInt8](repeating: 0x61, count: 1_000)
+        for _ in 0..<(3 * LineWriter.linesMax) { writer.append(line) }
+        #expect(writer.lost >= LineWriter.linesMax)
+        // The reader comes back, and the writing thread goes on. It must be done before its descriptor is closed: the
+        // number would be somebody else's next.
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        var told = false
+        while !writer.isIdle {
+            told = lines(ends[0]).contains { $0.hasPrefix("{\"event\":\"lines-lost\"") } || told
+        }
+        writer.append(Array("last".utf8))
+        writer.flush(milliseconds: 10_000)
+        told = lines(ends[0]).contains { $0.hasPrefix("{\"event\":\"lines-lost\"") } || told
+        #expect(told)
+    }
+}
+
+@Suite("Waiting is bounded")
+struct PatienceTests {
+    @Test(.timeLimit(.minutes(1))) func `work that does not hear of cancellation keeps nobody waiting`() async
+    {
+        let endless = AsyncStream<Void>.makeStream()
+        await Patience.wait(milliseconds: 20) {
+            await withCheckedContinuation { continuation in
+                Task {
+                    for await _ in endless.stream {}
+                    continuation.resume()
+                }
+            }
+        }
+        endless.continuation.finish()
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `work that is done early ends the wait`() async {
+        await Patience.wait(milliseconds: 3_600_000) {}
+    }
+
+    @Test func `questions are few, and few per session`() {
+        let questions = HeldQuestions()
+        #expect(questions.enter("a", max: 3) && questions.enter("a", max: 3))
+        #expect(!questions.enter("a", max: 3))
+        #expect(questions.enter("b", max: 3))
+        #expect(!questions.enter("c", max: 3))
+        questions.leave("a")
+        #expect(questions.enter("c", max: 3))
+        #expect(questions.count == 3)
+    }
+}

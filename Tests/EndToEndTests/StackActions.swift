@@ -1,0 +1,98 @@
+import Foundation
+
+/// What tests do to the surroundings, and read from them.
+extension Stack {
+    /// Changes what Intune says of the device.
+    func setDevice(_ state: String) throws {
+        try run("gatepost-lab", ["device", "--folder", folder.path, "--set", state])
+    }
+
+    /// Switches wilful misbehaviour on; "none" switches all of it off.
+    func fault(_ site: String, _ name: String, _ options: [String] = []) throws {
+        try run("gatepost-lab", ["fault", site, name, "--folder", folder.path] + options)
+    }
+
+    /// Waits until the gateway's own explanation for Alice at the wiki begins so.
+    ///
+    /// - Returns: when the last question was asked that was still answered otherwise, in seconds since 1970.
+    ///   The gateway cannot have known before that, so what is measured from it is never too little.
+    @discardableResult
+    func waitForDecision(_ outcome: String) throws -> Double {
+        var asked = Date()
+        try poll("the gateway to decide \(outcome)", seconds: 15, every: 0.005) {
+            let now = Date()
+            let answer = try gatepost(
+                "explain", "--user", "alice@corp.example", "--application", "wiki", "--json")
+            let object = try JSONSerialization.jsonObject(with: Data(answer.utf8)) as? [String: Any]
+            if (object?["outcome"] as? String)?.hasPrefix(outcome) == true { return true }
+            asked = now
+            return nil
+        }
+        return asked.timeIntervalSince1970
+    }
+
+    func killGateway() { try? child("gateway").stop(with: SIGKILL) }
+
+    /// The gateway's access log, line by line.
+    func accessLog() throws -> [[String: Any]] {
+        try child("gateway").output.split(separator: "\n").compactMap {
+            try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+        }
+    }
+
+    /// Whether a request for this path was forwarded.
+    func hasReachedUpstream(_ path: String) throws -> Bool {
+        try accessLog().contains { $0["path"] as? String == path && $0["upstream_us"] != nil }
+    }
+
+    /// Canaille once more, as after an update: it remembers nobody, and no connection of before is alive.
+    ///
+    /// - Parameter hasNewKey: signs with another key, and no longer publishes the one before.
+    func restartProvider(hasNewKey: Bool = false, keepAliveSeconds: Int = 600) throws {
+        try child("canaille").stop()
+        if hasNewKey { try Provider.writeFiles(of: self) }
+        try? FileManager.default.removeItem(atPath: path("canaille.sqlite"))
+        try startProvider(keepAliveSeconds: keepAliveSeconds)
+    }
+
+    /// Waits until Canaille has said goodbye on an idle connection of the gateway, which has not looked yet.
+    func waitForIdleProviderConnection() throws {
+        try poll("Canaille to end an idle connection", seconds: 10) {
+            let rows = try run("/bin/ss", ["-Htnp", "dst", PrivateNetwork.providerAddress]).split(
+                separator: "\n")
+            return rows.contains { row in
+                guard row.contains("((\"gatepost\"") else { return false }
+                let columns = row.split(separator: " ")
+                // Its close_notify has arrived and nobody has read it.
+                return columns.count > 1 && columns[0] == "ESTAB" && columns[1] != "0"
+            }.whenTrue
+        }
+    }
+
+    /// How often the Graph emulator was asked until now.
+    func graphRequests() -> Int {
+        let lines = (try? child("lab"))?.output.split(separator: "\n") ?? []
+        return lines.count { $0.contains("\"site\":\"graph\"") && !$0.contains("/lab/") }
+    }
+
+    /// Pictures for the documents: taken only when GATEPOST_PICTURES names a folder.
+    func photograph(_ browser: Chromium, _ name: String) throws {
+        guard let folder = ProcessInfo.processInfo.environment["GATEPOST_PICTURES"] else { return }
+        try browser.photograph("\(folder)/\(name).png")
+        try browser.photograph("\(folder)/\(name)-dark.png", dark: true)
+    }
+}
+
+extension Client {
+    /// Somebody who signed in at the lab's provider and has reached the application.
+    static func signedIn(_ stack: Stack, application: String, user: String = "alice") throws -> Client {
+        let client = Client(stack)
+        let end = try client.follow(try client.answerForm(of: application, user: user))
+        guard end.answer.status == 200, try client.fetch("https://\(application).corp.test/").status == 200
+        else {
+            throw Failure(
+                description: "\(user) did not reach \(application): \(end.answer.status) by \(end.visited)")
+        }
+        return client
+    }
+}
