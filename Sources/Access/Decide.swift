@@ -39,20 +39,21 @@ extension Residual {
 
 extension ResidualPolicy {
     fileprivate func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
+        let role: ConditionRole = action == .block ? .harms : .helps
         var index = 0
         while index < allOf.count {
-            if !allOf[index].matches(request, path: path) { return false }
+            if !allOf[index].matches(request, path: path, role) { return false }
             index += 1
         }
         index = 0
         while index < noneOf.count {
-            if noneOf[index].matches(request, path: path) { return false }
+            if noneOf[index].matches(request, path: path, role == .helps ? .harms : .helps) { return false }
             index += 1
         }
         if anyOf.isEmpty { return true }
         index = 0
         while index < anyOf.count {
-            if anyOf[index].matches(request, path: path) { return true }
+            if anyOf[index].matches(request, path: path, role) { return true }
             index += 1
         }
         return false

@@ -39,6 +39,6 @@ extension DecidedCondition {
 
 /// A condition that only a request can settle. `matches` is on the hot path: no allocation, no closure.
 protocol RequestCondition: CustomStringConvertible {
-    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool
+    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>, _ role: ConditionRole) -> Bool
     var remedy: String { get }
 }

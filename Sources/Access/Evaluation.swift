@@ -182,7 +182,8 @@ private struct Evaluation {
         trace.changes(atSeconds: end)
         trace.note(
             ExplainLine(
-                rule: "\(name).session", condition: "signed in less than \(secondsMax) s ago",
+                rule: "\(name).session",
+                condition: "the session at this application is younger than \(secondsMax) s",
                 outcome: Ternary(now < end), observed: "signed in at \(session.createdAtSeconds)",
                 source: "session",
                 ageSeconds: max(0, now.difference(saturating: session.createdAtSeconds)),

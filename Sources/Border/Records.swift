@@ -19,6 +19,9 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var expiresAtSeconds: Int64
     /// From this second on a reactor that uses the record asks for a fresh one (`ToControl.renew`) beside going on.
     public var renewAtSeconds: Int64 = .max
+    /// What is open is decided by this one when it differs from `residual`: only a handshake's age has a grace, and
+    /// only for what is open.
+    public var openResidual: Residual?
     /// How long what is open may go on without a fresh record. Not before `residual.validUntilSeconds`, which also
     /// ends with the assertion in `identityFields`; an open stream carries no new assertion.
     public var streamsUntilSeconds: Int64

@@ -24,7 +24,9 @@ enum ApplicationsSection {
                 standard: "`same-person`",
                 example: "any"),
             .optional(
-                "session", .duration(60...2_592_000), "Longest life of a session at this application.",
+                "session", .duration(60...2_592_000),
+                "Longest life of a session at this application; while the sign-in at the auth host lasts (12 h), "
+                    + "the next one is made without a question.",
                 standard: "`8h`", example: "8h"),
             .optional(
                 "origins", .list(.url), "Further origins whose scripts may read 401 and 403 answers.",

@@ -64,26 +64,30 @@ extension ControlPlane {
             times.ticketKeysRotatedAtSeconds = isDue ? now : last
             return isDue
         }
-        if isDue { await rotateTicketKeys() }
-    }
-
-    /// The next ticket key becomes the current one, everywhere.
-    func rotateTicketKeys() async {
-        do {
-            try ring.rotate(.ticket)
-        } catch {
-            return EventLog.write("key-rotation-failed", [("what", .string(error.what))])
-        }
-        let snapshot = current.withLock { services in
-            services.snapshot.revision += 1
-            services.snapshot.ticketKeys = ring.secrets(.ticket).map(\.secret)
-            return services.snapshot
-        }
+        guard isDue else { return }
         do throws(ControlFailure) {
-            try await reactors.configure(snapshot)
-            EventLog.write("key-rotated", [("purpose", "ticket")])
+            try await rotateKeys(.ticket)
         } catch {
             EventLog.write("key-rotation-failed", [("what", .string(error.what))])
         }
+    }
+
+    /// The next key of a purpose becomes the current one, everywhere; the one before stays good until the next
+    /// rotation.
+    func rotateKeys(_ purpose: KeyRing.Purpose) async throws(ControlFailure) {
+        do {
+            try ring.rotate(purpose)
+        } catch {
+            throw ControlFailure(what: error.what)
+        }
+        EventLog.write("key-rotated", [("purpose", .string(purpose.rawValue))])
+        guard purpose == .ticket || purpose == .cookie else { return }
+        let snapshot = current.withLock { services in
+            services.snapshot.revision += 1
+            services.snapshot.ticketKeys = ring.secrets(.ticket).map(\.secret)
+            services.snapshot.cookieKeys = ring.secrets(.cookie).map { MACKey(id: $0.id, secret: $0.secret) }
+            return services.snapshot
+        }
+        try await reactors.configure(snapshot)
     }
 }

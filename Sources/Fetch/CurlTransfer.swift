@@ -74,6 +74,9 @@ final class CurlTransfer: @unchecked Sendable {
     private func setBounds(_ easy: UnsafeMutableRawPointer, isPlain: Bool) {
         gatepost_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, isPlain ? "http" : "https")
         gatepost_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
+        // 2: CURL_HTTP_VERSION_1_1. libcurl 7.88 takes an idle HTTP/2 connection for alive although the server has
+        // closed it, and the request that reuses it fails half-way; over HTTP/1.1 it notices and connects anew.
+        gatepost_curl_set_long(easy, CURLOPT_HTTP_VERSION, 2)
         gatepost_curl_set_long(easy, CURLOPT_TIMEOUT_MS, request.timeoutMilliseconds)
         gatepost_curl_set_long(
             easy, CURLOPT_CONNECTTIMEOUT_MS, min(request.timeoutMilliseconds, Self.connectTimeoutMillisecondsMax))

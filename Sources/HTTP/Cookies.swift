@@ -15,17 +15,13 @@ extension FieldTable {
     public func findCookie(named name: StaticString, in head: Span<UInt8>) -> CookieLookup {
         guard contains(.cookie) else { return .absent }
         var found: CookieLookup = .absent
-        for index in 0..<count {
-            guard lines[index].known == .cookie else { continue }
-            let line = lines[index]
-            var start = Int(line.value.start)
-            while start < line.value.end {
-                let end = WordScan.find(59, head, from: start, to: line.value.end)
-                if let value = CookiePair.value(named: name, in: head, start..<end) {
-                    guard found == .absent else { return .ambiguous }
-                    found = .value(ByteRange(start: value.lowerBound, count: value.count))
-                }
-                start = end + 1
+        for index in 0..<count where lines[index].known == .cookie {
+            switch CookiePair.find(name, in: head, lines[index].value.indices) {
+            case .absent: continue
+            case .ambiguous: return .ambiguous
+            case .value(let value):
+                guard found == .absent else { return .ambiguous }
+                found = .value(value)
             }
         }
         return found
@@ -37,7 +33,23 @@ enum CookiePair {
     /// Prefix of every cookie name of ours.
     static let ours: StaticString = "__host-gatepost"
 
-    /// The value when the pair has exactly this name.
+    /// Looks through the pairs of one Cookie field value.
+    @inline(never)
+    static func find(_ name: StaticString, in head: Span<UInt8>, _ line: Range<Int>) -> CookieLookup {
+        var found: CookieLookup = .absent
+        var start = line.lowerBound
+        while start < line.upperBound {
+            let end = WordScan.find(59, head, from: start, to: line.upperBound)
+            if let value = value(named: name, in: head, start..<end) {
+                guard found == .absent else { return .ambiguous }
+                found = .value(ByteRange(from: value.lowerBound, to: value.upperBound))
+            }
+            start = end + 1
+        }
+        return found
+    }
+
+    /// The value when the pair has exactly this name, which holds neither "=" nor ";" nor blanks.
     static func value(named name: StaticString, in bytes: Span<UInt8>, _ pair: Range<Int>) -> Range<Int>? {
         var start = pair.lowerBound
         while start < pair.upperBound, ByteClass.isBlank(bytes[start]) { start += 1 }
@@ -61,8 +73,8 @@ enum CookiePair {
         return ByteClass.startsFolded(bytes, start..<pair.upperBound, ours)
     }
 
-    /// Takes the line as it came when no pair of it is ours; otherwise writes a Cookie line with all pairs but
-    /// ours, each byte for byte, and no line when none is left.
+    /// Takes the line as it came when no pair of it is ours; otherwise writes a Cookie line with all pairs
+    /// but ours, each byte for byte, and no line when none is left.
     static func copyOthers(
         _ line: FieldLine, _ head: Span<UInt8>, _ copier: inout LineCopier, into output: inout HeadOutput
     ) {

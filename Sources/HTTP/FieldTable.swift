@@ -65,8 +65,8 @@ public struct FieldTable: ~Copyable {
     /// The value of the first line whose name equals `name` (compared without case), for names that are not
     /// known.
     public func value(named name: StaticString, in head: Span<UInt8>) -> ByteRange? {
-        for index in 0..<count where ByteClass.equalFolded(head, lines[index].name.indices, name) {
-            return lines[index].value
+        for index in 0..<count where Int(lines[index].name.count) == name.utf8CodeUnitCount {
+            if ByteClass.startsFolded(head, lines[index].name.indices, name) { return lines[index].value }
         }
         return nil
     }

@@ -1,7 +1,7 @@
 /// Runs of allowed bytes, found eight and sixteen bytes at a time.
 ///
-/// Each function answers the offset of the first byte in `start..<end` that is not in its class, or `end`. The
-/// bounds are checked once per run; the loads behind that check are unchecked and never leave `bytes`.
+/// Each function answers the offset of the first byte in `start..<end` that is not in its class, or `end`.
+/// The bounds are checked once per run; the loads behind that check are unchecked and never leave `bytes`.
 ///
 /// Every sum stays under 256 in each byte of its word (`find` apart), so no carry reaches a neighbour and a
 /// mark always belongs to the byte that it stands in.

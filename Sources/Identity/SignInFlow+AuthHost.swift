@@ -134,6 +134,21 @@ extension SignInFlow {
             setCookies: setCookies)
     }
 
+    /// Where the sign-in that this request belongs to began, for a page that offers to begin again; nil when nothing of
+    /// ours says so.
+    public func beginning(of request: FlowRequest) -> String? {
+        guard let parameters = parameters(request) else { return nil }
+        let candidates: [(String, LoginSeals.Kind)] = [("state", .state), ("request", .request), ("code", .handoff)]
+        for (name, kind) in candidates {
+            switch seals.open(parameters[name], as: kind, nowSeconds: request.nowSeconds) {
+            case .valid(let value), .expired(let value):
+                if let goal = LoginGoal(value), application(of: goal) != nil { return url(of: goal) }
+            case .foreign: continue
+            }
+        }
+        return nil
+    }
+
     /// Sends a browser whose session here is not the one that an application session hangs under (another person or
     /// provider signed in, or the cookie is gone) back to the application to sign in anew, also where a session of it
     /// still lives.

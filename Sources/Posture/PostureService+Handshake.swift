@@ -30,11 +30,12 @@ extension PostureService {
             hint = Base64URL.encode(Array(mac.prefix(16)))
         }
         let id = Base64URL.encode(Random.bytes(24))
-        try transactions.start(
+        let displaced = try transactions.start(
             Transaction(
                 id: id, globalSession: globalSession, application: application, returnPath: returnPath,
                 agent: integration.handshake.integration, deviceOwner: deviceOwner, subjectHint: hint,
                 startedAtSeconds: clock.nowSeconds()))
+        if let displaced { nonces.remove(transaction: displaced) }
         return id
     }
 

@@ -23,7 +23,7 @@ extension PostureService {
             await refreshDue(connector)
             let now = clock.nowSeconds()
             let wait = (schedule.nextDueSeconds(connector.integration) ?? now + 60) - now
-            await clock.sleep(Double(min(max(wait, 1), 60)))
+            await clock.sleep(Double(min(max(wait, 1), 5)))
         }
     }
 

@@ -18,7 +18,10 @@ struct EnrollCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Address of the gateway's auth host.", valueName: "https://host[:port]"))
     var url: String
 
-    @Option(help: ArgumentHelp("The one-time token; it ends after 24 hours.", valueName: "token"))
+    // Tokens are base64url: one in 64 begins with "-".
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("The one-time token; it ends after 24 hours.", valueName: "token"))
     var token: String
 
     @Option(

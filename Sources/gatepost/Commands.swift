@@ -137,6 +137,30 @@ struct Device: ParsableCommand {
     }
 }
 
+struct Keys: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Replace keys of the key ring.", subcommands: [Rotate.self])
+
+    struct Rotate: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make the next key of a purpose the current one.",
+            discussion: """
+                assertion: what upstreams verify; the next key is in the key set that they fetch already.
+                cookie: sessions go on; those from before the last but one rotation have to sign in again.
+                challenge, root: agents follow by themselves at their next renewal.
+                ticket: rotated every 12 hours anyway. sealing: what rests in the store.
+                A key that is known to somebody is gone after two rotations.
+                """)
+        @Argument(help: "assertion, cookie, challenge, root, ticket or sealing.") var purpose: String
+        @OptionGroup var gateway: SocketOption
+
+        func run() throws {
+            let command: JSONValue = ["command": "keys-rotate", "purpose": .string(purpose)]
+            print(try gateway.ask(command)["text"]?.string ?? "")
+        }
+    }
+}
+
 struct EnrollToken: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a one-time token with which one person enrols one device.",

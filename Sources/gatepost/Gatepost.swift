@@ -15,7 +15,7 @@ struct Gatepost: ParsableCommand {
         version: "gatepost \(versionText)",
         subcommands: [
             Serve.self, Check.self, Status.self, Explain.self, Session.self, Device.self,
-            EnrollToken.self, Schema.self, Version.self,
+            EnrollToken.self, Keys.self, Schema.self, Version.self,
         ])
 }
 

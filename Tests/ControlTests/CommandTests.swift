@@ -93,6 +93,26 @@ struct CommandTests {
         #expect(text == "a\nx\u{fffd}[2J\u{fffd}y")
     }
 
+    @Test("keys are rotated by purpose, and reactors get the ones that are theirs")
+    func keys() async throws {
+        let house = try Gatehouse()
+        let (_, _, cookie) = try await house.signIn()
+        let before = house.control.snapshot
+        for purpose in KeyRing.Purpose.allCases {
+            let answer = await house.control.execute(
+                ["command": "keys-rotate", "purpose": .string(purpose.rawValue)])
+            #expect(answer["error"] == nil, "\(answer.serializedText())")
+        }
+        let after = house.control.snapshot
+        #expect(after.ticketKeys.first != before.ticketKeys.first)
+        #expect(after.cookieKeys.first != before.cookieKeys.first)
+        #expect(after.cookieKeys.contains(before.cookieKeys[0]))
+        #expect(house.reactors.snapshots.count == 2)
+        #expect(await house.pulled(cookie.tokenDigest) != nil)
+        let unknown = await house.control.execute(["command": "keys-rotate", "purpose": "x"])
+        #expect(unknown["error"]?.string?.hasPrefix("name a purpose: assertion") == true)
+    }
+
     @Test func `a lost device is ended with everything it has open`() async throws {
         let house = try Gatehouse()
         try await house.enroll("laptop")

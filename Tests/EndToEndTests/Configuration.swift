@@ -119,6 +119,7 @@ enum Configuration {
             host: people.corp.test
             upstreams: [ "http://127.0.0.1:\(Stack.echoPort)" ]
             identity-providers: [ hr-staff ]
+            fields: { X-Remote-User: email }
             policies:
               - { name: team, action: allow, include: [ { group: staff } ] }
           desk:

@@ -123,12 +123,21 @@ extension EndToEnd {
             try attacker.wait(for: "the check") { try Self.reason(attacker) == "permission-denied" }
             let transaction = try attacker.url
 
-            // The victim is signed in and has a healthy device, and opens the attacker's check.
+            // The victim is signed in and has a healthy device. The attacker's check leads her into the
+            // application as herself at most, and for that check her session gets no challenge.
             let victim = try Chromium(stack)
             try victim.enter("wiki", as: "alice")
             try victim.open(transaction)
-            try victim.wait(for: "the refusal") { try Self.reason(victim) == "session-mismatch" }
-            #expect(try Client(stack).get(transaction).status == 403)
+            try victim.open("https://auth.corp.test/.gatepost/jwks.json")
+            let ask = """
+                const headers = {'content-type': 'application/json', 'x-gatepost-request': '1'};
+                const body = JSON.stringify({tx: arguments[0]});
+                return fetch('/.gatepost/posture/challenge', {method: 'POST', headers, body})
+                  .then(async answer => answer.status + ' ' + (await answer.json()).reason);
+                """
+            let id = try #require(transaction.split(separator: "=").last.map(String.init))
+            #expect(try victim.script(ask, [id]) as? String == "403 session-mismatch")
+            #expect(try Client(stack).get(transaction).status != 200)
             try attacker.open("https://vault.corp.test/relayed")
             try attacker.wait(for: "the check") { try Self.reason(attacker) == "permission-denied" }
             #expect(try !stack.hasReachedUpstream("/relayed"))

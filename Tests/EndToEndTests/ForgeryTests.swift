@@ -95,6 +95,25 @@ extension EndToEnd {
                     && page.location?.hasPrefix("https://auth.corp.test/") == true)
         }
 
+        @Test("who somebody is comes from the gateway alone: the client's own identity fields never arrive")
+        func forgedIdentity() throws {
+            let stack = try Stack.current()
+            let client = try Client.signedIn(stack, application: "people")
+            let forged = [
+                "Gatepost-Assertion", "gatepost_assertion", "X-Remote-User", "x_remote_user", "X-Remote.User",
+            ]
+            let options = forged.flatMap { ["-H", "\($0): root@evil.example"] }
+            let answer = try client.fetch(Self.people + "/", options)
+            #expect(answer.status == 200)
+            #expect(!answer.says("evil.example"))
+            #expect(answer.says("{\"name\":\"x-remote-user\",\"value\":\"alice@corp.example\"}"))
+            #expect(answer.says("\"name\":\"gatepost-assertion\""))
+            #expect(!answer.says("__Host-gatepost"))
+            // A field that Connection names would be removed on the way: ours, for the upstream to miss.
+            let named = try client.fetch(Self.people + "/", ["-H", "Connection: close, X-Remote-User"])
+            #expect(named.status == 400 || named.says("\"value\":\"alice@corp.example\""))
+        }
+
         @Test("a session cookie is good at its own host only")
         func cookieOfAnotherHost() throws {
             let stack = try Stack.current()

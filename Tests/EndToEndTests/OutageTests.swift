@@ -34,14 +34,10 @@ extension EndToEnd {
 
         @Test("a provider that answers too slowly: a clear page in time, known sessions go on")
         func slow() throws {
-            // Sources/Identity/TokenExchange.swift waits as long as a parked request may: the reactor gives up
-            // first, with JSON and the wrong reason.
-            withKnownIssue(isIntermittent: true) {
-                try Self.failAtCallback(
-                    Fault(
-                        name: "slow", reason: "identity-provider-unavailable",
-                        options: ["--milliseconds", "60000"]))
-            }
+            try Self.failAtCallback(
+                Fault(
+                    name: "slow", reason: "identity-provider-unavailable",
+                    options: ["--milliseconds", "60000"]))
         }
 
         private static func failAtCallback(_ fault: Fault) throws {
@@ -74,13 +70,9 @@ extension EndToEnd {
             let stack = try Stack.current()
             try stack.restartProvider(keepAliveSeconds: 1)
             defer { try? stack.restartProvider() }
-            // Sources/Fetch: libcurl 7.88 takes an idle HTTP/2 connection for alive although the server's
-            // close_notify has arrived, and the token request fails as "Transferred a partial file".
-            withKnownIssue(isIntermittent: true) {
-                try Chromium(stack).enter("desk", as: "alice", choosing: 1, seconds: 5)
-                try stack.waitForIdleProviderConnection()
-                try Chromium(stack).enter("desk", as: "bob", choosing: 1, seconds: 5)
-            }
+            try Chromium(stack).enter("desk", as: "alice", choosing: 1, seconds: 5)
+            try stack.waitForIdleProviderConnection()
+            try Chromium(stack).enter("desk", as: "bob", choosing: 1, seconds: 5)
         }
 
         @Test(

@@ -86,7 +86,7 @@ final class PrivateNetwork: Sendable {
         }
     }
 
-    /// Gives the browsers that start during `body` a managed policy; the machine's own settings stay untouched.
+    /// Gives the browsers that start during `body` a managed policy; the machine's own stay untouched.
     func withChromiumPolicy(_ json: String, in folder: URL, _ body: () throws -> Void) throws {
         let settings = folder.appending(path: "chromium-settings")
         let managed = settings.appending(path: "policies/managed")

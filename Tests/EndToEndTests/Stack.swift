@@ -142,7 +142,8 @@ final class Stack: Sendable {
             [
                 "enroll", "--state-dir", path("agent"), "--device-ids", path("device-ids.json"),
                 "--url", "https://\(PrivateNetwork.authHost)", "--authorities", path("certs/dev-ca.pem"),
-                "--token", token.trimmingCharacters(in: .whitespacesAndNewlines),
+                // One of 64 tokens begins with a hyphen and would be read as an option.
+                "--token=" + token.trimmingCharacters(in: .whitespacesAndNewlines),
             ])
     }
 

@@ -120,8 +120,8 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// Seeds of the property suites. `FUZZ_SEED` (see `scripts/fuzz`) moves all of them, so that every round of it
-/// looks at inputs that no round before has seen; without it they are the same every time.
+/// Seeds of the property suites. `FUZZ_SEED` (see `scripts/fuzz`) moves all of them, so that every round of
+/// it looks at inputs that no round before has seen; without it they are the same every time.
 enum Seeds {
     static let base: UInt64 = {
         guard let text = getenv("FUZZ_SEED"), let seed = UInt64(String(cString: text)) else { return 0 }

@@ -113,6 +113,7 @@ struct OutputTests {
             }
             value += String(repeating: "z", count: Int.random(in: 0...20, using: &random)) + "u"
             if Bool.random(using: &random) { value.removeFirst() }
+            if Bool.random(using: &random) { value += pieces[Int.random(in: 0...4, using: &random)] + ";" }
             let trimmed = String(value.drop { $0 == " " || $0 == "\t" })
             let bytes = headOf("GET / HTTP/1.1", "Host: a", "Cookie: " + trimmed)
             guard case .head(let request) = bench.parse(bytes) else {

@@ -2,8 +2,8 @@ import Testing
 
 @testable import HTTP
 
-/// Scanning reads eight and sixteen bytes at once; these rows put the byte that decides at every place of such
-/// a block, at both ends of every class, with much and with nothing behind the head.
+/// Scanning reads eight and sixteen bytes at once; these rows put the byte that decides at every place of
+/// such a block, at both ends of every class, with much and with nothing behind the head.
 @Suite("Every byte decides wherever it stands in a word")
 struct WordBoundaryTests {
     /// First and last byte of every class, and what differs from them in the case bit or the highest bit.

@@ -23,6 +23,7 @@ struct RequestWriterTests {
         .init(
             "end-to-end fields byte for byte", "Accept: */*\r\nX-Own: 1\r\n", "Accept: */*\r\nX-Own: 1\r\n"),
         .init("no blank after the colon is tight too", "A:1\r\nB: \r\nC:\r\n", "A:1\r\nB: \r\nC:\r\n"),
+        .init("a tab after the colon becomes a space", "A:\t1\r\nB: 2\r\n", "A: 1\r\nB: 2\r\n"),
         .init("blanks around a value are cut", "A: \t 1\r\nB: 2 \t\r\nC: 3\r\n", "A: 1\r\nB: 2\r\nC: 3\r\n"),
         .init(
             "hop-by-hop fields end here",
@@ -104,6 +105,19 @@ struct RequestWriterTests {
         #expect(
             forwarded(bytes) == "GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: k\r\n"
                 + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    }
+
+    @Test("an absolute-form target goes upstream in origin-form, with its query and without its host")
+    func absoluteForm() {
+        for (target, expected) in [
+            ("https://a/x/y?z=1", "/x/y?z=1"), ("HTTPS://A/x", "/x"), ("https://a", "/"),
+            ("https://a?q", "/?q"),
+            ("https://a/%41?%41", "/A?%41"),
+        ] {
+            let bytes = headOf("GET \(target) HTTP/1.1", "Host: a", "A: 1")
+            #expect(
+                forwarded(bytes) == "GET \(expected) HTTP/1.1\r\nHost: a\r\nA: 1\r\n\r\n", "\(target)")
+        }
     }
 
     @Test("Expect and tracestate go upstream only when asked for")

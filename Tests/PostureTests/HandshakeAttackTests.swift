@@ -147,6 +147,45 @@ struct HandshakeAttackTests {
         #expect(await setting.refusal(transaction, assertion, bound: "another") == .sessionMismatch)
     }
 
+    @Test("a session that begins checks without end keeps five of them and twenty challenges")
+    func flood() throws {
+        var transactions = Transactions()
+        var nonces = NonceTable(countMax: 100)
+        for number in 0..<200 {
+            let id = "t\(number)"
+            let displaced = try transactions.start(
+                Transaction(
+                    id: id, globalSession: "s", application: "wiki", returnPath: "/", agent: "agents",
+                    deviceOwner: .samePerson, startedAtSeconds: 0))
+            if let displaced { nonces.remove(transaction: displaced) }
+            for turn in 0..<6 {
+                let nonce = Array("\(number)-\(turn)".utf8)
+                try nonces.issue(
+                    nonce,
+                    IssuedChallenge(
+                        transaction: id, transactionHash: "h", challengeHash: "c", expiresAtSeconds: 60),
+                    nowSeconds: 0)
+            }
+        }
+        #expect(transactions.count == Transactions.perSessionMax)
+        #expect(nonces.count == Transactions.perSessionMax * NonceTable.perTransactionMax)
+    }
+
+    @Test("appointments are kept when the clock jumps back")
+    func clockJump() {
+        var schedule = RefreshSchedule()
+        let pace = RefreshPace(deviceSeconds: 100, fullSeconds: 1_000, ttlSeconds: 200)
+        schedule.add(integration: "i", nowSeconds: 1_000_000)
+        _ = schedule.takeDue("i", pace: pace, nowSeconds: 1_000_000) { 0 }
+        schedule.add(device: "d", integration: "i", pace: pace, nowSeconds: 1_000_000, random: 0)
+        let kept = schedule.takeDue("i", pace: pace, nowSeconds: 1_000_050) { 0 }
+        #expect(kept == RefreshSchedule.Work())
+        let work = schedule.takeDue("i", pace: pace, nowSeconds: 500_000) { 0 }
+        #expect(work.isFullSync && work.devices == ["d"])
+        let answers = [500_000, 500_000, 400_000].map { schedule.mayFetchNow("d", nowSeconds: $0) }
+        #expect(answers == [true, false, true])
+    }
+
     @Test("five live transactions per session; the sixth takes the oldest one's place")
     func transactionBound() async throws {
         let setting = try Setting()

@@ -109,7 +109,7 @@ YAML
 # enroll_agent BIN FOLDER PORT TOKEN
 enroll_agent() {
     "$1/gatepost-agent" enroll --state-dir "$2/agent" --device-ids "$2/agent/device-ids.json" --force \
-        --url "https://auth.localhost:$3" --authorities "$2/certs/dev-ca.pem" --token "$4"
+        --url "https://auth.localhost:$3" --authorities "$2/certs/dev-ca.pem" "--token=$4"
 }
 
 # start_agent BIN FOLDER AGENT-PORT: for every local user, since the browser need not be of the one who started it.

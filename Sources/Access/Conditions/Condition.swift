@@ -30,12 +30,12 @@ extension Condition {
 
     /// Hot path: whether a request meets what `residual` left to ask. Concrete calls only: no existential, no
     /// allocation. What a residual never leaves to ask is false here, which grants nothing.
-    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
+    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>, _ role: ConditionRole) -> Bool {
         switch self {
         case .everyone: true
-        case .network(let condition): condition.matches(request, path: path)
-        case .method(let condition): condition.matches(request, path: path)
-        case .path(let condition): condition.matches(request, path: path)
+        case .network(let condition): condition.matches(request, path: path, role)
+        case .method(let condition): condition.matches(request, path: path, role)
+        case .path(let condition): condition.matches(request, path: path, role)
         case .email, .emailDomain, .group, .claim, .identityProvider, .device: false
         }
     }

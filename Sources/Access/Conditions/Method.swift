@@ -11,7 +11,7 @@ extension MethodCondition: RequestCondition {
     public var description: String { "method is one of: \(ExactText.list(methods.map(\.rawValue)))" }
     var remedy: String { "Only \(ExactText.list(methods.map(\.rawValue))) requests are meant here." }
 
-    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
+    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>, _ role: ConditionRole) -> Bool {
         Self.contains(methods, request.method)
     }
 

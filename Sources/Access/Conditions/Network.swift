@@ -13,7 +13,7 @@ extension NetworkCondition: RequestCondition {
     }
     var remedy: String { "Connect from one of these networks: \(ExactText.list(ranges.map(\.description)))." }
 
-    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
+    func matches(_ request: RequestFacts, path: borrowing Span<UInt8>, _ role: ConditionRole) -> Bool {
         var index = 0
         while index < ranges.count {
             if ranges[index].contains(request.client) { return true }

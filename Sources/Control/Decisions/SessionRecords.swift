@@ -26,6 +26,7 @@ struct SessionRecords: Sendable {
         else { return nil }
         let device = await facts(of: global)
         var residual = config.policy.residual(of: session.facts, device, for: policy, atSeconds: nowSeconds)
+        let decided = residual
         // What is open has a grace of its own when only the handshake has grown old.
         let open = config.policy.residual(
             of: session.facts, device?.forWhatIsOpen, for: policy, atSeconds: nowSeconds)
@@ -48,6 +49,9 @@ struct SessionRecords: Sendable {
             expiresAtSeconds: session.expiresAtSeconds)
         record.renewAtSeconds = nowSeconds + Assertion.lifetimeSeconds / 2
         record.streamsUntilSeconds = decidedUntil
+        if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
+            record.openResidual = open
+        }
         return record
     }
 

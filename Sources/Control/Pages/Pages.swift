@@ -77,11 +77,13 @@ enum Pages {
     }
 
     /// The question before signing out; the answer is a POST with our own Origin.
-    static func confirmSignOut(requestID: String, nonce: String) -> Layout.Page {
+    /// - Parameter hasWayBack: whether there is an application at this host.
+    static func confirmSignOut(requestID: String, nonce: String, hasWayBack: Bool) -> Layout.Page {
         let main = """
             <h1>Sign out?</h1>
             <p class="soft">This ends your session in every application behind this gateway.</p>
             <form method="post" action="/.gatepost/sign-out"><button type="submit">Sign out</button></form>
+            \(hasWayBack ? "<a class=\"button quiet\" href=\"/\">Stay signed in</a>" : "")
             """
         return Layout(formSources: ["https:", "http://127.0.0.1:*"]).page(
             title: "Sign out", nonce: nonce, main: main + footer(reason: nil, requestID: requestID))
@@ -101,8 +103,8 @@ enum Pages {
         application: String, transaction: String, agentURLs: [String], requestID: String, nonce: String
     ) -> Layout.Page {
         let main = """
-            <h1>Checking this device</h1>
-            <p class="soft">\(Layout.escape(application)) is open to healthy devices only. This takes a moment.</p>
+            <h1 id="title">Checking this device</h1>
+            <p class="soft">\(Layout.escape(application)) is open to healthy devices only.</p>
             <div id="check" data-tx="\(Layout.escape(transaction))">
             <p class="status" role="status" aria-live="polite"><span class="spinner" id="spinner" aria-hidden="true">\
             </span><span id="status">Asking the agent on this device…</span></p>

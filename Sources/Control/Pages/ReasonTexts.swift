@@ -89,7 +89,7 @@ enum ReasonTexts {
             "Enrol the device with 'gatepost-agent enroll'."
         ),
         .deviceDenied: (
-            "A device policy denies this device.",
+            "Your organisation’s rules do not let this device in.",
             "Follow the checks on the page."
         ),
         .devicePartial: (

@@ -27,7 +27,8 @@ enum Scripts {
         (() => {
           const root = document.getElementById('check'), tx = root.dataset.tx;
           const status = document.getElementById('status'), remedy = document.getElementById('remedy');
-          const spinner = document.getElementById('spinner'), again = document.getElementById('again');
+          const title = document.getElementById('title'), spinner = document.getElementById('spinner');
+          const again = document.getElementById('again');
           const texts = {
             'agent-not-running': 'The Gatepost agent did not answer. Start it on this device, then try again.',
             'permission-denied': 'This browser was told not to reach apps on this device. Open the site settings ' +
@@ -44,6 +45,7 @@ enum Scripts {
             return answer.json();
           };
           const fail = (reason, text) => {
+            title.textContent = 'This device could not be checked';
             spinner.hidden = true; status.textContent = 'The device check did not succeed.';
             remedy.textContent = text || texts[reason] || 'Try again.';
             remedy.dataset.reason = reason; remedy.hidden = false; again.hidden = false; again.focus();
@@ -58,6 +60,7 @@ enum Scripts {
             } finally { clearTimeout(timer); }
           };
           const run = async (retried) => {
+            title.textContent = 'Checking this device';
             spinner.hidden = false; remedy.hidden = true; again.hidden = true;
             status.textContent = 'Asking the agent on this device…';
             const offer = await post('/.gatepost/posture/challenge', {tx});

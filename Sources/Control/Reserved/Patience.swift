@@ -2,6 +2,21 @@ import Synchronization
 
 /// Waits for work, but never longer than promised.
 enum Patience {
+    /// What `work` gives, or nil when the time is over first; it then goes on by itself and its outcome is dropped.
+    static func value<Value: Sendable>(
+        milliseconds: Int, of work: @escaping @Sendable () async -> Value
+    ) async -> Value? {
+        let outcome = Outcome<Value>()
+        await wait(milliseconds: milliseconds) { outcome.set(await work()) }
+        return outcome.value
+    }
+
+    private final class Outcome<Value: Sendable>: Sendable {
+        private let held = Mutex<Value?>(nil)
+        var value: Value? { held.withLock { $0 } }
+        func set(_ value: Value) { held.withLock { $0 = value } }
+    }
+
     /// Returns when `work` has ended or the time is over, whichever is first; the work then goes on by itself.
     ///
     /// Not a task group: that would wait for every child at its end, also for one that does not hear of cancellation.

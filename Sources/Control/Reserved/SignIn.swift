@@ -1,5 +1,6 @@
 import Access
 import Border
+import Config
 import Identity
 import JSON
 import Store
@@ -23,10 +24,25 @@ extension ControlPlane {
 
     /// Every other step of the flow.
     func signInStep(_ request: ControlRequest) async -> ControlResponse {
-        guard let answer = await services.flow.answer(flowRequest(request)) else {
-            return Answers(request: request).failure(404, .routeNotFound)
+        let flow = services.flow
+        let step = flowRequest(request)
+        // A provider may take longer than the request may wait: then a page of ours has to be in time.
+        let answer = await Patience.value(milliseconds: signInMilliseconds) { await flow.answer(step) }
+        switch answer {
+        case .some(.some(let answer)): return respond(answer, request)
+        case .some(nil): return Answers(request: request).failure(404, .routeNotFound)
+        case nil:
+            let refusal = FlowRefusal(
+                .identityProviderUnavailable, detail: "no answer within \(signInMilliseconds) ms",
+                retryURL: await flow.beginning(of: step))
+            return respond(.refuse(refusal), request)
         }
-        return respond(answer, request)
+    }
+
+    /// Well below the deadline of the waiting request.
+    private var signInMilliseconds: Int {
+        let parked = services.config.gateway.limits.parkedMilliseconds
+        return parked - min(1_500, parked / 4)
     }
 
     func respond(_ answer: FlowAnswer, _ request: ControlRequest) -> ControlResponse {
@@ -41,11 +57,22 @@ extension ControlPlane {
                 requestID: request.requestID, nonce: nonce)
             return answers.page(200, page)
         case .confirmSignOut:
-            return answers.page(200, Pages.confirmSignOut(requestID: request.requestID, nonce: nonce))
-        case .signedOut(let url, _, let setCookies):
-            if let url { return answers.redirect(url, setCookies: setCookies, status: 303) }
             return answers.page(
-                200, Pages.signedOut(requestID: request.requestID, nonce: nonce), setCookies: setCookies)
+                200,
+                Pages.confirmSignOut(
+                    requestID: request.requestID, nonce: nonce, hasWayBack: request.application != nil))
+        case .signedOut(let url, _, let setCookies):
+            var response =
+                if let url {
+                    answers.redirect(url, setCookies: setCookies, status: 303)
+                } else {
+                    answers.page(
+                        200, Pages.signedOut(requestID: request.requestID, nonce: nonce),
+                        setCookies: setCookies)
+                }
+            // Otherwise the back button shows the application as it was (W3C Clear Site Data §3.1).
+            response.fields.append(Field("Clear-Site-Data", "\"cache\""))
+            return response
         case .refuse(let refusal):
             EventLog.write(
                 "sign-in-refused",

@@ -55,7 +55,7 @@ struct Downstream {
     /// The body of a reserved request.
     var collected = ByteBuffer()
     /// The canonical path, for re-deciding while the exchange is open and for the log line.
-    var decidedPath = ByteBuffer()
+    var decidedPath = NotedPath()
 
     init(client: NetworkAddress, acceptedNanoseconds: UInt64, exchange: Exchange) {
         self.exchange = exchange

@@ -24,8 +24,9 @@ extension Reactor {
         line.field("host", connection.pointee.route?.host ?? "-")
         line.field("application", connection.pointee.route?.name ?? "-")
         line.field("method", "\(connection.pointee.exchange.accessMethod.rawValue)")
-        let path = connection.pointee.decidedPath.bytes.span
-        line.field("path", bytes: path.extracting(0..<min(path.count, Self.pathBytesMax)))
+        connection.pointee.decidedPath.withBytes { path in
+            line.field("path", bytes: path.extracting(0..<min(path.count, Self.pathBytesMax)))
+        }
         line.field("status", Int64(connection.pointee.exchange.status))
         line.field("reason", Self.reason(connection.pointee.exchange))
         let session = connection.pointee.loggedSession

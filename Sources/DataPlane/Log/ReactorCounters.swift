@@ -5,7 +5,7 @@ enum Counter: Int, CaseIterable {
     case accepted, handshakes, handshakesResumed, handshakeFailures, requests, responses, refusals
     case requestsMalformed, sessionHits, sessionPulls, forgedCookies, parkedExpired, controlRequests
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
-    case revocations, streamsCut, streamsDrained, bytesDownstream, bytesUpstream
+    case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
     // Levels rather than sums.
     case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders

@@ -60,8 +60,7 @@ extension Reactor {
     }
 
     /// Ends the loop when nobody is left, or when the time for leaving is over.
-    func finishDrainIfDone() {
-        guard let deadline = state.pointee.drainDeadlineMilliseconds else { return }
+    func finishDrainIfDone(_ deadline: UInt64) {
         if downstreams.count > 0, nowMilliseconds < deadline { return }
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { abandon(slot) }
         state.pointee.isEnded = true

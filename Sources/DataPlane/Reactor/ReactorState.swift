@@ -9,6 +9,7 @@ struct ReactorState {
     var nowNanoseconds: UInt64
     var nowMilliseconds: UInt64
     var nowSeconds: Int64
+    private var wallClockReadAgainAt: UInt64 = 0
     /// The moment at which everything ends, once a drain was ordered.
     var drainDeadlineMilliseconds: UInt64?
     var isAccepting = true
@@ -29,6 +30,8 @@ struct ReactorState {
     /// Connections that keep their TLS buffers until they rest, and when that is looked at.
     var bufferHolders: [Handle] = []
     var sweepAtMilliseconds = UInt64.max
+    /// When what is open is held against its session's record; `.max` while nothing is.
+    var streamCheckAtMilliseconds = UInt64.max
     /// The list of idle downstream connections, oldest first.
     var firstIdle: Int32 = -1
     var lastIdle: Int32 = -1
@@ -53,6 +56,9 @@ struct ReactorState {
     mutating func readClocks() {
         nowNanoseconds = Clock.monotonicNanoseconds()
         nowMilliseconds = nowNanoseconds / 1_000_000
+        // The kernel's coarse clock moves every 4 ms at most: asking it more often brings nothing.
+        guard nowMilliseconds >= wallClockReadAgainAt else { return }
+        wallClockReadAgainAt = nowMilliseconds + 4
         nowSeconds = Clock.wallSeconds()
     }
 

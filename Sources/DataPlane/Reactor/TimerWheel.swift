@@ -11,6 +11,8 @@ struct TimerWheel {
         /// found in two looks instead of 4,096.
         var occupied = InlineArray<64, UInt64>(repeating: 0)
         var occupiedWords: UInt64 = 0
+        /// The first occupied tick, `never` for none; a turn asks for it, and few turns change it.
+        var firstTick: UInt64 = .max
     }
 
     private static var resolutionShift: UInt64 { 3 }
@@ -64,7 +66,8 @@ struct TimerWheel {
 
     /// Milliseconds until something may be due; -1 when nothing is filed. Never late, at times early.
     func timeoutMilliseconds(now: UInt64) -> Int32 {
-        guard let tick = nextOccupiedTick() else { return -1 }
+        let tick = state.pointee.firstTick
+        guard tick != Self.never else { return -1 }
         let due = (tick &+ 1) << Self.resolutionShift
         return due > now ? Int32(truncatingIfNeeded: min(due - now, 60_000)) : 0
     }
@@ -72,6 +75,11 @@ struct TimerWheel {
     /// - Returns: a slot whose deadline has passed (its deadline is cleared), or nil when none is left.
     func nextDue(now: UInt64) -> Int32? {
         let last = now >> Self.resolutionShift
+        if state.pointee.firstTick >= last {
+            // Nothing is filed in between: the wheel turns without looking.
+            state.pointee.tick = max(state.pointee.tick, last)
+            return nil
+        }
         while state.pointee.tick < last {
             let spoke = Int(state.pointee.tick % UInt64(Self.spokes))
             while heads[spoke] >= 0 {
@@ -83,7 +91,7 @@ struct TimerWheel {
                 }
                 postponed(slot)
             }
-            state.pointee.tick = min(last, nextOccupiedTick() ?? last)
+            state.pointee.tick = min(last, state.pointee.firstTick)
         }
         return nil
     }
@@ -101,9 +109,9 @@ struct TimerWheel {
         return min(max(milliseconds >> Self.resolutionShift, tick), tick + UInt64(Self.spokes) - 2)
     }
 
-    /// The first tick from now on whose spoke has anything filed, nil when none has.
-    private func nextOccupiedTick() -> UInt64? {
-        guard state.pointee.occupiedWords != 0 else { return nil }
+    /// The first tick from now on whose spoke has anything filed, `never` when none has.
+    private func firstOccupiedTick() -> UInt64 {
+        guard state.pointee.occupiedWords != 0 else { return Self.never }
         let tick = state.pointee.tick
         let spoke = Int(tick % UInt64(Self.spokes))
         let word = spoke / 64
@@ -126,6 +134,7 @@ struct TimerWheel {
         heads[spoke] = slot
         state.pointee.occupied[spoke / 64] |= 1 << UInt64(spoke % 64)
         state.pointee.occupiedWords |= 1 << UInt64(spoke / 64)
+        state.pointee.firstTick = min(state.pointee.firstTick, at)
     }
 
     private func unfile(_ slot: Int32) {
@@ -149,5 +158,6 @@ struct TimerWheel {
         if state.pointee.occupied[spoke / 64] == 0 {
             state.pointee.occupiedWords &= ~(1 << UInt64(spoke / 64))
         }
+        state.pointee.firstTick = firstOccupiedTick()
     }
 }

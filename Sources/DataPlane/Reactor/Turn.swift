@@ -43,7 +43,9 @@ extension Reactor {
     /// Until the next deadline; a drain and resting buffers have one of their own.
     private func waitMilliseconds() -> Int32 {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
-        let other = min(state.pointee.drainDeadlineMilliseconds ?? .max, state.pointee.sweepAtMilliseconds)
+        let other = min(
+            state.pointee.drainDeadlineMilliseconds ?? .max,
+            min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds))
         guard other != .max else { return timeout }
         let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
@@ -69,11 +71,12 @@ extension Reactor {
             }
         }
         while let slot = timers.nextDue(now: nowMilliseconds) { deadlinePassed(slot) }
-        serveQueued()
-        sweepBuffers()
+        if !state.pointee.queue.isEmpty { serveQueued() }
+        if nowMilliseconds >= state.pointee.sweepAtMilliseconds { sweepBuffers() }
+        if nowMilliseconds >= state.pointee.streamCheckAtMilliseconds { checkStreams() }
         if hasNewConnections { acceptConnections() }
         publishLevels()
-        finishDrainIfDone()
+        if let deadline = state.pointee.drainDeadlineMilliseconds { finishDrainIfDone(deadline) }
     }
 
     private func dispatch(_ handle: Handle, _ events: UInt32) {
@@ -92,13 +95,12 @@ extension Reactor {
         if isUpstream {
             upstreamReady(handle.slot)
         } else {
-            transport.flush()
+            if !transport.pointee.pending.isEmpty { transport.flush() }
             serve(handle.slot)
         }
     }
 
     private func serveQueued() {
-        guard !state.pointee.queue.isEmpty else { return }
         // Only what was queued before: who queues itself again waits for the next turn.
         let waiting = state.pointee.queue
         state.pointee.queue.removeAll(keepingCapacity: true)
@@ -117,6 +119,7 @@ extension Reactor {
     private func publishLevels() {
         counters.set(.openConnections, UInt64(downstreams.count))
         counters.set(.openExchanges, counters.value(.requests) &- counters.value(.responses))
+        scheduleStreamCheck()
         counters.set(.openUpstreams, UInt64(upstreams.count))
         counters.set(.parked, UInt64(state.pointee.parked))
         counters.set(.cachedSessions, UInt64(sessions.count))

@@ -93,10 +93,13 @@ extension Reactor {
         // Fresh but for the bytes read so far: `endExchange` leaves a new one.
         connection.pointee.exchange.isBegun = true
         connection.pointee.exchange.beganNanoseconds = nowNanoseconds
-        connection.pointee.exchange.names.requestIDHigh = state.pointee.random.next()
-        connection.pointee.exchange.names.requestIDLow = state.pointee.random.next()
-        connection.pointee.exchange.names.traceHigh = state.pointee.random.next()
-        connection.pointee.exchange.names.traceLow = state.pointee.random.next()
+        let high = state.pointee.random.next()
+        let low = state.pointee.random.next()
+        connection.pointee.exchange.names.requestIDHigh = high
+        connection.pointee.exchange.names.requestIDLow = low
+        // A trace that begins here has the request's name: one number to search for instead of two.
+        connection.pointee.exchange.names.traceHigh = high
+        connection.pointee.exchange.names.traceLow = low
         connection.pointee.exchange.names.span = state.pointee.random.next()
     }
 
@@ -129,10 +132,6 @@ extension Reactor {
         let head = downstreams[slot].pointee.input.bytes.span
         let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
             .extracting(request.path.range.indices)
-        path.withUnsafeBufferPointer { bytes in
-            guard let start = bytes.baseAddress else { return }
-            downstreams[slot].pointee.decidedPath.release(pool)
-            downstreams[slot].pointee.decidedPath.append(start, bytes.count, pool)
-        }
+        downstreams[slot].pointee.decidedPath.note(path, pool)
     }
 }

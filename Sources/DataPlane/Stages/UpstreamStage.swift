@@ -44,7 +44,8 @@ extension Reactor {
         guard !connection.pointee.exchange.isBodyless else {
             transport.write(start, output.count)
             setDeadline(slot, limits.upstreamHeadMilliseconds)
-            return .again
+            // Its answer takes a round trip and comes with an edge: nothing to look for before that.
+            return transport.pointee.isFailed || transport.mayRead ? .again : .wait
         }
         if connection.pointee.exchange.awaitsContinue { sendContinue(slot) }
         transport.pointee.isCorked = true

@@ -16,7 +16,8 @@ extension Reactor {
         endExchange(slot)
         guard mayGoOn, !transports[Int(slot)].isFailed else { return beginLinger(slot) }
         becomeIdle(slot)
-        return .again
+        // The next request may have come already, behind this one or inside of OpenSSL.
+        return connection.pointee.input.isEmpty && !(transports + Int(slot)).mayRead ? .wait : .again
     }
 
     /// Logs and forgets the request in progress, finished or broken off.

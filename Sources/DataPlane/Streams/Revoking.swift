@@ -61,7 +61,8 @@ extension Reactor {
         newer.sequence = max(record.sequence, sequence)
         sessions.replaceRecord(session, newer)
         return streams(of: session).reduce(0) { sum, slot in
-            isStillAllowed(slot, newer.residual) ? sum : sum + (cutOrDrain(slot) ? 1 : 0)
+            isStillAllowed(slot, newer.openResidual ?? newer.residual)
+                ? sum : sum + (cutOrDrain(slot) ? 1 : 0)
         }
     }
 
@@ -70,8 +71,10 @@ extension Reactor {
         let connection = downstreams[slot]
         let facts = RequestFacts(
             method: connection.pointee.exchange.accessMethod, client: connection.pointee.client)
-        let path = connection.pointee.decidedPath.bytes.span
-        switch residual.decide(facts, path: path, atSeconds: nowSeconds) {
+        let decision = connection.pointee.decidedPath.withBytes {
+            residual.decide(facts, path: $0, atSeconds: nowSeconds)
+        }
+        switch decision {
         case .forward: return true
         // No answer is no permission.
         case .recompute, .signIn, .refuse: return false
@@ -91,7 +94,7 @@ extension Reactor {
     }
 
     /// - Returns: whether it was cut at once; otherwise it has at most two seconds to finish.
-    private func cutOrDrain(_ slot: Int32) -> Bool {
+    func cutOrDrain(_ slot: Int32) -> Bool {
         let connection = downstreams[slot]
         let age = nowNanoseconds &- connection.pointee.exchange.beganNanoseconds
         let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds

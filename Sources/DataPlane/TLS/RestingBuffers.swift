@@ -28,7 +28,6 @@ extension Reactor {
 
     /// Takes the buffers of whoever was silent since the last sweep.
     func sweepBuffers() {
-        guard nowMilliseconds >= state.pointee.sweepAtMilliseconds else { return }
         state.pointee.sweepAtMilliseconds = nowMilliseconds + Self.sweepMilliseconds
         let transports = transports
         let downstreams = downstreams

@@ -35,8 +35,12 @@ struct OwnLines: ~Copyable {
         precondition(names.traceHigh != 0 || names.traceLow != 0, "trace id is 0")
         precondition(names.span != 0, "span id is 0")
         fillRequestID(names)
-        Hex.write(names.traceHigh, at: block + Self.traceAt)
-        Hex.write(names.traceLow, at: block + Self.traceAt + 16)
+        if names.traceHigh == names.requestIDHigh, names.traceLow == names.requestIDLow {
+            (block + Self.traceAt).update(from: block + Self.requestIDAt, count: 32)
+        } else {
+            Hex.write(names.traceHigh, at: block + Self.traceAt)
+            Hex.write(names.traceLow, at: block + Self.traceAt + 16)
+        }
         Hex.write(names.span, at: block + Self.spanAt)
         block[Self.flagsAt] = Hex.digit(UInt64(names.traceFlags) >> 4)
         block[Self.flagsAt + 1] = Hex.digit(UInt64(names.traceFlags))

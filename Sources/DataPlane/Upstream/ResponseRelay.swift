@@ -49,7 +49,8 @@ extension Reactor {
                 }
             }
             let step = forwardResponse(slot, record)
-            if step != .wait { return step }
+            // Also when it waits: for the next request, because the answer is whole.
+            if step != .wait || connection.pointee.phase != .forwarding { return step }
         }
         return .again
     }

@@ -9,7 +9,8 @@ extension Reactor {
         case .connecting: continueConnect(upstream)
         case .securing: continueSecuring(upstream)
         case .ready:
-            (transports + Int(upstream)).flush()
+            let transport = transports + Int(upstream)
+            if !transport.pointee.pending.isEmpty { transport.flush() }
             let slot = upstreams[upstream].pointee.downstream
             if slot >= 0 { serve(slot) }
         case .idle: checkIdle(upstream)

@@ -61,14 +61,16 @@ extension Reactor {
     private func chooseEndpoint(_ slot: Int32, _ route: Route) -> Endpoint? {
         guard !route.endpoints.isEmpty else { return nil }
         for offset in 0..<route.endpoints.count {
-            let index = (route.nextEndpoint + offset) % route.endpoints.count
+            var index = route.nextEndpoint + offset
+            if index >= route.endpoints.count { index -= route.endpoints.count }
             guard route.endpoints[index].failedUntilNanoseconds <= nowNanoseconds else { continue }
-            route.nextEndpoint = index + 1
+            route.nextEndpoint = index + 1 < route.endpoints.count ? index + 1 : 0
             return route.endpoints[index]
         }
         // All of them failed lately: the gateway tries anyway rather than invent an outage.
-        route.nextEndpoint += 1
-        return route.endpoints[route.nextEndpoint % route.endpoints.count]
+        let index = route.nextEndpoint
+        route.nextEndpoint = index + 1 < route.endpoints.count ? index + 1 : 0
+        return route.endpoints[index]
     }
 
     func upstreamRefused(_ endpoint: Endpoint) {

@@ -24,6 +24,7 @@ struct NonceTable: Sendable {
     private var nonces: [[UInt8]: IssuedChallenge] = [:]
     private var byTransaction: [ExactKey: [[UInt8]]] = [:]
     private let countMax: Int
+    private var sweptAtSeconds: Int64?
 
     init(countMax: Int = NonceTable.countMax) { self.countMax = countMax }
 
@@ -32,7 +33,8 @@ struct NonceTable: Sendable {
     mutating func issue(_ nonce: [UInt8], _ challenge: IssuedChallenge, nowSeconds: Int64)
         throws(PostureRefusal)
     {
-        if nonces.count >= countMax { removeExpired(nowSeconds: nowSeconds) }
+        // Once a second is enough: a full table must not make every attempt walk all of it.
+        if nonces.count >= countMax, sweptAtSeconds != nowSeconds { removeExpired(nowSeconds: nowSeconds) }
         var own = byTransaction[ExactKey(challenge.transaction)] ?? []
         if own.count >= Self.perTransactionMax { nonces[own.removeFirst()] = nil }
         guard nonces.count < countMax else {
@@ -59,7 +61,14 @@ struct NonceTable: Sendable {
         return challenge
     }
 
+    /// Forgets the challenges of a device check that made room for another one of the same session: with five checks of
+    /// four challenges each, no session can fill the table.
+    mutating func remove(transaction: String) {
+        for nonce in byTransaction.removeValue(forKey: ExactKey(transaction)) ?? [] { nonces[nonce] = nil }
+    }
+
     mutating func removeExpired(nowSeconds: Int64) {
+        sweptAtSeconds = nowSeconds
         for (nonce, challenge) in nonces where nowSeconds >= challenge.expiresAtSeconds + Self.keptSeconds {
             nonces[nonce] = nil
             byTransaction[ExactKey(challenge.transaction)]?.removeAll { $0 == nonce }

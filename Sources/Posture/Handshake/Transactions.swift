@@ -33,13 +33,19 @@ struct Transactions: Sendable {
     var count: Int { transactions.count }
 
     /// Starts one. The sixth of a session takes the place of its oldest: that is a forgotten tab.
-    mutating func start(_ transaction: Transaction) throws(PostureRefusal) {
+    ///
+    /// - Returns: the one that made room.
+    @discardableResult
+    mutating func start(_ transaction: Transaction) throws(PostureRefusal) -> String? {
         let now = transaction.startedAtSeconds
         if transactions.count >= countMax { removeExpired(nowSeconds: now) }
         let session = ExactKey(transaction.globalSession)
         var own = bySession[session] ?? []
+        var displaced: ExactKey?
         if own.count >= Self.perSessionMax {
-            transactions[own.removeFirst()] = nil
+            let oldest = own.removeFirst()
+            transactions[oldest] = nil
+            displaced = oldest
         }
         guard transactions.count < countMax else {
             bySession[session] = own.isEmpty ? nil : own
@@ -48,6 +54,7 @@ struct Transactions: Sendable {
         own.append(ExactKey(transaction.id))
         bySession[session] = own
         transactions[ExactKey(transaction.id)] = transaction
+        return displaced?.text
     }
 
     /// The transaction when it lives and belongs to this session; who asks with another session learns

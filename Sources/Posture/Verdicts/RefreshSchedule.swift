@@ -53,12 +53,14 @@ struct RefreshSchedule: Sendable {
     ) -> Work {
         let integration = ExactKey(integration)
         var work = Work()
-        if let due = fullDue[integration], due <= nowSeconds {
+        if let due = fullDue[integration], Self.isDue(due, within: pace.fullSeconds, nowSeconds) {
             work.isFullSync = true
             fullDue[integration] = nowSeconds + Self.jittered(pace.fullSeconds, random())
         }
-        let due = deviceDue.filter { $0.key.integration == integration && $0.value <= nowSeconds }
-            .sorted { ($0.value, $0.key.device.text) < ($1.value, $1.key.device.text) }.prefix(Self.batchMax)
+        let due = deviceDue.filter {
+            $0.key.integration == integration && Self.isDue($0.value, within: pace.deviceSeconds, nowSeconds)
+        }
+        .sorted { ($0.value, $0.key.device.text) < ($1.value, $1.key.device.text) }.prefix(Self.batchMax)
         for (appointment, _) in due {
             work.devices.append(appointment.device.text)
             deviceDue[appointment] = nowSeconds + Self.jittered(pace.deviceSeconds, random())
@@ -74,7 +76,10 @@ struct RefreshSchedule: Sendable {
     /// Whether a priority fetch may go out now; counts it when so.
     mutating func mayFetchNow(_ device: String, nowSeconds: Int64) -> Bool {
         let device = ExactKey(device)
-        if let last = priorityAt[device], nowSeconds - last < Self.prioritySpacingSeconds { return false }
+        // A clock that jumped back must not keep anybody waiting until it has caught up.
+        if let last = priorityAt[device], (0..<Self.prioritySpacingSeconds).contains(nowSeconds - last) {
+            return false
+        }
         if priorityAt.count >= 10_000 { priorityAt = priorityAt.filter { nowSeconds - $0.value < 60 } }
         priorityAt[device] = nowSeconds
         return true
@@ -85,6 +90,11 @@ struct RefreshSchedule: Sendable {
         let integration = ExactKey(integration)
         let device = deviceDue.lazy.filter { $0.key.integration == integration }.map(\.value).min()
         return [fullDue[integration], device].compactMap { $0 }.min()
+    }
+
+    /// No appointment is further away than its interval, unless the clock has jumped back: then it is due as well.
+    private static func isDue(_ due: Int64, within seconds: Int64, _ nowSeconds: Int64) -> Bool {
+        due <= nowSeconds || due - nowSeconds > seconds
     }
 
     private static func jittered(_ seconds: Int64, _ random: Double) -> Int64 {

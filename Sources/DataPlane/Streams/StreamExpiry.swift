@@ -1,0 +1,50 @@
+import Border
+
+/// What is open ends when the decision that opened it does, unless a fresh one has come in the meantime.
+///
+/// Requests renew their session's record as they come; a tunnel or an event stream may stay for hours without one. So
+/// once a second whatever is open is held against its record: shortly before the end a fresh record is asked for, and
+/// at the end the stream is cut, also when the control plane is gone.
+extension Reactor {
+    private static let checkMilliseconds: UInt64 = 1_000
+    /// A fresh record is asked for so long before the end.
+    private static let renewAheadSeconds: Int64 = 30
+    /// And at most so often.
+    private static let renewEverySeconds: Int64 = 10
+
+    /// Looks again in a second, while anything is open.
+    func scheduleStreamCheck() {
+        guard state.pointee.streamCheckAtMilliseconds == .max, counters.value(.openExchanges) > 0 else {
+            return
+        }
+        state.pointee.streamCheckAtMilliseconds = nowMilliseconds + Self.checkMilliseconds
+    }
+
+    func checkStreams() {
+        state.pointee.streamCheckAtMilliseconds = .max
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            let exchange = downstreams[slot].pointee.exchange
+            guard exchange.session >= 0, exchange.upstream >= 0 else { continue }
+            checkStream(slot, session: exchange.session)
+        }
+    }
+
+    private func checkStream(_ slot: Int32, session: Int32) {
+        let entry = sessions[session]
+        let until = entry.pointee.record.streamsUntilSeconds
+        guard until - nowSeconds <= Self.renewAheadSeconds else { return }
+        guard nowSeconds < until else {
+            counters.add(.streamsExpired)
+            _ = cutOrDrain(slot)
+            return
+        }
+        guard !entry.pointee.isDropped,
+            nowSeconds - entry.pointee.renewalAskedAtSeconds >= Self.renewEverySeconds,
+            toControl.send(
+                .renew(
+                    tokenDigest: entry.pointee.record.tokenDigest,
+                    application: entry.pointee.record.application))
+        else { return }
+        entry.pointee.renewalAskedAtSeconds = nowSeconds
+    }
+}
