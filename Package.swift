@@ -82,6 +82,10 @@ let package = Package(
             "AgentTests",
             ["gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store", arguments]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures"]),
+        // Where connectors and the lab's emulators of their providers meet.
+        tests(
+            "ProviderTests",
+            ["Posture", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests("ArchitectureTests", []),
         tests("EndToEndTests", []),
     ]

@@ -36,68 +36,47 @@ private struct ContentWriter {
                 policy.onUnknown.rawValue, policy.matchStrengthMin.rawValue,
             ])
         if let message = policy.message { line("message", [message]) }
-        for rule in policy.rules { line("rule", Self.texts(of: rule)) }
+        for (index, rule) in policy.rules.enumerated() {
+            line("rule", rule.contentTexts)
+            write(policy.strategy(ofRule: index))
+        }
     }
 
     mutating func write(_ application: Application) {
         line("application", [application.name, application.deviceOwner.rawValue])
         line("identity-providers", application.identityProviders)
+        write(application.outage)
+        if !application.tags.isEmpty { line("tags", application.tags) }
         for policy in application.policies {
             line("policy", [policy.name, policy.action.rawValue])
             if let seconds = policy.sessionSecondsMax { line("session", [String(seconds)]) }
-            if let methods = policy.restriction?.methods { line("restrict-methods", methods.map(\.rawValue)) }
-            if let paths = policy.restriction?.pathPrefixes { line("restrict-paths", paths) }
-            for condition in policy.include { line("include", Self.texts(of: condition)) }
-            for condition in policy.require { line("require", Self.texts(of: condition)) }
-            for condition in policy.exclude { line("exclude", Self.texts(of: condition)) }
+            write(policy.restriction)
+            for condition in policy.include { line("include", condition.contentTexts) }
+            for condition in policy.require { line("require", condition.contentTexts) }
+            for condition in policy.exclude { line("exclude", condition.contentTexts) }
         }
     }
 
-    private static func texts(of rule: DeviceRule) -> [String] {
-        switch rule {
-        case .tags(let name, let matchesAll, let values):
-            ["tags", name, matchesAll ? "matches-all" : "matches-any"] + values
-        case .score(let name, let comparison, let value): ["score", name, comparison.rawValue, String(value)]
-        case .risk(let name, let comparison, let value): ["risk", name, comparison.rawValue, value.rawValue]
-        case .sensorRunning(let name, let wanted): ["sensor-running", name, String(wanted)]
-        case .managed(let name, let wanted): ["managed", name, String(wanted)]
-        case .agentFact(let integration, let name, let values):
-            ["agent-fact", integration, name] + values.flatMap(texts)
-        case .agentManaged(let name, let seconds): ["agent-managed", name, String(seconds)]
-        case .agentVersion(let name, let minimum): ["agent-version", name, minimum]
-        case .agentKey(let name, let minimum): ["agent-key", name, minimum.rawValue]
+    /// What holds without a word has no line: a policy that uses none of it keeps its name.
+    private mutating func write(_ strategy: CheckStrategy) {
+        guard strategy != .require else { return }
+        let until = strategy.warnsUntilSeconds.map { [String($0)] } ?? []
+        line("strategy", [strategy.effect.rawValue] + until)
+    }
+
+    private mutating func write(_ outage: OutageSetting) {
+        switch outage {
+        case .failClosed: return
+        case .partial: line("outage", ["partial"])
+        case .unsafeLastVerdict(let seconds): line("outage", ["unsafe-last-verdict", String(seconds)])
         }
     }
 
-    private static func texts(of condition: Condition) -> [String] {
-        switch condition {
-        case .everyone: ["everyone"]
-        case .email(let condition): ["email"] + condition.addresses
-        case .emailDomain(let condition): ["email-domain"] + condition.domains
-        case .group(let condition): ["group"] + condition.groups
-        case .claim(let condition): ["claim", condition.name] + condition.values.flatMap(texts)
-        case .identityProvider(let condition): ["identity-provider"] + condition.names
-        case .network(let condition): ["network"] + condition.ranges.map(text)
-        case .device(let condition): ["device"] + condition.classes.map(\.rawValue)
-        case .method(let condition): ["method"] + condition.methods.map(\.rawValue)
-        case .path(let condition):
-            ["path", String(condition.prefixes.count)] + condition.prefixes + condition.exact
-        }
-    }
-
-    /// With its type and, for lists, its length: the text `1`, the number 1 and the list of `1` stay apart.
-    private static func texts(of value: ClaimValue) -> [String] {
-        switch value {
-        case .text(let text): ["text", text]
-        case .list(let values): ["list", String(values.count)] + values
-        case .flag(let flag): ["flag", String(flag)]
-        case .integer(let number): ["integer", String(number)]
-        }
-    }
-
-    /// Numbers, not the readable form: two ranges of different families may read alike.
-    private static func text(of range: NetworkRange) -> String {
-        "\(String(range.base.high, radix: 16)):\(String(range.base.low, radix: 16))/\(range.prefixLength)"
+    private mutating func write(_ restriction: Restriction?) {
+        guard let restriction else { return }
+        if let methods = restriction.methods { line("restrict-methods", methods.map(\.rawValue)) }
+        if let paths = restriction.pathPrefixes { line("restrict-paths", paths) }
+        for limit in restriction.limits ?? [] { line("restrict-limit", limit.contentTexts) }
     }
 
     private static func quoted(_ text: String) -> String {

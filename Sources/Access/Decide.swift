@@ -14,7 +14,7 @@ extension Residual {
         // The administrator's order; a public path is a policy in it, not a hole before it.
         while index < policies.count {
             if policies[index].matches(request, path: path) {
-                return policies[index].decision(at: index, request, path: path)
+                return decision(at: index, request, path: path)
             }
             index += 1
         }
@@ -38,6 +38,8 @@ extension Residual {
 }
 
 extension ResidualPolicy {
+    // Inlined, because a call copies the whole policy.
+    @inline(__always)
     fileprivate func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
         let role: ConditionRole = action == .block ? .harms : .helps
         var index = 0
@@ -58,20 +60,28 @@ extension ResidualPolicy {
         }
         return false
     }
+}
 
-    fileprivate func decision(
+extension Residual {
+    /// What policy `index` says of a request that it matches. Asked of the residual, because a call of the
+    /// policy's own would copy the whole policy.
+    private func decision(
         at index: Int, _ request: RequestFacts, path: borrowing Span<UInt8>
     ) -> Decision {
-        switch action {
+        switch policies[index].action {
         case .block:
             // A block that hangs on who somebody is: nobody can say before they have signed in.
-            return reason == .signInRequired ? .signIn : .refuse(reason)
+            return policies[index].reason == .signInRequired ? .signIn : .refuse(policies[index].reason)
         case .allow, .bypass, .service:
             // The first match decides: what it does not grant is refused, not looked for in later policies.
-            if let methods = restriction?.methods, !MethodCondition.contains(methods, request.method) {
+            if let methods = policies[index].restriction?.methods,
+                !MethodCondition.contains(methods, request.method)
+            {
                 return .refuse(.restrictedMethod)
             }
-            if let prefixes = restriction?.pathPrefixes, !PathCondition.isBelow(prefixes, path) {
+            if let prefixes = policies[index].restriction?.pathPrefixes,
+                !PathCondition.isBelow(prefixes, path)
+            {
                 return .refuse(.restrictedPath)
             }
             return .forward(policy: index)

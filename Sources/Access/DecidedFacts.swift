@@ -4,7 +4,18 @@ struct DecidedFacts {
     var session: SessionFacts?
     /// nil: no device has been proven, or no policy asks for one.
     var device: DeviceResult?
+    /// What `device` was made of; nil where that is nil.
+    var deviceFacts: DeviceFacts?
+    /// How the application reads the device's verdicts.
+    var verdictUse = VerdictUse(.failClosed, for: nil)
+    /// Only where nobody has signed in: a client is a person or a service, never both.
+    var service: ServiceFacts?
+    /// Of the application.
+    var tags: [String]
     var nowSeconds: Int64
+
+    /// Whether somebody, or a service, is behind this.
+    var isKnown: Bool { session != nil || service != nil }
 }
 
 /// Which way a condition works. It matters only where safety is not symmetric: a denied device never helps.
@@ -13,12 +24,18 @@ enum ConditionRole {
     case helps
     /// Being true harms the person: exclude of a policy that lets in, include and require of a block.
     case harms
+
+    /// Under a NOT.
+    var inverted: ConditionRole { self == .helps ? .harms : .helps }
 }
 
 /// A condition that is settled once per session and device, before any request.
-protocol DecidedCondition: CustomStringConvertible {
-    /// `indeterminate` when the fact that it asks for is absent.
-    func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary
+protocol SettledCondition: CustomStringConvertible {
+    /// `indeterminate` when the fact that it asks for is absent. Notes what was read and when the outcome
+    /// changes by itself.
+    func outcome(of facts: DecidedFacts, _ role: ConditionRole, _ trace: inout Trace) -> Ternary
+    /// The word for what the device lacks; nil where there is none of its own.
+    func shortfall(in facts: DecidedFacts) -> Reason?
     /// The fact that was compared, for explain records.
     func observed(in facts: DecidedFacts) -> String
     func source(in facts: DecidedFacts) -> String
@@ -28,8 +45,27 @@ protocol DecidedCondition: CustomStringConvertible {
     func remedy(for facts: DecidedFacts) -> String
 }
 
+/// One that reads the session, the application or the moment, and needs no trace for it.
+protocol DecidedCondition: SettledCondition {
+    func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary
+    /// The next second at which the outcome may be another without any fact changing; nil: never.
+    func changes(in facts: DecidedFacts) -> Int64?
+}
+
 extension DecidedCondition {
-    func source(in facts: DecidedFacts) -> String { facts.session == nil ? "nobody is signed in" : "session" }
+    func changes(in facts: DecidedFacts) -> Int64? { nil }
+
+    func outcome(of facts: DecidedFacts, _ role: ConditionRole, _ trace: inout Trace) -> Ternary {
+        if let seconds = changes(in: facts) { trace.changes(atSeconds: seconds) }
+        return outcome(of: facts, role)
+    }
+
+    func shortfall(in facts: DecidedFacts) -> Reason? { nil }
+
+    func source(in facts: DecidedFacts) -> String {
+        if facts.service != nil { return "a service client is no person" }
+        return facts.session == nil ? "nobody is signed in" : "session"
+    }
 
     func ageSeconds(in facts: DecidedFacts) -> Int64? {
         guard let session = facts.session else { return nil }

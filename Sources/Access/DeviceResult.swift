@@ -14,11 +14,14 @@ public struct DeviceResult: Sendable, Codable, Hashable {
     public var dependsOn: [String]
     /// Why the class is not `compliant`; nil when it is.
     public var reason: Reason?
+    /// Rules of the deciding policy that do not hold and have no effect (yet), in its order.
+    public var warnings: [CheckWarning]
     /// Takes the members as they are; nothing is checked here.
     public init(
         deviceClass: DeviceClass, policyName: String? = nil, message: String? = nil,
         lines: [ExplainLine] = [],
-        validUntilSeconds: Int64, dependsOn: [String], reason: Reason?
+        validUntilSeconds: Int64, dependsOn: [String], reason: Reason?,
+        warnings: [CheckWarning] = []
     ) {
         self.deviceClass = deviceClass
         self.policyName = policyName
@@ -27,5 +30,6 @@ public struct DeviceResult: Sendable, Codable, Hashable {
         self.validUntilSeconds = validUntilSeconds
         self.dependsOn = dependsOn
         self.reason = reason
+        self.warnings = warnings
     }
 }

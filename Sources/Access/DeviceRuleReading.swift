@@ -7,70 +7,111 @@ extension DeviceRule {
             .sensorRunning(let integration, _), .managed(let integration, _),
             .agentFact(let integration, _, _),
             .agentManaged(let integration, _), .agentVersion(let integration, _),
-            .agentKey(let integration, _):
+            .agentKey(let integration, _), .setting(let integration, _, _),
+            .verdictAge(let integration, _, _), .matchStrength(let integration, _):
             integration
         }
     }
 
-    func finding(
-        about device: DeviceFacts, matchStrengthMin: Verdict.Strength, _ trace: inout Trace
-    ) -> RuleFinding {
+    /// Whom a rule asks, and what.
+    private enum Question {
+        case verdict((Verdict, _ nowSeconds: Int64) -> Ternary)
+        case statement((AgentStatement, inout Trace) -> (Ternary, Reason))
+    }
+
+    func finding(about device: DeviceFacts, _ use: VerdictUse, _ trace: inout Trace) -> RuleFinding {
+        switch question {
+        case .verdict(let answer): verdictFinding(about: device, use, answer, &trace)
+        case .statement(let answer): statementFinding(about: device, answer, &trace)
+        }
+    }
+
+    private var question: Question {
         switch self {
-        case .tags, .score, .risk, .sensorRunning, .managed:
-            verdictFinding(about: device, matchStrengthMin: matchStrengthMin, &trace)
-        case .agentFact, .agentManaged, .agentVersion, .agentKey:
-            statementFinding(about: device, &trace)
+        case .tags(_, let matchesAll, let values):
+            .verdict { verdict, _ in verdict.hasLabels(values, all: matchesAll) }
+        case .score(_, let comparison, let value):
+            .verdict { verdict, _ in verdict.meetsScore(comparison, value) }
+        case .risk(_, let comparison, let value):
+            .verdict { verdict, _ in verdict.meetsRisk(comparison, value) }
+        case .sensorRunning(_, let wanted): .verdict { verdict, _ in verdict.meetsSensor(isRunning: wanted) }
+        case .managed(_, let wanted): .verdict { verdict, _ in verdict.meetsManaged(wanted) }
+        case .setting(_, let name, let states): .verdict { verdict, _ in verdict.meetsSetting(name, states) }
+        case .verdictAge(_, let reportedMax, let fetchedMax):
+            .verdict { verdict, now in verdict.meetsAge(reportedMax, fetchedMax, atSeconds: now) }
+        // A weaker match may be another device's verdict: not known.
+        case .matchStrength(_, let minimum):
+            .verdict { verdict, _ in verdict.matchStrength.rank >= minimum.rank ? .yes : .indeterminate }
+        case .agentFact(_, let name, let values): .statement { statement, _ in statement.has(name, values) }
+        case .agentManaged(_, let secondsMax):
+            .statement { statement, trace in statement.isManaged(lastSeenSecondsMax: secondsMax, &trace) }
+        case .agentVersion(_, let minimum): .statement { statement, _ in statement.isAtLeast(minimum) }
+        case .agentKey(_, let minimum):
+            .statement { statement, _ in
+                (Ternary(statement.keyLevel.rank >= minimum.rank), .postureNonCompliant)
+            }
         }
     }
 
     private func verdictFinding(
-        about device: DeviceFacts, matchStrengthMin: Verdict.Strength, _ trace: inout Trace
+        about device: DeviceFacts, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
+        _ trace: inout Trace
     ) -> RuleFinding {
         let known = device.verdicts.filter { ExactText.isEqual($0.integration, integration) }
         for verdict in known {
             trace.read("verdict:\(verdict.integration):\(verdict.nativeID)")
-            trace.changes(atSeconds: verdict.endsAtSeconds)
+            trace.changes(atSeconds: verdict.endsAtSeconds(extendedBy: use.extensionSeconds))
+            noteAges(of: verdict, &trace)
         }
         let worst = known.map(\.state.severity).max()
         var merged: RuleFinding?
         // Expired records take part in choosing the worst: if they did not, a bad answer would be forgotten
         // by getting old, and an older verdict must never get a better outcome.
         for verdict in known where verdict.state.severity == worst {
-            let next = finding(in: verdict, matchStrengthMin: matchStrengthMin, atSeconds: trace.nowSeconds)
+            let next = finding(in: verdict, use, answer, atSeconds: trace.nowSeconds)
             merged = merged.map { $0.merged(with: next) } ?? next
         }
         return merged ?? RuleFinding(.indeterminate, .none(integration: integration), unless: .postureMissing)
     }
 
+    /// The moments after which a verdict is too old for this rule; exactly at a limit still counts.
+    private func noteAges(of verdict: Verdict, _ trace: inout Trace) {
+        guard case .verdictAge(_, let reportedMax, let fetchedMax) = self else { return }
+        for (seconds, secondsMax) in [
+            (verdict.observedAtSeconds, reportedMax), (verdict.fetchedAtSeconds, fetchedMax),
+        ] {
+            guard let secondsMax else { continue }
+            trace.changes(atSeconds: seconds.sum(saturating: secondsMax).sum(saturating: 1))
+        }
+    }
+
     private func finding(
-        in verdict: Verdict, matchStrengthMin: Verdict.Strength, atSeconds nowSeconds: Int64
+        in verdict: Verdict, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
+        atSeconds nowSeconds: Int64
     ) -> RuleFinding {
         // Age before state: a stale "compliant" and a stale "non-compliant" are equally worthless, and
         // "stale" tells the person to refresh rather than to repair the device.
-        guard verdict.isFresh(atSeconds: nowSeconds) else {
+        guard verdict.isFresh(atSeconds: nowSeconds, extendedBy: use.extensionSeconds) else {
             return RuleFinding(.indeterminate, .verdict(verdict), unless: .postureStale)
         }
-        guard verdict.matchStrength.rank >= matchStrengthMin.rank else {
+        guard verdict.matchStrength.rank >= use.matchStrengthMin.rank else {
             return RuleFinding(.indeterminate, .verdict(verdict), unless: .postureIndeterminate)
         }
-        let outcome = answer(of: verdict)
+        let outcome = answer(verdict, nowSeconds)
         if outcome == .no { return RuleFinding(.no, .verdict(verdict), unless: .postureNonCompliant) }
-        let reason: Reason = verdict.state == .notFound ? .postureMissing : .postureIndeterminate
-        return RuleFinding(outcome, .verdict(verdict), unless: reason)
+        return RuleFinding(outcome, .verdict(verdict), unless: doubt(about: verdict))
     }
 
-    private func answer(of verdict: Verdict) -> Ternary {
-        switch self {
-        case .tags(_, let matchesAll, let values): verdict.hasLabels(values, all: matchesAll)
-        case .score(_, let comparison, let value): verdict.meetsScore(comparison, value)
-        case .risk(_, let comparison, let value): verdict.meetsRisk(comparison, value)
-        case .sensorRunning(_, let wanted): verdict.meetsSensor(isRunning: wanted)
-        case .managed(_, let wanted): verdict.meetsManaged(wanted)
-        case .agentFact, .agentManaged, .agentVersion, .agentKey: .indeterminate
-        }
+    private func doubt(about verdict: Verdict) -> Reason {
+        if verdict.state == .notFound { return .postureMissing }
+        if case .verdictAge = self, verdict.state.isDefinite { return .postureStale }
+        return .postureIndeterminate
     }
 
-    private func statementFinding(about device: DeviceFacts, _ trace: inout Trace) -> RuleFinding {
+    private func statementFinding(
+        about device: DeviceFacts, _ answer: (AgentStatement, inout Trace) -> (Ternary, Reason),
+        _ trace: inout Trace
+    ) -> RuleFinding {
         guard let statement = device.statement, ExactText.isEqual(statement.integration, integration) else {
             return RuleFinding(.indeterminate, .none(integration: integration), unless: .postureRequired)
         }
@@ -78,27 +119,8 @@ extension DeviceRule {
         guard trace.nowSeconds < statement.expiresAtSeconds else {
             return RuleFinding(.indeterminate, .statement(statement), unless: .postureRequired)
         }
-        let (outcome, reason) = answer(of: statement, &trace)
+        let (outcome, reason) = answer(statement, &trace)
         return RuleFinding(outcome, .statement(statement), unless: reason)
-    }
-
-    private func answer(of statement: AgentStatement, _ trace: inout Trace) -> (Ternary, Reason) {
-        switch self {
-        case .agentFact(_, let name, let values):
-            guard let fact = statement.facts[name] else { return (.indeterminate, .postureIndeterminate) }
-            return (Ternary(values.contains { fact.meets($0) }), .postureNonCompliant)
-        case .agentManaged(_, let lastSeenSecondsMax):
-            return statement.isManaged(lastSeenSecondsMax: lastSeenSecondsMax, &trace)
-        case .agentVersion(_, let minimum):
-            guard let have = DottedVersion(statement.agentVersion), let want = DottedVersion(minimum) else {
-                return (.indeterminate, .postureIndeterminate)
-            }
-            return (Ternary(have >= want), .postureNonCompliant)
-        case .agentKey(_, let minimum):
-            return (Ternary(statement.keyLevel.rank >= minimum.rank), .postureNonCompliant)
-        case .tags, .score, .risk, .sensorRunning, .managed:
-            return (.indeterminate, .postureIndeterminate)
-        }
     }
 }
 
@@ -113,6 +135,18 @@ extension RuleFinding {
 }
 
 extension AgentStatement {
+    fileprivate func has(_ name: String, _ values: [ClaimValue]) -> (Ternary, Reason) {
+        guard let fact = facts[name] else { return (.indeterminate, .postureIndeterminate) }
+        return (Ternary(values.contains { fact.meets($0) }), .postureNonCompliant)
+    }
+
+    fileprivate func isAtLeast(_ minimum: String) -> (Ternary, Reason) {
+        guard let have = DottedVersion(agentVersion), let want = DottedVersion(minimum) else {
+            return (.indeterminate, .postureIndeterminate)
+        }
+        return (Ternary(have >= want), .postureNonCompliant)
+    }
+
     /// Managed and seen recently enough; exactly at the limit still counts.
     fileprivate func isManaged(lastSeenSecondsMax: Int64, _ trace: inout Trace) -> (Ternary, Reason) {
         guard isManaged else { return (.no, .deviceNotManaged) }

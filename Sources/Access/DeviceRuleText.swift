@@ -15,6 +15,13 @@ extension DeviceRule: CustomStringConvertible {
         case .agentManaged(let name, let seconds): "\(name) says managed, last seen at most \(seconds) s ago"
         case .agentVersion(let name, let minimum): "\(name) version is at least \(minimum)"
         case .agentKey(let name, let minimum): "\(name) key is at least \(minimum.rawValue)"
+        case .setting(let integration, let name, let states):
+            "\(integration) check \(name) is one of: \(ExactText.list(states.map(\.rawValue)))"
+        case .verdictAge(let name, let reported, let fetched):
+            name
+                + (reported.map { " reported at most \($0) s ago" } ?? "")
+                + (fetched.map { " fetched at most \($0) s ago" } ?? "")
+        case .matchStrength(let name, let minimum): "\(name) match is at least \(minimum.rawValue)"
         }
     }
 
@@ -35,6 +42,9 @@ extension DeviceRule: CustomStringConvertible {
         case .agentVersion(_, let minimum): "Update the agent to version \(minimum) or later."
         case .agentKey(_, let minimum):
             "Enrol the device again with a key that is at least \(minimum.rawValue)."
+        case .setting(let integration, let name, _): "Repair \(name), which \(integration) checks."
+        case .verdictAge(let name, _, _): "Let the device report to \(name), then try again."
+        case .matchStrength(let name, _): "Enrol the device again, so that \(name) knows it by its own id."
         }
     }
 
@@ -60,6 +70,12 @@ extension DeviceRule: CustomStringConvertible {
         case .managed:
             "\(verdict.isManaged.map { $0 ? "managed" : "not managed" } ?? "management unknown"), "
                 + "state \(verdict.state.rawValue)"
+        case .setting(_, let name, _):
+            verdict.checks.first { ExactText.isEqual($0.id, name) || ExactText.isEqual($0.title, name) }
+                .map { "check \($0.title): \($0.state.rawValue)" } ?? "no such check"
+        case .verdictAge:
+            "reported at \(verdict.observedAtSeconds), fetched at \(verdict.fetchedAtSeconds)"
+        case .matchStrength: "matched by \(verdict.matchKey): \(verdict.matchStrength.rawValue)"
         case .tags, .agentFact, .agentManaged, .agentVersion, .agentKey:
             "state \(verdict.state.rawValue)"
                 + (verdict.labels.isEmpty ? "" : ", labels: \(ExactText.list(verdict.labels))")
@@ -71,7 +87,8 @@ extension DeviceRule: CustomStringConvertible {
         case .agentFact(_, let name, _): statement.facts[name]?.description ?? "the agent does not say"
         case .agentVersion: statement.agentVersion
         case .agentKey: statement.keyLevel.rawValue
-        case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged:
+        case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged, .setting, .verdictAge,
+            .matchStrength:
             "\(statement.isManaged ? "managed" : "not managed"), last seen at \(statement.lastSeenSeconds)"
         }
     }

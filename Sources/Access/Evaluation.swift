@@ -14,27 +14,46 @@ extension PolicySnapshot {
     ///   - device: the device proven in this session; nil when none was. Without a session it says nothing:
     /// who
     ///     somebody is comes before what they use.
+    ///   - service: a client without a person. It counts only without a session: one request has one client.
+    ///     Its device needs no owner, because there is nobody who could be one.
     ///   - nowSeconds: seconds since 1970-01-01T00:00:00Z.
     public func residual(
-        of session: SessionFacts?, _ device: DeviceFacts?, for application: Application,
-        atSeconds nowSeconds: Int64
+        of session: SessionFacts?, _ device: DeviceFacts?, service: ServiceFacts? = nil,
+        for application: Application, atSeconds nowSeconds: Int64
     ) -> Residual {
+        assess(session, device, service: service, for: application, atSeconds: nowSeconds).residual
+    }
+
+    /// The same, with what the device came to: its class, and the warnings of rules that only report.
+    public func assess(
+        _ session: SessionFacts?, _ device: DeviceFacts?, service: ServiceFacts? = nil,
+        for application: Application, atSeconds nowSeconds: Int64
+    ) -> Assessment {
         var evaluation = Evaluation(self, application, atSeconds: nowSeconds, isRecording: false)
-        return evaluation.residual(of: session, device)
+        let residual = evaluation.residual(of: session, device, service)
+        return Assessment(residual: residual, device: evaluation.device)
     }
 
     /// The same evaluation with every step told: rule → condition → observed value → source → age.
     public func explain(
-        _ session: SessionFacts?, _ device: DeviceFacts?, for application: Application,
-        atSeconds nowSeconds: Int64
+        _ session: SessionFacts?, _ device: DeviceFacts?, service: ServiceFacts? = nil,
+        for application: Application, atSeconds nowSeconds: Int64
     ) -> ExplainRecord {
         var evaluation = Evaluation(self, application, atSeconds: nowSeconds, isRecording: true)
-        let residual = evaluation.residual(of: session, device)
+        let residual = evaluation.residual(of: session, device, service)
         return ExplainRecord(
             application: application.name, policyIdentity: identity,
             deviceClass: evaluation.device?.deviceClass,
             devicePolicy: evaluation.device?.policyName, lines: evaluation.trace.lines, residual: residual)
     }
+}
+
+/// A residual and the device result that it rests on.
+public struct Assessment: Sendable, Hashable {
+    /// What the gateway applies to requests.
+    public var residual: Residual
+    /// nil: no policy of the application asks for a device, or none has been shown.
+    public var device: DeviceResult?
 }
 
 private struct Evaluation {
@@ -50,37 +69,68 @@ private struct Evaluation {
         trace = Trace(nowSeconds: atSeconds, isRecording: isRecording)
     }
 
-    mutating func residual(of session: SessionFacts?, _ device: DeviceFacts?) -> Residual {
-        let (counted, absence) = standing(of: session)
-        let asksForDevice = application.policies.contains(where: \.asksForDevice)
-        if let counted, let device, asksForDevice { judge(device, of: counted) }
-        let facts = DecidedFacts(session: counted, device: self.device, nowSeconds: trace.nowSeconds)
+    mutating func residual(
+        of session: SessionFacts?, _ device: DeviceFacts?, _ service: ServiceFacts?
+    ) -> Residual {
+        let (counted, absence) = standing(of: session, service)
+        let client = counted == nil && session == nil ? standing(of: service) : nil
+        let isKnown = counted != nil || client != nil
+        var facts = DecidedFacts(
+            session: counted, service: client, tags: application.tags, nowSeconds: trace.nowSeconds)
+        if let device, isKnown, application.policies.contains(where: \.asksForDevice) {
+            judge(device, of: counted, &facts)
+        }
+        let (policies, refusal) = readings(facts)
+        return Residual(
+            policyIdentity: snapshot.identity, isSignedIn: isKnown,
+            // Nobody's residual reads nothing that passes: it lives as long as the policy, and is replaced
+            // with it.
+            validUntilSeconds: session == nil && client == nil ? .max : trace.validUntilSeconds,
+            policies: policies, refusal: (isKnown ? nil : absence) ?? refusal ?? .noPolicyMatches,
+            dependsOn: trace.dependsOn)
+    }
+
+    private mutating func readings(_ facts: DecidedFacts) -> ([ResidualPolicy], Reason?) {
         var policies: [ResidualPolicy] = []
         var refusal: Reason?
+        var carried: [AccessLimit] = []
         for policy in application.policies {
-            let (left, obstacle) = reading(of: policy, facts)
+            let reading = PolicyReading(policy, facts, &trace)
+            var (left, obstacle) = self.left(of: reading, facts)
+            if !carried.isEmpty {
+                for index in left.indices where left[index].action != .block {
+                    left[index].restriction = (left[index].restriction ?? Restriction()).adding(carried)
+                }
+            }
             notePolicy(policy, left)
             refusal = refusal ?? obstacle
             policies += left
             // Nothing after a policy that matches whatever the request is can be reached, so nothing of it
             // is read.
             if left.contains(where: \.matchesEveryRequest) { break }
+            let isSettled = reading.isCertain && left.contains { $0.action == policy.action }
+            if !isSettled, counts(policy.action, facts) {
+                for limit in reading.withheldLimits where !carried.contains(limit) { carried.append(limit) }
+            }
         }
-        return Residual(
-            policyIdentity: snapshot.identity, isSignedIn: counted != nil,
-            validUntilSeconds: validUntil(session),
-            policies: policies, refusal: absence ?? refusal ?? .noPolicyMatches, dependsOn: trace.dependsOn)
+        return (policies, refusal)
     }
 
-    /// Nobody's residual reads nothing that passes: it lives as long as the policy, and is replaced with it.
-    private func validUntil(_ session: SessionFacts?) -> Int64 {
-        session == nil ? .max : trace.validUntilSeconds
+    /// Whether a policy of this action is for clients of this kind at all.
+    private func counts(_ action: PolicyAction, _ facts: DecidedFacts) -> Bool {
+        switch action {
+        case .allow: facts.service == nil
+        case .service: facts.service != nil
+        case .block, .bypass: true
+        }
     }
 
     /// Whether the session counts here, and if not why.
-    private mutating func standing(of session: SessionFacts?) -> (SessionFacts?, Reason?) {
+    private mutating func standing(
+        of session: SessionFacts?, _ service: ServiceFacts?
+    ) -> (SessionFacts?, Reason?) {
         guard let session else {
-            noteSession("nobody", .no, nil, "Sign in.")
+            noteSession(service == nil ? "nobody" : "a service client", .no, nil, "Sign in.")
             return (nil, .signInRequired)
         }
         trace.read("session:\(session.id)")
@@ -114,30 +164,53 @@ private struct Evaluation {
                 remedy: remedy))
     }
 
-    private mutating func judge(_ device: DeviceFacts, of session: SessionFacts) {
+    private mutating func standing(of service: ServiceFacts?) -> ServiceFacts? {
+        guard let service else { return nil }
+        trace.read("service:\(service.id)")
+        trace.changes(atSeconds: service.expiresAtSeconds)
+        let counts = trace.nowSeconds < service.expiresAtSeconds
+        trace.note(
+            ExplainLine(
+                rule: "service", condition: "a service token that counts", outcome: Ternary(counts),
+                observed: "\(service.name) until \(service.expiresAtSeconds)",
+                source: "service \(service.id)", remedy: counts ? nil : "Get a new service token."))
+        return counts ? service : nil
+    }
+
+    private mutating func judge(
+        _ device: DeviceFacts, of session: SessionFacts?, _ facts: inout DecidedFacts
+    ) {
         let result = snapshot.deviceResult(
-            of: device, for: session.person, owner: application.deviceOwner, atSeconds: trace.nowSeconds,
-            recordingLines: trace.isRecording)
+            of: device, for: session?.person, owner: session == nil ? .any : application.deviceOwner,
+            outage: application.outage, atSeconds: trace.nowSeconds, recordingLines: trace.isRecording)
         trace.include(result)
         self.device = result
+        facts.device = result
+        facts.deviceFacts = device
+        facts.verdictUse = VerdictUse(application.outage, for: device)
     }
 
     /// What is left of one policy, and what kept it from matching where the person can do something about it.
-    private mutating func reading(
-        of policy: ApplicationPolicy, _ facts: DecidedFacts
+    private mutating func left(
+        of reading: PolicyReading, _ facts: DecidedFacts
     ) -> ([ResidualPolicy], Reason?) {
-        let reading = PolicyReading(policy, facts, &trace)
-        let doubt = doubt(about: reading, facts)
-        switch policy.action {
-        case .block: return (reading.blocking(unless: doubt).map { [$0] } ?? [], nil)
+        switch reading.policy.action {
+        case .block:
+            return (reading.blocking(unless: doubt(about: reading, facts)).map { [$0] } ?? [], nil)
         case .bypass:
             let left = reading.granting(reason: .policyBypasses).map { [$0] } ?? []
             if reading.isCertain { return (left, nil) }
-            return (left + reading.withholding(isSignedIn: facts.session != nil), nil)
-        case .allow: return allowing(reading, facts)
-        // A service client needs a proof of its own. As long as there is none, nothing can be such a client.
-        case .service: return ([], nil)
+            return (left + reading.withholding(isSignedIn: facts.isKnown), nil)
+        case .allow: return facts.service == nil ? allowing(reading, facts) : ([], nil)
+        case .service: return facts.service == nil ? ([], nil) : serving(reading, facts)
         }
+    }
+
+    private func serving(_ reading: PolicyReading, _ facts: DecidedFacts) -> ([ResidualPolicy], Reason?) {
+        let withheld = reading.isCertain ? [] : reading.withholding(isSignedIn: true)
+        if let left = reading.granting(reason: .policyAllows) { return ([left] + withheld, nil) }
+        let isDevice = reading.granting(deviceMeets: true, reason: .policyAllows) != nil
+        return (withheld, isDevice ? Self.obstacle(facts.device, reading) : nil)
     }
 
     private mutating func notePolicy(_ policy: ApplicationPolicy, _ left: [ResidualPolicy]) {
@@ -149,7 +222,7 @@ private struct Evaluation {
             case .yes: "matches"
             case .indeterminate where counted.isEmpty: "cannot be known: refuses what it would not grant"
             case .indeterminate: "matches the requests that meet what is asked of them"
-            case .no: policy.action == .service ? "no service client can be proven yet" : "does not match"
+            case .no: "does not match"
             }
         trace.note(
             ExplainLine(
@@ -172,7 +245,7 @@ private struct Evaluation {
         {
             return (withheld, .sessionEnded)
         }
-        guard let left else { return (withheld, Self.obstacle(facts.device)) }
+        guard let left else { return (withheld, Self.obstacle(facts.device, reading)) }
         return (reading.isCertain ? [left] : [left] + withheld, nil)
     }
 
@@ -193,20 +266,21 @@ private struct Evaluation {
 
     /// Why a block applies whose conditions could not be known.
     private func doubt(about reading: PolicyReading, _ facts: DecidedFacts) -> Reason {
-        if facts.session == nil { return .signInRequired }
+        if !facts.isKnown { return .signInRequired }
         return reading.hangsOnDevice ? .deviceRequired : .policyBlocks
     }
 
     /// What the device lacks that a policy asks for: the most helpful word there is.
-    private static func obstacle(_ device: DeviceResult?) -> Reason {
+    private static func obstacle(_ device: DeviceResult?, _ reading: PolicyReading) -> Reason {
         guard let device else { return .deviceRequired }
         // A compliant device that is still not accepted meets a policy for other classes only.
-        return device.reason ?? .noPolicyMatches
+        return reading.shortfall ?? device.reason ?? .noPolicyMatches
     }
 }
 
 extension ApplicationPolicy {
     fileprivate var asksForDevice: Bool {
+        // Every condition of the device brings its class along, since a denied one meets none of them.
         include.contains(where: \.isAboutDevice) || require.contains(where: \.isAboutDevice)
             || exclude.contains(where: \.isAboutDevice)
     }

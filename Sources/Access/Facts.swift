@@ -175,10 +175,14 @@ public struct RequestFacts: Sendable, Hashable {
     public var method: RequestMethod
     /// Where the request comes from, with proven provenance.
     public var client: NetworkAddress
+    /// The client certificate that the connection proved; nil: it showed none. One per connection, so that a
+    /// request hands on a reference.
+    public var certificate: CertificateFacts?
     /// Takes the members as they are; nothing is checked here.
-    public init(method: RequestMethod, client: NetworkAddress) {
+    public init(method: RequestMethod, client: NetworkAddress, certificate: CertificateFacts? = nil) {
         self.method = method
         self.client = client
+        self.certificate = certificate
     }
 }
 

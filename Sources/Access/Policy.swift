@@ -38,6 +38,12 @@ public enum DeviceRule: Sendable, Codable, Hashable {
     case agentManaged(integration: String, lastSeenSecondsMax: Int64)
     case agentVersion(integration: String, minimum: String)
     case agentKey(integration: String, minimum: AgentStatement.KeyLevel)
+    /// A check of the verdict, by its id or title, is in one of these states.
+    case setting(integration: String, name: String, states: [Verdict.Check.State])
+    /// The device reported, and the gateway fetched, no longer ago than this (seconds, inclusive).
+    case verdictAge(integration: String, reportedSecondsMax: Int64?, fetchedSecondsMax: Int64?)
+    /// The verdict was matched to the device at least this strongly (providers.md 13).
+    case matchStrength(integration: String, minimum: Verdict.Strength)
 }
 
 /// What an indeterminate policy whose result is `denied` or `partial` does to the result of the policies
@@ -65,10 +71,13 @@ public struct DevicePolicy: Sendable, Codable, Hashable {
     public var message: String?
     /// Verdicts matched to the device more weakly than this say nothing to the policy (providers.md 13).
     public var matchStrengthMin: Verdict.Strength
+    /// What comes of a rule that does not hold, by the rule's index; rules beyond its end are required.
+    public var strategies: [CheckStrategy]
     /// Takes the members as they are; nothing is checked here.
     public init(
         name: String, platform: Platform, priority: Int, rules: [DeviceRule], result: DeviceClass,
-        onUnknown: OnUnknown = .cap, message: String? = nil, matchStrengthMin: Verdict.Strength = .weak
+        onUnknown: OnUnknown = .cap, message: String? = nil, matchStrengthMin: Verdict.Strength = .weak,
+        strategies: [CheckStrategy] = []
     ) {
         self.name = name
         self.platform = platform
@@ -78,6 +87,7 @@ public struct DevicePolicy: Sendable, Codable, Hashable {
         self.onUnknown = onUnknown
         self.message = message
         self.matchStrengthMin = matchStrengthMin
+        self.strategies = strategies
     }
 }
 
@@ -106,24 +116,27 @@ public enum Condition: Sendable, Codable, Hashable {
     case device(DeviceCondition)
     case method(MethodCondition)
     case path(PathCondition)
+    case authenticationContext(AuthenticationContextCondition)
+    case authenticationMethod(AuthenticationMethodCondition)
+    case authenticatedWithin(AuthenticatedWithinCondition)
+    case tag(TagCondition)
+    case service(ServiceCondition)
+    case time(TimeCondition)
+    case until(UntilCondition)
+    // Boxed: wider than the rest, and the width of a residual's arrays is that of the widest case.
+    indirect case check(CheckCondition)
+    indirect case setting(SettingCondition)
+    indirect case score(ScoreCondition)
+    indirect case risk(RiskCondition)
+    indirect case verdictAge(VerdictAgeCondition)
+    indirect case matchStrength(MatchStrengthCondition)
+    indirect case certificate(CertificateCondition)
+    indirect case meets(ConditionGroup)
 }
 
 /// What an application policy does with whom it matches. `bypass` lets in without a session; `service` is
-/// for clients that prove themselves without a person, which nothing can yet.
+/// for clients that prove themselves without a person (`ServiceFacts`).
 public enum PolicyAction: String, Sendable, Codable, CaseIterable { case allow, block, bypass, service }
-
-/// What a match grants less than everything.
-public struct Restriction: Sendable, Codable, Hashable {
-    /// nil: every method.
-    public var methods: [RequestMethod]?
-    /// nil: every path. Each begins with "/" and matches whole segments.
-    public var pathPrefixes: [String]?
-    /// Takes the members as they are; nothing is checked here.
-    public init(methods: [RequestMethod]? = nil, pathPrefixes: [String]? = nil) {
-        self.methods = methods
-        self.pathPrefixes = pathPrefixes
-    }
-}
 
 /// One policy of an application; the first that matches decides.
 public struct ApplicationPolicy: Sendable, Codable, Hashable {
@@ -172,15 +185,21 @@ public struct Application: Sendable, Codable, Hashable {
     public var policies: [ApplicationPolicy]
     /// Whose devices count here.
     public var deviceOwner: DeviceOwner
+    /// What a provider's silence means here.
+    public var outage: OutageSetting
+    /// What conditions may name the application by; compared as bytes.
+    public var tags: [String]
     /// Takes the members as they are; nothing is checked here.
     public init(
         name: String, identityProviders: [String], policies: [ApplicationPolicy],
-        deviceOwner: DeviceOwner = .samePerson
+        deviceOwner: DeviceOwner = .samePerson, outage: OutageSetting = .failClosed, tags: [String] = []
     ) {
         self.name = name
         self.identityProviders = identityProviders
         self.policies = policies
         self.deviceOwner = deviceOwner
+        self.outage = outage
+        self.tags = tags
     }
 }
 

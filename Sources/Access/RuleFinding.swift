@@ -20,17 +20,20 @@ struct RuleFinding {
 }
 
 extension RuleFinding {
-    /// - Parameter helps: false for rules of a policy that denies: there `yes` is what needs a remedy.
-    func line(_ position: String, _ rule: DeviceRule, helps: Bool, atSeconds nowSeconds: Int64) -> ExplainLine
-    {
+    /// - Parameters:
+    ///   - note: what follows the condition in words, where its failure is not the policy's.
+    ///   - helps: false for rules of a policy that denies: there `yes` is what needs a remedy.
+    func line(
+        _ position: String, _ rule: DeviceRule, _ note: String, helps: Bool, atSeconds nowSeconds: Int64
+    ) -> ExplainLine {
         let failed = helps ? outcome != .yes : outcome != .no
         return ExplainLine(
-            rule: position, condition: rule.description, outcome: outcome,
+            rule: position, condition: rule.description + note, outcome: outcome,
             observed: rule.observed(in: evidence),
             source: source, ageSeconds: age(atSeconds: nowSeconds), remedy: failed ? remedy(of: rule) : nil)
     }
 
-    private var source: String {
+    var source: String {
         switch evidence {
         case .none(let integration): "\(integration) (nothing known)"
         case .verdict(let verdict):
@@ -39,7 +42,7 @@ extension RuleFinding {
         }
     }
 
-    private func age(atSeconds nowSeconds: Int64) -> Int64? {
+    func age(atSeconds nowSeconds: Int64) -> Int64? {
         switch evidence {
         case .none: nil
         case .verdict(let verdict): max(0, nowSeconds.difference(saturating: verdict.observedAtSeconds))
@@ -47,7 +50,7 @@ extension RuleFinding {
         }
     }
 
-    private func remedy(of rule: DeviceRule) -> String {
+    func remedy(of rule: DeviceRule) -> String {
         if outcome != .indeterminate, case .verdict(let verdict) = evidence, !verdict.remedies.isEmpty {
             return verdict.remedies.joined(separator: " ")
         }

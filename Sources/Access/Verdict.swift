@@ -37,6 +37,27 @@ public struct Verdict: Sendable, Codable, Hashable {
         }
     }
 
+    /// One setting, signal or policy that the provider judged by itself (providers.md 14.1).
+    public struct Check: Sendable, Codable, Hashable {
+        /// What the provider says of it.
+        public enum State: String, Sendable, Codable, CaseIterable {
+            case pass, fail, unknown
+            case notApplicable = "not_applicable"
+        }
+        /// The provider's own id.
+        public var id: String
+        /// For people; rules may name it too.
+        public var title: String
+        /// The answer.
+        public var state: State
+        /// Takes the members as they are; nothing is checked here.
+        public init(id: String, title: String, state: State) {
+            self.id = id
+            self.title = title
+            self.state = state
+        }
+    }
+
     /// Unique, time-ordered.
     public var id: String
     /// The configured instance, for example `intune-prod`.
@@ -77,6 +98,8 @@ public struct Verdict: Sendable, Codable, Hashable {
     public var digest: String
     /// Sentences for the person: what failed and what to do, from the provider or derived.
     public var remedies: [String]
+    /// Empty where the provider names none; records stored before there were any read so.
+    public var checks: [Check]
 
     /// Takes the members as they are; nothing is checked here.
     public init(
@@ -86,7 +109,7 @@ public struct Verdict: Sendable, Codable, Hashable {
         observedAtSeconds: Int64, assessedAtSeconds: Int64? = nil, fetchedAtSeconds: Int64,
         expiresAtSeconds: Int64,
         graceUntilSeconds: Int64? = nil, matchKey: String, matchStrength: Strength, rawState: String = "",
-        digest: String = "", remedies: [String] = []
+        digest: String = "", remedies: [String] = [], checks: [Check] = []
     ) {
         self.id = id
         self.integration = integration
@@ -108,5 +131,6 @@ public struct Verdict: Sendable, Codable, Hashable {
         self.rawState = rawState
         self.digest = digest
         self.remedies = remedies
+        self.checks = checks
     }
 }

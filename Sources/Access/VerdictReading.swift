@@ -89,7 +89,11 @@ extension Verdict {
 
     /// Not expired, and not reported in the future: such a time is unknown, and unknown is never fresh.
     public func isFresh(atSeconds nowSeconds: Int64) -> Bool {
-        nowSeconds < endsAtSeconds
+        isFresh(atSeconds: nowSeconds, extendedBy: 0)
+    }
+
+    func isFresh(atSeconds nowSeconds: Int64, extendedBy seconds: Int64) -> Bool {
+        nowSeconds < endsAtSeconds(extendedBy: seconds)
             && observedAtSeconds <= nowSeconds.sum(saturating: Self.clockSkewSecondsMax)
     }
 
@@ -136,5 +140,28 @@ extension Verdict {
         if state == .notManaged || state == .notFound { return Ternary(!wanted) }
         guard state.isDefinite, let isManaged else { return .indeterminate }
         return Ternary(isManaged == wanted)
+    }
+
+    /// Several checks of one title must agree; a check that the provider could not judge is not known, unless
+    /// that is what is asked for.
+    func meetsSetting(_ name: String, _ states: [Check.State]) -> Ternary {
+        guard state.isDefinite else { return .indeterminate }
+        var answer: Ternary?
+        for check in checks where ExactText.isEqual(check.id, name) || ExactText.isEqual(check.title, name) {
+            let isAsked = states.contains(check.state)
+            let next: Ternary = check.state == .unknown && !isAsked ? .indeterminate : Ternary(isAsked)
+            answer = answer == nil || answer == next ? next : .indeterminate
+        }
+        return answer ?? .indeterminate
+    }
+
+    /// Too old is not known; so is the age of an answer that the provider could not give.
+    func meetsAge(_ reportedMax: Int64?, _ fetchedMax: Int64?, atSeconds nowSeconds: Int64) -> Ternary {
+        guard state.isDefinite else { return .indeterminate }
+        for (seconds, secondsMax) in [(observedAtSeconds, reportedMax), (fetchedAtSeconds, fetchedMax)] {
+            guard let secondsMax else { continue }
+            if nowSeconds.difference(saturating: seconds) > secondsMax { return .indeterminate }
+        }
+        return .yes
     }
 }

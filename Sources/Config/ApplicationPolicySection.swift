@@ -9,8 +9,10 @@ enum ApplicationPolicySection {
                 "name", .text, "Unique in the application; stands in explanations and logs.", example: "staff"
             ),
             .required(
-                "action", .choice(["allow", "block", "bypass"]),
-                "`bypass` needs no sign-in: a public path is a policy, never a hole.", example: "allow"),
+                "action", .choice(PolicyAction.allCases.map(\.rawValue)),
+                "`bypass` needs no sign-in: a public path is a policy, never a hole. `service` is for clients "
+                    + "without a person; refused in this version: no service token can be issued yet.",
+                example: "allow"),
             .required(
                 "include", .list(.variant(ConditionSection.table)), "At least one must hold.",
                 example: "[ { email-domain: corp.example } ]"),
@@ -21,14 +23,14 @@ enum ApplicationPolicySection {
                 "exclude", .list(.variant(ConditionSection.table)), "None may hold.", standard: "none",
                 example: "[ { group: contractors } ]"),
             .optional(
-                "restrict", .section(restriction), "What a match grants less than everything.",
+                "restrict", .section(restrictionTable), "What a match grants less than everything.",
                 standard: "nothing",
                 example: "{ methods: [GET, HEAD] }"),
             .optional(
                 "session", .duration(60...2_592_000), "Longest life of a session that this policy lets in.",
                 standard: "the application's", example: "1h"),
         ])
-    static let restriction = KeyTable(
+    static let restrictionTable = KeyTable(
         "applications.<name>.policies[].restrict",
         [
             .optional(
@@ -39,7 +41,7 @@ enum ApplicationPolicySection {
                 "path-prefixes", .list(.text), "Only these paths and what is below them.",
                 standard: "every path",
                 example: "[/docs]"),
-        ])
+        ] + RestrictionLimits.keys)
 
     static func read(_ application: SectionReader, providers: [String]?) -> [ApplicationPolicy] {
         guard let items = application.items("policies") else { return [] }
@@ -56,7 +58,8 @@ enum ApplicationPolicySection {
             places.append(reader.place)
         }
         let key = application.key("policies")
-        PolicyShadows.warn(policies, places, key: key, application.context.diagnostics)
+        PolicyShadows.warn(
+            policies, places, key: key, providers: providers ?? [], application.context.diagnostics)
         return policies
     }
 
@@ -64,23 +67,23 @@ enum ApplicationPolicySection {
     /// messages.
     static func asksForDevice(_ application: SectionReader) -> Bool {
         guard case .sequence(let policies)? = application.node("policies")?.content else { return false }
-        return policies.contains { policy in
-            ["include", "require", "exclude"].contains { list in
-                guard case .sequence(let items)? = policy.child(list)?.content else { return false }
-                return items.contains { $0.child("device") != nil }
-            }
-        }
+        return policies.contains { application.context.names.asksForDevice($0) }
     }
 
     private static func read(_ reader: SectionReader, _ providers: [String]?) -> ApplicationPolicy? {
         let name = reader.text("name")
         let action = reader.choice("action").flatMap(PolicyAction.init(rawValue:))
+        if action == .service, !reader.context.acceptsUnenforced {
+            reader.problem(
+                "action", "service would have no effect: no service token can be issued yet",
+                "use allow, block or bypass")
+        }
         let include = ConditionSection.list("include", reader, providers)
         let require = ConditionSection.list("require", reader, providers)
         let exclude = ConditionSection.list("exclude", reader, providers)
         let restriction = restriction(reader)
         let session = reader.duration("session")
-        if action == .block || action == .bypass {
+        if action != .allow {
             reader.ineffective("session", because: "this action makes no session", "remove it")
         }
         if action == .block { reader.ineffective("restrict", because: "a block grants nothing", "remove it") }
@@ -100,9 +103,12 @@ enum ApplicationPolicySection {
     /// A bypass is decided before anybody is asked to sign in, so what it asks must be in the request.
     private static func refuseIdentity(in lists: [(String, [Condition]?)], _ reader: SectionReader) {
         for (name, conditions) in lists {
-            for condition in conditions ?? [] where !condition.isAboutRequest {
+            for condition in conditions ?? [] where !condition.subjects.isSubset(of: .request) {
+                let what =
+                    condition.subjects == .time
+                    ? "what time it is" : "who somebody is or what device they use"
                 reader.problem(
-                    name, "a bypass cannot ask who somebody is or what device they use",
+                    name, "a bypass cannot ask \(what)",
                     "use everyone, path, method or network only, or action: allow")
                 break
             }
@@ -112,25 +118,18 @@ enum ApplicationPolicySection {
     private static func restriction(_ policy: SectionReader) -> Restriction? {
         guard let node = policy.node("restrict") else { return nil }
         let path = policy.key("restrict")
-        guard let reader = SectionReader(node, restriction, path: path, policy.context) else { return nil }
+        guard let reader = SectionReader(node, restrictionTable, path: path, policy.context) else {
+            return nil
+        }
         if reader.presentNames.isEmpty {
             policy.problem("restrict", "restricts nothing", "add methods or path-prefixes, or remove it")
             return nil
         }
         let methods = ConditionSection.methods("methods", reader)
         let prefixes = ConditionSection.paths("path-prefixes", reader)
-        guard methods != nil || !reader.has("methods"), prefixes != nil || !reader.has("path-prefixes")
+        guard let limits = RestrictionLimits.read(reader), methods != nil || !reader.has("methods"),
+            prefixes != nil || !reader.has("path-prefixes")
         else { return nil }
-        return Restriction(methods: methods, pathPrefixes: prefixes)
-    }
-}
-
-extension Condition {
-    /// Whether the request alone answers it.
-    var isAboutRequest: Bool {
-        switch self {
-        case .everyone, .network, .method, .path: true
-        case .email, .emailDomain, .group, .claim, .identityProvider, .device: false
-        }
+        return Restriction(methods: methods, pathPrefixes: prefixes, limits: limits.isEmpty ? nil : limits)
     }
 }

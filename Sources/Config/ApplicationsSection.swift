@@ -44,6 +44,14 @@ enum ApplicationsSection {
             .optional(
                 "agent", .text, "The `endpoint-agent` integration that proves devices here.",
                 standard: "the only one, when a policy asks for a device", example: "agents"),
+            .optional(
+                "tags", .list(.text), "What `tag` conditions name the application by.", standard: "none",
+                example: "[internal, enrollment]"),
+            .optional(
+                "outage", .alternative(["fail-closed", "partial"], OutageKey.table),
+                "What an expired verdict of a silent provider means: nothing, at most partial access, or "
+                    + "`unsafe-last-verdict`.",
+                standard: "`fail-closed`", example: "partial"),
         ])
 
     /// What an application may refer to.
@@ -78,7 +86,10 @@ enum ApplicationsSection {
         let owner = reader.choice("device-owner").flatMap(DeviceOwner.init(rawValue:))
         if !asksForDevice {
             reader.ineffective("device-owner", because: "no policy asks for a device", "remove it")
+            reader.ineffective("outage", because: "no policy asks for a device", "remove it")
         }
+        let outage = OutageKey.read(reader)
+        let tags = NamedConditions.tags(reader)
         let session = reader.duration("session") ?? 28_800
         let origins = OriginsKey.read(reader)
         let fields = FieldsKey.read(reader)
@@ -94,7 +105,8 @@ enum ApplicationsSection {
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent)
         let decisions = Application(
-            name: name, identityProviders: providers, policies: policies, deviceOwner: owner ?? .samePerson)
+            name: name, identityProviders: providers, policies: policies, deviceOwner: owner ?? .samePerson,
+            outage: outage ?? .failClosed, tags: tags)
         return Read(settings: settings, decisions: decisions, place: reader.place(of: "host"))
     }
 
@@ -136,6 +148,6 @@ enum ApplicationsSection {
 extension ApplicationPolicy {
     /// Whether any of its conditions looks at the device.
     var asksForDevice: Bool {
-        (include + require + exclude).contains { if case .device = $0 { true } else { false } }
+        (include + require + exclude).contains { $0.subjects.contains(.device) }
     }
 }

@@ -32,7 +32,7 @@ enum ConditionSection {
                 "method", .oneOrMore(.choice(methodNames)), "The request has one of these methods.",
                 "[GET, HEAD]"),
             optional("path", .section(pathTable), "The request's path.", "{ prefixes: [/public] }"),
-        ])
+        ] + SignInConditions.keys + DeviceConditions.keys + ClientConditions.keys + NamedConditions.keys)
     static let claimTable = KeyTable(
         "applications.<name>.policies[].include[].claim",
         [
@@ -50,7 +50,7 @@ enum ConditionSection {
             optional("exact", .list(.text), "Exactly one of these.", "[/healthz]"),
         ])
 
-    private static func optional(_ name: String, _ shape: Shape, _ summary: String, _ example: String)
+    static func optional(_ name: String, _ shape: Shape, _ summary: String, _ example: String)
         -> KeySpec
     {
         .optional(name, shape, summary, standard: "not asked", example: example)
@@ -80,7 +80,10 @@ enum ConditionSection {
             }
             return nil
         }
+        if let spec = table[name], spec.unenforced != nil, !context.acceptsUnenforced { return nil }
         return identity(name, reader, providers) ?? request(name, reader)
+            ?? SignInConditions.read(name, reader) ?? DeviceConditions.read(name, reader)
+            ?? ClientConditions.read(name, reader) ?? NamedConditions.read(name, reader)
     }
 
     private static func identity(_ name: String, _ reader: SectionReader, _ providers: [String]?)
@@ -209,7 +212,7 @@ enum ConditionSection {
     }
 
     /// All values or none: what is dropped from a list would silently change who is let in.
-    private static func checked<Value>(_ texts: [String]?, _ check: (String) -> Value?) -> [Value]? {
+    static func checked<Value>(_ texts: [String]?, _ check: (String) -> Value?) -> [Value]? {
         guard let texts else { return nil }
         let values = texts.map(check)
         let read = values.compactMap { $0 }

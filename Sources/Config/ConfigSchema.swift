@@ -54,6 +54,7 @@ public enum ConfigSchema {
         case .texts: ["type": "object", "minProperties": 1, "additionalProperties": schema(of: .text)]
         case .facts: [:]
         case .section(let table): schema(of: table)
+        case .alternative(let choices, let table): ["anyOf": [["enum": choices], schema(of: table)]]
         case .variant(let table): variant(table)
         case .named(let table): named(["additionalProperties": schema(of: table)])
         case .namedKinds(_, let tables):

@@ -29,7 +29,13 @@ public struct ConfigSnapshot: Sendable {
     public static func load(
         path: String, environment: [String: String], readsFiles: Bool = true, identify: ([UInt8]) -> String
     ) throws(ConfigFailure) -> ConfigSnapshot {
-        let context = ReadContext(environment: environment, readsFiles: readsFiles)
+        try load(
+            path: path, ReadContext(environment: environment, readsFiles: readsFiles), identify: identify)
+    }
+
+    static func load(
+        path: String, _ context: ReadContext, identify: ([UInt8]) -> String
+    ) throws(ConfigFailure) -> ConfigSnapshot {
         let text = ConfigText(path: path, context.diagnostics)
         let read = RootSection.merge(text.roots, context.diagnostics).flatMap { Self.read($0, context) }
         if let failure = context.diagnostics.failure(files: text.files) { throw failure }
@@ -59,15 +65,21 @@ public struct ConfigSnapshot: Sendable {
         let kinds = IntegrationsSection.kinds(root)
         let devicePolicies = DevicePoliciesSection.read(root, integrations: kinds)
         let defaults = DevicePoliciesSection.defaults(root)
+        context.names = ConditionNames(root, integrations: kinds)
+        GroupsSection.readAll(root)
         let names = ApplicationsSection.Names(providers: providerNames(root), integrations: kinds)
         let applications = ApplicationsSection.read(root, names)
         CrossChecks.hosts(gateway, applications, context)
         CrossChecks.loops(gateway, applications, context)
         CrossChecks.unused(providers, root, applications)
         CrossChecks.devices(devicePolicies, root, applications)
+        GroupsSection.warnOfUnused(root)
+        let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
+        DevicePolicyShadows.warn(settledPolicies, root)
+        RemediationLinks.warn(devicePolicies, root, applications)
         guard let gateway else { return nil }
         let policy = PolicySnapshot(
-            identity: "", devicePolicies: devicePolicies.map { $0.settled(with: integrations) },
+            identity: "", devicePolicies: settledPolicies,
             deviceDefaultNoMatch: defaults.noMatch, deviceDefaultUnsupported: defaults.unsupported,
             applications: applications.map(\.decisions))
         return ConfigSnapshot(

@@ -91,25 +91,36 @@ enum DevicePoliciesSection {
         let priority = reader.integer("priority")
         let result = reader.choice("result").flatMap(DeviceClass.init(rawValue:))
         let onUnknown = reader.choice("on-unknown").flatMap(OnUnknown.init(rawValue:))
-        if let result, result != .denied {
-            reader.ineffective("on-unknown", because: "the result is not denied", "remove it")
-        }
         let message = reader.text("message")
         if let message, message.count > messageCharactersMax {
             reader.problem(
                 "message", "has \(message.count) characters", "use at most \(messageCharactersMax)")
         }
         let strength = reader.choice("minimum-match").flatMap(Verdict.Strength.init(rawValue:))
-        var rules: [DeviceRule] = []
+        var rules: [(rule: DeviceRule, strategy: CheckStrategy)] = []
         for (index, item) in (reader.items("rules") ?? []).enumerated() {
             let path = reader.key("rules[\(index)]")
-            let rule = DeviceRuleSection(path: path, context: reader.context, platform: platform)
+            let rule = DeviceRuleSection(
+                path: path, context: reader.context, platform: platform, result: result)
             rules += rule.read(item, integrations)
+        }
+        let strategies = rules.map(\.strategy)
+        if let result, result != .denied, !strategies.contains(where: { $0.effect == .deny }) {
+            reader.ineffective(
+                "on-unknown", because: "the result is not denied, and no rule's strategy is deny", "remove it"
+            )
+        }
+        if !strategies.isEmpty, strategies.allSatisfy({ $0.effect == .report }) {
+            reader.context.diagnostics.warn(
+                reader.place(of: "rules"), reader.key("rules"),
+                "every rule only reports, so every device of the platform is compliant",
+                "give one of them another strategy when the counts allow it")
         }
         guard let name, let platform, let priority, let result, !rules.isEmpty else { return nil }
         return DevicePolicy(
-            name: name, platform: platform, priority: Int(priority), rules: rules, result: result,
-            onUnknown: onUnknown ?? .cap, message: message, matchStrengthMin: strength ?? .weak)
+            name: name, platform: platform, priority: Int(priority), rules: rules.map(\.rule), result: result,
+            onUnknown: onUnknown ?? .cap, message: message, matchStrengthMin: strength ?? .weak,
+            strategies: strategies.contains { $0 != .require } ? strategies : [])
     }
 
     static func defaults(_ root: SectionReader) -> (noMatch: DeviceClass, unsupported: DeviceClass) {

@@ -32,7 +32,12 @@ struct DeviceRuleSection {
                 "matches-all", .list(.text), "Every one of these.", standard: "not asked",
                 example: "[compliant, registered]"),
         ])
-    static let tables = ProviderKind.all.map(\.ruleTable) + [agent]
+    static let tables =
+        ProviderKind.all.map { kind in
+            KeyTable(
+                kind.ruleTable.title, kind: kind.name,
+                kind.ruleTable.keys + VerdictRules.keys + RuleStrategy.keys)
+        } + [KeyTable(agent.title, kind: agent.kind, agent.keys + RuleStrategy.keys)]
     /// For the schema: the keys of all kinds.
     static let anyTable = KeyTable(
         "device-policies[].rules[]",
@@ -48,8 +53,12 @@ struct DeviceRuleSection {
     let path: String
     let context: ReadContext
     let platform: Platform?
+    /// Of the policy; nil when that is wrong.
+    let result: DeviceClass?
 
-    func read(_ node: ConfigNode, _ integrations: [String: String]) -> [DeviceRule] {
+    func read(
+        _ node: ConfigNode, _ integrations: [String: String]
+    ) -> [(rule: DeviceRule, strategy: CheckStrategy)] {
         let sources = Self.tables.compactMap { $0.keys.first?.name }
         let named = sources.filter { node.child($0) != nil }
         guard case .mapping = node.content, named.count == 1,
@@ -64,14 +73,18 @@ struct DeviceRuleSection {
         checkPlatform(reader, table)
         guard let name = reader.text(named[0]) else { return [] }
         checkReference(reader, named[0], name, table.kind ?? named[0], integrations)
-        if reader.presentNames.count == 1 {
+        let strategy = RuleStrategy.read(reader, result)
+        if reader.presentNames.count(where: { !RuleStrategy.names.contains($0) }) == 1 {
             reader.problem(
                 named[0], "asks nothing",
                 "add one of \(table.keys.dropFirst().map(\.name).joined(separator: ", "))")
             return []
         }
-        if let kind = table.kind.flatMap(ProviderKind.named) { return providerRules(kind, reader, name) }
-        return agentRules(reader, name)
+        let rules =
+            table.kind.flatMap(ProviderKind.named).map {
+                providerRules($0, reader, name) + VerdictRules.read(reader, name)
+            } ?? agentRules(reader, name)
+        return strategy.map { strategy in rules.map { ($0, strategy) } } ?? []
     }
 
     // Checks
@@ -111,9 +124,18 @@ struct DeviceRuleSection {
             case .managed: return reader.flag("managed").map { [.managed(integration: name, $0)] } ?? []
             case .sensorRunning:
                 return reader.flag("sensor-running").map { [.sensorRunning(integration: name, $0)] } ?? []
-            case .risk: return reader.text("risk").flatMap { risk($0, reader, name) }.map { [$0] } ?? []
+            case .risk:
+                return reader.text("risk").flatMap { text in
+                    ComparisonText.risk(text, "risk", reader).map {
+                        [.risk(integration: name, comparison: $0, value: $1)]
+                    }
+                } ?? []
             case .score(let range):
-                return reader.text("score").flatMap { score($0, range, reader, name) }.map { [$0] } ?? []
+                return reader.text("score").flatMap { text in
+                    ComparisonText.score(text, range, "score", reader).map {
+                        [.score(integration: name, comparison: $0, value: $1)]
+                    }
+                } ?? []
             }
         }
     }
@@ -129,45 +151,6 @@ struct DeviceRuleSection {
         let all = tags.texts("matches-all")
         return (any.map { [.tags(integration: name, matchesAll: false, values: $0)] } ?? [])
             + (all.map { [.tags(integration: name, matchesAll: true, values: $0)] } ?? [])
-    }
-
-    /// `>= 60` → the comparison and the rest; reported when there is none.
-    private func comparison(_ key: String, _ text: String, _ reader: SectionReader, of what: String) -> (
-        Comparison, String
-    )? {
-        let operators = Comparison.allCases.map(\.rawValue).sorted { $0.count > $1.count }
-        guard let sign = operators.first(where: { text.hasPrefix($0) }),
-            let comparison = Comparison(rawValue: sign)
-        else {
-            reader.problem(
-                key, "\"\(text)\" does not begin with a comparison",
-                "write one of <, <=, =, >=, > and \(what)")
-            return nil
-        }
-        return (comparison, String(text.dropFirst(sign.count).drop { $0 == " " }))
-    }
-
-    private func risk(_ text: String, _ reader: SectionReader, _ name: String) -> DeviceRule? {
-        guard let (comparison, word) = comparison("risk", text, reader, of: "a risk") else { return nil }
-        if let risk = Verdict.Risk(rawValue: word) {
-            return .risk(integration: name, comparison: comparison, value: risk)
-        }
-        let words = Verdict.Risk.allCases.map(\.rawValue).joined(separator: ", ")
-        reader.problem("risk", "\"\(word)\" is no risk", "use one of \(words)")
-        return nil
-    }
-
-    private func score(
-        _ text: String, _ range: ClosedRange<Int64>, _ reader: SectionReader, _ name: String
-    ) -> DeviceRule? {
-        guard let (comparison, number) = comparison("score", text, reader, of: "a number") else { return nil }
-        do {
-            return .score(
-                integration: name, comparison: comparison, value: try Quantity.integer(number, in: range))
-        } catch {
-            reader.problem("score", error.problem, error.remedy)
-            return nil
-        }
     }
 
     private func agentRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
@@ -216,25 +199,5 @@ struct DeviceRuleSection {
             let values = ClaimValues.read(entry.value, reader, "facts.\(entry.name)")
             return values.isEmpty ? nil : .agentFact(integration: name, name: entry.name, values: values)
         }
-    }
-}
-
-/// Values that policy compares with claims and facts.
-enum ClaimValues {
-    /// One value or a list of at least one; quoted values are texts, plain `true` and whole numbers are not.
-    static func read(_ node: ConfigNode, _ reader: SectionReader, _ name: String) -> [ClaimValue] {
-        guard case .sequence(let items) = node.content else {
-            return one(node, reader, name).map { [$0] } ?? []
-        }
-        if items.isEmpty { reader.problem(name, at: node.place, "list is empty", "name at least one value") }
-        return items.enumerated().compactMap { one($0.element, reader, "\(name)[\($0.offset)]") }
-    }
-
-    private static func one(_ node: ConfigNode, _ reader: SectionReader, _ name: String) -> ClaimValue? {
-        guard let (text, isPlain) = reader.scalar(node, name) else { return nil }
-        guard isPlain else { return .text(text) }
-        if text == "true" || text == "false" { return .flag(text == "true") }
-        if let number = Int64(text), String(number) == text { return .integer(number) }
-        return .text(text)
     }
 }

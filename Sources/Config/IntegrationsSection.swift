@@ -11,7 +11,7 @@ enum IntegrationsSection {
         guard root.has("integrations") else { return [] }
         let entries = RootSection.named(
             root, "integrations", offering: "agents: { provider: endpoint-agent, … }")
-        return entries.compactMap { (entry: ConfigNode.Entry) -> IntegrationSettings? in
+        let read = entries.compactMap { (entry: ConfigNode.Entry) -> IntegrationSettings? in
             let path = "integrations.\(entry.name)"
             guard let table = table(for: entry, path, root) else { return nil }
             guard let reader = SectionReader(entry.value, table, path: path, root.context, siblings: tables)
@@ -24,6 +24,8 @@ enum IntegrationsSection {
                 ?? EndpointAgentSection.read(reader).map(IntegrationSettings.Kind.endpointAgent)
             return kind.map { IntegrationSettings(name: entry.name, kind: $0) }
         }
+        ProviderKind.checkConfirming(read, kinds: kinds(root), entries, root.context)
+        return read
     }
 
     /// Every configured name and its provider, also of those with problems: references to them are no

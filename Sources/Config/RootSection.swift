@@ -23,6 +23,10 @@ enum RootSection {
                 "device-defaults", .section(DevicePoliciesSection.defaultsTable),
                 "The class of devices that no policy speaks about.", standard: "`partial` for both",
                 example: "{ no-match: denied }"),
+            .optional(
+                "groups", .named(NamedConditions.groupTable),
+                "Conditions with a name, for `meets` in any policy.", standard: "none",
+                example: "{ employees: { include: [ { email-domain: corp.example } ] } }"),
             .required(
                 "applications", .named(ApplicationsSection.table), "What is protected, by name.",
                 example: "{ wiki: { host: wiki.corp.example, … } }"),

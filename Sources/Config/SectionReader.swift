@@ -3,10 +3,15 @@ final class ReadContext {
     let diagnostics = Diagnostics()
     let environment: [String: String]
     let readsFiles: Bool
+    /// For tests of keys that are read, but not yet enforced by the data plane.
+    let acceptsUnenforced: Bool
+    /// What conditions may name; filled before applications are read.
+    var names = ConditionNames()
 
-    init(environment: [String: String], readsFiles: Bool) {
+    init(environment: [String: String], readsFiles: Bool, acceptsUnenforced: Bool = false) {
         self.environment = environment
         self.readsFiles = readsFiles
+        self.acceptsUnenforced = acceptsUnenforced
     }
 }
 
@@ -42,8 +47,11 @@ struct SectionReader {
     }
 
     private mutating func accept(_ entry: ConfigNode.Entry, _ siblings: [KeyTable]) {
-        if table[entry.name] != nil {
+        if let spec = table[entry.name] {
             entries[entry.name] = entry
+            if let why = spec.unenforced, !context.acceptsUnenforced {
+                problem(entry.name, at: entry.place, "would have no effect: \(why)", "remove it for now")
+            }
             return
         }
         if entry.name == "<<" {
@@ -212,6 +220,7 @@ extension Shape {
         if case .choice(let choices) = self { return choices }
         if case .list(.choice(let choices)) = self { return choices }
         if case .oneOrMore(.choice(let choices)) = self { return choices }
+        if case .alternative(let choices, _) = self { return choices }
         return nil
     }
 }

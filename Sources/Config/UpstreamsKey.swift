@@ -66,7 +66,7 @@ enum OriginsKey {
 enum FieldsKey {
     static let fieldsMax = 32
     /// Fields that mean something to HTTP, to browsers or to the gateway itself; folded.
-    private static let reserved: Set<String> = [
+    static let reserved: Set<String> = [
         "host", "connection", "contentlength", "contenttype", "transferencoding", "te", "trailer", "upgrade",
         "keepalive", "proxyconnection", "cookie", "setcookie", "authorization", "origin", "referer", "expect",
         "gatepostassertion", "traceparent", "tracestate", "forwarded", "xforwardedfor", "xforwardedhost",
@@ -110,13 +110,13 @@ enum FieldsKey {
     }
 
     /// Case and punctuation left out, as servers do that hand fields on as variables (`X_User` is `X-User`).
-    private static func fold(_ name: String) -> String {
+    static func fold(_ name: String) -> String {
         String(
             name.lowercased().unicodeScalars.filter { $0.properties.isAlphabetic || ("0"..."9").contains($0) }
         )
     }
 
-    private static func isToken(_ name: String) -> Bool {
+    static func isToken(_ name: String) -> Bool {
         (1...128).contains(name.utf8.count)
             && name.utf8.allSatisfy {
                 (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45

@@ -73,7 +73,11 @@ struct Services: Sendable {
         var providers: [ProviderConnection] = []
         for integration in config.integrations {
             switch integration.kind {
-            case .provider(let settings): providers.append(connection(integration.name, settings))
+            case .provider(let settings):
+                var connection = connection(integration.name, settings)
+                // Only a Shared Signals transmitter is told of it.
+                connection.texts["endpoint-url"] = authOrigin + SignalPath.prefix + integration.name
+                providers.append(connection)
             case .endpointAgent(let settings):
                 agents.append(try agent(integration.name, settings, authOrigin: authOrigin))
             }

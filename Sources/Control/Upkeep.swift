@@ -26,6 +26,7 @@ extension ControlPlane {
         } catch {
             throw ControlFailure(what: "\(error)")
         }
+        await carryOutSignals()
         let providers = Task(priority: .utility) { await posture.run() }
         let news = Task { [self] in
             for await change in posture.changes {

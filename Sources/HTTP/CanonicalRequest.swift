@@ -38,6 +38,8 @@ public struct CanonicalRequest: Sendable, Hashable {
     public var headBytes: Int
     /// Whether `Connection` names anything besides close, keep-alive and upgrade.
     var hasConnectionOptions: Bool
+    /// The value of the Host field when it is exactly `host` and `port` as they are written upstream.
+    var hostAsSent: ByteRange?
 }
 
 /// What a parse of a request head found. Nothing is consumed unless it is `.head`.

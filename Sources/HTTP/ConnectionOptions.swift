@@ -56,7 +56,7 @@ struct ConnectionOptions: OptionSet {
     ) -> Bool {
         guard !option.isEmpty else { return false }
         let known = KnownField(classifying: bytes, option)
-        guard known == .other else { return !known.endsHere }
+        guard known.isOrdinary else { return !known.endsHere }
         return names.contains(bytes, option) && !ByteClass.startsFolded(bytes, option, "proxy-")
     }
 
@@ -111,7 +111,8 @@ extension KnownField {
             .acceptEncoding, .contentEncoding, .xForwardedFor, .xForwardedHost, .xForwardedPort,
             .xForwardedProto,
             .transferEncoding, .secWebSocketKey, .secWebSocketVersion, .secWebSocketProtocol,
-            .secWebSocketExtensions, .accessControlRequestMethod:
+            .secWebSocketExtensions, .accessControlRequestMethod, .gatepostHop, .acceptLanguage,
+            .upgradeInsecureRequests, .secCHUA, .secCHUAMobile, .secCHUAPlatform, .xContentTypeOptions:
             false
         }
     }

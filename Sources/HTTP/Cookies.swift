@@ -28,10 +28,62 @@ extension FieldTable {
     }
 }
 
+/// Which of a request's cookies are ours: one of them names the session, none of them goes upstream.
+struct OwnCookies {
+    /// Pairs that are left out.
+    enum Left {
+        /// Nobody has looked, or there is more than one.
+        case unknown
+        case none
+        /// This one, between its semicolons.
+        case one(ByteRange)
+    }
+    var session: CookieLookup = .absent
+    var left: Left = .unknown
+}
+
+extension FieldTable {
+    /// The session's cookie, as `findCookie` finds it by its name. Of a request only.
+    public var sessionCookie: CookieLookup { ownCookies.session }
+
+    /// One pass for both questions, because every request needs both.
+    ///
+    /// - Parameter head: the bytes that the table was filled from.
+    mutating func lookForOwnCookies(in head: Span<UInt8>) {
+        guard contains(.cookie) else { return }
+        guard !isRepeated(.cookie), let line = value(.cookie) else {
+            ownCookies.session = findCookie(named: CookiePair.session, in: head)
+            return
+        }
+        var own = OwnCookies(session: .absent, left: .none)
+        var start = Int(line.start)
+        while start < line.end {
+            let end = WordScan.find(59, head, from: start, to: line.end)
+            // The session's cookie is one of ours in any case.
+            if CookiePair.isOurs(head, start..<end) {
+                if case .none = own.left {
+                    own.left = .one(ByteRange(from: start, to: end))
+                } else {
+                    own.left = .unknown
+                }
+                if let value = CookiePair.value(named: CookiePair.session, in: head, start..<end) {
+                    own.session =
+                        own.session == .absent
+                        ? .value(ByteRange(from: value.lowerBound, to: value.upperBound)) : .ambiguous
+                }
+            }
+            start = end &+ 1
+        }
+        ownCookies = own
+    }
+}
+
 /// One `name=value` between semicolons.
 enum CookiePair {
     /// Prefix of every cookie name of ours.
-    static let ours: StaticString = "__host-gatepost"
+    static var ours: StaticString { "__host-gatepost" }
+    /// The name of the session's cookie.
+    static var session: StaticString { "__Host-gatepost" }
 
     /// Looks through the pairs of one Cookie field value.
     @inline(never)
@@ -99,6 +151,23 @@ enum CookiePair {
             // A ";" at the very end separates nothing.
             let last = head[value.upperBound - 1] == 59 ? value.upperBound - 1 : value.upperBound
             write(head, run..<last, &hasPair, into: &output)
+        }
+        if hasPair { output.append("\r\n") }
+    }
+
+    /// The same when `pair` is known to be the only one of ours.
+    static func copyOthers(
+        _ line: FieldLine, than pair: ByteRange, _ head: Span<UInt8>, _ copier: inout LineCopier,
+        into output: inout HeadOutput
+    ) {
+        copier.flush(head, into: &output)
+        var hasPair = false
+        if line.value.start < pair.start {
+            write(head, Int(line.value.start)..<(Int(pair.start) - 1), &hasPair, into: &output)
+        }
+        if pair.end + 1 < line.value.end {
+            let last = head[line.value.end - 1] == 59 ? line.value.end - 1 : line.value.end
+            write(head, (pair.end + 1)..<last, &hasPair, into: &output)
         }
         if hasPair { output.append("\r\n") }
     }

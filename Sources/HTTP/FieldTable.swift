@@ -29,6 +29,8 @@ public struct FieldTable: ~Copyable {
     @usableFromInline let lines: UnsafeMutablePointer<FieldLine>
     @usableFromInline var present: UInt64 = 0
     var repeated: UInt64 = 0
+    /// Of a request: which of its cookies are ours.
+    var ownCookies = OwnCookies()
 
     /// - Parameter capacity: `HeadLimits.fieldsMax` of the parser it is used with; 1...10,000.
     public init(capacity: Int = HeadLimits().fieldsMax) {
@@ -53,8 +55,11 @@ public struct FieldTable: ~Copyable {
     public func isRepeated(_ known: KnownField) -> Bool { repeated & (1 << UInt64(known.rawValue)) != 0 }
 
     /// The value of the first line of this name, nil when there is none.
-    public func value(_ known: KnownField) -> ByteRange? {
-        guard contains(known) else { return nil }
+    @inline(__always)
+    public func value(_ known: KnownField) -> ByteRange? { contains(known) ? firstValue(known) : nil }
+
+    @inline(never)
+    private func firstValue(_ known: KnownField) -> ByteRange? {
         for index in 0..<count where lines[index].known == known { return lines[index].value }
         return nil
     }
@@ -75,13 +80,14 @@ public struct FieldTable: ~Copyable {
         count = 0
         present = 0
         repeated = 0
+        ownCookies = OwnCookies()
     }
 
     /// The lines of a head that is still being read, so that the table itself is written once.
     struct Filling {
         private var next: UnsafeMutablePointer<FieldLine>
         private let limit: UnsafeMutablePointer<FieldLine>
-        fileprivate let lines: UnsafeMutablePointer<FieldLine>
+        let lines: UnsafeMutablePointer<FieldLine>
         fileprivate var present: UInt64 = 0
         fileprivate var repeated: UInt64 = 0
 
@@ -94,6 +100,7 @@ public struct FieldTable: ~Copyable {
         }
 
         fileprivate var count: Int { next - lines }
+        var room: Int { limit - next }
         @inline(__always)
         var isFull: Bool { next == limit }
 
@@ -106,6 +113,24 @@ public struct FieldTable: ~Copyable {
             let bit = UInt64(1) &<< UInt64(line.known.rawValue)
             repeated |= present & bit
             present |= bit
+        }
+
+        /// Lines that were read before.
+        ///
+        /// - Precondition: this is empty and has the room.
+        mutating func append(
+            _ known: UnsafeMutablePointer<FieldLine>, _ count: Int, present: UInt64, repeated: UInt64
+        ) {
+            precondition(next == lines && count <= room, "\(count) lines")
+            lines.update(from: known, count: count)
+            next = lines + count
+            self.present = present
+            self.repeated = repeated
+        }
+
+        /// Says that all lines stand further behind.
+        mutating func move(by shift: UInt32) {
+            for index in 0..<count { lines[index] = lines[index].moved(by: shift) }
         }
     }
 

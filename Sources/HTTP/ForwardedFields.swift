@@ -1,22 +1,38 @@
 /// The X-Forwarded-* lines that we write ourselves after removing the client's.
-public enum ForwardedFields {
-    /// Appends X-Forwarded-For, X-Real-IP, X-Forwarded-Proto and X-Forwarded-Host lines.
-    ///
+///
+/// Those that name the client are the same in every request of a connection, so they are put together once.
+public struct ForwardedFields: Sendable {
+    // 30 bytes and twice the longest address.
+    private var block = InlineArray<108, UInt8>(repeating: 0)
+    private var count: UInt8 = 0
+    private let isSecure: Bool
+
     /// - Parameters:
     ///   - client: the client's address as text, made by the gateway from a typed value.
     ///   - isSecure: whether the client spoke TLS with us.
-    /// - Precondition: `client` holds only hexadecimal digits, "." and ":".
-    public static func write(
-        client: Span<UInt8>, isSecure: Bool, request: CanonicalRequest, head: Span<UInt8>,
-        scratch: borrowing CanonicalScratch, into output: inout HeadOutput
-    ) {
+    /// - Precondition: `client` is at most 39 hexadecimal digits, "." and ":".
+    public init(client: Span<UInt8>, isSecure: Bool) {
         for index in client.indices {
             precondition(ByteClass.isInBrackets(client[index]), "client address byte \(client[index])")
         }
-        output.append("X-Forwarded-For: ")
-        output.append(client)
-        output.append("\r\nX-Real-IP: ")
-        output.append(client)
+        self.isSecure = isSecure
+        count = withUnsafeMutableBytes(of: &block) { target in
+            var output = HeadOutput(target)
+            output.append("X-Forwarded-For: ")
+            output.append(client)
+            output.append("\r\nX-Real-IP: ")
+            output.append(client)
+            precondition(!output.isOverflowed, "client address of \(client.count) bytes")
+            return UInt8(output.count)
+        }
+    }
+
+    /// Appends X-Forwarded-For, X-Real-IP, X-Forwarded-Proto and X-Forwarded-Host lines.
+    public func write(
+        _ request: CanonicalRequest, head: Span<UInt8>, scratch: borrowing CanonicalScratch,
+        into output: inout HeadOutput
+    ) {
+        output.append(block.span, 0..<Int(count))
         if isSecure {
             output.append("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: ")
         } else {

@@ -52,10 +52,31 @@ enum HeadScan {
     static func fieldLines(
         _ bytes: Span<UInt8>, from start: Int, to end: Int, fieldsMax: Int, into fields: inout FieldTable
     ) throws(HeadStop) -> Int {
+        let filling = FieldTable.Filling(fields, fieldsMax: fieldsMax)
+        return try fieldLines(bytes, from: start, to: end, behind: filling, into: &fields)
+    }
+
+    /// The same with the lines that a memo knows taken over from it.
+    static func fieldLines(
+        _ bytes: Span<UInt8>, from start: Int, to end: Int, fieldsMax: Int, into fields: inout FieldTable,
+        memo: HeadMemo
+    ) throws(HeadStop) -> Int {
+        var filling = FieldTable.Filling(fields, fieldsMax: fieldsMax)
+        let known =
+            start < end ? memo.recall(bytes.extracting(first: end), from: start, into: &filling) : start
+        return try fieldLines(bytes, from: known, to: end, behind: filling, into: &fields)
+    }
+
+    /// - Parameter lines: those in front of `start`.
+    @inline(never)
+    private static func fieldLines(
+        _ bytes: Span<UInt8>, from start: Int, to end: Int, behind lines: FieldTable.Filling,
+        into fields: inout FieldTable
+    ) throws(HeadStop) -> Int {
         // From here on the end of the bytes is the end of what may be looked at.
         let bytes = bytes.extracting(first: end)
         var index = start
-        var filling = FieldTable.Filling(fields, fieldsMax: fieldsMax)
+        var filling = lines
         while index < bytes.count {
             if bytes[unchecked: index] == 13 {
                 try expectLineFeed(bytes, at: index + 1, to: bytes.count)
@@ -113,7 +134,11 @@ enum HeadScan {
     /// bytes.
     static func isUnchanged(_ bytes: Span<UInt8>, alreadySeen: Int, limits: HeadLimits) -> Bool {
         guard alreadySeen > 0, alreadySeen <= bytes.count else { return false }
-        guard bytes.count < limits.headBytesMax, bytes.count < limits.targetBytesMax else { return false }
+        guard bytes.count < limits.headBytesMax else { return false }
+        // As long as the request line goes on, its length is what may be wrong.
+        let bound = min(bytes.count, limits.targetBytesMax)
+        guard bytes.count < limits.targetBytesMax || WordScan.find(10, bytes, from: 0, to: bound) < bound
+        else { return false }
         return WordScan.find(10, bytes, from: alreadySeen, to: bytes.count) == bytes.count
     }
 }

@@ -10,7 +10,9 @@ public enum KnownField: UInt8, Sendable, CaseIterable {
     case acceptEncoding, contentEncoding, xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto
     case proxyConnection, proxyAuthenticate, proxyAuthorization, transferEncoding, http2Settings
     case secWebSocketKey, secWebSocketVersion, secWebSocketProtocol, secWebSocketExtensions
-    case accessControlRequestMethod
+    case accessControlRequestMethod, gatepostHop
+    // Looked at by nobody, but in nearly every head: known, so that no writer has to compare their names.
+    case acceptLanguage, upgradeInsecureRequests, secCHUA, secCHUAMobile, secCHUAPlatform, xContentTypeOptions
 
     /// The name in lower case; empty for `.other`.
     public var name: StaticString {
@@ -61,6 +63,29 @@ public enum KnownField: UInt8, Sendable, CaseIterable {
         case .secWebSocketProtocol: "sec-websocket-protocol"
         case .secWebSocketExtensions: "sec-websocket-extensions"
         case .accessControlRequestMethod: "access-control-request-method"
+        case .gatepostHop: "gatepost-hop"
+        case .acceptLanguage: "accept-language"
+        case .upgradeInsecureRequests: "upgrade-insecure-requests"
+        case .secCHUA: "sec-ch-ua"
+        case .secCHUAMobile: "sec-ch-ua-mobile"
+        case .secCHUAPlatform: "sec-ch-ua-platform"
+        case .xContentTypeOptions: "x-content-type-options"
         }
     }
+}
+
+extension KnownField {
+    /// Bits of the fields that nothing here depends on: whoever sends one may name it in Connection, and then
+    /// it ends here like any unknown field.
+    static var ordinary: UInt64 {
+        bit(.acceptLanguage) | bit(.upgradeInsecureRequests) | bit(.secCHUA) | bit(.secCHUAMobile)
+            | bit(.secCHUAPlatform) | bit(.xContentTypeOptions)
+    }
+
+    @inline(__always)
+    private static func bit(_ known: KnownField) -> UInt64 { 1 &<< UInt64(known.rawValue) }
+
+    /// Whether it is `.other` or may be treated as such.
+    @inline(__always)
+    var isOrdinary: Bool { (KnownField.ordinary | 1) &>> UInt64(rawValue) & 1 != 0 }
 }

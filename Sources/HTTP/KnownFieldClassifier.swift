@@ -1,8 +1,7 @@
 /// Field name → `KnownField`: the first letter leaves a few candidates, each compared in full by words.
 
 extension KnownField {
-    /// A name that was compared in full: a known one, or one of those that browsers and servers always send
-    /// and that are `.other` for us.
+    /// A name that was compared in full.
     struct Match {
         var known: KnownField
         /// 0 when the name is none of these.
@@ -40,7 +39,7 @@ extension KnownField {
         if starts(bytes, start, "accept") {
             if let known = match(bytes, start, "accept:", .accept) { return known }
             if let known = match(bytes, start, "accept-encoding:", .acceptEncoding) { return known }
-            return match(bytes, start, "accept-language:", .other) ?? .none
+            return match(bytes, start, "accept-language:", .acceptLanguage) ?? .none
         }
         if let known = match(bytes, start, "authorization:", .authorization) { return known }
         return match(bytes, start, "access-control-request-method:", .accessControlRequestMethod) ?? .none
@@ -59,7 +58,7 @@ extension KnownField {
 
     private static func fromU(_ bytes: Span<UInt8>, _ start: Int) -> Match {
         if let known = match(bytes, start, "user-agent:", .userAgent) { return known }
-        if let known = match(bytes, start, "upgrade-insecure-requests:", .other) { return known }
+        if let known = match(bytes, start, "upgrade-insecure-requests:", .upgradeInsecureRequests) { return known }
         return match(bytes, start, "upgrade:", .upgrade) ?? .none
     }
 
@@ -73,9 +72,9 @@ extension KnownField {
         }
         if let known = match(bytes, start, "server:", .server) { return known }
         if let known = match(bytes, start, "set-cookie:", .setCookie) { return known }
-        if let known = match(bytes, start, "sec-ch-ua:", .other) { return known }
-        if let known = match(bytes, start, "sec-ch-ua-mobile:", .other) { return known }
-        if let known = match(bytes, start, "sec-ch-ua-platform:", .other) { return known }
+        if let known = match(bytes, start, "sec-ch-ua:", .secCHUA) { return known }
+        if let known = match(bytes, start, "sec-ch-ua-mobile:", .secCHUAMobile) { return known }
+        if let known = match(bytes, start, "sec-ch-ua-platform:", .secCHUAPlatform) { return known }
         guard starts(bytes, start, "sec-websocket-") else { return .none }
         if let known = match(bytes, start, "sec-websocket-key:", .secWebSocketKey) { return known }
         if let known = match(bytes, start, "sec-websocket-version:", .secWebSocketVersion) { return known }
@@ -95,7 +94,7 @@ extension KnownField {
     }
 
     private static func fromX(_ bytes: Span<UInt8>, _ start: Int) -> Match {
-        if let known = match(bytes, start, "x-content-type-options:", .other) { return known }
+        if let known = match(bytes, start, "x-content-type-options:", .xContentTypeOptions) { return known }
         if let known = match(bytes, start, "x-real-ip:", .xRealIP) { return known }
         guard starts(bytes, start, "x-forwarded-") else { return .none }
         if let known = match(bytes, start, "x-forwarded-for:", .xForwardedFor) { return known }
@@ -119,6 +118,7 @@ extension KnownField {
         if let known = match(bytes, start, "proxy-connection:", .proxyConnection) { return known }
         if let known = match(bytes, start, "proxy-authorization:", .proxyAuthorization) { return known }
         if let known = match(bytes, start, "proxy-authenticate:", .proxyAuthenticate) { return known }
+        if let known = match(bytes, start, "gatepost-hop:", .gatepostHop) { return known }
         return .none
     }
 

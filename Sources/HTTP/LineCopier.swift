@@ -3,6 +3,14 @@ struct LineCopier: ~Copyable {
     private var start = 0
     private var end = 0
 
+    /// Takes the start line as it came, CRLF included. To be called first.
+    @inline(__always)
+    mutating func begin(_ startLine: Range<Int>, of head: Span<UInt8>) {
+        precondition(startLine.lowerBound >= 0 && startLine.upperBound <= head.count, "line \(startLine)")
+        start = startLine.lowerBound
+        end = startLine.upperBound
+    }
+
     /// Takes one line as it came when it is tight (`Name: value` CRLF, the space may be missing), otherwise
     /// rewrites its whitespace.
     @inline(__always)

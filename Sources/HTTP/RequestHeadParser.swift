@@ -33,6 +33,18 @@ public struct RequestHeadParser: Sendable {
         _ bytes: Span<UInt8>, alreadySeen: Int = 0, options: PathOptions = [],
         into fields: inout FieldTable, scratch: inout CanonicalScratch
     ) -> RequestHeadOutcome {
+        parse(
+            bytes, alreadySeen: alreadySeen, options: options, into: &fields, scratch: &scratch,
+            memo: HeadMemo())
+    }
+
+    /// The same for one of many heads of a connection: faster, with the same outcome.
+    ///
+    /// - Parameter memo: the connection's own.
+    public func parse(
+        _ bytes: Span<UInt8>, alreadySeen: Int = 0, options: PathOptions = [],
+        into fields: inout FieldTable, scratch: inout CanonicalScratch, memo: HeadMemo
+    ) -> RequestHeadOutcome {
         precondition(fields.capacity >= limits.fieldsMax, "field table of \(fields.capacity)")
         precondition(
             scratch.bytes.count >= limits.targetBytesMax + HeadLimits.hostBytesMax,
@@ -41,7 +53,7 @@ public struct RequestHeadParser: Sendable {
         fields.removeAll()
         scratch.used = 0
         do throws(HeadStop) {
-            return .head(try head(bytes, options, &fields, &scratch))
+            return .head(try head(bytes, options, &fields, &scratch, memo))
         } catch {
             switch error {
             case .refused(let rule): return .refused(rule)
@@ -52,14 +64,19 @@ public struct RequestHeadParser: Sendable {
 
     private func head(
         _ bytes: Span<UInt8>, _ options: PathOptions, _ fields: inout FieldTable,
-        _ scratch: inout CanonicalScratch
+        _ scratch: inout CanonicalScratch, _ memo: HeadMemo
     ) throws(HeadStop) -> CanonicalRequest {
         let end = min(bytes.count, limits.headBytesMax)
         let line = try RequestLine(bytes, to: end, targetBytesMax: limits.targetBytesMax)
         let headBytes = try HeadScan.fieldLines(
-            bytes, from: line.end, to: end, fieldsMax: limits.fieldsMax, into: &fields)
+            bytes, from: line.end, to: end, fieldsMax: limits.fieldsMax, into: &fields, memo: memo)
+        let said = memo.said
+        if let said { fields.ownCookies = said.cookies } else { fields.lookForOwnCookies(in: bytes) }
         do throws(HeadError) {
-            return try request(bytes, line, headBytes, options, fields, &scratch)
+            var host = said?.host
+            let request = try request(bytes, line, headBytes, options, fields, &host, &scratch)
+            memo.note(bytes, line.end..<headBytes, fields, host)
+            return request
         } catch {
             throw .refused(error)
         }
@@ -68,11 +85,12 @@ public struct RequestHeadParser: Sendable {
     /// Everything that takes the whole head. Framing first: it is what smuggling attacks.
     private func request(
         _ bytes: Span<UInt8>, _ line: RequestLine, _ headBytes: Int, _ options: PathOptions,
-        _ fields: borrowing FieldTable, _ scratch: inout CanonicalScratch
+        _ fields: borrowing FieldTable, _ knownHost: inout Authority?, _ scratch: inout CanonicalScratch
     ) throws(HeadError) -> CanonicalRequest {
         let framing = try BodyFraming(requestIn: bytes, fields, version: line.version)
         let connection = try ConnectionOptions(bytes, fields)
-        let authority = try hostAuthority(bytes, fields)
+        let authority = if let knownHost { knownHost } else { try hostAuthority(bytes, fields) }
+        knownHost = authority
         let target = try RequestTarget(
             bytes, line.target.indices, method: line.method, host: authority, scheme: scheme)
         var needs: PathOptions = []
@@ -86,7 +104,7 @@ public struct RequestHeadParser: Sendable {
             framing: framing,
             keepsAlive: line.version == .http11 && !connection.contains(.close),
             expectsContinue: expectsContinue, upgrade: upgrade, headBytes: headBytes,
-            hasConnectionOptions: connection.contains(.others))
+            hasConnectionOptions: connection.contains(.others), hostAsSent: authority.asSent)
     }
 
     /// RFC 9112 §3.2: exactly one Host field, in HTTP/1.0 too because routing needs it.

@@ -5,6 +5,8 @@ struct Authority {
     var name: Range<Int>
     var port: UInt16?
     var hasUpperCase = false
+    /// The whole of it when it is what is written upstream: lower case, and no zero before the port.
+    var asSent: ByteRange?
 
     /// nil when it is not exactly a host name or address in brackets, and an optional decimal port. No user
     /// information, no escapes, no empty label or trailing dot: each would be a second spelling of one host.
@@ -13,10 +15,13 @@ struct Authority {
         precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "host at \(range)")
         let nameEnd =
             bytes[unchecked: range.lowerBound] == 91
-            ? Authority.bracketsEnd(bytes, range, &hasUpperCase)
-            : Authority.nameEnd(bytes, range, &hasUpperCase)
+            ? Authority.bracketsEnd(bytes, range) : Authority.nameEnd(bytes, range)
         guard let nameEnd, nameEnd > range.lowerBound else { return nil }
         name = Range(uncheckedBounds: (range.lowerBound, nameEnd))
+        hasUpperCase = WordScan.hasUpperCase(bytes, from: range.lowerBound, to: nameEnd)
+        if !hasUpperCase, nameEnd &+ 1 >= range.upperBound || bytes[unchecked: nameEnd &+ 1] != 48 {
+            asSent = ByteRange(from: range.lowerBound, to: range.upperBound)
+        }
         guard nameEnd < range.upperBound else { return }
         guard bytes[unchecked: nameEnd] == 58,
             let port = Authority.port(bytes, Range(uncheckedBounds: (nameEnd &+ 1, range.upperBound)))
@@ -26,17 +31,15 @@ struct Authority {
 
     /// - Precondition: `range` lies in `bytes`; so in the two below.
     @inline(__always)
-    private static func nameEnd(
-        _ bytes: Span<UInt8>, _ range: Range<Int>, _ hasUpperCase: inout Bool
-    ) -> Int? {
+    private static func nameEnd(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {
         var index = range.lowerBound
         var labelStart = index
-        var caseBits: UInt8 = 0x20
-        while index < range.upperBound {
+        while true {
+            // What stands behind a host ends the run too, so it may read by words beyond it.
+            index = min(WordScan.plainRun(bytes, from: index, to: bytes.count), range.upperBound)
+            guard index < range.upperBound else { break }
             let byte = bytes[unchecked: index]
-            if ByteClass.isLetter(byte) {
-                caseBits &= byte
-            } else if byte == 46 {
+            if byte == 46 {
                 guard (1...63).contains(index &- labelStart) else { return nil }
                 labelStart = index &+ 1
             } else if !ByteClass.isHostName(byte) {
@@ -44,18 +47,12 @@ struct Authority {
             }
             index &+= 1
         }
-        hasUpperCase = caseBits == 0
         return (1...63).contains(index &- labelStart) && index &- range.lowerBound <= 253 ? index : nil
     }
 
-    private static func bracketsEnd(
-        _ bytes: Span<UInt8>, _ range: Range<Int>, _ hasUpperCase: inout Bool
-    ) -> Int? {
+    private static func bracketsEnd(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {
         var index = range.lowerBound + 1
-        while index < range.upperBound, ByteClass.isInBrackets(bytes[index]) {
-            if bytes[index] &- 65 < 26 { hasUpperCase = true }
-            index += 1
-        }
+        while index < range.upperBound, ByteClass.isInBrackets(bytes[index]) { index += 1 }
         guard index < range.upperBound, bytes[index] == 93 else { return nil }
         let count = index - range.lowerBound - 1
         return (2...45).contains(count) ? index + 1 : nil

@@ -47,21 +47,28 @@ public struct RequestWriter: Sendable {
         if request.hasConnectionOptions, ConnectionOptions.nameAny(of: identity, in: head, fields) {
             throw .connectionNamesProtectedField
         }
-        RequestWriter.requestLine(request, head, scratch, &output)
         var copier = LineCopier()
-        let copied = options.contains(.keepsTracestate) ? copiedWithTracestate : self.copied
+        RequestWriter.begin(request, head, fields, scratch, &copier, &output)
+        var copied = options.contains(.keepsTracestate) ? copiedWithTracestate : self.copied
+        // Connection may name these: then each is compared with what it names.
+        if request.hasConnectionOptions { copied &= ~KnownField.ordinary }
         for index in 0..<fields.count {
             let line = fields[index]
             if copied &>> UInt64(line.known.rawValue) & 1 != 0 {
                 copier.copy(line, head, into: &output)
-            } else if line.known == .other {
+            } else if line.known.isOrdinary {
                 if identity.contains(head, line.name.indices) { continue }
                 if request.hasConnectionOptions, ConnectionOptions.name(line.name.indices, in: head, fields) {
                     continue
                 }
                 copier.copy(line, head, into: &output)
             } else if line.known == .cookie, !identity.contains(.cookie) {
-                CookiePair.copyOthers(line, head, &copier, into: &output)
+                switch fields.ownCookies.left {
+                case .none: copier.copy(line, head, into: &output)
+                case .one(let pair):
+                    CookiePair.copyOthers(line, than: pair, head, &copier, into: &output)
+                case .unknown: CookiePair.copyOthers(line, head, &copier, into: &output)
+                }
             }
         }
         copier.flush(head, into: &output)
@@ -71,24 +78,46 @@ public struct RequestWriter: Sendable {
     /// The empty line.
     public static func end(into output: inout HeadOutput) { output.append("\r\n") }
 
-    private static func requestLine(
+    /// The request line and Host. What was sent is already canonical in nearly every request: then its bytes
+    /// are taken, together with the lines behind them.
+    private static func begin(
+        _ request: CanonicalRequest, _ head: Span<UInt8>, _ fields: borrowing FieldTable,
+        _ scratch: borrowing CanonicalScratch, _ copier: inout LineCopier, _ output: inout HeadOutput
+    ) {
+        guard request.form == .origin, request.version == .http11, !request.path.isInScratch else {
+            return rewrite(request, head, scratch, &output)
+        }
+        let targetEnd = request.query?.end ?? request.path.range.end
+        // " HTTP/1.1" CRLF.
+        copier.begin(Int(request.methodRange.start)..<(targetEnd + 11), of: head)
+        if request.hostAsSent != nil, fields[0].known == .host {
+            copier.copy(fields[0], head, into: &output)
+        } else {
+            copier.flush(head, into: &output)
+            hostLine(request, head, scratch, &output)
+        }
+    }
+
+    private static func rewrite(
         _ request: CanonicalRequest, _ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch,
         _ output: inout HeadOutput
     ) {
-        let start = Int(request.methodRange.start)
-        if request.form == .origin, !request.path.isInScratch {
-            // Method, path and query stand side by side, a byte between each two.
-            output.append(head, start..<(request.query?.end ?? request.path.range.end))
-        } else {
-            output.append(head, request.methodRange.indices)
-            output.append(32)
-            request.path.write(head, scratch, into: &output)
-            if let query = request.query {
-                output.append(63)
-                output.append(head, query.indices)
-            }
+        output.append(head, request.methodRange.indices)
+        output.append(32)
+        request.path.write(head, scratch, into: &output)
+        if let query = request.query {
+            output.append(63)
+            output.append(head, query.indices)
         }
-        output.append(" HTTP/1.1\r\nHost: ")
+        output.append(" HTTP/1.1\r\n")
+        hostLine(request, head, scratch, &output)
+    }
+
+    private static func hostLine(
+        _ request: CanonicalRequest, _ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch,
+        _ output: inout HeadOutput
+    ) {
+        output.append("Host: ")
         request.writeAuthority(head, scratch, into: &output)
         output.append("\r\n")
     }
@@ -116,7 +145,7 @@ public struct RequestWriter: Sendable {
         case .tracestate: .drop  // Copied when an option says so.
         case .host, .contentLength, .transferEncoding, .expect, .traceparent, .forwarded, .xRealIP,
             .xForwardedFor,
-            .xForwardedHost, .xForwardedPort, .xForwardedProto:
+            .xForwardedHost, .xForwardedPort, .xForwardedProto, .gatepostHop:
             .drop  // Written by us, or not at all.
         case .te, .trailer, .upgrade, .keepAlive, .connection, .proxyConnection, .proxyAuthenticate,
             .proxyAuthorization, .http2Settings:
@@ -125,7 +154,8 @@ public struct RequestWriter: Sendable {
             .secFetchMode,
             .secFetchDest, .secFetchSite, .secFetchUser, .contentType, .cacheControl, .authorization,
             .acceptEncoding, .contentEncoding, .secWebSocketKey, .secWebSocketVersion, .secWebSocketProtocol,
-            .secWebSocketExtensions, .accessControlRequestMethod:
+            .secWebSocketExtensions, .accessControlRequestMethod, .acceptLanguage, .upgradeInsecureRequests,
+            .secCHUA, .secCHUAMobile, .secCHUAPlatform, .xContentTypeOptions:
             .copy
         }
     }
@@ -146,6 +176,7 @@ extension CanonicalRequest {
     func writeAuthority(
         _ head: Span<UInt8>, _ scratch: borrowing CanonicalScratch, into output: inout HeadOutput
     ) {
+        if let hostAsSent { return output.append(head, hostAsSent.indices) }
         host.write(head, scratch, into: &output)
         if let port {
             output.append(58)

@@ -29,8 +29,14 @@ public struct ResponseWriter: Sendable {
         keepsAlive: Bool, into output: inout HeadOutput
     ) {
         precondition(framing != .untilClose || !keepsAlive, "a body until close on a connection kept open")
-        ResponseWriter.statusLine(response, head, &output)
         var copier = LineCopier()
+        if response.version == .http11, response.reasonPhrase.start == 13 {
+            // "HTTP/1.1 200 " and a phrase: what would be written.
+            copier.begin(0..<(response.reasonPhrase.end + 2), of: head)
+        } else {
+            ResponseWriter.statusLine(response, head, &output)
+        }
+        let copied = response.hasConnectionOptions ? self.copied & ~KnownField.ordinary : self.copied
         for index in 0..<fields.count {
             let line = fields[index]
             if copied &>> UInt64(line.known.rawValue) & 1 != 0
@@ -58,7 +64,7 @@ public struct ResponseWriter: Sendable {
 
     private static func isCopied(_ known: KnownField) -> Bool {
         !known.endsHere && known != .contentLength && known != .transferEncoding && known != .setCookie
-            && known != .other
+            && known != .other && known != .gatepostHop
     }
 
     /// Whether a line goes downstream whose name alone does not say so.
@@ -66,7 +72,7 @@ public struct ResponseWriter: Sendable {
         _ line: FieldLine, _ response: ResponseHead, _ head: Span<UInt8>, _ fields: borrowing FieldTable
     ) -> Bool {
         if line.known == .setCookie { return !CookiePair.isOurs(head, line.value.indices) }
-        guard line.known == .other else { return false }
+        guard line.known.isOrdinary else { return false }
         if ByteClass.startsFolded(head, line.name.indices, "gatepost") { return false }
         if ByteClass.startsFolded(head, line.name.indices, "proxy-") { return false }
         return !response.hasConnectionOptions

@@ -120,6 +120,48 @@ enum WordScan {
         return (word & ((1 &<< UInt64(8 &* count)) &- 1), count)
     }
 
+    /// How many bytes at `start` equal those of `other`, from its first one on.
+    @inline(__always)
+    static func commonPrefix(_ bytes: Span<UInt8>, from start: Int, _ other: Span<UInt8>) -> Int {
+        check(bytes, start, bytes.count)
+        let count = min(bytes.count &- start, other.count)
+        var index = 0
+        while count &- index >= 32 {
+            let left = load2(bytes, start &+ index) ^ load2(other, index)
+            let right = load2(bytes, start &+ index &+ 16) ^ load2(other, index &+ 16)
+            if isMarked(left | right) { break }
+            index &+= 32
+        }
+        if count >= 16, count &- index < 32 {
+            // The rest at once, when it is equal: the last bytes overlap those before.
+            let middle = max(count &- 32, 0)
+            let left = load2(bytes, start &+ middle) ^ load2(other, middle)
+            let right = load2(bytes, start &+ count &- 16) ^ load2(other, count &- 16)
+            if !isMarked(left | right) { return count }
+        }
+        while index < count, bytes[unchecked: start &+ index] == other[unchecked: index] { index &+= 1 }
+        return index
+    }
+
+    /// Whether a byte in `start..<end` is one of A...Z.
+    @inline(__always)
+    static func hasUpperCase(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Bool {
+        check(bytes, start, end)
+        var index = start
+        while end &- index >= 8 {
+            if isUpperCase(load(bytes, index)) { return true }
+            index &+= 8
+        }
+        return isUpperCase(word(bytes, at: index, count: end &- index))
+    }
+
+    @inline(__always)
+    private static func isUpperCase(_ word: UInt64) -> Bool {
+        let low = word & repeated(0x7f)
+        let marks = (low &+ repeated(0x80 - 0x41)) & ~(low &+ repeated(0x80 - 0x5b)) & ~word
+        return marks & repeated(0x80) != 0
+    }
+
     /// `bytes[start..<(start + count)]` as one word, the first byte lowest, filled up with zeros.
     ///
     /// - Precondition: `count` is in 0...8 and the run lies in `bytes`.

@@ -5,6 +5,8 @@ extension PostureService {
     /// The longest that one synchronisation may take, seconds: tens of thousands of devices in pages, with
     /// the pauses that a throttling provider asks for.
     static let syncSecondsMax = 900.0
+    /// The longest that a round sleeps without looking at its appointments, seconds.
+    static let idleSecondsMax: Int64 = 5
     /// The longest that a question about one device may take, seconds.
     static let fetchSecondsMax = 60.0
 
@@ -15,6 +17,7 @@ extension PostureService {
         await withTaskGroup(of: Void.self) { group in
             for connector in connectors { group.addTask { await self.follow(connector) } }
             group.addTask { await self.forgetExpired() }
+            group.addTask { await self.followSignals() }
         }
     }
 
@@ -23,7 +26,8 @@ extension PostureService {
             await refreshDue(connector)
             let now = clock.nowSeconds()
             let wait = (schedule.nextDueSeconds(connector.integration) ?? now + 60) - now
-            await clock.sleep(Double(min(max(wait, 1), 5)))
+            // Whoever enrols meanwhile may be due earlier than anybody who is known now.
+            await clock.sleep(Double(min(max(wait, 1), Self.idleSecondsMax)))
         }
     }
 
@@ -90,6 +94,7 @@ extension PostureService {
             status.connection = await connector.status()
             all.append(status)
         }
+        all += await signalReports()
         for agent in agents {
             all.append(
                 IntegrationStatus(
@@ -122,8 +127,15 @@ extension PostureService {
             if let failure = probed { return note(failure, of: connector) }
             statuses[key]?.noteConfigured(nowSeconds: clock.nowSeconds())
         }
+        if let position = await cache.position(connector.integration),
+            await readChanges(connector, since: position)
+        {
+            return
+        }
         let started = clock.nowSeconds()
-        guard let result = await clock.within(Self.syncSecondsMax, { await connector.sync() }) else {
+        let known = directory.all.compactMap { knownDevice($0.id) }
+        let read = await clock.within(Self.syncSecondsMax) { await connector.sync(known: known) }
+        guard let result = read else {
             return late(Self.syncSecondsMax, connector)
         }
         let now = clock.nowSeconds()
@@ -131,7 +143,7 @@ extension PostureService {
         if result.isComplete {
             changes = await cache.replace(
                 integration: connector.integration, with: result.records, startedAtSeconds: started,
-                ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now)
+                ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position)
         } else {
             changes = await cache.apply(result.records, nowSeconds: now)
         }
@@ -143,13 +155,37 @@ extension PostureService {
         }
     }
 
+    /// - Returns: false when everything has to be read instead.
+    private func readChanges(_ connector: any Connector, since position: String) async -> Bool {
+        let started = clock.nowSeconds()
+        let result = await clock.within(Self.syncSecondsMax) { await connector.changes(since: position) }
+        guard let result else {
+            late(Self.syncSecondsMax, connector)
+            return true
+        }
+        let now = clock.nowSeconds()
+        switch result {
+        case .baselineNeeded: return false
+        case .changes(let changes):
+            announce(
+                await cache.apply(
+                    changes, integration: connector.integration, startedAtSeconds: started,
+                    ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now))
+            statuses[ExactKey(connector.integration)]?.noteSuccess(nowSeconds: now)
+        case .failed(let failure, let read):
+            announce(await cache.apply(read, nowSeconds: now))
+            note(failure, of: connector)
+        }
+        return true
+    }
+
     private func fetch(_ deviceID: String, from connector: any Connector) async {
         let key = ExactKey(connector.integration)
         // Without working credentials every question would be refused, and count against us.
         guard statuses[key]?.state == .configured else { return }
-        let keys = directory.keys(of: deviceID)
-        guard !keys.isEmpty else { return }
-        let answer = await clock.within(Self.fetchSecondsMax) { await connector.fetch(keys) }
+        guard let device = knownDevice(deviceID) else { return }
+        let keys = device.keys
+        let answer = await clock.within(Self.fetchSecondsMax) { await connector.fetch(device) }
         guard let answer else {
             guard !Task.isCancelled else { return }
             statuses[key]?.note(Self.timeout(Self.fetchSecondsMax), nowSeconds: clock.nowSeconds())
@@ -172,6 +208,13 @@ extension PostureService {
             statuses[key]?.note(failure, nowSeconds: clock.nowSeconds())
             if statuses[key]?.state == .pending { retryProbe(connector, failure) }
         }
+    }
+
+    /// nil when nothing names the device at a provider, or it was revoked.
+    private func knownDevice(_ id: String) -> KnownDevice? {
+        guard let device = directory[id], !device.isRevoked else { return nil }
+        let keys = directory.keys(of: id)
+        return keys.isEmpty ? nil : KnownDevice(id: id, email: device.ownerEmail, keys: keys)
     }
 
     private func announce(_ changes: VerdictCache.Changes) {

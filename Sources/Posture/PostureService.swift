@@ -51,6 +51,7 @@ public struct DeviceProof: Sendable, Hashable {
 public actor PostureService {
     let agents: [AgentIntegration]
     let connectors: [any Connector]
+    let evaluationCallers: [EvaluationCaller]
     let ring: KeyRing
     let store: any GatewayStore
     let clock: PostureClock
@@ -66,6 +67,7 @@ public actor PostureService {
     var statuses: [ExactKey: IntegrationStatus] = [:]
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]
     var synchronisations: [ExactKey: Task<Void, Never>] = [:]
+    var signals = SignalState()
 
     /// Devices whose facts changed, in order; for one consumer. Never drops: a lost change would leave a
     /// stream open that should be cut, and the number waiting is bounded by what one synchronisation can
@@ -86,19 +88,32 @@ public actor PostureService {
         fetcher: any Fetcher, clock: PostureClock = .system,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) throws(ConnectorFailure) {
-        let parts = ConnectorParts(fetcher: fetcher, clock: clock, random: random)
+        let parts = ConnectorParts(
+            fetcher: fetcher, clock: clock, random: random, vault: .sealed(in: store, ring: ring))
         var connectors: [any Connector] = []
-        for provider in providers { connectors.append(try Vendor.connector(provider, parts)) }
+        let streams = providers.filter { $0.provider == SignalStreamSettings.provider }
+        for provider in providers where provider.provider != SignalStreamSettings.provider {
+            connectors.append(try Vendor.connector(provider, parts))
+        }
+        var callers: [EvaluationCaller] = []
+        for provider in providers {
+            if let caller = try EvaluationCaller(provider) { callers.append(caller) }
+        }
         self.init(
-            agents: agents, connectors: connectors, ring: ring, store: store, clock: clock, random: random)
+            agents: agents, connectors: connectors, evaluationCallers: callers, ring: ring, store: store,
+            clock: clock, random: random,
+            signals: try SignalState(streams, parts: parts, store: store))
     }
 
     init(
-        agents: [AgentIntegration], connectors: [any Connector], ring: KeyRing, store: any GatewayStore,
-        clock: PostureClock, random: @escaping @Sendable () -> Double
+        agents: [AgentIntegration], connectors: [any Connector], evaluationCallers: [EvaluationCaller] = [],
+        ring: KeyRing, store: any GatewayStore, clock: PostureClock, random: @escaping @Sendable () -> Double,
+        signals: SignalState = SignalState()
     ) {
+        self.signals = signals
         self.agents = agents
         self.connectors = connectors
+        self.evaluationCallers = evaluationCallers
         self.ring = ring
         self.store = store
         self.clock = clock
@@ -115,8 +130,11 @@ public actor PostureService {
     public func load() async throws(StoreError) {
         directory = DeviceDirectory(try await store.devices())
         try await cache.load(integrations: connectors.map(\.integration))
+        try await loadSignals()
         let now = clock.nowSeconds()
         for connector in connectors {
+            await cache.renew(
+                integration: connector.integration, ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now)
             schedule.add(integration: connector.integration, nowSeconds: now)
             for device in directory.all where !device.isRevoked {
                 schedule.add(
@@ -147,8 +165,8 @@ public actor PostureService {
         }
         return DeviceFacts(
             id: id, platform: device.platform, ownerIssuer: device.ownerIssuer,
-            ownerSubject: device.ownerSubject,
-            statement: statement, verdicts: verdicts)
+            ownerSubject: device.ownerSubject, statement: statement,
+            verdicts: underSignals(verdicts, deviceID: id, keys: keys))
     }
 
     /// Every enrolled device, by id.

@@ -69,15 +69,17 @@ public struct EnrollmentSettings: Sendable, Hashable {
 }
 
 /// One configured `intune` integration, as this module needs it.
-struct IntuneConnection: Sendable, Hashable {
+struct IntuneConnection: Sendable {
     /// The configured name of the integration.
     public var integration: String
     /// Directory id (GUID) or verified domain.
     public var tenant: String
     /// Application (client) id.
     public var clientID: String
-    /// Never logged.
-    public var clientSecret: String
+    /// How it proves to be it.
+    var credential: Graph.Credential
+    /// nil: it reads in its own name.
+    var delegation: Graph.Delegation?
     /// How often each known device is asked again, seconds (003.2).
     public var refreshSeconds: Int64
     /// How often everything is read, seconds.
@@ -98,14 +100,16 @@ struct IntuneConnection: Sendable, Hashable {
     public var allowsPlainHTTP: Bool
 
     /// The settings of a configured provider.
-    init(_ connection: ProviderConnection) throws(ConnectorFailure) {
+    init(_ connection: ProviderConnection, vault: TokenVault = .none) throws(ConnectorFailure) {
+        let tenant = try Graph.Tenant(connection, vault: vault)
         self.init(
-            integration: connection.integration, tenant: try connection.text("tenant"),
-            clientID: try connection.text("client-id"), clientSecret: try connection.secret("client-secret"),
-            refreshSeconds: connection.refreshSeconds, deviceAgeSecondsMax: connection.deviceAgeSecondsMax,
-            ttlSeconds: connection.ttlSeconds, loginURL: try connection.text("login-url"),
-            graphURL: try connection.text("graph-url"), authoritiesPEM: connection.authoritiesPEM,
+            integration: connection.integration, tenant: tenant.id, clientID: tenant.clientID,
+            clientSecret: "", refreshSeconds: connection.refreshSeconds,
+            deviceAgeSecondsMax: connection.deviceAgeSecondsMax, ttlSeconds: connection.ttlSeconds,
+            loginURL: tenant.loginURL, graphURL: tenant.graphURL, authoritiesPEM: connection.authoritiesPEM,
             allowsPlainHTTP: connection.allowsPlainHTTP)
+        credential = tenant.credential
+        delegation = tenant.delegation
     }
 
     /// Makes settings with the defaults of providers.md 14.2.
@@ -120,7 +124,7 @@ struct IntuneConnection: Sendable, Hashable {
         self.integration = integration
         self.tenant = tenant
         self.clientID = clientID
-        self.clientSecret = clientSecret
+        credential = .secret(clientSecret)
         self.refreshSeconds = refreshSeconds
         self.fullSyncSeconds = fullSyncSeconds
         self.deviceAgeSecondsMax = deviceAgeSecondsMax

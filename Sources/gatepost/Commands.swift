@@ -108,6 +108,35 @@ struct Status: ParsableCommand {
     }
 }
 
+struct Verdicts: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what providers say about a device, and how old that is.",
+        discussion: """
+            Two ages matter: when the device last reported to the provider, and when the gateway fetched the answer.
+            """)
+    @Option(help: "The device, by the id that \"device list\" shows.") var device: String
+    @Flag(help: "Print JSON.") var json = false
+    @OptionGroup var gateway: SocketOption
+
+    func run() throws {
+        let answer = try gateway.ask(["command": "verdicts", "device": .string(device)])
+        print(json ? answer.serializedText() : answer["text"]?.string ?? "")
+    }
+}
+
+struct Reconnect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Probe a posture provider again and synchronise when it works.",
+        discussion: "For an integration that \"status\" shows as pending, after its permissions were mended.")
+    @Argument(help: "The integration's configured name.") var integration: String
+    @OptionGroup var gateway: SocketOption
+
+    func run() throws {
+        let command: JSONValue = ["command": "reconnect", "integration": .string(integration)]
+        print(try gateway.ask(command)["text"]?.string ?? "")
+    }
+}
+
 struct Device: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List enrolled devices and end a lost one.", subcommands: [List.self, Revoke.self])

@@ -61,6 +61,17 @@ struct ContentTextTests {
             { $0.applications[0].policies[0].restriction = Restriction(methods: []) },
             { $0.applications[0].policies[0].restriction?.pathPrefixes = ["/"] },
             { $0.applications[0].policies[0].sessionSecondsMax = nil },
+            { $0.applications[0].policies[0].restriction?.limits = [.blocksDownloads] },
+            { $0.applications[0].policies[0].restriction?.limits = [.blocksUploads] },
+            { $0.applications[0].policies[0].restriction?.limits = [.banner("b")] },
+            { $0.applications[0].policies[0].restriction?.limits = [.responseField(name: "a", value: "b")] },
+            { $0.applications[0].policies[0].restriction?.limits = [.upstreamField(name: "a", value: "b")] },
+            { $0.applications[0].outage = .partial },
+            { $0.applications[0].outage = .unsafeLastVerdict(seconds: 1) },
+            { $0.applications[0].tags = ["a"] },
+            { $0.devicePolicies[0].strategies = [CheckStrategy(.report)] },
+            { $0.devicePolicies[0].strategies = [CheckStrategy(.deny)] },
+            { $0.devicePolicies[0].strategies = [CheckStrategy(.deny, warnsUntilSeconds: 5)] },
         ]
         var seen: Set<String> = [Self.full.contentText]
         for (index, change) in changes.enumerated() {
@@ -70,24 +81,52 @@ struct ContentTextTests {
         }
     }
 
+    private static let further: [Condition] = [
+        .authenticationContext(.init(values: ["a"])), .authenticationMethod(.init(methods: ["a"])),
+        .tag(.init(tags: ["a"])), .service(.init(names: ["a"])), .authenticatedWithin(.init(secondsMax: 1)),
+        .until(.init(seconds: 1)),
+        .time(.init(days: [.mon], fromMinute: 1, untilMinute: 2, offsetMinutes: 0)),
+        .time(.init(days: [.tue], fromMinute: 1, untilMinute: 2, offsetMinutes: 0)),
+        .check(.init(integration: "a", name: "b", isAgent: false)),
+        .check(.init(integration: "a", name: "b", isAgent: true)),
+        .setting(.init(integration: "a", name: "b", states: [.pass])),
+        .score(.init(integration: "a", comparison: .less, value: 1)),
+        .risk(.init(integration: "a", comparison: .less, level: .low)),
+        .verdictAge(.init(integration: "a", reportedSecondsMax: 1)),
+        .verdictAge(.init(integration: "a", fetchedSecondsMax: 1)),
+        .matchStrength(.init(integration: "a", minimum: .weak)),
+        .certificate(.init(subjects: ["a"])), .certificate(.init(names: ["a"])),
+        .certificate(.init(subjects: ["a", "b"])), .certificate(.init(subjects: ["a"], names: ["b"])),
+        .meets(.init(name: "a", include: [.everyone])),
+        .meets(.init(name: "a", include: [], require: [.everyone])),
+        .meets(.init(name: "a", include: [], exclude: [.everyone])),
+        .meets(.init(name: "a", include: [.email(.init(addresses: ["x", "y"]))])),
+        .meets(
+            .init(name: "a", include: [.email(.init(addresses: ["x"])), .email(.init(addresses: ["y"]))])),
+    ]
+
     @Test("keeps apart what only looks alike: types, lists, families, quotes and line ends")
     func lookalikes() {
-        let conditions: [Condition] = [
-            .claim(.init(name: "a", values: [.text("1")])), .claim(.init(name: "a", values: [.integer(1)])),
-            .claim(.init(name: "a", values: [.list(["1"])])),
-            .claim(.init(name: "a", values: [.text("true")])),
-            .claim(.init(name: "a", values: [.flag(true)])),
-            .claim(.init(name: "a", values: [.text("1\" \"text")])),
-            .claim(.init(name: "a", values: [.list(["x", "y"])])),
-            .claim(.init(name: "a", values: [.list(["x"]), .text("y")])),
-            .path(.init(prefixes: ["/a"], exact: ["/b"])), .path(.init(prefixes: ["/a", "/b"], exact: [])),
-            .path(.init(prefixes: [], exact: ["/a", "/b"])), .email(.init(addresses: ["a b"])),
-            .email(.init(addresses: ["a", "b"])), .email(.init(addresses: ["a\" \"b"])),
-            .email(.init(addresses: ["a\nexclude \"everyone\""])),
-            .email(.init(addresses: ["a\\nexclude \"everyone\""])),
-            .network(.init(ranges: [NetworkRange(base: NetworkAddress(v4: 0), prefixLength: 96)])),
-            .network(.init(ranges: [NetworkRange(base: NetworkAddress(high: 0, low: 0), prefixLength: 0)])),
-        ]
+        let conditions: [Condition] =
+            [
+                .claim(.init(name: "a", values: [.text("1")])),
+                .claim(.init(name: "a", values: [.integer(1)])),
+                .claim(.init(name: "a", values: [.list(["1"])])),
+                .claim(.init(name: "a", values: [.text("true")])),
+                .claim(.init(name: "a", values: [.flag(true)])),
+                .claim(.init(name: "a", values: [.text("1\" \"text")])),
+                .claim(.init(name: "a", values: [.list(["x", "y"])])),
+                .claim(.init(name: "a", values: [.list(["x"]), .text("y")])),
+                .path(.init(prefixes: ["/a"], exact: ["/b"])),
+                .path(.init(prefixes: ["/a", "/b"], exact: [])),
+                .path(.init(prefixes: [], exact: ["/a", "/b"])), .email(.init(addresses: ["a b"])),
+                .email(.init(addresses: ["a", "b"])), .email(.init(addresses: ["a\" \"b"])),
+                .email(.init(addresses: ["a\nexclude \"everyone\""])),
+                .email(.init(addresses: ["a\\nexclude \"everyone\""])),
+                .network(.init(ranges: [NetworkRange(base: NetworkAddress(v4: 0), prefixLength: 96)])),
+                .network(
+                    .init(ranges: [NetworkRange(base: NetworkAddress(high: 0, low: 0), prefixLength: 0)])),
+            ] + Self.further
         let texts = Set(conditions.map { snapshot([], [application([allow("a", [$0])])]).contentText })
         #expect(texts.count == conditions.count)
     }

@@ -11,46 +11,6 @@ struct LawTests {
             unsupported: onUnknown == .deny ? .denied : .partial)
     }
 
-    @Test("deciding by the residual is what a naive reading of the rules says")
-    func oracle() {
-        var answers: [String: Int] = [:]
-        for seed in Self.seeds {
-            var random = RandomPolicies(seed: seed)
-            let policy = Self.policy(&random, nil)
-            let app = random.application()
-            let session = random.generator.chance(85) ? random.session() : nil
-            let device = random.generator.chance(85) ? random.device() : nil
-            let residual = policy.residual(of: session, device, for: app, atSeconds: now)
-            for _ in 0..<4 {
-                let (request, path) = random.request()
-                let expected = Oracle(
-                    policy: policy, application: app, session: session, device: device, request: request,
-                    path: path,
-                    at: now
-                ).answer()
-                let decision = residual.decide(request, path: Array(path.utf8).span, atSeconds: now)
-                #expect(agree(decision, expected, residual), "seed \(seed): \(decision) but \(expected)")
-                answers["\(expected)".prefix(7).description, default: 0] += 1
-            }
-        }
-        #expect(
-            answers.count == 3 && answers.values.allSatisfy { $0 > 2_000 },
-            "all three kinds occur: \(answers)")
-    }
-
-    private func agree(_ decision: Decision, _ expected: Oracle.Answer, _ residual: Residual) -> Bool {
-        switch (decision, expected) {
-        case (.forward(let index), .forward(let name)): residual.policies[index].name == name
-        case (.signIn, .signIn): true
-        // Signed in, but by now too long ago for one of the policies: which word comes first is told by
-        // tables.
-        case (.refuse, .signIn): residual.isSignedIn
-        case (.refuse(let reason), .refuse(let restricted)):
-            restricted.map { $0 == reason } ?? (reason != .restrictedMethod && reason != .restrictedPath)
-        case (.forward, _), (.signIn, _), (.refuse, _), (.recompute, _): false
-        }
-    }
-
     @Test("a residual gives the same answer as a new one until the second it names")
     func validUntil() {
         for seed in Self.seeds {

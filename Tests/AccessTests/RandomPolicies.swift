@@ -5,21 +5,19 @@ struct RandomPolicies {
     var generator: SeededGenerator
     /// Shapes for the laws about missing facts: allow wants good devices, block and exclude stop bad ones.
     var isMonotone = false
+    static let integrations = ["intune", "falcon"]
 
     init(seed: UInt64, isMonotone: Bool = false) {
         generator = SeededGenerator(seed: seed)
         self.isMonotone = isMonotone
     }
 
+    // MARK: Device policies
+
     mutating func rule() -> DeviceRule {
-        let integration = generator.pick(["intune", "falcon"])
-        switch Int.random(in: 0..<9, using: &generator) {
-        case 0, 1:
-            return .tags(
-                integration: integration, matchesAll: generator.chance(50),
-                values: generator.chance(80)
-                    ? [generator.pick(["compliant", "registered", "noncompliant"])]
-                    : ["compliant", generator.pick(["registered", "x"])])
+        let integration = generator.pick(Self.integrations)
+        switch Int.random(in: 0..<13, using: &generator) {
+        case 0, 1: return tags(integration)
         case 2: return .score(integration: integration, comparison: comparison(), value: 50)
         case 3: return .risk(integration: integration, comparison: comparison(), value: .medium)
         case 4: return .sensorRunning(integration: integration, generator.chance(50))
@@ -28,35 +26,90 @@ struct RandomPolicies {
         case 7:
             return .agentFact(
                 integration: "agents", name: "firewall", values: [.flag(generator.chance(50))])
+        case 8:
+            return .setting(
+                integration: integration, name: generator.pick(["passcode", "Firewall"]), states: states())
+        case 9:
+            return .verdictAge(
+                integration: integration, reportedSecondsMax: generator.pick([nil, 500, 900]),
+                fetchedSecondsMax: generator.pick([nil, 400]))
+        case 10:
+            let minimum = generator.pick(Verdict.Strength.allCases)
+            return .matchStrength(integration: integration, minimum: minimum)
+        case 11:
+            return .agentVersion(integration: "agents", minimum: generator.pick(["7.2.1", "7.2.2", "8"]))
         default: return .agentKey(integration: "agents", minimum: .claimed)
         }
     }
 
+    private mutating func tags(_ integration: String) -> DeviceRule {
+        let words = ["compliant", "registered", "noncompliant", "in-grace", "not-managed", "unknown", "x"]
+        let first =
+            generator.chance(60) ? generator.pick(["compliant", "registered"]) : generator.pick(words)
+        let values = generator.chance(80) ? [first] : [first, generator.pick(words)]
+        return .tags(integration: integration, matchesAll: generator.chance(50), values: values)
+    }
+
     private mutating func comparison() -> Comparison { generator.pick(Comparison.allCases) }
+
+    private mutating func states() -> [Verdict.Check.State] {
+        generator.pick([[.pass], [.pass, .notApplicable], [.fail, .unknown], [.fail]])
+    }
+
+    private mutating func strategies(_ count: Int) -> [CheckStrategy] {
+        guard generator.chance(35) else { return [] }
+        return (0..<count).map { _ in
+            CheckStrategy(
+                generator.pick(CheckStrategy.Effect.allCases),
+                warnsUntilSeconds: generator.pick([nil, nil, now, now + 1, now + 200]))
+        }
+    }
 
     mutating func devicePolicies(_ onUnknown: OnUnknown?) -> [DevicePolicy] {
         (0..<Int.random(in: 0...4, using: &generator)).map { index in
             let result = generator.pick(DeviceClass.allCases)
             let rules = (0..<Int.random(in: 0...2, using: &generator)).map { _ in rule() }
             let held = onUnknown ?? generator.pick(OnUnknown.allCases)
-            return devicePolicy(
+            var policy = devicePolicy(
                 "d\(index)", Int.random(in: 0...3, using: &generator), rules, result, onUnknown: held,
-                platform: generator.chance(85) ? .macos : .windows)
+                platform: generator.chance(85) ? .macos : .windows,
+                strength: generator.pick([.weak, .weak, .medium, .strong]))
+            // A strategy in a policy that finds bad devices makes it find more of them: not written, and no
+            // monotone shape.
+            if result == .compliant || !isMonotone { policy.strategies = strategies(rules.count) }
+            return policy
         }
     }
 
+    // MARK: Facts
+
     mutating func verdicts() -> [Verdict] {
         (0..<Int.random(in: 0...3, using: &generator)).map { index in
-            verdict(
+            let observed = now - Int64.random(in: -400...1_000, using: &generator)
+            var verdict = AccessTests.verdict(
                 generator.chance(60)
                     ? generator.pick([.compliant, .noncompliant]) : generator.pick(Verdict.State.allCases),
-                integration: generator.pick(["intune", "falcon"]), native: "d-\(index)",
-                managed: generator.pick([true, false, nil]), score: generator.pick([nil, 49, 50, 51, 101]),
+                integration: generator.pick(Self.integrations), native: "d-\(index)",
+                managed: generator.pick([true, false, nil]),
+                score: generator.pick([nil, 0, 49, 50, 51, 101]),
                 risk: generator.pick([nil, .low, .medium, .high]),
                 sensor: generator.pick([true, false, nil]),
-                labels: generator.chance(50) ? ["registered"] : [],
-                observed: now - Int64.random(in: -400...1_000, using: &generator),
-                expires: now + Int64.random(in: -300...900, using: &generator))
+                labels: generator.pick([["registered"], ["compliant", "registered"], []]), observed: observed,
+                expires: now + Int64.random(in: -300...900, using: &generator),
+                grace: generator.pick([nil, now - 5, now + 5]),
+                strength: generator.pick([.strong, .strong, .medium, .weak]))
+            verdict.fetchedAtSeconds = generator.chance(80) ? observed + 60 : now
+            verdict.checks = checks()
+            return verdict
+        }
+    }
+
+    private mutating func checks() -> [Verdict.Check] {
+        (0..<Int.random(in: 0...2, using: &generator)).map { _ in
+            let id = generator.pick(["passcode", "firewall"])
+            return .init(
+                id: id, title: id == "firewall" ? "Firewall" : "Passcode",
+                state: generator.pick(Verdict.Check.State.allCases))
         }
     }
 
@@ -73,74 +126,36 @@ struct RandomPolicies {
     }
 
     mutating func session() -> SessionFacts {
-        AccessTests.session(
-            person(
-                email: generator.pick(["ada@corp.example", "eve@other.example", nil]),
-                groups: generator.pick([["staff"], ["guests"], []]),
-                claims: generator.chance(50) ? ["role": .text(generator.pick(["admin", "user"]))] : [:]),
-            by: generator.pick(["entra", "entra", "entra", "other"]),
+        var claims: [String: ClaimValue] = [:]
+        if generator.chance(50) { claims["role"] = .text(generator.pick(["admin", "user"])) }
+        if generator.chance(50) { claims["acr"] = .text(generator.pick(["c1", "c2"])) }
+        if generator.chance(30) { claims["acrs"] = .list(generator.pick([["c1"], []])) }
+        if generator.chance(60) { claims["amr"] = .list(generator.pick([["pwd"], ["pwd", "mfa"], []])) }
+        var person = person(
+            email: generator.pick(["ada@corp.example", "eve@other.example", nil]),
+            groups: generator.pick([["staff"], ["guests"], []]), claims: claims)
+        person.authenticatedAtSeconds = generator.pick([0, now - 600, now - 601, now - 10, now + 301])
+        return AccessTests.session(
+            person, by: generator.pick(["entra", "entra", "entra", "other"]),
             created: now - Int64.random(in: 0...4_000, using: &generator),
             expires: now + (generator.chance(90) ? 5_000 : 0))
     }
 
-    private mutating func condition(harming: Bool) -> Condition {
-        switch Int.random(in: 0..<11, using: &generator) {
-        case 0: return .everyone
-        case 1: return .email(.init(addresses: ["ada@corp.example"]))
-        case 2: return everyDomain
-        case 3: return inGroup(generator.pick(["staff", "guests"]))
-        case 4: return .claim(.init(name: "role", values: [.text("admin")]))
-        case 5: return .identityProvider(.init(names: [generator.pick(["entra", "other"])]))
-        case 6: return pathIs(generator.pick(["/a", "/b"]))
-        case 7: return methodIs(generator.pick([.get, .post]))
-        case 8:
-            let base = NetworkAddress(v4: generator.chance(50) ? 0x0a00_0000 : 0xc0a8_0000)
-            return .network(.init(ranges: [NetworkRange(base: base, prefixLength: 112)]))
-        default: return deviceCondition(harming: harming)
-        }
-    }
-
-    private mutating func deviceCondition(harming: Bool) -> Condition {
-        guard isMonotone else {
-            let classes = DeviceClass.allCases.filter { _ in generator.chance(50) }
-            return .device(.init(classes: classes.isEmpty ? [.compliant] : classes))
-        }
-        if harming { return generator.chance(50) ? deviceIs(.denied) : deviceIs(.denied, .partial) }
-        return generator.chance(50) ? deviceIs(.compliant) : deviceIs(.compliant, .partial)
-    }
-
-    private mutating func conditions(_ counts: ClosedRange<Int>, harming: Bool) -> [Condition] {
-        (0..<Int.random(in: counts, using: &generator)).map { _ in condition(harming: harming) }
-    }
-
-    private func asksForDevice(_ policy: ApplicationPolicy) -> Bool {
-        (policy.include + policy.require + policy.exclude).contains {
-            if case .device = $0 { true } else { false }
-        }
-    }
-
-    mutating func application() -> Application {
-        let policies = (0..<Int.random(in: 0...4, using: &generator)).map { index in
-            let action = generator.pick([.allow, .allow, .allow, .block, .bypass, PolicyAction.service])
-            let blocks = action == .block
-            var policy = ApplicationPolicy(
-                name: "p\(index)", action: action, include: conditions(0...2, harming: blocks),
-                require: conditions(0...1, harming: blocks), exclude: conditions(0...1, harming: !blocks),
-                sessionSecondsMax: generator.chance(15) ? 2_000 : nil)
-            // Reading less to a better device than to a worse one is no monotone shape.
-            if generator.chance(20), !(isMonotone && asksForDevice(policy)) {
-                let prefixes = generator.chance(50) ? ["/a"] : nil
-                policy.restriction = Restriction(methods: [.get], pathPrefixes: prefixes)
-            }
-            return policy
-        }
-        return AccessTests.application(policies, owner: generator.chance(80) ? .samePerson : .any)
+    mutating func service() -> ServiceFacts {
+        ServiceFacts(
+            id: "t1", name: generator.pick(["backup", "scanner"]),
+            expiresAtSeconds: now + (generator.chance(90) ? 300 : 0))
     }
 
     mutating func request() -> (RequestFacts, path: String) {
         let client = NetworkAddress(v4: generator.pick([0x0a00_0001, 0xc0a8_0001, 0x0102_0304]))
+        let certificate = CertificateFacts(
+            subject: generator.pick(["scanner", nil]), names: generator.pick([["dns:a"], []]),
+            issuerDigest: generator.pick(["i1", "i2"]))
         return (
-            RequestFacts(method: generator.pick([.get, .post, .other]), client: client),
+            RequestFacts(
+                method: generator.pick([.get, .post, .other]), client: client,
+                certificate: generator.chance(40) ? certificate : nil),
             generator.pick(["/a", "/a/x", "/b", "/", "/ab"])
         )
     }

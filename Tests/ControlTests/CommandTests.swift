@@ -88,6 +88,33 @@ struct CommandTests {
         #expect(try await house.store.sessions(.all, limit: 10).isEmpty)
     }
 
+    @Test func `what providers say about a device is shown with both of its ages`() throws {
+        let verdict = Verdict(
+            id: "v", integration: "falcon", provider: "crowdstrike", nativeID: "n", state: .compliant,
+            score: Verdict.Score(value: 83, minimum: 1, maximum: 100, higherIsBetter: true),
+            labels: ["tag:vip"],
+            observedAtSeconds: 1_000, fetchedAtSeconds: 1_600, expiresAtSeconds: 5_200, matchKey: "serial",
+            matchStrength: .strong, rawState: "normal")
+        let device = DeviceFacts(id: "d", platform: .windows, verdicts: [verdict])
+        let fresh = VerdictsText(device: device, nowSeconds: 1_720).text.split(separator: "\n").last
+        let cells = fresh?.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+        #expect(
+            cells
+                == "falcon crowdstrike compliant (normal) 83 of 100 tag:vip 12 min ago 2 min ago 58 min serial, strong"
+        )
+        #expect(VerdictsText(device: device, nowSeconds: 5_200).text.contains(" stale "))
+        let silent = DeviceFacts(id: "d", platform: .windows, verdicts: [])
+        #expect(VerdictsText(device: silent, nowSeconds: 0).text == "no provider says anything about d yet")
+    }
+
+    @Test func `a device or an integration that does not exist is said so`() async throws {
+        let house = try Gatehouse()
+        let verdicts = await house.control.execute(["command": "verdicts", "device": "none"])
+        #expect(verdicts["error"]?.string?.contains("no enrolled device none") == true)
+        let reconnect = await house.control.execute(["command": "reconnect", "integration": "none"])
+        #expect(reconnect["error"]?.string == "no provider integration none; there are: agents")
+    }
+
     @Test func `a cell cannot command the terminal`() {
         let text = Table(header: ["a"], rows: [["x\u{1b}[2J\u{9b}y"]]).text
         #expect(text == "a\nx\u{fffd}[2J\u{fffd}y")

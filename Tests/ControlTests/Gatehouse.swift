@@ -64,6 +64,7 @@ final class Gatehouse: Sendable {
         let files: [(String, [UInt8])] = [
             ("gatepost.yaml", Array(config.utf8)), ("certs/chain.pem", made.certificatePEM),
             ("certs/key.pem", made.keyPEM), ("secrets/corp", Array("secret".utf8)),
+            ("secrets/push", Array("Bearer push-secret-0001".utf8)),
         ]
         for (name, bytes) in files {
             let path = folder.appending(path: name).path

@@ -64,4 +64,22 @@ struct StreamExpiryTests {
         gateway.engine.revoke(RevocationTests.revocation(2, .replace(record)))
         #expect(tunnel.readSome() == nil)
     }
+
+    @Test func `a WebSocket is told why it ends, between two frames and not inside of one`() throws {
+        for (sent, expected) in [
+            ([0x81, 2, 0x68, 0x69], [0x88, 15, 0x03, 0xf0] + Array("session-ended".utf8)),
+            ([0x81, 3, 0x68, 0x69], nil),
+        ] as [([UInt8], [UInt8]?)] {
+            let origin = RevocationTests.origin()
+            let gateway = try Gateway([Facts.closed(origin.port)], answer: RevocationTests.control)
+            let client = try gateway.client()
+            client.send(RevocationTests.webSocket(1))
+            #expect(try #require(client.receive()).status == 101)
+            client.send(sent)
+            #expect(client.readSome() == sent)
+            gateway.engine.revoke(RevocationTests.revocation(1, .endSession("session-1")))
+            #expect(client.readSome() == expected)
+            if expected != nil { #expect(client.readSome() == nil) }
+        }
+    }
 }

@@ -8,6 +8,9 @@ struct CookieTests {
         var bench = Bench()
         let bytes = latin("GET / HTTP/1.1\r\nHost: a\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n")
         guard case .head = bench.parse(bytes) else { return "refused" }
+        let isSame =
+            bench.fields.sessionCookie == bench.fields.findCookie(named: "__Host-gatepost", in: bytes.span)
+        #expect(isSame)
         switch bench.fields.findCookie(named: "__Host-gatepost", in: bytes.span) {
         case .absent: return nil
         case .ambiguous: return "ambiguous"

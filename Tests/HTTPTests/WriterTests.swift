@@ -80,6 +80,19 @@ struct RequestWriterTests {
                 == latin("GET /p?q HTTP/1.1\r\nHost: a\r\n" + row.forwarded + "\r\n"))
     }
 
+    @Test("fields behind a request line and a Host that are canonical as they were sent", arguments: fields)
+    func forwardsAsSent(_ row: ForwardCase) {
+        var bench = Bench()
+        let bytes = latin("GET /p?q HTTP/1.1\r\nHost: a:1\r\n" + row.sent + "\r\n")
+        guard case .head(let request) = bench.parse(bytes) else {
+            Issue.record("\(bench.see(bytes))")
+            return
+        }
+        #expect(
+            bench.written(request, bytes)
+                == latin("GET /p?q HTTP/1.1\r\nHost: a:1\r\n" + row.forwarded + "\r\n"))
+    }
+
     private func forwarded(
         _ bytes: [UInt8], identity: [String] = [], options: RequestWriter.Options = []
     ) -> String? {
@@ -176,9 +189,8 @@ struct RequestWriterTests {
             return
         }
         let written = writeAll(capacity: 500) { output in
-            ForwardedFields.write(
-                client: latin("2001:db8::1").span, isSecure: true, request: request, head: bytes.span,
-                scratch: bench.scratch, into: &output)
+            let forwarded = ForwardedFields(client: latin("2001:db8::1").span, isSecure: true)
+            forwarded.write(request, head: bytes.span, scratch: bench.scratch, into: &output)
             return true
         }
         let expected =

@@ -4,8 +4,9 @@ extension Condition {
     enum Asked {
         /// `everyone`: true of whoever asks.
         case nothing
-        case decided(any DecidedCondition)
+        case decided(any SettledCondition)
         case request(any RequestCondition)
+        case group(ConditionGroup)
     }
 
     var asked: Asked {
@@ -16,17 +17,63 @@ extension Condition {
         case .group(let condition): .decided(condition)
         case .claim(let condition): .decided(condition)
         case .identityProvider(let condition): .decided(condition)
+        case .authenticationContext(let condition): .decided(condition)
+        case .authenticationMethod(let condition): .decided(condition)
+        case .authenticatedWithin(let condition): .decided(condition)
         case .device(let condition): .decided(condition)
+        case .check(let condition): .decided(condition)
+        case .setting(let condition): .decided(condition)
+        case .score(let condition): .decided(condition)
+        case .risk(let condition): .decided(condition)
+        case .verdictAge(let condition): .decided(condition)
+        case .matchStrength(let condition): .decided(condition)
+        case .service(let condition): .decided(condition)
+        case .tag(let condition): .decided(condition)
+        case .time(let condition): .decided(condition)
+        case .until(let condition): .decided(condition)
         case .network(let condition): .request(condition)
         case .method(let condition): .request(condition)
         case .path(let condition): .request(condition)
+        case .certificate(let condition): .request(condition)
+        case .meets(let group): .group(group)
         }
     }
 
-    /// Whether this asks for the device's class.
-    var isAboutDevice: Bool {
-        if case .device = self { true } else { false }
+    /// What conditions ask about.
+    public struct Subjects: OptionSet, Sendable, Hashable {
+        /// One bit for each member below.
+        public let rawValue: UInt8
+        /// Takes the bits as they are.
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// The person and how they signed in.
+        public static let person = Subjects(rawValue: 1)
+        /// The device that the session has shown.
+        public static let device = Subjects(rawValue: 2)
+        /// The request's own facts.
+        public static let request = Subjects(rawValue: 4)
+        /// A service token.
+        public static let service = Subjects(rawValue: 8)
+        /// The moment.
+        public static let time = Subjects(rawValue: 16)
     }
+
+    /// Everything that this asks about; empty for what the application alone answers.
+    public var subjects: Subjects {
+        switch self {
+        case .everyone, .tag: []
+        case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
+            .authenticationMethod, .authenticatedWithin:
+            .person
+        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength: .device
+        case .network, .method, .path, .certificate: .request
+        case .service: .service
+        case .time, .until: .time
+        case .meets(let group): group.all.reduce(into: []) { $0.formUnion($1.subjects) }
+        }
+    }
+
+    /// Whether this asks for the device.
+    var isAboutDevice: Bool { subjects.contains(.device) }
 
     /// Hot path: whether a request meets what `residual` left to ask. Concrete calls only: no existential, no
     /// allocation. What a residual never leaves to ask is false here, which grants nothing.
@@ -36,7 +83,12 @@ extension Condition {
         case .network(let condition): condition.matches(request, path: path, role)
         case .method(let condition): condition.matches(request, path: path, role)
         case .path(let condition): condition.matches(request, path: path, role)
-        case .email, .emailDomain, .group, .claim, .identityProvider, .device: false
+        case .certificate(let condition): condition.matches(request, path: path, role)
+        case .meets(let group): group.matches(request, path: path, role)
+        case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
+            .authenticationMethod, .authenticatedWithin, .device, .check, .setting, .score, .risk,
+            .verdictAge, .matchStrength, .service, .tag, .time, .until:
+            false
         }
     }
 }
@@ -48,6 +100,7 @@ extension Condition: CustomStringConvertible {
         case .nothing: "everyone"
         case .decided(let condition): condition.description
         case .request(let condition): condition.description
+        case .group(let group): group.description
         }
     }
 }

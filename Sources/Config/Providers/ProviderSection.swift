@@ -44,6 +44,7 @@ struct ProviderSection {
         case .secret:
             settings.secrets[key.name] = NamedFiles(reader: reader).secret(key.name)
             return settings.secrets[key.name] != nil
+        case .section(let table): return readPair(key, table, into: &settings)
         case .list: settings.lists[key.name] = reader.texts(key.name)
         case .choice: settings.texts[key.name] = reader.choice(key.name)
         case .flag: settings.texts[key.name] = reader.flag(key.name).map { $0 ? "true" : "false" }
@@ -55,6 +56,25 @@ struct ProviderSection {
         case _: settings.texts[key.name] = reader.text(key.name)
         }
         return settings.texts[key.name] != nil || settings.lists[key.name] != nil
+    }
+
+    /// A nested certificate and its key, as `<key>.<file>` and `<key>.<secret>`.
+    private func readPair(_ key: KeySpec, _ table: KeyTable, into settings: inout ProviderSettings) -> Bool {
+        guard let node = reader.node(key.name),
+            let inner = SectionReader(node, table, path: reader.key(key.name), reader.context)
+        else { return false }
+        let files = NamedFiles(reader: inner)
+        for spec in table.keys {
+            let name = "\(key.name).\(spec.name)"
+            switch spec.shape {
+            case .file: settings.files[name] = files.file(spec.name, holding: "CERTIFICATE")
+            case .secret: settings.secrets[name] = files.secret(spec.name, holding: "PRIVATE KEY")
+            case _: settings.texts[name] = inner.text(spec.name)
+            }
+            guard settings.files[name] != nil || settings.secrets[name] != nil || settings.texts[name] != nil
+            else { return false }
+        }
+        return true
     }
 
     private func base(_ key: ProviderKind.URLKey, _ allowsPlain: Bool) -> PlainHTTPRule.Checked? {

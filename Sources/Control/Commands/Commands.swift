@@ -31,6 +31,8 @@ extension ControlPlane {
             case "session-revoke": return try await revokeSessions(command)
             case "enroll-token": return try await enrollToken(command)
             case "status": return await status()
+            case "verdicts": return try await verdicts(command)
+            case "reconnect": return await reconnect(command)
             case "keys-rotate": return try await rotateKeysCommand(command)
             case "device-list": return listDevices(await services.posture.devices())
             case "device-revoke": return try await revokeDevice(command)

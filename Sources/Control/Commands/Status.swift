@@ -39,6 +39,18 @@ struct StatusText {
             if let reason = integration.pendingReason {
                 lines.append("\(integration.integration): \(reason)")
             }
+            lines += integration.connection.missingPermissions.map {
+                "\(integration.integration): works without \($0), which is not granted"
+            }
+            if let account = integration.connection.account {
+                lines.append("\(integration.integration): reads in the name of \(account)")
+            }
+            lines += integration.connection.partners.map { "\(integration.integration): \(line(of: $0))" }
+            if let signals = integration.signals {
+                lines += SignalStatusText(status: signals, nowSeconds: nowSeconds).lines.map {
+                    "\(integration.integration): \($0)"
+                }
+            }
         }
         if let counters = reactors["counters"]?.object { lines += ["", Self.counterTable(counters)] }
         if let stages = reactors["stages"]?.object { lines += ["", Self.stageTable(stages)] }
@@ -58,6 +70,12 @@ struct StatusText {
                 ]
             }
         ).text
+    }
+
+    /// 001.17: what works is Active, whatever the provider's own word is.
+    private func line(of partner: PartnerState) -> String {
+        let state = partner.hint.map { "\(partner.state); \($0)" } ?? "Active"
+        return "partner \(partner.name), heartbeat \(age(partner.lastHeartbeatSeconds)): \(state)"
     }
 
     private func age(_ seconds: Int64?) -> String {
@@ -91,7 +109,19 @@ struct StatusText {
                 ("last_success", status.lastSuccessSeconds.map { .integer($0) } ?? .null),
                 ("last_failure", status.lastFailure.map { .string($0.kind.rawValue) } ?? .null),
                 ("last_failure_at", status.lastFailureSeconds.map { .integer($0) } ?? .null),
+                ("missing_permissions", .array(status.connection.missingPermissions.map { .string($0) })),
+                ("account", status.connection.account.map { .string($0) } ?? .null),
+                ("partners", .array(status.connection.partners.map(json))),
+                ("signals", status.signals.map(SignalStatusText.json) ?? .null),
                 ("last_complete_sync", status.lastCompleteSyncSeconds.map { .integer($0) } ?? .null),
             ]))
+    }
+    private static func json(_ partner: PartnerState) -> JSONValue {
+        [
+            "id": .string(partner.id), "name": .string(partner.name), "state": .string(partner.state),
+            "last_heartbeat": partner.lastHeartbeatSeconds.map { .integer($0) } ?? .null,
+            "platforms": .array(partner.platforms.map { .string($0) }),
+            "hint": partner.hint.map { .string($0) } ?? .null,
+        ]
     }
 }

@@ -30,7 +30,10 @@ extension ControlPlane {
     /// A reactor uses a record that nears its end. Several reactors may; one renewal serves them all.
     func renew(_ digest: [UInt8], _ application: String) async {
         let now = nowSeconds()
-        if revocations.fresh(digest, application: application, nowSeconds: now) != nil { return }
+        // Another reactor pulled a fresh one: this one has not heard of it.
+        if let fresh = revocations.fresh(digest, application: application, nowSeconds: now) {
+            if revocations.send([.replace(fresh)]).isEmpty { return }
+        }
         guard revocations.beginRenewal(digest) else { return }
         defer { revocations.endRenewal(digest) }
         for _ in 0..<Self.attemptsMax {

@@ -27,6 +27,7 @@ extension ControlPlane {
     private func authHost(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         if request.path.hasPrefix("/.gatepost/callback/") { return await signInStep(request) }
+        if request.path.hasPrefix(SignalPath.prefix) { return await pushedSignal(request) }
         switch (request.path, request.method) {
         case ("/.gatepost/sign-in", _), ("/.gatepost/sign-out", _): return await signInStep(request)
         case ("/.gatepost/posture/start", "GET"): return try await deviceCheckPage(request)
@@ -34,9 +35,14 @@ extension ControlPlane {
         case ("/.gatepost/posture/assert", "POST"): return try await deviceAssert(request)
         case ("/.gatepost/enroll", "POST"): return await enroll(request, isRenewal: false)
         case ("/.gatepost/renew", "POST"): return await enroll(request, isRenewal: true)
+        case ("/.gatepost/posture/evaluate", "POST"):
+            let reply = await services.posture.evaluate(
+                assertion: request.fields.first { $0.name == "cf-access-jwt-assertion" }?.value,
+                body: request.body)
+            return answers.json(reply.status, reply.document)
         case ("/.gatepost/jwks.json", "GET"): return answers.json(200, services.assertion.keySet())
         case ("/.gatepost/posture/start", _), ("/.gatepost/posture/challenge", _),
-            ("/.gatepost/posture/assert", _), ("/.gatepost/enroll", _),
+            ("/.gatepost/posture/assert", _), ("/.gatepost/posture/evaluate", _), ("/.gatepost/enroll", _),
             ("/.gatepost/renew", _), ("/.gatepost/jwks.json", _):
             return notAllowed(answers)
         case _: return answers.failure(404, .routeNotFound)

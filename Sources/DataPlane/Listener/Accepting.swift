@@ -38,6 +38,7 @@ extension Reactor {
             return true
         }
         SocketAddress.disableNagle(descriptor)
+        SocketAddress.boundUnsent(descriptor)
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
         guard let ssl = plan.server.makeConnection(over: transport) else {

@@ -28,14 +28,17 @@ struct Downstream {
     var phase = Phase.handshaking
     var input = ByteBuffer()
     let client: NetworkAddress
-    /// The same as text, for every request's X-Forwarded-For.
-    let clientText: AddressText
+    /// The same as text in the field lines of every request.
+    let forwarded: ForwardedFields
     /// The certificate that the client's server name chose in `planRevision`; -1 when it named none.
     var certificate: Int32 = -1
     var planRevision: UInt64 = 0
     /// After this request the connection ends.
     var endsAfterResponse = false
     var isQueued = false
+    var isCollecting = false
+    /// Bytes of an unfinished head that were looked at already.
+    var headSeen: Int32 = 0
     /// Neighbours in the list of idle connections, oldest first.
     var previousIdle: Int32 = -1
     var nextIdle: Int32 = -1
@@ -43,11 +46,15 @@ struct Downstream {
     /// Neighbours among the open exchanges of one session.
     var previousStream: Int32 = -1
     var nextStream: Int32 = -1
+    /// Where the frames end that the application sends through a tunnel.
+    var tunnelFrames = WebSocketFrames()
     var acceptedNanoseconds: UInt64
     var exchange: Exchange
     /// The route of the last request; `exchange` says whether it is this one's too. Kept, because the next request
     /// of a connection is nearly always for the same host.
     var lastRoute: Route?
+    /// The field lines of the last request, while the connection is busy.
+    var headMemo = HeadMemo()
     /// The cookie that was last found in the cache.
     var lastCookie = CookieMemo()
     /// Who it was, for the log line: by then the session may be forgotten.
@@ -60,7 +67,8 @@ struct Downstream {
     init(client: NetworkAddress, acceptedNanoseconds: UInt64, exchange: Exchange) {
         self.exchange = exchange
         self.client = client
-        clientText = AddressText(client)
+        let text = AddressText(client)
+        forwarded = ForwardedFields(client: text.bytes.span.extracting(0..<text.count), isSecure: true)
         self.acceptedNanoseconds = acceptedNanoseconds
     }
 
@@ -90,6 +98,7 @@ struct Exchange {
     var beganNanoseconds: UInt64 = 0
     var parkedNanoseconds: UInt64 = 0
     var parkNanoseconds: UInt64 = 0
+    /// When it was decided; it is sent a fraction of a microsecond later.
     var sentNanoseconds: UInt64 = 0
     var headNanoseconds: UInt64 = 0
 

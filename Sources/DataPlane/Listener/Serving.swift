@@ -1,3 +1,4 @@
+import Border
 import Glibc
 
 /// Drives one downstream connection until it has to wait: each phase has one function, which says what next.
@@ -65,21 +66,34 @@ extension Reactor {
     func beginLinger(_ slot: Int32) -> Step {
         downstreams[slot].pointee.phase = .lingering
         downstreams[slot].pointee.input.release(pool)
+        downstreams[slot].pointee.headSeen = 0
+        endCollecting(slot)
         leaveIdle(slot)
-        timers.set(slot, at: nowMilliseconds + Self.lingerMilliseconds)
         (transports + Int(slot)).shutdownWrite()
+        setLingerDeadline(slot)
         return .again
+    }
+
+    /// A client that still reads its answer has the time that it needs for it; after that two seconds.
+    private func setLingerDeadline(_ slot: Int32) {
+        let isSent = transports[Int(slot)].pending.isEmpty
+        timers.set(
+            slot,
+            at: nowMilliseconds + (isSent ? Self.lingerMilliseconds : UInt64(limits.bodyIdleMilliseconds)))
     }
 
     private func linger(_ slot: Int32) -> Step {
         let transport = transports + Int(slot)
+        let waiting = transport.pointee.pending.count
         transport.flush()
-        if transport.pointee.pending.isEmpty { _ = shutdown(transport.pointee.descriptor, Int32(SHUT_WR)) }
+        transport.endWriting()
+        if transport.pointee.pending.count < waiting { setLingerDeadline(slot) }
         guard let scratch = work.pointee.outputBytes else { return close(slot) }
         // Below TLS on purpose: after close_notify nothing of what still comes is looked at.
         for _ in 0..<8 {
             let count = transport.receive(scratch, 65_536)
-            if count == 0 { return close(slot) }
+            // It sends no more, but it may still be reading.
+            if count == 0 { return transport.pointee.pending.isEmpty ? close(slot) : .wait }
             if count < 0 { return transport.pointee.isFailed ? close(slot) : .wait }
         }
         return .again
@@ -100,9 +114,11 @@ extension Reactor {
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
         if connection.pointee.phase == .parked { state.pointee.parked -= 1 }
+        endCollecting(slot)
         connection.pointee.input.release(pool)
         connection.pointee.collected.release(pool)
         connection.pointee.decidedPath.release(pool)
+        forgetHead(slot)
         timers.set(slot, at: TimerWheel.never)
         (transports + Int(slot)).close()
         downstreams.remove(slot)

@@ -65,6 +65,16 @@ enum SocketAddress {
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     }
 
+    /// The kernel takes so much that it cannot send yet, and no more: what a slow client has not read shows up here
+    /// soon enough to see that it is reading, and its memory stays ours to bound (tcp(7), TCP_NOTSENT_LOWAT).
+    private static let unsentBytesMax: Int32 = 128 << 10
+
+    static func boundUnsent(_ descriptor: Int32) {
+        var bytes = unsentBytesMax
+        setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &bytes, socklen_t(MemoryLayout<Int32>.size))
+    }
+
     /// Writes the address as text (dotted, or eight groups in hex) and returns the number of bytes, at most
     /// 39.
     static func write(_ address: NetworkAddress, to target: UnsafeMutablePointer<UInt8>) -> Int {

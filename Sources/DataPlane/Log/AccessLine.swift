@@ -61,7 +61,7 @@ extension Reactor {
         line.field("request_id", bytes: name.span.extracting(0..<32))
         hex(connection.pointee.exchange.names.traceHigh, connection.pointee.exchange.names.traceLow)
         line.field("trace_id", bytes: name.span.extracting(0..<32))
-        let address = connection.pointee.clientText
+        let address = AddressText(connection.pointee.client)
         line.field("client", bytes: address.bytes.span.extracting(0..<address.count))
     }
 

@@ -31,6 +31,7 @@ extension Reactor {
             }
             let old = limits
             state.pointee.adopt(plan, endpoints: known)
+            redecideAnonymous(under: plan)
             guard snapshot.limits != old else { return }
             work.deinitialize(count: 1)
             work.initialize(to: Workspace(snapshot.limits, instanceID: instanceID))

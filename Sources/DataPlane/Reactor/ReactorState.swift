@@ -38,6 +38,8 @@ struct ReactorState {
     /// Idle upstream connections of all endpoints together.
     var idleUpstreams = 0
     var parked = 0
+    /// Requests whose body is being collected for the control plane; they count with the parked ones.
+    var collecting = 0
     var parkTicket: UInt32 = 0
 
     init(_ plan: Plan, endpoints: [UpstreamAddress: Endpoint]) {

@@ -95,7 +95,7 @@ extension Reactor {
         if isUpstream {
             upstreamReady(handle.slot)
         } else {
-            if !transport.pointee.pending.isEmpty { transport.flush() }
+            if !transport.pointee.pending.isEmpty { flushPending(handle.slot) }
             serve(handle.slot)
         }
     }

@@ -24,71 +24,81 @@ extension Reactor {
         return .wait
     }
 
+    /// One deadline for the whole body: it is small, and whoever drips it holds a place of those who wait.
     private func beginCollecting(_ slot: Int32, _ request: CanonicalRequest) -> Step {
+        guard state.pointee.parked + state.pointee.collecting < limits.parkedMax else {
+            return refuse(slot, 503, .overloaded)
+        }
         let connection = downstreams[slot]
+        state.pointee.collecting += 1
+        connection.pointee.isCollecting = true
         connection.pointee.phase = .collecting
+        connection.pointee.exchange.collectedBytes = 0
+        connection.pointee.exchange.requestDecoder = ChunkedDecoder()
         timers.set(slot, at: nowMilliseconds + UInt64(limits.bodyIdleMilliseconds))
         if connection.pointee.exchange.awaitsContinue { sendContinue(slot) }
         return .again
     }
 
+    /// The body is whole, or nobody waits for it any more.
+    func endCollecting(_ slot: Int32) {
+        guard downstreams[slot].pointee.isCollecting else { return }
+        downstreams[slot].pointee.isCollecting = false
+        state.pointee.collecting -= 1
+    }
+
+    /// Records that one visit reads; then the others have their turn.
+    private static let readsPerVisitMax = 16
+
     /// Collects the body behind the head; when it is whole the request is walked again.
     func collectBody(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
-        while true {
-            let waiting = connection.pointee.input.bytes
-            var offset = connection.pointee.exchange.headBytes
-            let isComplete: Bool
-            switch connection.pointee.exchange.requestFraming {
-            case .length(let length):
-                isComplete = Int64(waiting.count - offset) >= length
-                if isComplete, let start = waiting.baseAddress {
-                    connection.pointee.collected.append(start + offset, Int(length), pool)
-                    offset += Int(length)
-                }
-            case .chunked:
-                switch collectChunks(slot, &offset) {
-                case .end: isComplete = true
-                case .needMore, .data: isComplete = false
-                case .refused: return refuse(slot, 400, .requestMalformed)
-                }
-            case .none, .untilClose: isComplete = true
-            }
-            if isComplete {
+        for _ in 0..<Self.readsPerVisitMax {
+            switch collect(slot) {
+            case .end:
+                endCollecting(slot)
                 connection.pointee.exchange.isRequestComplete = true
-                // The head stays for the walk; what is consumed after the answer is head and body together.
-                connection.pointee.exchange.collectedBytes = offset - connection.pointee.exchange.headBytes
                 connection.pointee.phase = .head
                 return .again
+            case .refused: return refuse(slot, 400, .requestMalformed)
+            case .needMore, .data: break
             }
-            guard waiting.count < 2 * Self.controlBodyBytesMax + limits.headBytesMax else {
+            guard connection.pointee.input.count < 2 * Self.controlBodyBytesMax + limits.headBytesMax else {
                 return refuse(slot, 413, .requestTooLarge)
             }
             switch readInput(slot, atLeast: 16_384) {
-            case .bytes: timers.set(slot, at: nowMilliseconds + UInt64(limits.bodyIdleMilliseconds))
+            case .bytes: continue
             case .wait: return .wait
             case .end, .failed: return abandon(slot)
             }
         }
+        return .again
     }
 
-    /// Decodes from the first chunk each time: bodies here are small, and nothing is consumed before the end.
-    private func collectChunks(_ slot: Int32, _ offset: inout Int) -> ChunkedDecoder.Event {
+    /// Takes what has come since the last look. The head stays for the walk, and so do the bytes of the body: what is
+    /// consumed after the answer is both together (`collectedBytes`).
+    private func collect(_ slot: Int32) -> ChunkedDecoder.Event {
         let connection = downstreams[slot]
-        connection.pointee.collected.release(pool)
-        var decoder = ChunkedDecoder()
         let waiting = connection.pointee.input.bytes
-        while true {
-            switch decoder.next(waiting.span, from: &offset) {
-            case .data(let range):
-                guard let start = waiting.baseAddress else { return .needMore }
+        let headBytes = connection.pointee.exchange.headBytes
+        guard let start = waiting.baseAddress else { return .needMore }
+        switch connection.pointee.exchange.requestFraming {
+        case .none, .untilClose: return .end
+        case .length(let length):
+            guard Int64(waiting.count - headBytes) >= length else { return .needMore }
+            connection.pointee.collected.append(start + headBytes, Int(length), pool)
+            connection.pointee.exchange.collectedBytes = Int(length)
+            return .end
+        case .chunked:
+            var offset = headBytes + connection.pointee.exchange.collectedBytes
+            defer { connection.pointee.exchange.collectedBytes = offset - headBytes }
+            while true {
+                let event = connection.pointee.exchange.requestDecoder.next(waiting.span, from: &offset)
+                guard case .data(let range) = event else { return event }
                 guard connection.pointee.collected.count + range.count <= Self.controlBodyBytesMax else {
                     return .refused(.invalidSize)
                 }
                 connection.pointee.collected.append(start + range.lowerBound, range.count, pool)
-            case .needMore: return .needMore
-            case .end: return .end
-            case .refused(let error): return .refused(error)
             }
         }
     }

@@ -24,7 +24,9 @@ extension Reactor {
                 ? sessions[session].pointee.record.residual.policies[policy].reason
                 : route.anonymous.policies[policy].reason
         }
-        counters.record(.walk, Clock.monotonicNanoseconds() &- nowNanoseconds)
+        let now = Clock.monotonicNanoseconds()
+        exchange.pointee.exchange.sentNanoseconds = now
+        counters.record(.walk, now &- nowNanoseconds)
         return decision
     }
 }

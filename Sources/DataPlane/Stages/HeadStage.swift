@@ -10,14 +10,19 @@ extension Reactor {
         let connection = downstreams[slot]
         // What a connection does after its answer: nothing to parse and nothing to read.
         if connection.pointee.input.isEmpty, !(transports + Int(slot)).mayRead { return .wait }
-        while true {
+        for _ in 0..<Self.readsPerVisitMax {
             if !connection.pointee.input.isEmpty {
                 switch parseHead(slot) {
                 case .head(let request):
+                    connection.pointee.headSeen = 0
                     work.pointee.request = request
                     return nil
-                case .refused(let error): return refuseHead(slot, error)
-                case .needMore: beginHeadDeadline(slot)
+                case .refused(let error):
+                    connection.pointee.headSeen = 0
+                    return refuseHead(slot, error)
+                case .needMore:
+                    connection.pointee.headSeen = Int32(clamping: connection.pointee.input.count)
+                    beginHeadDeadline(slot)
                 }
             }
             switch readInput(slot, atLeast: connection.pointee.input.isEmpty ? 4_096 : 16_384) {
@@ -26,7 +31,11 @@ extension Reactor {
             case .end, .failed: return close(slot)
             }
         }
+        return .again
     }
+
+    /// Records that one visit reads of a head; then the others have their turn.
+    private static let readsPerVisitMax = 16
 
     /// From the first byte on the whole head has one deadline, however slowly its bytes drip in.
     private func beginHeadDeadline(_ slot: Int32) {
@@ -39,7 +48,8 @@ extension Reactor {
     private func parseHead(_ slot: Int32) -> RequestHeadOutcome {
         let head = downstreams[slot].pointee.input.bytes.span
         let outcome = work.pointee.requestParser.parse(
-            head, into: &work.pointee.fields, scratch: &work.pointee.scratch)
+            head, alreadySeen: Int(downstreams[slot].pointee.headSeen), into: &work.pointee.fields,
+            scratch: &work.pointee.scratch, memo: downstreams[slot].pointee.headMemo)
         guard case .refused(.encodedSeparator) = outcome, state.pointee.hasEncodedSlashRoute else {
             return outcome
         }

@@ -19,10 +19,7 @@ extension Reactor {
         let connection = downstreams[slot]
         guard connection.pointee.exchange.sessionAnswer == .notAsked else { return .none }
         let head = connection.pointee.input.bytes.span
-        guard case .value(let range) = work.pointee.fields.findCookie(named: "__Host-gatepost", in: head)
-        else {
-            return .none
-        }
+        guard case .value(let range) = work.pointee.fields.sessionCookie else { return .none }
         let text = head.extracting(range.indices)
         if connection.pointee.lastCookie.equals(text), sessions.finds(connection.pointee.lastCookie.session) {
             let found = connection.pointee.lastCookie.session.slot
@@ -58,7 +55,7 @@ extension Reactor {
         session.pointee.wasUsed = true
         counters.add(.sessionHits)
         if nowSeconds >= session.pointee.record.renewAtSeconds,
-            nowSeconds - session.pointee.renewalAskedAtSeconds >= Self.renewEverySecondsMin,
+            !(0..<Self.renewEverySecondsMin).contains(nowSeconds - session.pointee.renewalAskedAtSeconds),
             toControl.send(
                 .renew(tokenDigest: session.pointee.record.tokenDigest, application: route.name))
         {
@@ -113,6 +110,12 @@ extension Reactor {
         }
         guard !state.pointee.recent.makesStale(record) else {
             return resume(slot, pull(slot, record.tokenDigest, application.name))
+        }
+        let known = sessions.find(connection.pointee.exchange.secret)
+        // What is open was opened by the record before: it is decided anew, as after a revocation.
+        if known >= 0 {
+            renew(known, record)
+            return serve(slot)
         }
         guard sessions.insert(record, secret: connection.pointee.exchange.secret, digest: digest) >= 0 else {
             return resume(slot, refuse(slot, 503, .overloaded))

@@ -37,8 +37,8 @@ extension Reactor {
             return refuse(slot, 431, .requestTooLarge)
         }
         let transport = transports + Int(connection.pointee.exchange.upstream)
-        connection.pointee.exchange.sentNanoseconds = Clock.monotonicNanoseconds()
         connection.pointee.phase = .forwarding
+        uncollectBody(slot)
         // A head without body stays until the answer begins: should a reused connection turn out to be dead,
         // the request is walked once more from it.
         guard !connection.pointee.exchange.isBodyless else {
@@ -67,11 +67,8 @@ extension Reactor {
             request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
             options: connection.pointee.exchange.keepsTracestate ? .keepsTracestate : [], into: &output)
         if session >= 0 { output.append(sessions[session].pointee.record.identityFields.span) }
-        let address = connection.pointee.clientText
-        ForwardedFields.write(
-            client: address.bytes.span.extracting(0..<address.count), isSecure: true, request: request,
-            head: head,
-            scratch: work.pointee.scratch, into: &output)
+        connection.pointee.forwarded.write(
+            request, head: head, scratch: work.pointee.scratch, into: &output)
         work.pointee.ownLines.write(connection.pointee.exchange.names, into: &output)
         RequestWriter.end(into: &output)
     }
@@ -86,6 +83,17 @@ extension Reactor {
         if let start = work.pointee.outputBytes {
             (transports + Int(slot)).write(start + Workspace.outputBytes - 64, output.count)
         }
+    }
+
+    /// A body that was collected for the control plane goes upstream after all, because the decision has changed
+    /// meanwhile: it still lies behind the head, and is relayed from there like any other.
+    private func uncollectBody(_ slot: Int32) {
+        let connection = downstreams[slot]
+        connection.pointee.collected.release(pool)
+        guard connection.pointee.exchange.collectedBytes > 0 else { return }
+        connection.pointee.exchange.collectedBytes = 0
+        connection.pointee.exchange.requestDecoder = ChunkedDecoder()
+        connection.pointee.exchange.isRequestComplete = connection.pointee.exchange.isBodyless
     }
 
     /// The head (and a body that was collected behind it) is no longer needed.
@@ -106,10 +114,8 @@ extension Reactor {
 
     /// A request that this process forwarded already came back: an upstream points at us.
     private func isLoop(_ slot: Int32) -> Bool {
+        guard let range = work.pointee.fields.value(.gatepostHop), range.count == 16 else { return false }
         let head = downstreams[slot].pointee.input.bytes.span
-        guard let range = work.pointee.fields.value(named: "gatepost-hop", in: head), range.count == 16 else {
-            return false
-        }
         let value = head.extracting(range.indices)
         for index in 0..<16 where value[index] != Hex.digit(instanceID >> UInt64(60 - 4 * index)) {
             return false

@@ -1,4 +1,5 @@
 import Access
+import Border
 
 /// What happens when time is up, in every phase.
 extension Reactor {
@@ -8,6 +9,18 @@ extension Reactor {
         timers.set(
             slot,
             at: min(nowMilliseconds + UInt64(milliseconds), connection.pointee.exchange.cutAtMilliseconds))
+    }
+
+    /// Sends what waits for a client. One that reads, however slowly, has its deadline moved.
+    func flushPending(_ slot: Int32) {
+        let transport = transports + Int(slot)
+        let waiting = transport.pointee.pending.count
+        transport.flush()
+        guard transport.pointee.pending.count < waiting else { return }
+        switch downstreams[slot].pointee.phase {
+        case .forwarding, .tunnel: setDeadline(slot, limits.bodyIdleMilliseconds)
+        case .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
+        }
     }
 
     func deadlinePassed(_ slot: Int32) {

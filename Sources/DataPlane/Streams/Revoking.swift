@@ -59,6 +59,14 @@ extension Reactor {
         guard session >= 0, sessions[session].pointee.record.sequence < sequence else { return 0 }
         var newer = record
         newer.sequence = max(record.sequence, sequence)
+        return renew(session, newer)
+    }
+
+    /// Gives a session a new record and decides what it has open anew.
+    ///
+    /// - Returns: how many streams were cut at once.
+    @discardableResult
+    func renew(_ session: Int32, _ newer: SessionRecord) -> Int {
         sessions.replaceRecord(session, newer)
         return streams(of: session).reduce(0) { sum, slot in
             isStillAllowed(slot, newer.openResidual ?? newer.residual)
@@ -93,6 +101,22 @@ extension Reactor {
         return count
     }
 
+    /// What nobody is signed in for was opened by a route's own decision: a new configuration decides it anew, and what
+    /// has no route any more ends.
+    func redecideAnonymous(under plan: Plan) {
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            let connection = downstreams[slot]
+            guard connection.pointee.exchange.session < 0, connection.pointee.exchange.upstream >= 0,
+                let old = connection.pointee.route
+            else { continue }
+            let new = plan.routes.first { $0.host == old.host && $0.name == old.name }
+            guard let anonymous = new?.application?.anonymous, isStillAllowed(slot, anonymous) else {
+                _ = cutOrDrain(slot)
+                continue
+            }
+        }
+    }
+
     /// - Returns: whether it was cut at once; otherwise it has at most two seconds to finish.
     func cutOrDrain(_ slot: Int32) -> Bool {
         let connection = downstreams[slot]
@@ -100,6 +124,8 @@ extension Reactor {
         let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds
         guard connection.pointee.phase == .tunnel || connection.pointee.exchange.isEventStream || isStreaming
         else {
+            // Once: looking again must not give it more time.
+            guard connection.pointee.exchange.cutAtMilliseconds == .max else { return false }
             counters.add(.streamsDrained)
             connection.pointee.exchange.cutAtMilliseconds = nowMilliseconds + Self.drainMilliseconds
             connection.pointee.endsAfterResponse = true
@@ -108,7 +134,12 @@ extension Reactor {
             return false
         }
         connection.pointee.exchange.reason = .sessionEnded
-        abandon(slot)
+        if closeTunnel(slot) {
+            endExchange(slot)
+            resume(slot, beginLinger(slot))
+        } else {
+            abandon(slot)
+        }
         return true
     }
 }

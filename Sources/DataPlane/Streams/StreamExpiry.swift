@@ -39,7 +39,7 @@ extension Reactor {
             return
         }
         guard !entry.pointee.isDropped,
-            nowSeconds - entry.pointee.renewalAskedAtSeconds >= Self.renewEverySeconds,
+            !(0..<Self.renewEverySeconds).contains(nowSeconds - entry.pointee.renewalAskedAtSeconds),
             toControl.send(
                 .renew(
                     tokenDigest: entry.pointee.record.tokenDigest,

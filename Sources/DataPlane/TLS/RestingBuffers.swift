@@ -1,12 +1,14 @@
 import COpenSSL
+import HTTP
 
-/// TLS buffers (34 KiB per connection) stay while a connection is busy and go when it rests.
+/// TLS buffers (34 KiB per connection, and 2 KiB for its last head) stay while a connection is busy and go when it
+/// rests.
 ///
 /// `SSL_MODE_RELEASE_BUFFERS` gives them back after every record, which is two large allocations per request. Here
 /// a connection that was silent from one sweep to the next gives them back, in whatever phase it waits. How many
 /// may hold them at all is bounded: beyond that each gives them back at the end of its visit, as that mode does.
 extension Reactor {
-    /// Connections of one reactor that hold buffers: 34 MiB at most.
+    /// Connections of one reactor that hold buffers: 36 MiB at most.
     private static let holdersMax = 1_024
     private static let sweepMilliseconds: UInt64 = 1_000
 
@@ -23,7 +25,23 @@ extension Reactor {
             state.pointee.sweepAtMilliseconds = nowMilliseconds + Self.sweepMilliseconds
         }
         transport.pointee.holdsBuffers = true
+        rememberHeads(slot)
         state.pointee.bufferHolders.append(downstreams.handle(slot))
+    }
+
+    /// A busy connection remembers the lines of its last head as well.
+    private func rememberHeads(_ slot: Int32) {
+        guard downstreams[slot].pointee.headMemo.storage == nil else { return }
+        let (block, _) = pool.pointee.take(atLeast: HeadMemo.storageBytes)
+        downstreams[slot].pointee.headMemo = HeadMemo(UnsafeMutableRawPointer(block))
+    }
+
+    func forgetHead(_ slot: Int32) {
+        guard let block = downstreams[slot].pointee.headMemo.storage else { return }
+        downstreams[slot].pointee.headMemo = HeadMemo()
+        // The smallest block of the pool.
+        pool.pointee.giveBack(
+            block.assumingMemoryBound(to: UInt8.self), size: HeadMemo.storageBytes)
     }
 
     /// Takes the buffers of whoever was silent since the last sweep.
@@ -37,7 +55,10 @@ extension Reactor {
             // Half a record lies in them: OpenSSL keeps them, and so does the list.
             let isBusy = transport.pointee.isBusy || SSL_free_buffers(transport.pointee.ssl) != 1
             transport.pointee.isBusy = false
-            if !isBusy { transport.pointee.holdsBuffers = false }
+            if !isBusy {
+                transport.pointee.holdsBuffers = false
+                forgetHead(handle.slot)
+            }
             return !isBusy
         }
         if state.pointee.bufferHolders.isEmpty { state.pointee.sweepAtMilliseconds = .max }

@@ -21,6 +21,8 @@ struct Transport {
     /// The peer sent FIN (or will send nothing more); reads go on until they return 0.
     var sawHangup = false
     var isFailed = false
+    /// FIN was sent.
+    var isWriteEnded = false
     /// It has TLS buffers of its own until it rests, and whether it was visited since the last look.
     var holdsBuffers = false
     var isBusy = false
@@ -139,7 +141,14 @@ extension UnsafeMutablePointer<Transport> {
         if let ssl = pointee.ssl, !pointee.isFailed, SSL_is_init_finished(ssl) == 1 {
             if SSL_shutdown(ssl) < 0 { ERR_clear_error() }
         }
-        if pointee.pending.isEmpty { _ = Glibc.shutdown(pointee.descriptor, Int32(SHUT_WR)) }
+        endWriting()
+    }
+
+    /// FIN, once all is sent. Only once: each call wakes whoever polls the socket.
+    func endWriting() {
+        guard pointee.pending.isEmpty, !pointee.isWriteEnded else { return }
+        pointee.isWriteEnded = true
+        _ = Glibc.shutdown(pointee.descriptor, Int32(SHUT_WR))
     }
 
     /// Frees everything. The descriptor leaves epoll by being closed.

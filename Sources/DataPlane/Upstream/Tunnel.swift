@@ -1,4 +1,5 @@
 import Border
+import HTTP
 
 /// After 101: bytes both ways, bounded by what each side has not taken yet, until either side ends.
 extension Reactor {
@@ -13,6 +14,7 @@ extension Reactor {
         connection.pointee.exchange.status = 101
         connection.pointee.endsAfterResponse = true
         connection.pointee.phase = .tunnel
+        connection.pointee.tunnelFrames = WebSocketFrames()
         setDeadline(slot, limits.bodyIdleMilliseconds)
     }
 
@@ -21,9 +23,9 @@ extension Reactor {
         let upstream = connection.pointee.exchange.upstream
         for _ in 0..<Self.blocksPerVisitMax {
             let up = tunnelUp(slot, upstream)
-            if case .closed = up { return .closed }
+            guard connection.pointee.phase == .tunnel else { return up }
             let down = tunnelDown(slot, upstream)
-            if case .closed = down { return .closed }
+            guard connection.pointee.phase == .tunnel else { return down }
             if up == .wait, down == .wait { return .wait }
             setDeadline(slot, limits.bodyIdleMilliseconds)
         }
@@ -63,13 +65,32 @@ extension Reactor {
         }
         let waiting = record.pointee.input.bytes
         if let start = waiting.baseAddress { write(start, waiting.count, to: slot) }
+        downstreams[slot].pointee.tunnelFrames.feed(waiting)
         record.pointee.input.consume(waiting.count, pool)
         return .again
     }
 
+    /// RFC 6455 §7.4.1: 1008, the message breaks a policy. The page that has it open learns why it ended.
+    private static let closeFrame = WebSocketFrames.close(status: 1_008, reason: "session-ended")
+
+    /// Says goodbye to the browser where it can be said: between two frames of what the application sends.
+    ///
+    /// - Returns: whether it was said.
+    func closeTunnel(_ slot: Int32) -> Bool {
+        let connection = downstreams[slot]
+        guard connection.pointee.phase == .tunnel, connection.pointee.tunnelFrames.isBetweenFrames else {
+            return false
+        }
+        Self.closeFrame.withUnsafeBufferPointer { frame in
+            guard let start = frame.baseAddress else { return }
+            write(start, frame.count, to: slot)
+        }
+        return true
+    }
+
     /// WebSocket ends inside of its own protocol; when TCP ends on one side, the other one ends too.
     private func endTunnel(_ slot: Int32) -> Step {
-        (transports + Int(slot)).shutdownWrite()
-        return abandon(slot)
+        endExchange(slot)
+        return beginLinger(slot)
     }
 }

@@ -16,7 +16,7 @@ extension Reactor {
             let idle = endpoint.firstIdle
             leavePool(idle)
             // Bytes or an end that came while nobody was looking: this one is of no use.
-            guard !transports[Int(idle)].isReadable, !transports[Int(idle)].isFailed else {
+            guard isSilent(idle), !transports[Int(idle)].isFailed else {
                 closeUpstream(idle)
                 continue
             }
@@ -87,7 +87,7 @@ extension Reactor {
         let transport = transports[Int(upstream)]
         let isClean =
             isReusable && record.pointee.phase == .ready && record.pointee.input.isEmpty
-            && transport.pending.isEmpty && !transport.isFailed && !transport.sawHangup
+            && transport.pending.isEmpty && !transport.isFailed && !transport.sawHangup && isSilent(upstream)
         guard isClean, state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
         else {
             return closeUpstream(upstream)
@@ -101,6 +101,17 @@ extension Reactor {
         endpoint.firstIdle = upstream
         state.pointee.idleUpstreams += 1
         timers.set(upstream, at: nowMilliseconds + UInt64(limits.idleMilliseconds))
+    }
+
+    /// Whether nothing more came than the answer. What an upstream says unasked would be read as the answer to the next
+    /// request, and that may be somebody else's; inside of OpenSSL it can lie without any edge to announce it. A
+    /// session ticket is no answer.
+    private func isSilent(_ upstream: Int32) -> Bool {
+        let transport = transports + Int(upstream)
+        guard transport.mayRead else { return true }
+        var byte: UInt8 = 0
+        if case .wait = transport.read(&byte, 1) { return true }
+        return false
     }
 
     private func leavePool(_ upstream: Int32) {

@@ -53,13 +53,37 @@ public struct SyncResult: Sendable {
     public var isComplete: Bool
     /// Why it broke off, nil when it did not.
     public var failure: ConnectorFailure?
+    /// Where an incremental synchronisation goes on from; only with a complete one.
+    public var position: String?
 
     /// Makes a result.
-    public init(records: [VerdictRecord], isComplete: Bool, failure: ConnectorFailure? = nil) {
+    public init(
+        records: [VerdictRecord], isComplete: Bool, failure: ConnectorFailure? = nil, position: String? = nil
+    ) {
         self.records = records
         self.isComplete = isComplete
         self.failure = failure
+        self.position = position
     }
+}
+
+/// What an incremental synchronisation brought.
+enum IncrementalResult: Sendable {
+    /// Everything that changed since the position; what is not named is as it was.
+    case changes(IncrementalChanges)
+    /// The position is of no use (any more): everything has to be read. The reason is for administrators.
+    case baselineNeeded(String)
+    /// It broke off: what was read is news, absence says nothing, and the position stays.
+    case failed(ConnectorFailure, read: [VerdictRecord])
+}
+
+/// Changes between two positions, in which the last word about a device counts.
+struct IncrementalChanges: Sendable {
+    var changed: [VerdictRecord]
+    /// The provider's ids of devices that are gone.
+    var removed: [String]
+    /// Where the next one goes on from.
+    var position: String
 }
 
 /// What asking for one device brought.
@@ -78,6 +102,10 @@ public struct ConnectorStatus: Sendable, Hashable {
     public var serverOffsetSeconds: Int64?
     /// Permissions that a probe found missing, with what works without them.
     public var missingPermissions: [String]
+    /// Products that report compliance to the provider, where it has such.
+    public var partners: [PartnerState] = []
+    /// In whose name the provider is read; nil: in the application's own.
+    public var account: String?
 
     /// Makes a status.
     public init(
@@ -102,12 +130,37 @@ protocol Connector: Sendable {
     func probe() async -> ConnectorFailure?
     /// Reads everything.
     func sync() async -> SyncResult
+    /// Reads everything, of these: for a provider that evaluates what it is told instead of listing what it
+    /// has.
+    func sync(known: [KnownDevice]) async -> SyncResult
+    /// Asks for one device.
+    func fetch(_ device: KnownDevice) async -> DeviceAnswer
+    /// Reads what changed since the position of a complete synchronisation.
+    func changes(since position: String) async -> IncrementalResult
     /// Asks for one device by whichever of its keys the provider can look up.
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer
     func status() async -> ConnectorStatus
 }
 
+/// An enrolled device as providers may be told of it.
+struct KnownDevice: Sendable, Hashable {
+    var id: String
+    /// Of its owner.
+    var email: String?
+    /// Pinned, strongest kind first; never empty.
+    var keys: [DeviceKey]
+}
+
 extension Connector {
+    /// Most providers list what they have.
+    func sync(known: [KnownDevice]) async -> SyncResult { await sync() }
+
+    func fetch(_ device: KnownDevice) async -> DeviceAnswer { await fetch(device.keys) }
+
+    /// Most providers cannot.
+    func changes(since position: String) async -> IncrementalResult {
+        .baselineNeeded("the provider has no incremental reads")
+    }
     /// A synchronisation has nobody waiting for it.
     static var syncWaitSecondsMax: Double { 600 }
     /// A priority fetch has somebody waiting in front of a page.

@@ -2,30 +2,10 @@ import JSON
 
 /// Microsoft Graph as every connector on it uses it (providers.md 2.1, 2.5, 2.7, 3.4).
 enum Graph {
-    /// Where one tenant's Graph is and how it knows us.
-    struct Tenant: Sendable, Hashable {
-        /// Directory id (GUID) or verified domain.
-        var id: String
-        var clientID: String
-        /// Never logged.
-        var clientSecret: String
-        /// Without a slash at the end.
-        var loginURL: String
-        /// Without a slash at the end; of the same cloud.
-        var graphURL: String
-        var authoritiesPEM: [UInt8]?
-        var allowsPlainHTTP: Bool
-    }
-
     static func api(_ tenant: Tenant) -> ProviderAPI {
         let grant = TokenGrant(
-            url: "\(tenant.loginURL)/\(tenant.id)/oauth2/v2.0/token",
-            form: { _ in
-                [
-                    ("grant_type", "client_credentials"), ("client_id", tenant.clientID),
-                    ("client_secret", tenant.clientSecret), ("scope", tenant.graphURL + "/.default"),
-                ]
-            }, errorWord: tokenErrorWord)
+            url: tenant.tokenURL, form: { nowSeconds in await tenant.form(nowSeconds: nowSeconds) },
+            errorWord: tokenErrorWord, received: { answer in await tenant.delegation?.received(answer) })
         return ProviderAPI(
             name: "Graph", base: tenant.graphURL, credentials: .token(grant),
             requestIDField: "client-request-id",

@@ -7,7 +7,8 @@ import JSON
 struct IntuneConnector: Connector {
     static let vendor = Vendor(name: ManagedDevice.provider) { connection, parts throws(ConnectorFailure) in
         IntuneConnector(
-            connection: try IntuneConnection(connection), fetcher: parts.fetcher, clock: parts.clock,
+            connection: try IntuneConnection(connection, vault: parts.vault), fetcher: parts.fetcher,
+            clock: parts.clock,
             random: parts.random)
     }
     static let devices = "/v1.0/deviceManagement/managedDevices"
@@ -23,6 +24,7 @@ struct IntuneConnector: Connector {
     private let graph: ProviderClient
     private let clock: PostureClock
     private let missing = MissingPermissions()
+    private let partners = PartnerList()
 
     var integration: String { connection.integration }
     var provider: String { ManagedDevice.provider }
@@ -39,7 +41,8 @@ struct IntuneConnector: Connector {
         self.connection = connection
         self.clock = clock
         let tenant = Graph.Tenant(
-            id: connection.tenant, clientID: connection.clientID, clientSecret: connection.clientSecret,
+            id: connection.tenant, clientID: connection.clientID, credential: connection.credential,
+            delegation: connection.delegation,
             loginURL: connection.loginURL, graphURL: connection.graphURL,
             authoritiesPEM: connection.authoritiesPEM, allowsPlainHTTP: connection.allowsPlainHTTP)
         graph = ProviderClient(api: Graph.api(tenant), fetcher: fetcher, clock: clock, random: random)
@@ -48,6 +51,8 @@ struct IntuneConnector: Connector {
     func status() async -> ConnectorStatus {
         var status = await graph.status()
         status.missingPermissions = await missing.names
+        status.partners = await partners.partners
+        status.account = await connection.delegation?.account
         return status
     }
 
@@ -64,13 +69,7 @@ struct IntuneConnector: Connector {
                 "permission DeviceManagementManagedDevices.Read.All (application) is missing: \(error.what)")
         }
         await missing.note("DeviceManagementManagedDevices.Read.All", isMissing: false)
-        do throws(ConnectorFailure) {
-            _ = try await read("/v1.0/deviceManagement/complianceManagementPartners?$top=1")
-            await missing.note("DeviceManagementServiceConfig.Read.All", isMissing: false)
-        } catch {
-            let isMissing = error.kind == .forbidden
-            await missing.note("DeviceManagementServiceConfig.Read.All", isMissing: isMissing)
-        }
+        await partners.refresh(graph, missing, waitSecondsMax: Self.fetchWaitSecondsMax)
         return nil
     }
 
@@ -96,8 +95,8 @@ struct IntuneConnector: Connector {
         return SyncResult(records: walk.records, isComplete: await isProvenComplete(walk))
     }
 
-    /// Large tenants may silently omit records (providers.md 2.4), so the provider's own count must agree, and there
-    /// must be one.
+    /// Large tenants may silently omit records (providers.md 2.4), so the provider's own count must agree,
+    /// and there must be one.
     private func isProvenComplete(_ walk: PageWalk) async -> Bool {
         var walk = walk
         let overview = try? await read("/v1.0/deviceManagement/managedDeviceOverview")
@@ -116,13 +115,36 @@ struct IntuneConnector: Connector {
                 guard let key = keys.first(where: { $0.kind == kind }) else { continue }
                 asked = true
                 let found = try await lookUp(key)
-                if !found.isEmpty { return .records(found) }
+                if !found.isEmpty { return .records(await detailed(found)) }
             }
         } catch {
             return .failed(error)
         }
         return asked
             ? .records([]) : .failed(ConnectorFailure(.notFound, "the device has no id that Intune knows"))
+    }
+
+    /// The settings one by one, for rules and for the page that a refused person reads (002.13), when the
+    /// tenant granted it: the state itself does not depend on it (providers.md 2.1). A permission that is
+    /// missing is asked for again only where something failed.
+    private func detailed(_ records: [VerdictRecord]) async -> [VerdictRecord] {
+        var records = records
+        for index in records.indices {
+            let verdict = records[index].verdict
+            let isRefused = await missing.names.contains(IntuneSettings.permission)
+            guard !isRefused || verdict.state != .compliant else { continue }
+            do throws(ConnectorFailure) {
+                let states = try await read(
+                    "\(Self.devices)/\(verdict.nativeID)/deviceCompliancePolicyStates")
+                records[index].verdict.remedies += IntuneSettings.failed(states)
+                records[index].verdict.checks = IntuneSettings.checks(states)
+                await missing.note(IntuneSettings.permission, isMissing: false)
+            } catch {
+                guard error.kind == .forbidden else { continue }
+                await missing.note(IntuneSettings.permission, isMissing: true)
+            }
+        }
+        return records
     }
 
     private func lookUp(_ key: DeviceKey) async throws(ConnectorFailure) -> [VerdictRecord] {

@@ -77,6 +77,8 @@ struct ConnectorParts: Sendable {
     var clock: PostureClock
     /// 0..<1, for jitter and back-off.
     var random: @Sendable () -> Double
+    /// For what a provider hands out and wants back, such as refresh tokens.
+    var vault = TokenVault.none
 
     func client(_ api: ProviderAPI) -> ProviderClient {
         ProviderClient(api: api, fetcher: fetcher, clock: clock, random: random)
@@ -86,10 +88,16 @@ struct ConnectorParts: Sendable {
 /// One vendor: the kind's name and how its connector is made. Each stands in its connector's file.
 struct Vendor: Sendable {
     var name: String
+    /// The product's name, for people; nil: the kind's name.
+    var title: String?
     var make: @Sendable (ProviderConnection, ConnectorParts) throws(ConnectorFailure) -> any Connector
 
     /// Every vendor with a connector.
-    static let all: [Vendor] = [IntuneConnector.vendor, CrowdStrikeConnector.vendor]
+    static let all: [Vendor] = [
+        IntuneConnector.vendor, EntraConnector.vendor, CrowdStrikeConnector.vendor, DefenderConnector.vendor,
+        TaniumConnector.vendor, WorkspaceOneConnector.vendor, Jamf.vendor, SentinelOne.vendor, Kolide.vendor,
+        Kandji.vendor, GoogleDevices.vendor, Fleet.vendor, CustomConnector.vendor,
+    ]
 
     /// The connector of a configured provider.
     ///

@@ -34,6 +34,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var oldestObservedSeconds: Int64?
     /// What the connector knows of its own connection.
     public var connection: ConnectorStatus
+    /// Of a Shared Signals stream; nil for everything else.
+    public var signals: SignalStreamStatus?
 
     init(integration: String, provider: String, state: State) {
         self.integration = integration

@@ -12,13 +12,8 @@ struct RefreshSchedule: Sendable {
     static let prioritySpacingSeconds: Int64 = 1
 
     private var fullDue: [ExactKey: Int64] = [:]
-    private var deviceDue: [Appointment: Int64] = [:]
+    private var devices: [ExactKey: Appointments] = [:]
     private var priorityAt: [ExactKey: Int64] = [:]
-
-    private struct Appointment: Hashable, Sendable {
-        var integration: ExactKey
-        var device: ExactKey
-    }
 
     /// What is to be done at one integration now.
     struct Work: Sendable, Equatable {
@@ -36,14 +31,15 @@ struct RefreshSchedule: Sendable {
     mutating func add(
         device: String, integration: String, pace: RefreshPace, nowSeconds: Int64, random: Double
     ) {
-        let appointment = Appointment(integration: ExactKey(integration), device: ExactKey(device))
-        guard deviceDue[appointment] == nil else { return }
-        deviceDue[appointment] = nowSeconds + Self.jittered(pace.deviceSeconds, random)
+        let key = ExactKey(device)
+        guard devices[ExactKey(integration)]?.contains(key) != true else { return }
+        devices[ExactKey(integration), default: Appointments()].set(
+            key, atSeconds: nowSeconds + Self.jittered(pace.deviceSeconds, random))
     }
 
     /// No more appointments for a device that was revoked.
     mutating func remove(device: String) {
-        deviceDue = deviceDue.filter { $0.key.device != ExactKey(device) }
+        for integration in devices.keys { devices[integration]?.remove(ExactKey(device)) }
         priorityAt[ExactKey(device)] = nil
     }
 
@@ -57,14 +53,13 @@ struct RefreshSchedule: Sendable {
             work.isFullSync = true
             fullDue[integration] = nowSeconds + Self.jittered(pace.fullSeconds, random())
         }
-        let due = deviceDue.filter {
-            $0.key.integration == integration && Self.isDue($0.value, within: pace.deviceSeconds, nowSeconds)
+        var appointments = devices.removeValue(forKey: integration) ?? Appointments()
+        let due = appointments.take(nowSeconds: nowSeconds, within: pace.deviceSeconds, max: Self.batchMax)
+        for device in due {
+            work.devices.append(device.text)
+            appointments.set(device, atSeconds: nowSeconds + Self.jittered(pace.deviceSeconds, random()))
         }
-        .sorted { ($0.value, $0.key.device.text) < ($1.value, $1.key.device.text) }.prefix(Self.batchMax)
-        for (appointment, _) in due {
-            work.devices.append(appointment.device.text)
-            deviceDue[appointment] = nowSeconds + Self.jittered(pace.deviceSeconds, random())
-        }
+        devices[integration] = appointments
         return work
     }
 
@@ -86,10 +81,9 @@ struct RefreshSchedule: Sendable {
     }
 
     /// The next appointment of an integration; nil when it has none.
-    func nextDueSeconds(_ integration: String) -> Int64? {
+    mutating func nextDueSeconds(_ integration: String) -> Int64? {
         let integration = ExactKey(integration)
-        let device = deviceDue.lazy.filter { $0.key.integration == integration }.map(\.value).min()
-        return [fullDue[integration], device].compactMap { $0 }.min()
+        return [fullDue[integration], devices[integration]?.nextSeconds()].compactMap { $0 }.min()
     }
 
     /// No appointment is further away than its interval, unless the clock has jumped back: then it is due as well.

@@ -11,14 +11,20 @@ actor VerdictCache {
         var nativeID: ExactKey
 
         init(_ verdict: Verdict) {
-            integration = ExactKey(verdict.integration)
-            nativeID = ExactKey(verdict.nativeID)
+            self.init(integration: ExactKey(verdict.integration), nativeID: ExactKey(verdict.nativeID))
+        }
+
+        init(integration: ExactKey, nativeID: ExactKey) {
+            self.integration = integration
+            self.nativeID = nativeID
         }
     }
 
     private var records: [NativeKey: VerdictRecord] = [:]
     private var byKey: [DeviceKey: Set<NativeKey>] = [:]
     private var completedAtSeconds: [ExactKey: Int64] = [:]
+    /// Where incremental synchronisations go on from.
+    private var positions: [ExactKey: String] = [:]
     private let store: any GatewayStore
 
     init(store: any GatewayStore) { self.store = store }
@@ -31,8 +37,9 @@ actor VerdictCache {
             keep(VerdictRecord(verdict: verdict, keys: DeviceKey.decoded(verdict.matchKey)))
         }
         for integration in integrations {
-            completedAtSeconds[ExactKey(integration)] = try await store.syncState(integration: integration)?
-                .completedAtSeconds
+            let state = try await store.syncState(integration: integration)
+            completedAtSeconds[ExactKey(integration)] = state?.completedAtSeconds
+            positions[ExactKey(integration)] = state?.deltaLink
         }
     }
 
@@ -59,7 +66,7 @@ actor VerdictCache {
     /// Takes a *proven complete* synchronisation: what is absent from it is not found any more.
     func replace(
         integration: String, with fresh: [VerdictRecord], startedAtSeconds: Int64, ttlSeconds: Int64,
-        nowSeconds: Int64
+        nowSeconds: Int64, position: String? = nil
     ) async -> Changes {
         var changes = Changes()
         for record in fresh { _ = merge(record, nowSeconds: nowSeconds, into: &changes) }
@@ -77,16 +84,93 @@ actor VerdictCache {
             markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
         }
         completedAtSeconds[ExactKey(integration)] = nowSeconds
+        positions[name] = position
         let all = records.filter { $0.key.integration == name }.map(\.value.verdict)
         do throws(StoreError) {
             try await store.replaceVerdicts(
                 of: integration, with: all,
-                state: SyncState(integration: integration, completedAtSeconds: nowSeconds))
+                state: SyncState(
+                    integration: integration, completedAtSeconds: nowSeconds, deltaLink: position))
         } catch {
             changes.storeFailure = error
         }
         return changes
     }
+
+    /// Takes the changes since a proven complete state: what they do not name is as it was, and that is news
+    /// of now.
+    func apply(
+        _ delta: IncrementalChanges, integration: String, startedAtSeconds: Int64, ttlSeconds: Int64,
+        nowSeconds: Int64
+    ) async -> Changes {
+        var changes = Changes()
+        let name = ExactKey(integration)
+        var touched: Set<NativeKey> = []
+        for record in delta.changed where merge(record, nowSeconds: nowSeconds, into: &changes) {
+            touched.insert(NativeKey(record.verdict))
+        }
+        for id in delta.removed {
+            let native = NativeKey(integration: name, nativeID: ExactKey(id))
+            // Read by itself after this began: newer than its removal.
+            guard let record = records[native], record.verdict.fetchedAtSeconds < startedAtSeconds else {
+                continue
+            }
+            markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
+            touched.insert(native)
+        }
+        let removed = touched.filter { records[$0]?.verdict.state == .notFound }
+        let gone = records.filter {
+            $0.key.integration == name && $0.value.verdict.state == .notFound && !removed.contains($0.key)
+                && $0.value.verdict.fetchedAtSeconds < startedAtSeconds
+        }
+        for key in gone.keys { forget(key) }
+        completedAtSeconds[name] = startedAtSeconds
+        positions[name] = delta.position
+        changes.keys.formUnion(
+            renew(integration: integration, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds))
+        do throws(StoreError) {
+            for key in gone.keys {
+                try await store.removeVerdict(integration: integration, nativeID: key.nativeID.text)
+            }
+            try await store.upsert(verdicts: touched.compactMap { records[$0]?.verdict })
+            // Last: after a crash before it the same changes come once more, and applying twice changes
+            // nothing.
+            try await store.upsert(
+                SyncState(
+                    integration: integration, completedAtSeconds: startedAtSeconds, deltaLink: delta.position)
+            )
+        } catch {
+            changes.storeFailure = error
+        }
+        return changes
+    }
+
+    /// What incremental synchronisations did not name was confirmed by the last one. Only in memory: with the
+    /// position and its time in the store the same follows after a start.
+    ///
+    /// - Returns: keys of what said nothing any more and does so again.
+    @discardableResult
+    func renew(integration: String, ttlSeconds: Int64, nowSeconds: Int64) -> Set<DeviceKey> {
+        let name = ExactKey(integration)
+        var revived: Set<DeviceKey> = []
+        guard positions[name] != nil, let confirmed = completedAtSeconds[name] else { return revived }
+        for (key, record) in records where key.integration == name && record.verdict.state != .notFound {
+            guard record.verdict.fetchedAtSeconds < confirmed else { continue }
+            var verdict = record.verdict
+            // Only what said its own time of reading has no other time that would age.
+            if verdict.observedAtSeconds == verdict.fetchedAtSeconds { verdict.observedAtSeconds = confirmed }
+            verdict.fetchedAtSeconds = confirmed
+            verdict.expiresAtSeconds = min(confirmed + ttlSeconds, verdict.graceUntilSeconds ?? .max)
+            if record.verdict.expiresAtSeconds <= nowSeconds, verdict.expiresAtSeconds > nowSeconds {
+                revived.formUnion(record.keys)
+            }
+            records[key]?.verdict = verdict
+        }
+        return revived
+    }
+
+    /// Where the next incremental synchronisation goes on from; nil: everything has to be read.
+    func position(_ integration: String) -> String? { positions[ExactKey(integration)] }
 
     /// The provider answered that none of these keys names a device there.
     func markAbsent(
@@ -153,7 +237,8 @@ actor VerdictCache {
         missing.verdict.fetchedAtSeconds = nowSeconds
         missing.verdict.expiresAtSeconds = nowSeconds + ttlSeconds
         missing.verdict.graceUntilSeconds = nil
-        missing.verdict.remedies = IntuneRemedies.sentences(.notFound)
+        missing.verdict.remedies = ProviderRemedies.sentences(
+            .notFound, provider: missing.verdict.provider)
         keep(missing)
         if record.verdict.state != .notFound { changes.keys.formUnion(record.keys) }
     }
@@ -180,6 +265,9 @@ actor VerdictCache {
         // A record that went missing keeps its old report time; any later answer about the device wins over
         // that.
         if old.state == .notFound { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
+        // Nor is a report older whose time cannot be known (none, or from the future): it is not fresh, but
+        // it is news.
+        if fresh.observedAtSeconds == 0 { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
         return new >= (old.observedAtSeconds, old.assessedAtSeconds ?? 0, old.fetchedAtSeconds)
     }
 
@@ -191,7 +279,7 @@ actor VerdictCache {
             || new.isManaged != before.isManaged
             || new.risk != before.risk || new.score != before.score
             || new.isSensorRunning != before.isSensorRunning
-            || fresh.keys != old.keys
+            || fresh.keys != old.keys || new.checks != before.checks
             || (before.expiresAtSeconds <= nowSeconds) != (new.expiresAtSeconds <= nowSeconds)
             || new.expiresAtSeconds < before.expiresAtSeconds
     }

@@ -45,7 +45,7 @@ enum VerdictMatching {
         verdict.isSensorRunning = nil
         verdict.matchKey = key.kind.rawValue
         verdict.matchStrength = .weak
-        verdict.remedies = IntuneRemedies.sentences(.ambiguous)
+        verdict.remedies = ProviderRemedies.sentences(.ambiguous, provider: verdict.provider)
         return verdict
     }
 
@@ -59,6 +59,6 @@ enum VerdictMatching {
             fetchedAtSeconds: completed, expiresAtSeconds: completed + ttlSeconds,
             matchKey: key.kind.rawValue,
             matchStrength: key.kind.strengthWhenPinned, rawState: "not in a complete synchronisation",
-            remedies: IntuneRemedies.sentences(.notFound))
+            remedies: ProviderRemedies.sentences(.notFound, provider: provider))
     }
 }

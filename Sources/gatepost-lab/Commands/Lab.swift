@@ -6,22 +6,26 @@ import Synchronization
 final class Lab: Sendable {
     let provider: OpenIDProvider
     let graph: GraphEmulator
+    let vendors: VendorSite
     let servers: [SiteServer]
 
-    /// Binds the three ports (0: any free one) and starts to answer.
+    /// Binds the four ports (0: any free one) and starts to answer.
     init(
         ports: (openid: UInt16, graph: UInt16, echo: UInt16), clients: [Client], devices: [ManagedDevice],
-        clock: LabClock = LabClock(), log: LabLog
+        vendorsPort: UInt16 = 0, clock: LabClock = LabClock(), log: LabLog
     ) throws(ListenError) {
         let openidServer = try SiteServer(port: ports.openid)
         let graphServer = try SiteServer(port: ports.graph)
         let echoServer = try SiteServer(port: ports.echo)
-        servers = [openidServer, graphServer, echoServer]
+        let vendorsServer = try SiteServer(port: vendorsPort)
+        servers = [openidServer, graphServer, echoServer, vendorsServer]
+        vendors = VendorSite(port: vendorsServer.port, clock: clock)
         provider = OpenIDProvider(port: openidServer.port, clients: clients, clock: clock)
         graph = GraphEmulator(port: graphServer.port, devices: devices, clock: clock)
         openidServer.start(provider, clock: clock, log: log)
         graphServer.start(graph, clock: clock, log: log)
         echoServer.start(EchoApplication(), clock: clock, log: log)
+        vendorsServer.start(vendors, clock: clock, log: log)
     }
 
     func stop() { servers.forEach { $0.stop() } }
@@ -34,7 +38,8 @@ final class Lab: Sendable {
     var summary: JSONValue {
         [
             "openid": .integer(Int64(servers[0].port)), "graph": .integer(Int64(servers[1].port)),
-            "echo": .integer(Int64(servers[2].port)), "issuer": .string(provider.issuer),
+            "echo": .integer(Int64(servers[2].port)), "vendors": .integer(Int64(servers[3].port)),
+            "issuer": .string(provider.issuer),
             "graphAddress": .string(graphAddress), "echoAddress": .string(echoAddress),
             "clients": .array(
                 provider.clients.map { client in

@@ -24,6 +24,8 @@ struct ServeCommand: ParsableCommand {
     var graphPort: UInt16 = 0
     @Option(help: "Port of the demo applications.")
     var echoPort: UInt16 = 0
+    @Option(help: "Port of the emulators of further posture providers, each under its name.")
+    var vendorsPort: UInt16 = 0
     @Option(help: "Origin of the gateway's auth host; its callbacks are registered. May be given again.")
     var authOrigin: [String] = []
     @Option(help: "Serial number of Alice's device at the Graph emulator.")
@@ -53,7 +55,7 @@ struct ServeCommand: ParsableCommand {
         do {
             lab = try Lab(
                 ports: (openidPort, graphPort, echoPort), clients: Client.demo(origins: origins),
-                devices: devices,
+                devices: devices, vendorsPort: vendorsPort,
                 log: LabLog(isSilent: quiet))
         } catch {
             throw CommandFailure(description: error.description)

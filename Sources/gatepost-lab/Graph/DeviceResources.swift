@@ -83,6 +83,37 @@ extension GraphEmulator {
         }
     }
 
+    /// One policy with the passcode and encryption settings (providers.md 2.3); needs a permission of its
+    /// own.
+    func policyStates(_ exchange: Exchange, id: String) -> Response {
+        if faults.fires(.missingSettingScope) != nil {
+            return error(
+                exchange, 403, "Forbidden", "Application is not authorized to perform this operation.")
+        }
+        let found = records(user: nil, nowSeconds: exchange.nowSeconds).first {
+            $0["id"]?.string == id.lowercased()
+        }
+        guard let found else {
+            return error(exchange, 404, "ResourceNotFound", "Device \(id) does not exist.")
+        }
+        let isBad = found["complianceState"] == "noncompliant"
+        func setting(_ name: String, _ title: String, _ state: JSONValue) -> JSONValue {
+            [
+                "setting": .string("DefaultDeviceCompliancePolicy.\(name)"), "settingName": .string(title),
+                "state": state, "errorCode": 0, "sources": [],
+            ]
+        }
+        let states: [JSONValue] = [
+            setting("PasswordRequired", "Require a password", isBad ? "nonCompliant" : "compliant"),
+            setting("StorageRequireEncryption", "Require encryption", "compliant"),
+        ]
+        let policy: JSONValue = [
+            "id": "a1", "displayName": "Office baseline", "state": isBad ? "nonCompliant" : "compliant",
+            "settingCount": 2, "settingStates": .array(states),
+        ]
+        return .json(["value": [policy]], fields: identityFields(exchange))
+    }
+
     func overview(_ exchange: Exchange) -> Response {
         let records = records(user: nil, nowSeconds: exchange.nowSeconds)
         var systems: [String: Int64] = [:]

@@ -13,12 +13,23 @@ extension GraphEmulator {
                 return true
             }
         case "devices": return try devices(exchange, id: segments.count > 1 ? segments[1] : nil)
+        case "directory": return try directoryControl(exchange, Array(segments.dropFirst()))
+        case "partners": return try partnerControl(exchange)
+        case "certificate": return try certificateControl(exchange)
+        case "resource-units":
+            return try number(exchange, "per10Seconds") { units in directory.withLock { $0.unitsMax = units }
+            }
         case "clock": return try number(exchange, "offsetSeconds") { clock.setOffset(seconds: $0) }
         case "limits":
             return try number(exchange, "requestsPer20Seconds") { count in
                 state.withLock { $0.requestsMax = Int(min(max(count, 0), 1_000_000)) }
             }
-        default: return .json(["error": "try devices, faults, clock or limits"], status: 404)
+        default:
+            return .json(
+                [
+                    "error":
+                        "try devices, directory, partners, certificate, faults, clock, limits, resource-units"
+                ], status: 404)
         }
     }
 
@@ -80,6 +91,11 @@ extension GraphEmulator {
             return state.devices[index]
         }
         guard let changed else { return missing(id) }
+        if let word = members["complianceState"]?.string, let key = changed.members["azureADDeviceId"]?.string
+        {
+            // Intune computes the overall state and stores it in the directory (002.9).
+            _ = directory.withLock { $0.change(key, ["isCompliant": DirectoryDevice.isCompliant(word)]) }
+        }
         return .json(.object(changed.record(nowSeconds: exchange.nowSeconds)))
     }
 }

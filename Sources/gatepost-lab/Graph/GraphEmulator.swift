@@ -9,17 +9,23 @@ final class GraphEmulator: Site {
     static let tenant = "72f988bf-0000-4000-8000-1a2b3c4d5e6f"
     static let clientID = "6d1f0c3a-0000-4000-8000-9b8c7d6e5f40"
     static let clientSecret = "intune-demo-secret"
+    /// Of an administrator who signed in once.
+    static let refreshToken = "graph-demo-refresh-token"
 
     let name = "graph"
     let address: String
     let clock: LabClock
     let faults = FaultSwitch<GraphFault>()
     let state: Mutex<GraphState>
+    let directory: Mutex<DirectoryState>
+    /// The certificate that is registered with the application, when one is.
+    let certificate = Mutex<Certificate?>(nil)
 
     init(port: UInt16, devices: [ManagedDevice], clock: LabClock) {
         address = "http://127.0.0.1:\(port)"
         self.clock = clock
         state = Mutex(GraphState(devices: devices))
+        directory = Mutex(DirectoryState(devices))
     }
 
     func answer(_ exchange: Exchange) throws {
@@ -53,7 +59,12 @@ final class GraphEmulator: Site {
         guard let parameters = Parameters(parsing: query) else {
             return error(exchange, 400, "BadRequest", "The query is malformed or names an option twice.")
         }
+        if let found = directoryResource(exchange, route, parameters) { return found }
         switch route.count {
+        case 4
+        where route[..<2] == ["deviceManagement", "managedDevices"]
+            && route[3] == "deviceCompliancePolicyStates":
+            return policyStates(exchange, id: route[2])
         case 2 where route == ["deviceManagement", "managedDevices"]:
             return list(exchange, parameters, user: nil)
         case 2 where route == ["deviceManagement", "managedDeviceOverview"]: return overview(exchange)

@@ -15,6 +15,12 @@ enum GraphFault: String, CaseIterable, Sendable {
     case crossHostNext = "cross-host-next"
     case firstBranchOnly = "filter-first-branch"
 
+    // The directory's delta function, and its resource units.
+    case syncStateNotFound = "sync-state-not-found"
+    case resyncRequired = "resync-required"
+    case replay
+    case throttleUnits = "throttle-resource-units"
+
     // Answers.
     case malformed
     case truncated
@@ -34,6 +40,8 @@ enum GraphFault: String, CaseIterable, Sendable {
     case expireTokens = "expire-tokens"
     case missingScope = "missing-scope"
     case claimsChallenge = "claims-challenge"
+    case missingPartnerScope = "missing-partner-scope"
+    case missingSettingScope = "missing-setting-scope"
 
     // Devices.
     case unknownEnum = "unknown-enum"

@@ -21,6 +21,10 @@ struct GraphState {
     private(set) var pages: [String: Page] = [:]
     private var requestSeconds: [Int64] = []
     var requestsMax = 2000
+    /// Refresh tokens and when each was issued; 0: at the time of its first use.
+    var refreshTokens: [String: Int64] = [GraphEmulator.refreshToken: 0]
+    /// `jti`s that were seen; none counts twice.
+    var usedAssertions: Set<String> = []
 
     init(devices: [ManagedDevice]) { self.devices = devices }
 

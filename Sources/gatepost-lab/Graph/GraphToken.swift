@@ -14,6 +14,7 @@ extension GraphEmulator {
         guard tenant == Self.tenant else {
             return refuse(exchange, "invalid_request", 90002, "Tenant '\(tenant)' not found.")
         }
+        if form["grant_type"] == "refresh_token" { return delegated(exchange, form) }
         guard form["grant_type"] == "client_credentials" else {
             return refuse(exchange, "unsupported_grant_type", 70003, "The grant type is not supported.")
         }
@@ -27,6 +28,14 @@ extension GraphEmulator {
                 exchange, "invalid_client", 7_000_222, "The provided client secret keys are expired.",
                 status: 401)
         }
+        if let assertion = form["client_assertion"] {
+            guard accepts(assertion, type: form["client_assertion_type"], exchange) else {
+                return refuse(
+                    exchange, "invalid_client", 700_027, "Client assertion failed signature validation.",
+                    status: 401)
+            }
+            return issue(exchange, form)
+        }
         let secret = form["client_secret"] ?? ""
         guard faults.fires(.revokedSecret) == nil,
             constantTimeEqual(Array(secret.utf8), Array(Self.clientSecret.utf8))
@@ -34,6 +43,46 @@ extension GraphEmulator {
             return refuse(
                 exchange, "invalid_client", 7_000_215, "Invalid client secret provided.", status: 401)
         }
+        return issue(exchange, form)
+    }
+
+    /// The refresh-token grant of a public client. Each token is good for one use and for 90 days without
+    /// one.
+    private func delegated(_ exchange: Exchange, _ form: Parameters) -> Response {
+        guard form["client_id"] == Self.clientID else {
+            return refuse(
+                exchange, "unauthorized_client", 700016, "Application was not found in the directory.")
+        }
+        let used = form["refresh_token"] ?? ""
+        let now = exchange.nowSeconds
+        let issued = state.withLock { $0.refreshTokens.removeValue(forKey: used) }
+        guard let issued, faults.fires(.revokedSecret) == nil else {
+            return refuse(exchange, "invalid_grant", 70000, "The provided refresh token is not valid.")
+        }
+        guard now - (issued == 0 ? now : issued) < 90 * 86_400 else {
+            return refuse(
+                exchange, "invalid_grant", 700_082, "The refresh token has expired due to inactivity.")
+        }
+        guard let scopes = form["scope"]?.split(separator: " "), scopes.contains("offline_access"),
+            scopes.contains("\(address)/.default")
+        else { return refuse(exchange, "invalid_scope", 70011, "The provided scope is not valid.") }
+        let fresh = Base64URL.encode(Random.bytes(48))
+        let token = state.withLock { state in
+            state.refreshTokens[fresh] = now
+            return state.issueToken(nowSeconds: now)
+        }
+        let identity = JWS.sign(
+            header: [:], payload: ["preferred_username": "admin@corp.example"],
+            with: SigningKey.generateP256())
+        return .json(
+            [
+                "token_type": "Bearer", "expires_in": .integer(GraphState.tokenSeconds),
+                "access_token": .string(token), "refresh_token": .string(fresh),
+                "id_token": .string(identity),
+            ], fields: identityFields(exchange))
+    }
+
+    private func issue(_ exchange: Exchange, _ form: Parameters) -> Response {
         // The scope names the Graph of the same cloud: the vendor's or this emulator's own address.
         guard let scope = form["scope"], scope.hasSuffix("/.default"),
             [address, "https://graph.microsoft.com"].contains(String(scope.dropLast("/.default".count)))
@@ -44,6 +93,35 @@ extension GraphEmulator {
                 "token_type": "Bearer", "expires_in": .integer(GraphState.tokenSeconds),
                 "ext_expires_in": .integer(GraphState.tokenSeconds), "access_token": .string(issued),
             ], fields: identityFields(exchange))
+    }
+
+    /// RFC 7523 §3 as Entra holds it: of the registered certificate, for this endpoint, for ten minutes at
+    /// most.
+    private func accepts(_ text: String, type: String?, _ exchange: Exchange) -> Bool {
+        guard type == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            faults.fires(.revokedSecret) == nil,
+            let certificate = certificate.withLock({ $0 }), let token = try? JWS(compact: text),
+            let claims = try? token.payloadObject, token.verify(with: certificate.publicKey)
+        else { return false }
+        let now = exchange.nowSeconds
+        let endpoint = "\(address)/\(Self.tenant)/oauth2/v2.0/token"
+        let isFresh = claims["jti"]?.string.map { id in
+            state.withLock { $0.usedAssertions.insert(id).inserted }
+        }
+        return token.header["x5t#S256"]?.string == Base64URL.encode(certificate.sha256)
+            && claims["iss"]?.string == Self.clientID && claims["sub"]?.string == Self.clientID
+            && claims["aud"]?.string == endpoint && (claims["nbf"]?.integer ?? 0) <= now + 300
+            && (now...now + 600).contains(claims["exp"]?.integer ?? 0) && isFresh == true
+    }
+
+    /// `POST /lab/certificate` with the PEM as the body registers it.
+    func certificateControl(_ exchange: Exchange) throws -> Response {
+        guard exchange.head.method == "POST", let fresh = try? Certificate(pem: try exchange.readBody())
+        else {
+            return .json(["error": "POST a PEM certificate"], status: 400)
+        }
+        certificate.withLock { $0 = fresh }
+        return .json([:])
     }
 
     private func refuse(

@@ -24,6 +24,9 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
 
     func clear() { active.withLock { $0.removeAll() } }
 
+    /// Whether the fault is switched on; does not count.
+    func isActive(_ name: Name) -> Bool { active.withLock { $0[name] != nil } }
+
     /// The setting when the fault is to happen now; counts it.
     func fires(_ name: Name) -> Setting? {
         active.withLock { active in

@@ -3,8 +3,8 @@ import Foundation
 import JSON
 import Signatures
 
-/// One vendor's API as every connector uses it: a cached token, retries with the vendor's hints, rate windows, error
-/// classes (providers.md 1.1).
+/// One vendor's API as every connector uses it: a cached token, retries with the vendor's hints, rate
+/// windows, error classes (providers.md 1.1).
 actor ProviderClient {
     static let triesMax = 4
     static let smallBodyBytesMax = 64 << 10
@@ -12,11 +12,12 @@ actor ProviderClient {
 
     let api: ProviderAPI
     private let fetcher: any Fetcher
-    private let clock: PostureClock
+    let clock: PostureClock
     private let random: @Sendable () -> Double
     private let origin: URLOrigin?
-    private var token: ProviderToken?
-    private var refresh: Task<Result<ProviderToken, ConnectorFailure>, Never>?
+    var token: ProviderToken?
+    /// The one renewal that is under way.
+    var refresh: Task<Result<ProviderToken, ConnectorFailure>, Never>?
     private var serverOffsetSeconds: Int64?
     private var throttledUntilSeconds: Int64 = 0
     private var ledger: RateLedger
@@ -39,7 +40,8 @@ actor ProviderClient {
 
     /// One read of an absolute URL, or of a path below `base`.
     ///
-    /// - Parameter waitSecondsMax: how long hints, windows and back-offs may add up to before the read is given up.
+    /// - Parameter waitSecondsMax: how long hints, windows and back-offs may add up to before the read is
+    ///   given up.
     /// - Throws: the class of failure; 401 twice is `auth_failed`, 403 is `forbidden`, 404 is `not_found`.
     func get(_ url: String, waitSecondsMax: Double) async throws(ConnectorFailure) -> JSONValue {
         try await call(
@@ -93,7 +95,8 @@ actor ProviderClient {
         }
     }
 
-    /// Requests made while throttled count against us (providers.md 2.5), and so do those beyond a published limit.
+    /// Requests made while throttled count against us (providers.md 2.5), and so do those beyond a published
+    /// limit.
     private func waitForTurn(_ patience: inout Patience) async throws(ConnectorFailure) {
         while true {
             let now = clock.nowSeconds()
@@ -134,78 +137,14 @@ actor ProviderClient {
         guard call.acceptsStatus.contains(response.status) else { throw failure(of: response) }
         if response.status == 204 { return .null }
         let answer = try Self.parse(response.body)
-        if let failure = api.failureInside(answer) { throw failure }
+        // Who accepts an error's status looks at its document, too.
+        if (200...299).contains(response.status), let failure = api.failureInside(answer) { throw failure }
         return answer
-    }
-
-    // MARK: Token
-
-    /// The cached token, renewed by one task however many callers wait for it; nil where the credentials need none.
-    private func bearer() async throws(ConnectorFailure) -> String? {
-        guard case .token(let grant) = api.credentials else { return nil }
-        if let token, clock.nowSeconds() < token.renewAtSeconds { return token.text }
-        let task: Task<Result<ProviderToken, ConnectorFailure>, Never>
-        if let refresh {
-            task = refresh
-        } else {
-            task = Task { await self.requestToken(grant) }
-            refresh = task
-        }
-        switch await task.value {
-        case .success(let fresh): return fresh.text
-        case .failure(let failure):
-            // A token that still lives is better than an outage of the token endpoint; a refusal is final.
-            if let token, failure.kind != .authFailed, clock.nowSeconds() < token.expiresAtSeconds {
-                return token.text
-            }
-            throw failure
-        }
-    }
-
-    private func requestToken(_ grant: TokenGrant) async -> Result<ProviderToken, ConnectorFailure> {
-        defer { refresh = nil }
-        do throws(ConnectorFailure) {
-            let form = try await grant.form(clock.nowSeconds())
-            var request = FetchRequest(url: grant.url)
-            request.method = "POST"
-            request.fields =
-                [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")]
-                + grant.fields
-            request.body = Array(FormBody.text(form).utf8)
-            request.timeoutMilliseconds = 10_000
-            request.bodyBytesMax = Self.smallBodyBytesMax
-            let response = try await send(request)
-            if let failure = grant.check(response) { return .failure(failure) }
-            guard grant.acceptsStatus.contains(response.status) else {
-                return .failure(tokenFailure(of: response, grant))
-            }
-            let answer = try Self.parse(response.body)
-            guard let fresh = ProviderToken(answer, grant, nowSeconds: clock.nowSeconds()) else {
-                throw ConnectorFailure(.malformedResponse, "\(api.name): token answer without a usable token")
-            }
-            await grant.received(answer)
-            token = fresh
-            return .success(fresh)
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    private func tokenFailure(of response: FetchResponse, _ grant: TokenGrant) -> ConnectorFailure {
-        let body = try? JSONValue(
-            parsing: response.body, limits: JSONLimits(bytesMax: Self.smallBodyBytesMax))
-        let word = body.flatMap(grant.errorWord).map(Self.plain) ?? "no error code"
-        let what = "\(api.name) token endpoint: \(response.status) \(word)"
-        switch response.status {
-        case 429: return ConnectorFailure(.throttled, what, retryAfterSeconds: noteHint(response))
-        case 500...599: return ConnectorFailure(.unavailable, what)
-        default: return ConnectorFailure(.authFailed, what)
-        }
     }
 
     // MARK: Answers
 
-    private func send(_ request: FetchRequest) async throws(ConnectorFailure) -> FetchResponse {
+    func send(_ request: FetchRequest) async throws(ConnectorFailure) -> FetchResponse {
         var request = request
         request.allowsPlainHTTP = api.allowsPlainHTTP
         request.authoritiesPEM = api.authoritiesPEM
@@ -229,7 +168,10 @@ actor ProviderClient {
         switch response.status {
         case 401: return ConnectorFailure(.authFailed, what)
         case 403: return ConnectorFailure(.forbidden, what)
-        case 404: return ConnectorFailure(.notFound, what)
+        // A page of something in between says nothing about what the vendor knows.
+        case 404:
+            return ConnectorFailure(
+                body == nil && !response.body.isEmpty ? .malformedResponse : .notFound, what)
         case 429, 503:
             let kind: ConnectorFailure.Kind = response.status == 429 ? .throttled : .unavailable
             return ConnectorFailure(kind, what, retryAfterSeconds: noteHint(response))
@@ -238,7 +180,7 @@ actor ProviderClient {
         }
     }
 
-    private func noteHint(_ response: FetchResponse) -> Int64? {
+    func noteHint(_ response: FetchResponse) -> Int64? {
         let now = clock.nowSeconds()
         let hint = api.hintFields.lazy.compactMap { RetryHint.seconds(response.field($0), nowSeconds: now) }
             .first
@@ -251,7 +193,7 @@ actor ProviderClient {
         String(decoding: text.utf8.prefix(96).map { $0 >= 0x20 && $0 < 0x7f ? $0 : 0x3f }, as: UTF8.self)
     }
 
-    private static func parse(_ body: [UInt8]) throws(ConnectorFailure) -> JSONValue {
+    static func parse(_ body: [UInt8]) throws(ConnectorFailure) -> JSONValue {
         // A byte order mark is accepted from providers (providers.md 1.1), and only from them.
         let bytes = body.starts(with: [0xef, 0xbb, 0xbf]) ? Array(body.dropFirst(3)) : body
         do throws(JSONError) {
@@ -259,44 +201,6 @@ actor ProviderClient {
         } catch {
             throw ConnectorFailure(.malformedResponse, "no JSON: \(error.what) at byte \(error.offset)")
         }
-    }
-}
-
-/// A bearer token and its times.
-struct ProviderToken: Sendable {
-    static let bytesMax = 16_384
-    var text: String
-    var expiresAtSeconds: Int64
-    /// From here on it is renewed ahead of need: when less than 60 s or a tenth of its life is left.
-    var renewAtSeconds: Int64
-
-    /// nil for an answer that is no token: RFC 6749 §5.1, with the life that the grant assumes when none is named.
-    init?(_ answer: JSONValue, _ grant: TokenGrant, nowSeconds: Int64) {
-        let type = answer["token_type"]?.string?.lowercased() ?? "bearer"
-        guard let text = answer["access_token"]?.string, !text.isEmpty, text.utf8.count <= Self.bytesMax,
-            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), type == "bearer",
-            let life = answer["expires_in"]?.integer ?? grant.lifetimeSeconds, life > 0, life <= 7 * 86_400
-        else { return nil }
-        self.text = text
-        expiresAtSeconds = nowSeconds + life
-        renewAtSeconds = nowSeconds + life - max(60, life / 10)
-    }
-}
-
-/// `application/x-www-form-urlencoded` bodies.
-enum FormBody {
-    static func text(_ pairs: [(name: String, value: String)]) -> String {
-        pairs.map { "\(encoded($0.name))=\(encoded($0.value))" }.joined(separator: "&")
-    }
-
-    /// Everything but unreserved characters (RFC 3986 §2.3) as %XX; good for queries, too.
-    static func encoded(_ text: String) -> String {
-        text.utf8.map { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x7e: String(UnicodeScalar(byte))
-            default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-            }
-        }.joined()
     }
 }
 

@@ -4,7 +4,8 @@ import JSON
 
 /// CrowdStrike Falcon: Zero Trust Assessment scores and hosts (providers.md 5).
 struct CrowdStrikeConnector: Connector {
-    static let vendor = Vendor(name: "crowdstrike") { connection, parts throws(ConnectorFailure) in
+    static let vendor = Vendor(name: "crowdstrike", title: "CrowdStrike Falcon") {
+        connection, parts throws(ConnectorFailure) in
         try CrowdStrikeConnector(connection, parts)
     }
     static let clouds = [
@@ -16,18 +17,21 @@ struct CrowdStrikeConnector: Connector {
     static let hostsPerPage = 1_000
     /// Of a GET with repeated `ids`.
     static let idsPerCall = 100
-    static let fullSyncSeconds: Int64 = 21_600
+    /// The whole list is read at the pace of `refresh`, with scores in groups: that is fewer calls than
+    /// asking for each known host, and the limit is the account's, shared with all its other clients.
+    static let deviceSeconds: Int64 = 86_400
 
     private let connection: ProviderConnection
     private let falcon: ProviderClient
     private let clock: PostureClock
     private let missing = MissingPermissions()
+    private let online: OnlineStates
 
     var integration: String { connection.integration }
     var provider: String { Self.vendor.name }
     var pace: RefreshPace {
         RefreshPace(
-            deviceSeconds: connection.refreshSeconds, fullSeconds: Self.fullSyncSeconds,
+            deviceSeconds: Self.deviceSeconds, fullSeconds: connection.refreshSeconds,
             ttlSeconds: connection.ttlSeconds)
     }
 
@@ -56,6 +60,7 @@ struct CrowdStrikeConnector: Connector {
             })
         self.connection = connection
         clock = parts.clock
+        online = OnlineStates()
         falcon = parts.client(
             ProviderAPI(
                 name: "Falcon", base: base, credentials: .token(grant),
@@ -110,7 +115,6 @@ struct CrowdStrikeConnector: Connector {
                 offset = (pagination?["next"] ?? pagination?["offset"])?.string.flatMap {
                     $0.isEmpty ? nil : $0
                 }
-                if hosts.isEmpty { offset = nil }
                 try walk.take(hosts, hasNext: offset != nil) { host in record(host, assessments) }
             }
         } catch {
@@ -166,9 +170,10 @@ struct CrowdStrikeConnector: Connector {
                 "/devices/entities/devices/v2?\(query)", waitSecondsMax: Self.fetchWaitSecondsMax)
             let hosts = try Self.resources(answer, mayMiss: true)
             let assessments = try await assessments(of: hosts, waitSecondsMax: Self.fetchWaitSecondsMax)
+            let running = await onlineHosts(ids)
             var records: [VerdictRecord] = []
             for host in hosts {
-                guard let (id, record) = record(host, assessments), ids.contains(id) else {
+                guard let (id, record) = record(host, assessments, online: running), ids.contains(id) else {
                     throw ConnectorFailure(
                         .malformedResponse, "an answer about another host than the one asked for")
                 }
@@ -180,29 +185,59 @@ struct CrowdStrikeConnector: Connector {
         }
     }
 
+    /// Which of these hosts are connected now, at most a minute ago. It only adds to what `last_seen` says,
+    /// so a failure costs nothing else.
+    private func onlineHosts(_ ids: [String]) async -> Set<String> {
+        let now = clock.nowSeconds()
+        let known = await online.states(of: ids, nowSeconds: now)
+        let unknown = ids.filter { known[$0] == nil }
+        var states = known
+        if !unknown.isEmpty {
+            let query = unknown.map { "ids=\($0)" }.joined(separator: "&")
+            let answer = try? await falcon.get(
+                "/devices/entities/online-state/v1?\(query)", waitSecondsMax: Self.fetchWaitSecondsMax)
+            for state in answer?["resources"]?.array ?? [] {
+                guard let id = state["id"]?.string?.lowercased(), unknown.contains(id) else { continue }
+                states[id] = state["state"]?.string?.lowercased() == "online"
+            }
+            await online.note(states, nowSeconds: now)
+        }
+        return Set(states.filter(\.value).keys)
+    }
+
     private func agents(_ serial: DeviceKey) async throws(ConnectorFailure) -> [String] {
         let value = serial.value.replacing("\\", with: "\\\\").replacing("'", with: "\\'")
         let answer = try await falcon.get(
             "/devices/queries/devices/v1?limit=\(Self.idsPerCall)&filter="
                 + FormBody.encoded("serial_number:'\(value)'"), waitSecondsMax: Self.fetchWaitSecondsMax)
-        return try Self.resources(answer).compactMap { $0.string.flatMap { DeviceKey(.falcon, $0) }?.value }
+        let ids = try Self.resources(answer).compactMap {
+            $0.string.flatMap { DeviceKey(.falcon, $0) }?.value
+        }
+        // "No such host" has consequences, so an answer that says otherwise elsewhere is not taken for it.
+        guard !ids.isEmpty || answer["meta"]?["pagination"]?["total"]?.integer ?? 0 == 0 else {
+            throw ConnectorFailure(.malformedResponse, "Falcon: hosts were announced and not named")
+        }
+        return ids
     }
 
     // MARK: Records
 
-    private func record(_ host: JSONValue, _ assessments: [String: JSONValue]) -> (
-        id: String, record: VerdictRecord
-    )? {
+    private func record(
+        _ host: JSONValue, _ assessments: [String: JSONValue], online: Set<String> = []
+    ) -> (id: String, record: VerdictRecord)? {
         guard let agent = host["device_id"]?.string.flatMap({ DeviceKey(.falcon, $0) }) else { return nil }
         let assessed = FalconHost(
             host: host, assessment: assessments[agent.value], agent: agent,
-            sensorSilenceSecondsMax: connection.number("sensor-max-silence", 3_600))
+            isOnline: online.contains(agent.value),
+            sensorSilenceSecondsMax: connection.number("sensor-max-silence", 3_600),
+            scoreMember: (connection.texts["score-from"] ?? "overall").replacing("-", with: "_"))
         return (agent.value, assessed.record(of: connection, nowSeconds: clock.nowSeconds()))
     }
 
     /// 200 with a non-empty `errors` is a partial answer (providers.md 5.4).
     ///
-    /// - Parameter mayMiss: ids that the vendor does not know are reported as errors with code 404 beside the others.
+    /// - Parameter mayMiss: ids that the vendor does not know are reported as errors with code 404 beside
+    ///   the others.
     private static func resources(
         _ answer: JSONValue, mayMiss: Bool = false
     ) throws(ConnectorFailure) -> [JSONValue] {
@@ -221,89 +256,5 @@ struct CrowdStrikeConnector: Connector {
         guard let error = body["errors"]?.array?.first else { return nil }
         let trace = body["meta"]?["trace_id"]?.string.map { ", trace \($0)" } ?? ""
         return "\(error["code"]?.integer ?? 0) \(error["message"]?.string ?? "")\(trace)"
-    }
-}
-
-/// A host and its assessment, read tolerantly.
-struct FalconHost: Sendable {
-    var host: JSONValue
-    var assessment: JSONValue?
-    var agent: DeviceKey
-    var sensorSilenceSecondsMax: Int64
-
-    /// The verdict record as of now. The score is the overall one; a contained host is non-compliant whatever it is.
-    func record(of connection: ProviderConnection, nowSeconds: Int64) -> VerdictRecord {
-        let keys =
-            [agent]
-            + RecordReading.keys([
-                (.serial, host["serial_number"] ?? assessment?["system_serial_number"]),
-                (.mac, host["mac_address"]), (.mac, host["connection_mac_address"]),
-            ])
-        let seen = RecordReading.observed(
-            host["last_seen"]?.string.flatMap(Timestamps.seconds), nowSeconds: nowSeconds)
-        let assessedAt = assessment?["modified_time"]?.string.flatMap(Timestamps.seconds)
-        let isRunning = seen + sensorSilenceSecondsMax > nowSeconds && !isReduced && !isContained
-        var expires = connection.expiry(fetchedAtSeconds: nowSeconds, observedAtSeconds: seen)
-        // That the sensor runs is true for so long after it was seen and no longer.
-        if isRunning { expires = min(expires, seen + sensorSilenceSecondsMax) }
-        if let assessedAt { expires = min(expires, assessedAt + connection.deviceAgeSecondsMax) }
-        let digest = RecordReading.digest(["host": host, "assessment": assessment ?? .null])
-        let verdict = Verdict(
-            id: "\(connection.integration):\(agent.value):\(nowSeconds):\(digest.prefix(12))",
-            integration: connection.integration, provider: connection.provider, nativeID: agent.value,
-            state: isContained ? .noncompliant : .compliant, isManaged: true, score: score,
-            isSensorRunning: isRunning, labels: labels, observedAtSeconds: seen,
-            assessedAtSeconds: assessedAt,
-            fetchedAtSeconds: nowSeconds, expiresAtSeconds: expires, matchKey: DeviceKey.encoded(keys),
-            matchStrength: .weak, rawState: status, digest: digest, remedies: remedies(isRunning: isRunning))
-        return VerdictRecord(verdict: verdict, keys: keys)
-    }
-
-    private var status: String { RecordReading.shortened(host["status"]?.string ?? "") }
-    private var isContained: Bool { ["contained", "containment_pending"].contains(status.lowercased()) }
-    private var isReduced: Bool { host["reduced_functionality_mode"]?.string?.lowercased() == "yes" }
-
-    /// 0 and absent mean: not assessed.
-    private var score: Verdict.Score? {
-        guard let overall = assessment?["assessment"]?["overall"]?.integer, (1...100).contains(overall) else {
-            return nil
-        }
-        return Verdict.Score(value: overall, minimum: 1, maximum: 100, higherIsBetter: true)
-    }
-
-    private var labels: [String] {
-        var labels: Set<String> = []
-        if isContained { labels.insert("contained") }
-        if isReduced { labels.insert("reduced-functionality") }
-        for tag in host["tags"]?.array ?? [] {
-            if let tag = tag.string { labels.insert("tag:\(RecordReading.shortened(tag))") }
-        }
-        if score == nil { labels.insert("not-assessed") }
-        return labels.sorted()
-    }
-
-    private func remedies(isRunning: Bool) -> [String] {
-        if isContained {
-            return [
-                "Your security team has isolated this device in CrowdStrike Falcon. Contact them; access returns when "
-                    + "they lift it."
-            ]
-        }
-        var sentences: [String] = []
-        if !isRunning {
-            sentences.append(
-                "The CrowdStrike Falcon sensor has not reported for a while. Connect this device to the internet and "
-                    + "restart it; if that does not help, ask your administrator.")
-        }
-        let failed = ["os_signals", "sensor_signals"].flatMap { name in
-            (assessment?["assessment_items"]?[name]?.array ?? []).filter {
-                $0["meets_criteria"]?.string == "no"
-            }
-        }
-        let names = failed.compactMap { $0["signal_name"]?.string }.prefix(5).map(RecordReading.shortened)
-        if !names.isEmpty {
-            sentences.append("CrowdStrike Falcon asks for: \(names.joined(separator: ", ")).")
-        }
-        return sentences
     }
 }

@@ -1,0 +1,51 @@
+/// The keys of the providers that are read through Microsoft Graph.
+extension ProviderKind {
+    static let graphURLs = [loginURL, URLKey(name: "graph-url", standard: "https://graph.microsoft.com")]
+
+    static let graphKeys: [KeySpec] =
+        microsoftKeys.filter { $0.name != "client-secret" } + [
+            .optional(
+                "client-secret", .secret, "Our client secret there; this or `client-certificate`.",
+                standard: "none", example: "{ env: GRAPH_SECRET }"),
+            .optional(
+                "client-certificate", .section(certificateTable),
+                "A certificate that is registered with the application, instead of a secret.",
+                standard: "none",
+                example: "{ chain: certs/graph.pem, key: { file: secrets/graph.key } }"),
+            .optional(
+                "refresh-token", .secret,
+                "Reads in the name of the administrator who got this token, instead of the "
+                    + "application's own.",
+                standard: "application permissions", example: "{ file: secrets/graph-refresh }"),
+            .optional(
+                "graph-url", .url, "Base of Microsoft Graph, of the same cloud.",
+                standard: "`https://graph.microsoft.com`", example: "https://graph.microsoft.us"),
+        ]
+
+    static let certificateTable = KeyTable(
+        "integrations.<name>.client-certificate",
+        [
+            .required(
+                "chain", .file, "PEM file whose first certificate is the registered one.",
+                example: "certs/graph.pem"),
+            .required(
+                "key", .secret, "PEM of its private key: RSA, without a passphrase.",
+                example: "{ file: secrets/graph.key }"),
+        ])
+
+    @Sendable static func checkGraph(_ reader: SectionReader) {
+        checkTenant(reader)
+        let isPublic =
+            reader.has("refresh-token") && !reader.has("client-secret") && !reader.has("client-certificate")
+        if !isPublic, reader.has("client-secret") == reader.has("client-certificate") {
+            reader.problem(
+                "client-secret", "needs exactly one of client-secret and client-certificate",
+                "keep one of them")
+        }
+        guard reader.has("login-url") != reader.has("graph-url") else { return }
+        let (set, missing) =
+            reader.has("login-url") ? ("login-url", "graph-url") : ("graph-url", "login-url")
+        reader.problem(
+            set, "is set without \(missing)", "set both: a token of one cloud is void in another")
+    }
+}

@@ -1,0 +1,51 @@
+import Access
+
+/// Warns of links in the messages of device policies that lead to an application which itself asks for a good
+/// device: whoever reads the message could not open the page that helps.
+enum RemediationLinks {
+    static func warn(_ policies: [DevicePolicy], _ root: SectionReader, _ apps: [ApplicationsSection.Read]) {
+        for policy in policies where policy.message != nil {
+            for link in links(in: policy.message ?? "") {
+                guard let app = apps.first(where: { $0.settings.host == link.host }),
+                    !app.decisions.policies.contains(where: { opens($0, link.path) })
+                else { continue }
+                root.context.diagnostics.warn(
+                    root.place(of: "device-policies"), "device-policies",
+                    "the message of \(policy.name) links to \(link.host)\(link.path), which application "
+                        + "\(app.settings.name) shows to good devices only",
+                    "add a policy for that path without a condition on the device")
+            }
+        }
+    }
+
+    /// Whether the policy may let in somebody without a good device.
+    private static func opens(_ policy: ApplicationPolicy, _ path: String) -> Bool {
+        guard policy.action == .allow || policy.action == .bypass else { return false }
+        if policy.require.contains(where: { $0.subjects.contains(.device) || misses($0, path) }) {
+            return false
+        }
+        if let below = policy.restriction?.pathPrefixes,
+            !PathCondition(prefixes: below, exact: []).holds(path)
+        {
+            return false
+        }
+        return policy.include.contains { !$0.subjects.contains(.device) && !misses($0, path) }
+    }
+
+    private static func misses(_ condition: Condition, _ path: String) -> Bool {
+        if case .path(let asked) = condition { !asked.holds(path) } else { false }
+    }
+
+    /// `https://host/path` in a sentence, without query and without the sentence's own punctuation.
+    private static func links(in message: String) -> [(host: String, path: String)] {
+        message.split(separator: " ").compactMap { word in
+            guard let start = word.firstRange(of: "https://") else { return nil }
+            var rest = word[start.upperBound...].prefix { $0 != "?" && $0 != "#" }
+            while let last = rest.last, ".,;)!\"'".contains(last) { rest = rest.dropLast() }
+            let host = rest.prefix { $0 != "/" && $0 != ":" }.lowercased()
+            let path = rest.firstIndex(of: "/").map { String(rest[$0...]) } ?? "/"
+            return host.isEmpty
+                ? nil : (host, path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path)
+        }
+    }
+}

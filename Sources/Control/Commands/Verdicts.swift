@@ -1,0 +1,103 @@
+import Access
+import Border
+import JSON
+import Posture
+import Store
+
+/// `gatepost verdicts` and `gatepost integrations`: what providers say, how old that is, and asking them again.
+extension ControlPlane {
+    func verdicts(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        guard let id = command["device"]?.string else { return ["error": "name a device"] }
+        let statement = try await store.sessions(.device(id: id), limit: 1).first?.statement
+        guard let device = await services.posture.deviceFacts(id: id, statement: statement) else {
+            return ["error": .string("no enrolled device \(id); gatepost device list shows them")]
+        }
+        let text = VerdictsText(device: device, nowSeconds: nowSeconds())
+        return .object(
+            JSONObject([
+                ("text", .string(text.text)), ("device", .string(id)),
+                ("verdicts", .array(device.verdicts.map(text.json))),
+            ]))
+    }
+
+    /// Probes one integration again, as *Reconnect* does.
+    func reconnect(_ command: JSONValue) async -> JSONValue {
+        guard let name = command["integration"]?.string else { return ["error": "name an integration"] }
+        guard let status = await services.posture.reconnect(integration: name) else {
+            let names = await services.posture.integrationStatus().map(\.integration).joined(separator: ", ")
+            return ["error": .string("no provider integration \(name); there are: \(names)")]
+        }
+        let reason = status.pendingReason.map { ": \($0)" } ?? ""
+        return ["text": .string("\(name) is \(status.state.rawValue)\(reason)")]
+    }
+}
+
+/// The verdicts about one device, with both of their ages.
+struct VerdictsText {
+    var device: DeviceFacts
+    var nowSeconds: Int64
+
+    var text: String {
+        guard !device.verdicts.isEmpty else { return "no provider says anything about \(device.id) yet" }
+        let rows = device.verdicts.map { verdict in
+            [
+                verdict.integration, verdict.provider, state(verdict), score(verdict),
+                verdict.labels.isEmpty ? "-" : verdict.labels.joined(separator: " "),
+                age(verdict.observedAtSeconds), age(verdict.fetchedAtSeconds), rest(verdict),
+                "\(verdict.matchKey), \(verdict.matchStrength.rawValue)",
+            ]
+        }
+        return Table(
+            header: [
+                "integration", "provider", "state", "score", "labels", "reported", "fetched", "good for",
+                "match",
+            ],
+            rows: rows
+        ).text
+    }
+
+    /// The verdict's state, with the provider's own word where it is another one.
+    private func state(_ verdict: Verdict) -> String {
+        let word = verdict.state.rawValue
+        return verdict.rawState.isEmpty || verdict.rawState.lowercased() == word
+            ? word : "\(word) (\(verdict.rawState))"
+    }
+
+    private func score(_ verdict: Verdict) -> String {
+        let score = verdict.score.map { "\($0.value) of \($0.maximum)" }
+        return [score, verdict.risk?.rawValue].compactMap { $0 }.joined(separator: ", ").nonEmpty ?? "-"
+    }
+
+    private func age(_ seconds: Int64) -> String {
+        seconds <= 0 ? "never" : "\(Age(seconds: max(0, nowSeconds - seconds))) ago"
+    }
+
+    private func rest(_ verdict: Verdict) -> String {
+        verdict.isFresh(atSeconds: nowSeconds)
+            ? "\(Age(seconds: verdict.endsAtSeconds - nowSeconds))" : "stale"
+    }
+
+    func json(_ verdict: Verdict) -> JSONValue {
+        .object(
+            JSONObject([
+                ("id", .string(verdict.id)), ("integration", .string(verdict.integration)),
+                ("provider", .string(verdict.provider)), ("native_id", .string(verdict.nativeID)),
+                ("state", .string(verdict.state.rawValue)), ("raw_state", .string(verdict.rawState)),
+                ("labels", .array(verdict.labels.map { .string($0) })),
+                ("score", verdict.score.map { .integer($0.value) } ?? .null),
+                ("risk", verdict.risk.map { .string($0.rawValue) } ?? .null),
+                ("sensor_running", verdict.isSensorRunning.map { .bool($0) } ?? .null),
+                ("observed_at", .integer(verdict.observedAtSeconds)),
+                ("fetched_at", .integer(verdict.fetchedAtSeconds)),
+                ("expires_at", .integer(verdict.expiresAtSeconds)),
+                ("match_key", .string(verdict.matchKey)),
+                ("match_strength", .string(verdict.matchStrength.rawValue)),
+                ("digest", .string(verdict.digest)),
+                ("remedies", .array(verdict.remedies.map { .string($0) })),
+            ]))
+    }
+}
+
+extension String {
+    fileprivate var nonEmpty: String? { isEmpty ? nil : self }
+}

@@ -1,0 +1,141 @@
+import Access
+import JSON
+
+/// A host and its assessment, read tolerantly.
+struct FalconHost: Sendable {
+    var host: JSONValue
+    var assessment: JSONValue?
+    var agent: DeviceKey
+    /// The vendor says that it is connected at this moment.
+    var isOnline = false
+    var sensorSilenceSecondsMax: Int64
+    /// Which of the assessment's numbers is the score: `overall`, `os` or `sensor_config`.
+    var scoreMember = "overall"
+
+    /// The verdict record as of now. A contained host is non-compliant whatever it is.
+    func record(of connection: ProviderConnection, nowSeconds: Int64) -> VerdictRecord {
+        let keys =
+            [agent]
+            + RecordReading.keys([
+                (.serial, host["serial_number"] ?? assessment?["system_serial_number"]),
+                (.mac, host["mac_address"]), (.mac, host["connection_mac_address"]),
+            ])
+        let seen = RecordReading.observed(
+            host["last_seen"]?.string.flatMap(Timestamps.seconds), nowSeconds: nowSeconds)
+        // Connected at this moment is as good as seen at this moment.
+        let lastSeen = isOnline ? nowSeconds : seen
+        let isRunning = lastSeen + sensorSilenceSecondsMax > nowSeconds && !isReduced && !isContained
+        var expires = connection.expiry(fetchedAtSeconds: nowSeconds, observedAtSeconds: seen)
+        // That the sensor runs is true for so long after it was seen and no longer.
+        if isRunning { expires = min(expires, lastSeen + sensorSilenceSecondsMax) }
+        let ageMax = connection.deviceAgeSecondsMax
+        let assessedAt = assessedAt(nowSeconds: nowSeconds, ageSecondsMax: ageMax)
+        let score = assessedAt == nil ? nil : self.score
+        if let assessedAt, !isContained { expires = min(expires, assessedAt + ageMax) }
+        let digest = RecordReading.digest(["host": host, "assessment": assessment ?? .null])
+        let verdict = Verdict(
+            id: "\(connection.integration):\(agent.value):\(nowSeconds):\(digest.prefix(12))",
+            integration: connection.integration, provider: connection.provider, nativeID: agent.value,
+            state: state, isManaged: true, score: score,
+            isSensorRunning: isRunning, labels: labels(isAssessed: score != nil), observedAtSeconds: seen,
+            assessedAtSeconds: assessedAt,
+            fetchedAtSeconds: nowSeconds, expiresAtSeconds: expires, matchKey: DeviceKey.encoded(keys),
+            matchStrength: .weak, rawState: status, digest: digest, remedies: remedies(isRunning: isRunning))
+        return VerdictRecord(verdict: verdict, keys: keys)
+    }
+
+    private var status: String { RecordReading.shortened(host["status"]?.string ?? "") }
+    private var isReduced: Bool { host["reduced_functionality_mode"]?.string?.lowercased() == "yes" }
+
+    /// 002.3: isolation is an answer of the security team, whatever the score says. While it is being lifted
+    /// it still holds. A status of no known name is not known, never good.
+    private var state: Verdict.State {
+        if isContained { return .noncompliant }
+        switch status.lowercased() {
+        case "normal": return .compliant
+        case "lift_containment_pending": return .noncompliant
+        default: return .unknown
+        }
+    }
+
+    private var isContained: Bool {
+        ["contained", "containment_pending"].contains(status.lowercased())
+            || ["contained", "containment_pending"].contains(
+                host["filesystem_containment_status"]?.string?.lowercased())
+    }
+
+    /// When the score was computed: nil when it says nothing any more, or comes from the future.
+    private func assessedAt(nowSeconds: Int64, ageSecondsMax: Int64) -> Int64? {
+        guard let seconds = assessment?["modified_time"]?.string.flatMap(Timestamps.seconds),
+            seconds <= nowSeconds + RecordReading.skewSeconds, seconds + ageSecondsMax > nowSeconds
+        else { return nil }
+        return seconds
+    }
+
+    /// 0 and absent mean: not assessed.
+    private var score: Verdict.Score? {
+        guard let number = assessment?["assessment"]?[scoreMember]?.integer, (1...100).contains(number) else {
+            return nil
+        }
+        return Verdict.Score(value: number, minimum: 1, maximum: 100, higherIsBetter: true)
+    }
+
+    private func labels(isAssessed: Bool) -> [String] {
+        var labels: Set<String> = []
+        if isContained { labels.insert("contained") }
+        if isReduced { labels.insert("reduced-functionality") }
+        for tag in host["tags"]?.array ?? [] {
+            if let tag = tag.string { labels.insert("tag:\(RecordReading.shortened(tag))") }
+        }
+        if !isAssessed { labels.insert("not-assessed") }
+        return labels.sorted()
+    }
+
+    private func remedies(isRunning: Bool) -> [String] {
+        if state == .noncompliant {
+            return [
+                "Your security team has isolated this device in CrowdStrike Falcon. Contact them; access "
+                    + "returns when they lift it."
+            ]
+        }
+        var sentences: [String] = []
+        if !isRunning {
+            sentences.append(
+                "The CrowdStrike Falcon sensor has not reported for a while. Connect this device to the "
+                    + "internet and restart it; if that does not help, ask your administrator.")
+        }
+        let failed = ["os_signals", "sensor_signals"].flatMap { name in
+            (assessment?["assessment_items"]?[name]?.array ?? []).filter {
+                $0["meets_criteria"]?.string == "no"
+            }
+        }
+        let names = failed.compactMap { $0["signal_name"]?.string }.prefix(5).map(RecordReading.shortened)
+        if !names.isEmpty {
+            sentences.append("CrowdStrike Falcon asks for: \(names.joined(separator: ", ")).")
+        }
+        return sentences
+    }
+}
+
+/// Which hosts were connected, for a minute (providers.md 5.6).
+actor OnlineStates {
+    static let lifeSeconds: Int64 = 60
+    static let countMax = 10_000
+    private var states: [String: (isOnline: Bool, atSeconds: Int64)] = [:]
+
+    func states(of ids: [String], nowSeconds: Int64) -> [String: Bool] {
+        var found: [String: Bool] = [:]
+        for id in ids {
+            guard let state = states[id], (0..<Self.lifeSeconds).contains(nowSeconds - state.atSeconds) else {
+                continue
+            }
+            found[id] = state.isOnline
+        }
+        return found
+    }
+
+    func note(_ fresh: [String: Bool], nowSeconds: Int64) {
+        if states.count + fresh.count > Self.countMax { states = [:] }
+        for (id, isOnline) in fresh { states[id] = (isOnline, nowSeconds) }
+    }
+}

@@ -1,0 +1,41 @@
+/// How the transmitter misbehaves when told to (providers.md 11.8).
+enum SignalFault: String, CaseIterable, Sendable {
+    // What a token says.
+    case wrongType = "wrong-typ"
+    case noType = "no-typ"
+    case expiry = "exp"
+    case subject = "sub"
+    case wrongIssuer = "wrong-iss"
+    case wrongAudience = "wrong-aud"
+    case noIssuedAt = "no-iat"
+    case futureIssuedAt = "future-iat"
+    case noTokenID = "no-jti"
+    case duplicateTokenID = "duplicate-jti"
+    case twoEvents = "two-events"
+    case noEvents = "no-events"
+    case noSubject = "no-sub-id"
+    case nestedSubject = "subject-in-event"
+    case criticalMember = "critical-member"
+    case unknownEvent = "unknown-event"
+    case hugeToken = "huge"
+    // Its signature.
+    case unsecured = "alg-none"
+    case wrongSignature = "wrong-signature"
+    case unknownKey = "unknown-key"
+    // Verification.
+    case wrongState = "wrong-state"
+    case missingState = "missing-state"
+    case noVerification = "no-verification"
+    case throttledVerification = "throttle-verify"
+    // The rest of its interface.
+    case metadataIssuer = "metadata-iss"
+    case foreignEndpoint = "foreign-endpoint"
+    case streamIssuer = "stream-iss"
+    case streamAudience = "stream-aud"
+    case oneStreamOnly = "one-stream"
+    case slowPoll = "slow-poll"
+    case malformedPoll = "malformed-poll"
+    case mislabelledPoll = "mislabelled-poll"
+    case serverError = "server-error"
+    case noKeys = "no-keys"
+}

@@ -1,0 +1,62 @@
+import Access
+import Testing
+
+@Suite("The module decides what an independent, slow reading of the rules decides")
+struct OracleTests {
+    /// A million in release; debug builds are thirty times slower. Split, so that a failure is found early.
+    static let seedsPerPart: UInt64 = {
+        #if DEBUG
+            5_000
+        #else
+            125_000
+        #endif
+    }()
+
+    @Test("deciding by the residual is what a naive reading of the rules says", arguments: UInt64(0)..<8)
+    func residual(part: UInt64) {
+        var answers: [String: Int] = [:]
+        for seed in part * Self.seedsPerPart..<(part + 1) * Self.seedsPerPart {
+            var random = RandomPolicies(seed: seed)
+            let policy = snapshot(
+                random.devicePolicies(nil), noMatch: random.generator.pick([.partial, .denied]),
+                unsupported: random.generator.pick([.partial, .denied]))
+            let app = random.application()
+            let session = random.generator.chance(75) ? random.session() : nil
+            let service = random.generator.chance(30) ? random.service() : nil
+            let device = random.generator.chance(85) ? random.device() : nil
+            let residual = policy.residual(of: session, device, service: service, for: app, atSeconds: now)
+            for _ in 0..<2 {
+                let (request, path) = random.request()
+                let oracle = Oracle(
+                    policy: policy, application: app, session: session, service: service, device: device,
+                    request: request, path: path, at: now)
+                let expected = oracle.answer()
+                let decision = residual.decide(request, path: Array(path.utf8).span, atSeconds: now)
+                if !agree(decision, expected, residual) {
+                    Issue.record("seed \(seed): \(decision) but \(expected)")
+                    return
+                }
+                answers["\(expected)".prefix(6).description, default: 0] += 1
+            }
+        }
+        #expect(
+            answers.count == 3 && answers.values.allSatisfy { $0 > Self.seedsPerPart / 20 },
+            "all three kinds occur: \(answers)")
+    }
+
+    private func agree(_ decision: Decision, _ expected: Oracle.Answer, _ residual: Residual) -> Bool {
+        switch (decision, expected) {
+        case (.forward(let index), .forward(let name, let limits)):
+            // More limits than certainly needed are right: a policy may match other requests of the session.
+            residual.policies[index].name == name
+                && limits.isSubset(of: residual.policies[index].restriction?.limits ?? [])
+        case (.signIn, .signIn): true
+        // Signed in, but by now too long ago for one of the policies: which word comes first is told by
+        // tables.
+        case (.refuse, .signIn): residual.isSignedIn
+        case (.refuse(let reason), .refuse(let restricted)):
+            restricted.map { $0 == reason } ?? (reason != .restrictedMethod && reason != .restrictedPath)
+        case (.forward, _), (.signIn, _), (.refuse, _), (.recompute, _): false
+        }
+    }
+}
