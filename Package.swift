@@ -60,7 +60,8 @@ let package = Package(
             "Control",
             ["Access", "JSON", "Border", "Config", "Identity", "Posture", "Store", "Signatures", "Fetch"]),
 
-        program("gatepost", ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", arguments]),
+        program(
+            "gatepost", ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", arguments]),
         program("gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", arguments]),
         program("gatepost-lab", ["JSON", "Signatures", arguments]),
 
@@ -77,10 +78,16 @@ let package = Package(
         tests("PostureTests", ["Posture", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests(
             "ControlTests",
-            ["Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures", "Posture", grdb]),
+            [
+                "Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures", "Posture",
+                grdb,
+            ]),
         tests(
             "AgentTests",
-            ["gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store", arguments]),
+            [
+                "gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store",
+                arguments,
+            ]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures"]),
         // Where connectors and the lab's emulators of their providers meet.
         tests(

@@ -28,7 +28,9 @@ final class CurlEngine: @unchecked Sendable {
 
     init(connectionsMax: Int, resolve: [String]) {
         precondition(Self.isLibraryReady, "libcurl does not initialise")
-        guard let multi = curl_multi_init() else { preconditionFailure("libcurl has no memory for a multi handle") }
+        guard let multi = curl_multi_init() else {
+            preconditionFailure("libcurl has no memory for a multi handle")
+        }
         self.multi = multi
         self.resolve = resolve
         gatepost_curl_multi_set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connectionsMax)

@@ -79,7 +79,8 @@ final class CurlTransfer: @unchecked Sendable {
         gatepost_curl_set_long(easy, CURLOPT_HTTP_VERSION, 2)
         gatepost_curl_set_long(easy, CURLOPT_TIMEOUT_MS, request.timeoutMilliseconds)
         gatepost_curl_set_long(
-            easy, CURLOPT_CONNECTTIMEOUT_MS, min(request.timeoutMilliseconds, Self.connectTimeoutMillisecondsMax))
+            easy, CURLOPT_CONNECTTIMEOUT_MS,
+            min(request.timeoutMilliseconds, Self.connectTimeoutMillisecondsMax))
         // Only a declared length is refused by this; what really arrives is counted in `received`.
         gatepost_curl_set_offset(easy, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(max(request.bodyBytesMax, 1)))
         // Signals are process-wide, and this is a library's thread (CURLOPT_NOSIGNAL).
@@ -100,7 +101,8 @@ final class CurlTransfer: @unchecked Sendable {
     private func setTLS(_ easy: UnsafeMutableRawPointer) throws(FetchError) {
         gatepost_curl_set_long(easy, CURLOPT_SSL_VERIFYPEER, 1)
         gatepost_curl_set_long(easy, CURLOPT_SSL_VERIFYHOST, 2)
-        gatepost_curl_set_long(easy, CURLOPT_SSLVERSION, 6 /* CURL_SSLVERSION_TLSv1_2: that version or later */)
+        // 6: CURL_SSLVERSION_TLSv1_2, that version or later.
+        gatepost_curl_set_long(easy, CURLOPT_SSLVERSION, 6)
         if let authorities = request.authoritiesPEM {
             // The blob replaces the default file but not the default folder: without the second line every public
             // authority would stay trusted beside the configured ones.
@@ -197,7 +199,8 @@ private func bodySink(
 ) -> Int {
     guard let bytes, let context else { return 0 }
     let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.received(body: UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+    return transfer.received(body: UnsafeRawBufferPointer(start: bytes, count: size * count))
+        ? size * count : 0
 }
 
 private func fieldSink(
@@ -205,5 +208,6 @@ private func fieldSink(
 ) -> Int {
     guard let bytes, let context else { return 0 }
     let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.received(line: UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+    return transfer.received(line: UnsafeRawBufferPointer(start: bytes, count: size * count))
+        ? size * count : 0
 }

@@ -58,7 +58,9 @@ extension KnownField {
 
     private static func fromU(_ bytes: Span<UInt8>, _ start: Int) -> Match {
         if let known = match(bytes, start, "user-agent:", .userAgent) { return known }
-        if let known = match(bytes, start, "upgrade-insecure-requests:", .upgradeInsecureRequests) { return known }
+        if let known = match(bytes, start, "upgrade-insecure-requests:", .upgradeInsecureRequests) {
+            return known
+        }
         return match(bytes, start, "upgrade:", .upgrade) ?? .none
     }
 

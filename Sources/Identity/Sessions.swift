@@ -227,7 +227,8 @@ public struct Sessions: Sendable {
     ///
     /// - Returns: nil when the session is gone meanwhile.
     func renew(
-        _ session: StoredSession, presented: [UInt8], person: PersonFacts, idToken: String?, nowSeconds: Int64,
+        _ session: StoredSession, presented: [UInt8], person: PersonFacts, idToken: String?,
+        nowSeconds: Int64,
         lifetimeSeconds: Int64
     ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie?)? {
         try await rotate(session.id, presented: presented, nowSeconds: nowSeconds) { renewed in

@@ -138,7 +138,9 @@ extension SignInFlow {
     /// ours says so.
     public func beginning(of request: FlowRequest) -> String? {
         guard let parameters = parameters(request) else { return nil }
-        let candidates: [(String, LoginSeals.Kind)] = [("state", .state), ("request", .request), ("code", .handoff)]
+        let candidates: [(String, LoginSeals.Kind)] = [
+            ("state", .state), ("request", .request), ("code", .handoff),
+        ]
         for (name, kind) in candidates {
             switch seals.open(parameters[name], as: kind, nowSeconds: request.nowSeconds) {
             case .valid(let value), .expired(let value):
@@ -166,7 +168,8 @@ extension SignInFlow {
         let sealed = seals.seal(
             members, as: .restart, expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds)
         return .redirect(
-            url: configuration.origin(of: goal.host) + ReservedPath.signIn + "?restart=" + sealed, setCookies: [])
+            url: configuration.origin(of: goal.host) + ReservedPath.signIn + "?restart=" + sealed,
+            setCookies: [])
     }
 
     static let anewMember = "anew"

@@ -72,7 +72,8 @@ extension SignInFlow {
                         retryURL: url(of: state.goal), setCookies: [clearing]))
             }
             let (session, cookie) = try await establish(outcome, provider, request)
-            return handOver(state.goal, session, request, setCookies: [cookie?.setCookie, clearing].compactMap { $0 })
+            return handOver(
+                state.goal, session, request, setCookies: [cookie?.setCookie, clearing].compactMap { $0 })
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
@@ -128,7 +129,8 @@ extension SignInFlow {
             ExactText.isEqual(before.issuer, person.issuer),
             ExactText.isEqual(before.subject, person.subject),
             let renewed = try await sessions.renew(
-                before, presented: presented, person: person, idToken: idToken, nowSeconds: request.nowSeconds,
+                before, presented: presented, person: person, idToken: idToken,
+                nowSeconds: request.nowSeconds,
                 lifetimeSeconds: configuration.globalSessionSeconds)
         {
             return renewed

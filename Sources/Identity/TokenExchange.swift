@@ -107,9 +107,12 @@ struct TokenExchange: Sendable {
         var person = token.person
         let lacksEmail = token.claims["email"] == nil
         let lacksGroups = token.claims["groups"] == nil && person.claims["hasgroups"] == nil
-        guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken else { return person }
+        guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken else {
+            return person
+        }
         // Core §5.3.2: another subject's answer must not be used, not even in part.
-        guard let info = try? await userinfo(url, accessToken), let subject = try? ClaimReader(claims: info).subject(),
+        guard let info = try? await userinfo(url, accessToken),
+            let subject = try? ClaimReader(claims: info).subject(),
             ExactText.isEqual(subject, person.subject)
         else {
             // Groups that could not be had are not no groups: who is excluded by one must not get in without it.

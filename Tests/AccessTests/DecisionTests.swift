@@ -316,14 +316,17 @@ struct SegmentParameterTests {
         let app = application(policies)
         let residual = snapshot().residual(of: session(), nil, for: app, atSeconds: now)
         let bytes = Array(path.utf8)
-        return residual.decide(RequestFacts(method: .get, client: NetworkAddress(v4: 1)), path: bytes.span, atSeconds: now)
+        return residual.decide(
+            RequestFacts(method: .get, client: NetworkAddress(v4: 1)), path: bytes.span, atSeconds: now)
     }
 
     static let disguised = [
         "/admin", "/admin/", "/admin/x", "/admin;", "/admin;x", "/admin;x=1/y", "/admin%3Bx/y", "/admin%3bx",
         "/admin;a;b", "/admin;/x", "/admin;%2e/x",
     ]
-    static let others = ["/", "/adm", "/administrator", "/adm;in", "/a;dmin", "/x/admin", "/adminx;y", "/%3Badmin"]
+    static let others = [
+        "/", "/adm", "/administrator", "/adm;in", "/a;dmin", "/x/admin", "/adminx;y", "/%3Badmin",
+    ]
 
     @Test("a block on a prefix holds however the segment is dressed", arguments: disguised)
     func blocked(_ path: String) {
@@ -337,25 +340,34 @@ struct SegmentParameterTests {
         #expect(decision([allow(exclude: [pathIs("/admin")])], path).isForward)
     }
 
-    @Test("what lets in takes the path as it is written", arguments: ["/public;x", "/public%3Bx", "/public;/x", "/public;x/y"])
+    @Test(
+        "what lets in takes the path as it is written",
+        arguments: ["/public;x", "/public%3Bx", "/public;/x", "/public;x/y"])
     func notLetIn(_ path: String) {
         #expect(!decision([allow("open", [pathIs("/public")])], path).isForward)
         #expect(decision([allow("open", [pathIs("/public")])], "/public").isForward)
         // A block that leaves a path out blocks the dressed one.
-        #expect(decision([block([.everyone], exclude: [pathIs("/public")]), allow()], path) == .refuse(.policyBlocks))
+        #expect(
+            decision([block([.everyone], exclude: [pathIs("/public")]), allow()], path)
+                == .refuse(.policyBlocks))
     }
 
-    @Test("an exact block holds with parameters too", arguments: [
-        ("/admin", true), ("/admin;x", true), ("/admin%3B", true), ("/admin;x/", false), ("/admin/", false), ("/adminx", false),
-    ])
+    @Test(
+        "an exact block holds with parameters too",
+        arguments: [
+            ("/admin", true), ("/admin;x", true), ("/admin%3B", true), ("/admin;x/", false),
+            ("/admin/", false), ("/adminx", false),
+        ])
     func exact(_ path: String, _ isBlocked: Bool) {
         let rule = Condition.path(.init(prefixes: [], exact: ["/admin"]))
         #expect(decision([block([rule]), allow()], path).isForward != isBlocked)
     }
 
-    @Test("a prefix that ends in a slash looks through the segment before it", arguments: [
-        ("/admin/", true), ("/admin;x/y", true), ("/admin", false), ("/admin;x", false),
-    ])
+    @Test(
+        "a prefix that ends in a slash looks through the segment before it",
+        arguments: [
+            ("/admin/", true), ("/admin;x/y", true), ("/admin", false), ("/admin;x", false),
+        ])
     func slash(_ path: String, _ isBlocked: Bool) {
         #expect(decision([block([pathIs("/admin/")]), allow()], path).isForward != isBlocked)
     }

@@ -20,19 +20,19 @@ struct ExplainTests {
         let record = snapshot().explain(session(), facts, for: wantsCompliant, atSeconds: now)
         #expect(
             text(record) == """
-            session | signed in with one of: entra | yes | entra | session s1 60s
-            device-owner | the device was enrolled by the person who is signed in | yes | \
-            https://id.example ada | enrolment of mac-1
-            healthy.rules[0] | intune labels have any of: compliant | no | \
-            state noncompliant, labels: registered | \
-            intune (verdict v-d-1, match strong) 600s => Turn on FileVault.
-            default-no-match | no device policy decides: partial | yes | platform macos | \
-            device policies => Meet the checks of one of the device policies.
-            staff.include[0] | email domain is one of: corp.example | yes | ada@corp.example | session 60s
-            staff.require[0] | device is: compliant | no | partial (posture-non-compliant) | \
-            device policies => Follow the remedies of the device's own checks; access returns by itself.
-            staff | allow | no | does not match | policy
-            """)
+                session | signed in with one of: entra | yes | entra | session s1 60s
+                device-owner | the device was enrolled by the person who is signed in | yes | \
+                https://id.example ada | enrolment of mac-1
+                healthy.rules[0] | intune labels have any of: compliant | no | \
+                state noncompliant, labels: registered | \
+                intune (verdict v-d-1, match strong) 600s => Turn on FileVault.
+                default-no-match | no device policy decides: partial | yes | platform macos | \
+                device policies => Meet the checks of one of the device policies.
+                staff.include[0] | email domain is one of: corp.example | yes | ada@corp.example | session 60s
+                staff.require[0] | device is: compliant | no | partial (posture-non-compliant) | \
+                device policies => Follow the remedies of the device's own checks; access returns by itself.
+                staff | allow | no | does not match | policy
+                """)
         #expect(record.deviceClass == .partial)
         #expect(record.devicePolicy == nil)
         #expect(record.residual.refusal == .postureNonCompliant)
@@ -45,11 +45,11 @@ struct ExplainTests {
         let record = snapshot().explain(nil, nil, for: application([allow()]), atSeconds: now)
         #expect(
             text(record) == """
-            session | signed in with one of: entra | no | nobody | no session => Sign in.
-            staff.include[0] | email domain is one of: corp.example | indeterminate | \
-            no verified address | nobody is signed in => Sign in.
-            staff | allow | no | does not match | policy
-            """)
+                session | signed in with one of: entra | no | nobody | no session => Sign in.
+                staff.include[0] | email domain is one of: corp.example | indeterminate | \
+                no verified address | nobody is signed in => Sign in.
+                staff | allow | no | does not match | policy
+                """)
         #expect(record.residual.dependsOn.isEmpty)
     }
 
@@ -59,12 +59,12 @@ struct ExplainTests {
         let record = snapshot().explain(session(), nil, for: app, atSeconds: now)
         #expect(
             text(record.lines.suffix(3)) == """
-            office.include[0] | everyone | yes | anybody | policy
-            office.require[0] | method is one of: GET | indeterminate | asked of every request | \
-            request => Only GET requests are meant here.
-            office | allow | indeterminate | \
-            matches the requests that meet what is asked of them (policy-allows) | policy
-            """)
+                office.include[0] | everyone | yes | anybody | policy
+                office.require[0] | method is one of: GET | indeterminate | asked of every request | \
+                request => Only GET requests are meant here.
+                office | allow | indeterminate | \
+                matches the requests that meet what is asked of them (policy-allows) | policy
+                """)
     }
 
     @Test("an application that asks for no device reads none")

@@ -53,14 +53,17 @@ struct SizeTests {
     }
 
     private static let modifiers: Set<Substring> = [
-        "public", "package", "private", "fileprivate", "internal", "static", "mutating", "consuming", "borrowing",
-        "override", "convenience", "required", "nonisolated", "@inlinable", "@inline(__always)", "@discardableResult",
+        "public", "package", "private", "fileprivate", "internal", "static", "mutating", "consuming",
+        "borrowing",
+        "override", "convenience", "required", "nonisolated", "@inlinable", "@inline(__always)",
+        "@discardableResult",
     ]
 
     /// `func` or `init` as the first word that is no modifier: calls such as `self.init(` are none.
     private static func isDeclaration(_ line: Substring) -> Bool {
         let words = line.split(separator: " ")
         guard let first = words.first(where: { !modifiers.contains($0) }) else { return false }
-        return first == "func" || first.hasPrefix("init(") || first.hasPrefix("init?(") || first.hasPrefix("init<")
+        return first == "func" || first.hasPrefix("init(") || first.hasPrefix("init?(")
+            || first.hasPrefix("init<")
     }
 }

@@ -20,7 +20,8 @@ struct FetcherTests {
     let fetcher = CurlFetcher()
 
     private func request(_ server: LoopbackServer, bodyBytesMax: Int = 1000) -> FetchRequest {
-        FetchRequest(url: server.url, timeoutMilliseconds: 5_000, bodyBytesMax: bodyBytesMax, allowsPlainHTTP: true)
+        FetchRequest(
+            url: server.url, timeoutMilliseconds: 5_000, bodyBytesMax: bodyBytesMax, allowsPlainHTTP: true)
     }
 
     @Test func `an answer arrives with status, lower-cased fields and content`() async throws {
@@ -61,7 +62,9 @@ struct FetcherTests {
     func `a redirect is an answer and is not followed`(_ status: Int) async throws {
         let target = LoopbackServer(.answer(ok("followed")))
         let server = LoopbackServer(
-            .answer("HTTP/1.1 \(status) Moved\r\nLocation: \(target.url)\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+            .answer(
+                "HTTP/1.1 \(status) Moved\r\nLocation: \(target.url)\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            ))
         let response = try await fetcher.fetch(request(server))
         #expect(response.status == status)
         #expect(response.field("location") == target.url)
@@ -118,7 +121,8 @@ struct FetcherTests {
     }
 
     @Test(arguments: [
-        "not http at all\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        "not http at all\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
         "HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
     ])
     func `what is not HTTP or ends early is malformed`(_ answer: String) async {
@@ -187,10 +191,13 @@ struct RefusalTests {
     let fetcher = CurlFetcher()
 
     static let urls = [
-        "", "idp.example", "/path", "//idp.example/", "ftp://127.0.0.1/", "file:///etc/passwd", "gopher://127.0.0.1/",
-        "http://192.0.2.1/", "http://128.0.0.1/", "http://localhost.evil.example/", "http://127.0.0.1.evil.example/",
+        "", "idp.example", "/path", "//idp.example/", "ftp://127.0.0.1/", "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "http://192.0.2.1/", "http://128.0.0.1/", "http://localhost.evil.example/",
+        "http://127.0.0.1.evil.example/",
         "http://[::2]/", "http://10.0.0.1/", "http://user@127.0.0.1/", "https://idp.example@evil.example/",
-        "https://idp.example:pass@evil.example/", "https://idp.example/a b", "https://idp.example/\r\nHost: x",
+        "https://idp.example:pass@evil.example/", "https://idp.example/a b",
+        "https://idp.example/\r\nHost: x",
         "https://idp.example/\u{e9}", "https://idp.example:99999/", "https:///nothing",
     ]
 
@@ -207,7 +214,9 @@ struct RefusalTests {
     @Test(arguments: ["127.0.0.1", "127.255.255.254", "localhost", "LOCALHOST", "[::1]"])
     func `loopback is what it is`(_ host: String) { #expect(CheckedURL.isLoopback(host)) }
 
-    @Test(arguments: ["127.0.0.1.example", "127.0.0", "127.0.0.256", "126.0.0.1", "[::]", "local", "127.0.0.1."])
+    @Test(arguments: [
+        "127.0.0.1.example", "127.0.0", "127.0.0.256", "126.0.0.1", "[::]", "local", "127.0.0.1.",
+    ])
     func `nothing else is loopback`(_ host: String) { #expect(!CheckedURL.isLoopback(host)) }
 
     @Test func `an URL of 8 KiB is looked at, one byte more is refused`() throws {
@@ -217,7 +226,9 @@ struct RefusalTests {
         #expect(throws: FetchError.self) { try CheckedURL(exact + "a", allowsPlainHTTP: false) }
     }
 
-    @Test(arguments: [("X-A", "a\r\nX-B: b"), ("X-A", "a\nb"), ("X-A", "a\u{0}b"), ("X A", "b"), ("", "b"), ("X-A:", "b")])
+    @Test(arguments: [
+        ("X-A", "a\r\nX-B: b"), ("X-A", "a\nb"), ("X-A", "a\u{0}b"), ("X A", "b"), ("", "b"), ("X-A:", "b"),
+    ])
     func `a field that would split the request is refused`(_ field: (String, String)) async {
         let server = LoopbackServer(.answer(ok("")))
         let request = FetchRequest(url: server.url, fields: [field], allowsPlainHTTP: true)
@@ -225,7 +236,9 @@ struct RefusalTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test(arguments: ["", "get", "GET /x", "G\r\nT"]) func `a method that is none is refused`(_ method: String) async {
+    @Test(arguments: ["", "get", "GET /x", "G\r\nT"]) func `a method that is none is refused`(
+        _ method: String
+    ) async {
         let request = FetchRequest(method: method, url: "http://127.0.0.1:1/", allowsPlainHTTP: true)
         #expect(await failure(fetcher, request) == .refusedURL)
     }

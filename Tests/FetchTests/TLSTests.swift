@@ -19,7 +19,8 @@ private final class TLSServer {
         let certificate = folder.appending(path: "c.pem").path
         let key = folder.appending(path: "k.pem").path
         let make = Self.openssl([
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj",
             "/CN=\(name)", "-addext", "subjectAltName=DNS:\(name)", "-keyout", key, "-out", certificate,
         ])
         waitpid(make, nil, 0)
@@ -62,7 +63,9 @@ struct TLSTests {
         }
     }
 
-    @Test func `a self-signed certificate is refused, and taken when it is the configured authority`() async throws {
+    @Test func `a self-signed certificate is refused, and taken when it is the configured authority`()
+        async throws
+    {
         let server = try TLSServer()
         let url = "https://localhost:\(server.port)/"
         #expect(await outcome(FetchRequest(url: url)) == "tls-failed")
@@ -73,21 +76,24 @@ struct TLSTests {
 
     @Test func `a certificate for another name is refused`() async throws {
         let server = try TLSServer(name: "other.example")
-        let request = FetchRequest(url: "https://localhost:\(server.port)/", authoritiesPEM: server.certificatePEM)
+        let request = FetchRequest(
+            url: "https://localhost:\(server.port)/", authoritiesPEM: server.certificatePEM)
         #expect(await outcome(request) == "tls-failed")
     }
 
     @Test func `TLS 1.1 is refused, 1.2 and 1.3 are spoken`() async throws {
         for (option, expected) in [("-tls1_1", "tls-failed"), ("-tls1_2", "200"), ("-tls1_3", "200")] {
             let server = try TLSServer([option, "-cipher", "ALL:@SECLEVEL=0"])
-            let request = FetchRequest(url: "https://localhost:\(server.port)/", authoritiesPEM: server.certificatePEM)
+            let request = FetchRequest(
+                url: "https://localhost:\(server.port)/", authoritiesPEM: server.certificatePEM)
             #expect(await outcome(request) == expected, "\(option)")
         }
     }
 
     @Test func `a client certificate is presented when it is given, and only then`() async throws {
         let server = try TLSServer(["-Verify", "1", "-verify_return_error", "-tls1_2"])
-        var request = FetchRequest(url: "https://localhost:\(server.port)/", authoritiesPEM: server.certificatePEM)
+        var request = FetchRequest(
+            url: "https://localhost:\(server.port)/", authoritiesPEM: server.certificatePEM)
         #expect(await outcome(request) != "200")
         request.clientCertificatePEM = server.certificatePEM
         request.clientKeyPEM = server.keyPEM

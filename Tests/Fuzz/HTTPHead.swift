@@ -3,7 +3,7 @@
 // Tests/Fuzz/HTTPHead.swift Run with SWIFT_BACKTRACE=enable=no: Swift's crash handler trips the sanitizer
 // inside itself and hides the cause.
 #if canImport(HTTP)
-import HTTP
+    import HTTP
 #endif
 
 /// Traps when a law of the module does not hold for these bytes.

@@ -20,9 +20,12 @@ final class Browser {
 
     func keep(_ setCookies: [String], host: String) {
         for line in setCookies {
-            let pair = line.split(separator: ";")[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let pair = line.split(separator: ";")[0].split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             jars[host, default: []].removeAll { $0.name == pair[0] }
-            if !line.contains("Max-Age=0") { jars[host, default: []].append((String(pair[0]), String(pair[1]))) }
+            if !line.contains("Max-Age=0") {
+                jars[host, default: []].append((String(pair[0]), String(pair[1])))
+            }
         }
     }
 

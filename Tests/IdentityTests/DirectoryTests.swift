@@ -10,7 +10,8 @@ import Testing
 struct DirectoryTests {
     let world = World()
 
-    @Test func `documents are fetched once for everybody, and registrations of one issuer share them`() async {
+    @Test func `documents are fetched once for everybody, and registrations of one issuer share them`() async
+    {
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<20 { group.addTask { [world] in await Browser(world).go("\(wiki)/") } }
         }
@@ -20,7 +21,9 @@ struct DirectoryTests {
         #expect(world.tenant.count("/token") == 21)
     }
 
-    @Test func `a document is asked for again when its time is over, and used on while the provider is down`() async {
+    @Test func `a document is asked for again when its time is over, and used on while the provider is down`()
+        async
+    {
         await Browser(world).go("\(wiki)/")
         world.advance(3_000)
         await Browser(world).go("\(wiki)/")
@@ -91,7 +94,9 @@ struct DirectoryTests {
         #expect(ProviderMetadata.discoveryURL(of: issuer) == url)
     }
 
-    @Test(arguments: ["http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:8080/x", "http://127.9.9.9?x"])
+    @Test(arguments: [
+        "http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:8080/x", "http://127.9.9.9?x",
+    ])
     func `plain http is acceptable on loopback with permission, and only then`(_ url: String) {
         #expect(EndpointCheck.isAcceptable(url, allowsPlainHTTP: true))
         #expect(!EndpointCheck.isAcceptable(url, allowsPlainHTTP: false))

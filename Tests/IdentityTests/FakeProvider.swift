@@ -61,7 +61,9 @@ final class FakeProvider: Fetcher {
     func change(_ edit: @Sendable (inout State) -> Void) { locked.withLock { edit(&$0) } }
     func misbehave(_ edit: @Sendable (inout Faults) -> Void) { locked.withLock { edit(&$0.faults) } }
     func count(_ path: String) -> Int { locked.withLock { $0.requests.filter { $0.path == path }.count } }
-    func last(_ path: String) -> FetchRequest? { locked.withLock { $0.requests.last { $0.path == path }?.request } }
+    func last(_ path: String) -> FetchRequest? {
+        locked.withLock { $0.requests.last { $0.path == path }?.request }
+    }
 
     // MARK: Browser side
 
@@ -146,17 +148,26 @@ final class FakeProvider: Fetcher {
         ]
         state.faults.claims(&claims)
         let compact = state.faults.token?(claims) ?? signed(claims, state)
-        return Self.json(["token_type": "Bearer", "access_token": .string(access), "id_token": .string(compact)])
+        return Self.json([
+            "token_type": "Bearer", "access_token": .string(access), "id_token": .string(compact),
+        ])
     }
 
     private func signed(_ claims: JSONObject, _ state: State) -> String {
-        if state.faults.sendsKeyID { return JWS.sign(header: ["kid": .string(state.signer.kid)], payload: claims, with: state.signer.key) }
+        if state.faults.sendsKeyID {
+            return JWS.sign(
+                header: ["kid": .string(state.signer.kid)], payload: claims, with: state.signer.key)
+        }
         guard let bare = try? SigningKey(pem: state.signer.key.pem) else { return "" }
         return JWS.sign(header: [:], payload: claims, with: bare)
     }
 
-    private func isAuthenticated(_ request: FetchRequest, _ form: [String: String], _ client: String) -> Bool {
-        let basic = "Basic " + Base64.encode(Array("\(FormText.encode(client)):\(FormText.encode(secrets[client] ?? ""))".utf8))
+    private func isAuthenticated(_ request: FetchRequest, _ form: [String: String], _ client: String) -> Bool
+    {
+        let basic =
+            "Basic "
+            + Base64.encode(
+                Array("\(FormText.encode(client)):\(FormText.encode(secrets[client] ?? ""))".utf8))
         if request.fields.contains(where: { $0.0 == "Authorization" && $0.1 == basic }) { return true }
         return form["client_id"] == client && form["client_secret"] == secrets[client]
     }

@@ -30,7 +30,10 @@ struct LostStateTests {
         #expect(await world.store.rows.values.filter { $0.kind == .global }.count == 1)
     }
 
-    @Test func `a fifth takes the oldest one's cookie, and that one restarts at its own URL without an error`() async {
+    @Test
+    func `a fifth takes the oldest one's cookie, and that one restarts at its own URL without an error`()
+        async
+    {
         let browser = Browser(world)
         let callbacks = await begin(5, browser)
         #expect(browser.jars["auth.corp.example"]?.count == 4)
@@ -68,7 +71,9 @@ struct LostStateTests {
         #expect(await victim.go(callback).session?.subject == "victim")
     }
 
-    @Test func `a callback replayed in the same browser asks the provider nothing and makes no session`() async {
+    @Test func `a callback replayed in the same browser asks the provider nothing and makes no session`()
+        async
+    {
         let browser = Browser(world)
         let callback = await browser.go("\(wiki)/x", pauseAtProvider: true).callback ?? ""
         let jar = browser.jars["auth.corp.example"]
@@ -128,7 +133,8 @@ struct LostStateTests {
     }
 
     @Test(arguments: [
-        "", "state=", "state=AAAA", "code=x", "state=x&state=y", "state=%zz", String(repeating: "a", count: 9000),
+        "", "state=", "state=AAAA", "code=x", "state=x&state=y", "state=%zz",
+        String(repeating: "a", count: 9000),
     ]) func `a callback without a state of ours is refused`(_ query: String) async {
         let answer = await Browser(world).step("\(auth)/.gatepost/callback/entra?\(query)")
         #expect(answer?.refusal != nil)
@@ -138,9 +144,14 @@ struct LostStateTests {
         let browser = Browser(world)
         let callback = await browser.go("\(wiki)/", pauseAtProvider: true).callback ?? ""
         let state = try #require(FormText.parse(String(callback.split(separator: "?")[1]))?["state"])
-        #expect(await browser.step("\(wiki)/.gatepost/handoff?code=\(state)")?.refusal?.reason == .loginStateLost)
-        #expect(await browser.step("\(auth)/.gatepost/sign-in?request=\(state)")?.refusal?.reason == .loginStateLost)
-        #expect(await browser.step("\(wiki)/.gatepost/sign-in?restart=\(state)")?.refusal?.reason == .loginStateLost)
+        #expect(
+            await browser.step("\(wiki)/.gatepost/handoff?code=\(state)")?.refusal?.reason == .loginStateLost)
+        #expect(
+            await browser.step("\(auth)/.gatepost/sign-in?request=\(state)")?.refusal?.reason
+                == .loginStateLost)
+        #expect(
+            await browser.step("\(wiki)/.gatepost/sign-in?restart=\(state)")?.refusal?.reason
+                == .loginStateLost)
     }
 }
 
@@ -213,8 +224,10 @@ struct HandoffTests {
     }
 
     @Test(arguments: [
-        "//evil.example", "//evil.example/%2f..", "/\\evil.example", "\\\\evil.example", "https://evil.example/",
-        "javascript:alert(1)", "evil.example", "", "/a\r\nSet-Cookie: x=y", "/a b", "/\u{e9}", "/a#b", "/a\\b",
+        "//evil.example", "//evil.example/%2f..", "/\\evil.example", "\\\\evil.example",
+        "https://evil.example/",
+        "javascript:alert(1)", "evil.example", "", "/a\r\nSet-Cookie: x=y", "/a b", "/\u{e9}", "/a#b",
+        "/a\\b",
         "/.gatepost/sign-out", "/.gatepost/handoff?code=x", "\t/x", " /x", "/\t/evil.example",
     ]) func `nothing but a path on the own host is returned to`(_ target: String) async {
         #expect(ReturnTarget.checked(target) == "/")
@@ -225,7 +238,9 @@ struct HandoffTests {
         #expect(await browser.go(answer.url ?? "").page == "\(wiki)/")
     }
 
-    @Test(arguments: ["/", "/a/b?c=d&e=//f", "/.gatepostx", "/@evil.example", "/a:b", "/?https://evil.example"])
+    @Test(arguments: [
+        "/", "/a/b?c=d&e=//f", "/.gatepostx", "/@evil.example", "/a:b", "/?https://evil.example",
+    ])
     func `a path on the own host is returned to as it was`(_ target: String) {
         #expect(ReturnTarget.checked(target) == target)
     }
@@ -241,7 +256,9 @@ struct HandoffTests {
         #expect(await browser.step("\(wiki)/.gatepost/callback/entra?state=x") == nil)
         #expect(await browser.step("\(auth)/.gatepost/handoff?code=x") == nil)
         #expect(await browser.step("https://unknown.example/.gatepost/sign-in") == nil)
-        for path in ["\(auth)/.gatepost/sign-in", "\(auth)/.gatepost/callback/entra", "\(wiki)/.gatepost/handoff"] {
+        for path in [
+            "\(auth)/.gatepost/sign-in", "\(auth)/.gatepost/callback/entra", "\(wiki)/.gatepost/handoff",
+        ] {
             #expect(await browser.step(path, method: "POST")?.refusal?.reason == .methodNotAllowed)
         }
     }

@@ -10,7 +10,9 @@ actor MemoryStore: GatewayStore {
     func breakDown(_ isBroken: Bool = true) { self.isBroken = isBroken }
 
     private func check() throws(StoreError) {
-        if isBroken { throw StoreError(.full, file: "sessions.sqlite", what: "disk full", remedy: "make room") }
+        if isBroken {
+            throw StoreError(.full, file: "sessions.sqlite", what: "disk full", remedy: "make room")
+        }
     }
 
     func insert(_ session: StoredSession) async throws(StoreError) {
@@ -70,7 +72,9 @@ actor MemoryStore: GatewayStore {
     func device(pinnedKind: String, value: String) async throws(StoreError) -> StoredDevice? { nil }
     func devices() async throws(StoreError) -> [StoredDevice] { [] }
     func insert(_ token: EnrollmentToken) async throws(StoreError) {}
-    func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> EnrollmentToken? { nil }
+    func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
+        -> EnrollmentToken?
+    { nil }
     func replaceVerdicts(
         of integration: String, with verdicts: [Verdict], state: SyncState
     ) async throws(StoreError) {}

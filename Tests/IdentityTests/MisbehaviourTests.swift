@@ -66,7 +66,8 @@ struct IDTokenTests {
         .init("auth_time in the future") { $0["auth_time"] = .integer(now + 121) },
         .init("auth_time as text") { $0["auth_time"] = "yesterday" },
         .init("at_hash right", accepted: true) {
-            $0["at_hash"] = .string(Base64URL.encode(Array(Digest.sha256(Array("access-code-1".utf8)).prefix(16))))
+            $0["at_hash"] = .string(
+                Base64URL.encode(Array(Digest.sha256(Array("access-code-1".utf8)).prefix(16))))
         },
         .init("at_hash of another token") {
             $0["at_hash"] = .string(Base64URL.encode(Array(Digest.sha256(Array("other".utf8)).prefix(16))))
@@ -74,7 +75,9 @@ struct IDTokenTests {
         .init("at_hash no text") { $0["at_hash"] = 7 },
         .init("no subject") { $0["sub"] = nil },
         .init("empty subject") { $0["sub"] = "" },
-        .init("subject of 255 characters", accepted: true) { $0["sub"] = .string(String(repeating: "s", count: 255)) },
+        .init("subject of 255 characters", accepted: true) {
+            $0["sub"] = .string(String(repeating: "s", count: 255))
+        },
         .init("subject of 256 characters") { $0["sub"] = .string(String(repeating: "s", count: 256)) },
         .init("subject beyond ASCII") { $0["sub"] = "\u{212a}" },
         .init("groups no list") { $0["groups"] = 5 },
@@ -111,8 +114,10 @@ struct IDTokenTests {
 
     @Test func `HS256 keyed with something public is refused`() async {
         let landing = await outcome { claims in
-            let input = "\(Base64URL.encode(Array(#"{"alg":"HS256","kid":"k1"}"#.utf8))).\(Base64URL.encode(claims.serialized()))"
-            return input + "." + Base64URL.encode(Digest.hmacSHA256(key: Array("s:e c+ret".utf8), Array(input.utf8)))
+            let input =
+                "\(Base64URL.encode(Array(#"{"alg":"HS256","kid":"k1"}"#.utf8))).\(Base64URL.encode(claims.serialized()))"
+            return input + "."
+                + Base64URL.encode(Digest.hmacSHA256(key: Array("s:e c+ret".utf8), Array(input.utf8)))
         }
         #expect(landing.refusal?.reason == .identityProviderRefused)
     }
@@ -120,7 +125,9 @@ struct IDTokenTests {
     @Test func `a key that the token brings along is not looked at`() async {
         let stranger = SigningKey.generateP256()
         let landing = await outcome { claims in
-            JWS.sign(header: ["kid": "k1", "jwk": .object(stranger.publicKey.jwk)], payload: claims, with: stranger)
+            JWS.sign(
+                header: ["kid": "k1", "jwk": .object(stranger.publicKey.jwk)], payload: claims, with: stranger
+            )
         }
         #expect(landing.refusal?.reason == .identityProviderRefused)
     }
@@ -140,11 +147,15 @@ struct IDTokenTests {
         #expect(await Browser(two).go("\(wiki)/").refusal?.reason == .identityProviderRefused)
     }
 
-    @Test(arguments: [
-        ("Ann@Corp.Example", JSONValue.bool(true), "ann@corp.example"), ("a@b", "true", "a@b"), ("a@b", false, nil),
-        ("a@b", "false", nil), ("a@b", 0, nil), ("a@b", "perhaps", nil), ("a@b", .null, nil), ("a@b@c", true, nil),
-        ("@b", true, nil), ("a@", true, nil), ("a b@c", true, nil), ("a\n@c", true, nil), ("\u{212a}@b", true, "\u{212a}@b"),
-    ] as [(String, JSONValue, String?)])
+    @Test(
+        arguments: [
+            ("Ann@Corp.Example", JSONValue.bool(true), "ann@corp.example"), ("a@b", "true", "a@b"),
+            ("a@b", false, nil),
+            ("a@b", "false", nil), ("a@b", 0, nil), ("a@b", "perhaps", nil), ("a@b", .null, nil),
+            ("a@b@c", true, nil),
+            ("@b", true, nil), ("a@", true, nil), ("a b@c", true, nil), ("a\n@c", true, nil),
+            ("\u{212a}@b", true, "\u{212a}@b"),
+        ] as [(String, JSONValue, String?)])
     func `an address counts when it is one and nobody denies that it was verified`(
         _ address: String, _ verified: JSONValue, _ expected: String?
     ) throws {
@@ -153,7 +164,9 @@ struct IDTokenTests {
     }
 
     @Test func `absent verification is recorded beside the address`() throws {
-        let reader = ClaimReader(claims: ["email": "a@b", "gatepost-linked-sessions": ["x"], "tid": "t", "n": 4])
+        let reader = ClaimReader(claims: [
+            "email": "a@b", "gatepost-linked-sessions": ["x"], "tid": "t", "n": 4,
+        ])
         let claims = try reader.otherClaims()
         #expect(claims["email_verified"] == .text("absent"))
         #expect(claims["gatepost-linked-sessions"] == nil)
@@ -193,11 +206,15 @@ struct ProviderAnswerTests {
         .init("a redirect", 302, "", .identityProviderUnavailable),
         .init("200 as HTML", 200, "<html>sign in</html>", .identityProviderUnavailable),
         .init("200 and empty", 200, "", .identityProviderUnavailable),
-        .init("200 with a doubled member", 200, #"{"id_token":"a","id_token":"b"}"#, .identityProviderUnavailable),
+        .init(
+            "200 with a doubled member", 200, #"{"id_token":"a","id_token":"b"}"#,
+            .identityProviderUnavailable),
         .init("200 as a list", 200, "[]", .identityProviderUnavailable),
         .init("200 without an id_token", 200, #"{"access_token":"x"}"#, .identityProviderRefused),
         .init("200 with an id_token that is no text", 200, #"{"id_token":5}"#, .identityProviderRefused),
-        .init("an access token that splits a field", 200, #"{"id_token":"a.b.c","access_token":"x\r\ny"}"#, .identityProviderUnavailable),
+        .init(
+            "an access token that splits a field", 200, #"{"id_token":"a.b.c","access_token":"x\r\ny"}"#,
+            .identityProviderUnavailable),
     ]
 
     @Test(arguments: table) func `a token endpoint's odd answer is a clear refusal`(_ row: Answer) async {
@@ -273,16 +290,24 @@ struct ProviderAnswerTests {
         .init("no code flow") { $0["response_types_supported"] = ["id_token"] },
         .init("no response types") { $0["response_types_supported"] = nil },
         .init("plain http token endpoint") { $0["token_endpoint"] = "http://idp.example/token" },
-        .init("plain http on loopback without permission") { $0["token_endpoint"] = "http://127.0.0.1/token" },
+        .init("plain http on loopback without permission") {
+            $0["token_endpoint"] = "http://127.0.0.1/token"
+        },
         .init("authorization endpoint missing") { $0["authorization_endpoint"] = nil },
-        .init("authorization endpoint as javascript") { $0["authorization_endpoint"] = "javascript:alert(1)" },
-        .init("authorization endpoint with fragment") { $0["authorization_endpoint"] = "https://idp.example/a#b" },
+        .init("authorization endpoint as javascript") {
+            $0["authorization_endpoint"] = "javascript:alert(1)"
+        },
+        .init("authorization endpoint with fragment") {
+            $0["authorization_endpoint"] = "https://idp.example/a#b"
+        },
         .init("key set with user information") { $0["jwks_uri"] = "https://idp.example@evil.example/keys" },
         .init("end session with a line break") { $0["end_session_endpoint"] = "https://idp.example/\r\nx" },
         .init("userinfo no text") { $0["userinfo_endpoint"] = 1 },
     ]
 
-    @Test(arguments: documents) func `a discovery document that breaks a rule is not used`(_ row: Metadata) async {
+    @Test(arguments: documents) func `a discovery document that breaks a rule is not used`(_ row: Metadata)
+        async
+    {
         let world = World()
         world.tenant.misbehave { $0.metadata = row.edit }
         #expect(await Browser(world).go("\(wiki)/").refusal?.reason == .identityProviderUnavailable)
@@ -291,7 +316,8 @@ struct ProviderAnswerTests {
 
     @Test(arguments: [
         ("access_denied", Reason.identityProviderRefused), ("interaction_required", .identityProviderRefused),
-        ("temporarily_unavailable", .identityProviderUnavailable), ("server_error", .identityProviderUnavailable),
+        ("temporarily_unavailable", .identityProviderUnavailable),
+        ("server_error", .identityProviderUnavailable),
     ]) func `an error answer is a refusal with the provider's code`(_ code: String, _ reason: Reason) async {
         let world = World()
         world.tenant.misbehave { $0.error = [("error", code), ("error_description", "<script>")] }

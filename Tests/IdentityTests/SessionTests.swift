@@ -15,11 +15,13 @@ struct SignOutTests {
         await browser.step("\(host)/.gatepost/sign-out", method: "POST", origin: origin)
     }
 
-    @Test func `signing out at an application ends the global session and everything under it`() async throws {
+    @Test func `signing out at an application ends the global session and everything under it`() async throws
+    {
         let browser = Browser(world)
         await browser.go("\(wiki)/")
         await browser.go("https://both.corp.example:8443/")
-        guard case .signedOut(let url, let removed, let cookies)? = await signOut(browser, wiki, origin: wiki) else {
+        guard case .signedOut(let url, let removed, let cookies)? = await signOut(browser, wiki, origin: wiki)
+        else {
             Issue.record("not signed out")
             return
         }
@@ -59,7 +61,9 @@ struct SignOutTests {
     }
 
     @Test func `an id token above 2 KiB is not sent along`() async {
-        world.tenant.misbehave { $0.claims = { $0["padding"] = .string(String(repeating: "x", count: 2000)) } }
+        world.tenant.misbehave {
+            $0.claims = { $0["padding"] = .string(String(repeating: "x", count: 2000)) }
+        }
         let browser = Browser(world)
         await browser.go("\(wiki)/")
         guard case .signedOut(let url?, _, _)? = await signOut(browser, wiki, origin: wiki) else {
@@ -81,7 +85,10 @@ struct SignOutTests {
     }
 
     @Test func `without a session signing out only clears the cookie`() async {
-        guard case .signedOut(nil, let removed, let cookies)? = await signOut(Browser(world), wiki, origin: wiki) else {
+        guard
+            case .signedOut(nil, let removed, let cookies)? = await signOut(
+                Browser(world), wiki, origin: wiki)
+        else {
             Issue.record("not signed out")
             return
         }
@@ -104,9 +111,12 @@ struct SessionTests {
     var sessions: Sessions { Sessions(store: store, ring: ring) }
     let person = PersonFacts(issuer: "https://idp.example", subject: "p1", authenticatedAtSeconds: 5)
 
-    private func global(_ provider: String = "entra") async throws -> (session: StoredSession, cookie: SessionCookie) {
+    private func global(_ provider: String = "entra") async throws -> (
+        session: StoredSession, cookie: SessionCookie
+    ) {
         try await sessions.createGlobal(
-            person: person, provider: provider, host: "auth", idToken: nil, nowSeconds: 100, lifetimeSeconds: 1000)
+            person: person, provider: provider, host: "auth", idToken: nil, nowSeconds: 100,
+            lifetimeSeconds: 1000)
     }
 
     private func found(_ cookie: SessionCookie, _ now: Int64) async throws -> String? {
@@ -129,7 +139,9 @@ struct SessionTests {
         try await sessions.rotate(made.session.id, presented: made.cookie.tokenDigest, nowSeconds: now)
     }
 
-    @Test func `of two rotations side by side one changes the secret, and both browsers' cookies go on`() async throws {
+    @Test func `of two rotations side by side one changes the secret, and both browsers' cookies go on`()
+        async throws
+    {
         let made = try await global()
         let first = try #require(try await rotate(made))
         let second = try #require(try await rotate(made))
@@ -146,7 +158,8 @@ struct SessionTests {
         _ = try await sessions.rotate(made.session.id, presented: cookie.tokenDigest, nowSeconds: 200)
         var wasEdited = false
         let third = try await sessions.rotate(
-            made.session.id, presented: made.cookie.tokenDigest, nowSeconds: 200) { _ in wasEdited = true }
+            made.session.id, presented: made.cookie.tokenDigest, nowSeconds: 200
+        ) { _ in wasEdited = true }
         #expect(third == nil)
         #expect(!wasEdited)
     }
@@ -181,7 +194,9 @@ struct SessionTests {
         #expect(Set(try await sessions.end(ids: [ids[0]]).map(\.id)) == Set(ids))
     }
 
-    @Test func `a browser with a ninth provider loses its oldest session instead of forgetting it`() async throws {
+    @Test func `a browser with a ninth provider loses its oldest session instead of forgetting it`()
+        async throws
+    {
         var ids: [String] = []
         var newest: StoredSession?
         var ended: [String] = []
@@ -220,10 +235,16 @@ struct SessionTests {
 
     @Test func `an application session never outlives its global session`() async throws {
         let made = try await global()
-        let long = IdentityApplication(name: "a", host: "a", identityProviders: ["entra"], sessionSeconds: 99_999)
-        let short = IdentityApplication(name: "b", host: "b", identityProviders: ["entra"], sessionSeconds: 10)
-        #expect(try await sessions.createApplication(long, under: made.session, nowSeconds: 500).session.expiresAtSeconds == 1100)
-        #expect(try await sessions.createApplication(short, under: made.session, nowSeconds: 500).session.expiresAtSeconds == 510)
+        let long = IdentityApplication(
+            name: "a", host: "a", identityProviders: ["entra"], sessionSeconds: 99_999)
+        let short = IdentityApplication(
+            name: "b", host: "b", identityProviders: ["entra"], sessionSeconds: 10)
+        #expect(
+            try await sessions.createApplication(long, under: made.session, nowSeconds: 500).session
+                .expiresAtSeconds == 1100)
+        #expect(
+            try await sessions.createApplication(short, under: made.session, nowSeconds: 500).session
+                .expiresAtSeconds == 510)
     }
 
     @Test func `a global session that is gone gets no application session and no new secret`() async throws {
@@ -255,7 +276,8 @@ struct SessionTests {
 @Suite("The whole way over the real store")
 struct DurableTests {
     @Test func `signing in, in again, at a second provider and out leaves nothing behind`() async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "gatepost-identity-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "gatepost-identity-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
         let store = try SQLiteStore(folder: folder.path)
         let world = World(durable: store)
@@ -265,7 +287,8 @@ struct DurableTests {
         #expect(await browser.go(callback).page == "\(wiki)/a")
         #expect(await browser.go(second).page == "\(wiki)/b")
         #expect(await browser.step(callback)?.setCookies == [])
-        #expect(await browser.go("https://hr.corp.example:8443/").session?.identityProvider == "entra-managed")
+        #expect(
+            await browser.go("https://hr.corp.example:8443/").session?.identityProvider == "entra-managed")
         #expect(try await store.sessions(.all, limit: 100).filter { $0.kind == .global }.count == 2)
         let answer = await browser.step("\(auth)/.gatepost/sign-out", method: "POST", origin: auth)
         guard case .signedOut(_, let removed, _)? = answer else {
@@ -300,7 +323,9 @@ struct SessionCookieTests {
 
     @Test func `every cut, every longer text and every other ring is refused`() {
         let value = SessionCookie.mint(ring: ring).value
-        for count in 0..<56 { #expect(SessionCookie(parsing: String(value.prefix(count)), ring: ring) == nil) }
+        for count in 0..<56 {
+            #expect(SessionCookie(parsing: String(value.prefix(count)), ring: ring) == nil)
+        }
         #expect(SessionCookie(parsing: value + "A", ring: ring) == nil)
         #expect(SessionCookie(parsing: value + "==", ring: ring) == nil)
         #expect(SessionCookie(parsing: value, ring: .ephemeral()) == nil)
@@ -319,7 +344,8 @@ struct SessionCookieTests {
         #expect(SessionCookie.of(cookieField: ["\(name)=\(one)"], ring: ring)?.value == one)
         #expect(SessionCookie.of(cookieField: ["\(name)=\(one); \(name)=\(two)"], ring: ring) == nil)
         #expect(SessionCookie.of(cookieField: ["\(name)=\(one)", "\(name)=\(two)"], ring: ring) == nil)
-        #expect(SessionCookie.of(cookieField: ["\(name)=junk; a=b; \(name)=\(one)"], ring: ring)?.value == one)
+        #expect(
+            SessionCookie.of(cookieField: ["\(name)=junk; a=b; \(name)=\(one)"], ring: ring)?.value == one)
         #expect(SessionCookie.of(cookieField: ["__host-gatepost=\(one)"], ring: ring) == nil)
     }
 }
@@ -329,8 +355,11 @@ struct FormTextTests {
     @Test func `what is written is read back`() {
         var generator = SplitMix(state: 42)
         for seed in 0..<200 {
-            let value = String(decoding: (0..<20).map { _ in UInt8.random(in: 0...127, using: &generator) }, as: UTF8.self)
-            #expect(FormText.parse(FormText.encode([("n", value), ("m", "é")])) == ["n": value, "m": "é"], "seed \(seed)")
+            let value = String(
+                decoding: (0..<20).map { _ in UInt8.random(in: 0...127, using: &generator) }, as: UTF8.self)
+            #expect(
+                FormText.parse(FormText.encode([("n", value), ("m", "é")])) == ["n": value, "m": "é"],
+                "seed \(seed)")
         }
     }
 
@@ -344,13 +373,16 @@ struct FormTextTests {
         #expect(FormText.parse((0..<33).map { "a\($0)=" }.joined(separator: "&")) == nil)
     }
 
-    @Test func `no cut and no flipped byte of a callback's query makes the parser fail otherwise than by refusing`() {
+    @Test
+    func `no cut and no flipped byte of a callback's query makes the parser fail otherwise than by refusing`()
+    {
         let query = Array("state=AQGs-_9&code=a%2Fb+c&iss=https%3A%2F%2Fidp.example".utf8)
         for end in 0...query.count { _ = FormText.parse(String(decoding: query[..<end], as: UTF8.self)) }
         var generator = SplitMix(state: 7)
         for _ in 0..<2_000 {
             var bytes = query
-            bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+            bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(
+                in: 0...255, using: &generator)
             _ = FormText.parse(String(decoding: bytes, as: UTF8.self))
             _ = CookieText.values(of: "state", in: [String(decoding: bytes, as: UTF8.self)])
         }

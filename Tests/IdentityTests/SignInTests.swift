@@ -11,7 +11,9 @@ import Testing
 struct SignInTests {
     let world = World()
 
-    @Test func `a person reaches the page they asked for, with a session that knows who made it`() async throws {
+    @Test func `a person reaches the page they asked for, with a session that knows who made it`()
+        async throws
+    {
         let browser = Browser(world)
         let landing = await browser.go("\(wiki)/page/1?a=b&c=%20d")
         #expect(landing.page == "\(wiki)/page/1?a=b&c=%20d")
@@ -26,7 +28,9 @@ struct SignInTests {
         #expect(session.idToken == nil)
     }
 
-    @Test func `the authorization request carries PKCE, nonce, state and the provider's own callback`() async throws {
+    @Test func `the authorization request carries PKCE, nonce, state and the provider's own callback`()
+        async throws
+    {
         let browser = Browser(world)
         _ = await browser.step("\(wiki)/")
         let signIn = try #require(browser.last?.url)
@@ -44,7 +48,9 @@ struct SignInTests {
         #expect((query["state"] ?? "").utf8.count <= 3 << 10)
     }
 
-    @Test func `cookies are __Host-, Secure, HttpOnly, Lax, and the session's lasts until the browser ends`() async {
+    @Test func `cookies are __Host-, Secure, HttpOnly, Lax, and the session's lasts until the browser ends`()
+        async
+    {
         let browser = Browser(world)
         var seen: [String] = []
         var url = "\(wiki)/"
@@ -60,7 +66,8 @@ struct SignInTests {
             #expect(line.hasPrefix("__Host-gatepost"))
             #expect(line.contains("; Path=/; Secure; HttpOnly; SameSite=Lax"))
             #expect(line.utf8.count <= 4096)
-            #expect(line.hasPrefix("__Host-gatepost=") ? !line.contains("Max-Age") : line.contains("Max-Age="))
+            #expect(
+                line.hasPrefix("__Host-gatepost=") ? !line.contains("Max-Age") : line.contains("Max-Age="))
         }
     }
 
@@ -118,14 +125,18 @@ struct SignInTests {
     }
 
     @Test func `a provider that only takes the secret in the body gets it there`() async throws {
-        world.tenant.misbehave { $0.metadata = { $0["token_endpoint_auth_methods_supported"] = ["client_secret_post"] } }
+        world.tenant.misbehave {
+            $0.metadata = { $0["token_endpoint_auth_methods_supported"] = ["client_secret_post"] }
+        }
         #expect(await Browser(world).go("\(wiki)/").session != nil)
         let request = try #require(world.tenant.last("/token"))
         #expect(!request.fields.contains { $0.0 == "Authorization" })
     }
 
     @Test func `a provider that takes no secret in any known way is refused`() async {
-        world.tenant.misbehave { $0.metadata = { $0["token_endpoint_auth_methods_supported"] = ["private_key_jwt"] } }
+        world.tenant.misbehave {
+            $0.metadata = { $0["token_endpoint_auth_methods_supported"] = ["private_key_jwt"] }
+        }
         #expect(await Browser(world).go("\(wiki)/").refusal?.reason == .identityProviderUnavailable)
     }
 
@@ -157,7 +168,9 @@ struct SignInTests {
                 claims["email_verified"] = false
                 claims["groups"] = nil
             }
-            $0.userinfo = ["sub": "person-1", "email": "boss@corp.example", "email_verified": true, "groups": []]
+            $0.userinfo = [
+                "sub": "person-1", "email": "boss@corp.example", "email_verified": true, "groups": [],
+            ]
         }
         #expect(try #require(await Browser(world).go("\(wiki)/").session).email == nil)
     }
@@ -215,7 +228,10 @@ struct ProviderSelectionTests {
         let browser = Browser(world)
         await browser.go("\(wiki)/")
         world.tenant.misbehave {
-            $0.error = [("error", "access_denied"), ("error_description", "AADSTS53000: Device is not compliant.\r\n")]
+            $0.error = [
+                ("error", "access_denied"),
+                ("error_description", "AADSTS53000: Device is not compliant.\r\n"),
+            ]
         }
         let refusal = try #require(await browser.go("\(hr)/").refusal)
         #expect(refusal.reason == .identityProviderRefused)
@@ -241,7 +257,9 @@ struct ProviderSelectionTests {
         #expect(answer?.refusal?.reason == .identityProviderNotAccepted)
     }
 
-    @Test("004.19 a session of one registration never counts where only the other is accepted, and both live on")
+    @Test(
+        "004.19 a session of one registration never counts where only the other is accepted, and both live on"
+    )
     func noLeak() async throws {
         let browser = Browser(world)
         let plain = try #require(await browser.go("\(wiki)/").session)

@@ -29,7 +29,8 @@ final class World: Sendable {
         authHost: "auth.corp.example", publicPort: 8443,
         providers: [
             IdentityProviderRegistration(
-                name: "entra", issuer: "https://idp.example/tenant", clientID: "client", clientSecret: "s:e c+ret",
+                name: "entra", issuer: "https://idp.example/tenant", clientID: "client",
+                clientSecret: "s:e c+ret",
                 displayName: "Corp"),
             IdentityProviderRegistration(
                 name: "entra-managed", issuer: "https://idp.example/tenant", clientID: "client-managed",
@@ -41,7 +42,8 @@ final class World: Sendable {
         applications: [
             IdentityApplication(name: "wiki", host: "wiki.corp.example", identityProviders: ["entra"]),
             IdentityApplication(name: "hr", host: "hr.corp.example", identityProviders: ["entra-managed"]),
-            IdentityApplication(name: "both", host: "both.corp.example", identityProviders: ["entra", "entra-managed"]),
+            IdentityApplication(
+                name: "both", host: "both.corp.example", identityProviders: ["entra", "entra-managed"]),
             IdentityApplication(name: "partner", host: "partner.corp.example", identityProviders: ["other"]),
             IdentityApplication(name: "closed", host: "closed.corp.example", identityProviders: []),
         ])
@@ -54,7 +56,8 @@ final class World: Sendable {
         let pauses = PauseLog()
         directory = ProviderDirectory(fetcher: fetcher, pause: { pauses.add($0) })
         flow = SignInFlow(
-            configuration: Self.configuration, store: durable ?? store, ring: ring, fetcher: fetcher, directory: directory)
+            configuration: Self.configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
+            directory: directory)
         pauseLog = pauses
     }
 

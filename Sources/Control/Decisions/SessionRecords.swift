@@ -36,7 +36,8 @@ struct SessionRecords: Sendable {
         residual.validUntilSeconds = min(residual.validUntilSeconds, assertionEnds, session.expiresAtSeconds)
         let result = device.map {
             config.policy.deviceResult(
-                of: $0, for: session.facts.person, owner: policy.deviceOwner, outage: policy.outage, atSeconds: nowSeconds,
+                of: $0, for: session.facts.person, owner: policy.deviceOwner, outage: policy.outage,
+                atSeconds: nowSeconds,
                 recordingLines: false)
         }
         let token = assertion.token(
