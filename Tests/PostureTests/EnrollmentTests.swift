@@ -115,7 +115,7 @@ struct EnrollmentTests {
             ("typ", "renewal+jwt"), ("x5c", .array(agent.chain.map { .string(Base64.encode($0)) })),
         ])
         let payload = JSONObject([
-            ("aud", .string(Setting.origin)), ("iat", .integer(setting.clock.now + offset)),
+            ("aud", .string(Setting.origin)), ("iat", .integer(setting.clock.now &+ offset)),
             ("jti", .string(Base64URL.encode(Random.bytes(16)))), ("csr", .string(Base64.encode(csr))),
         ])
         return ["proof": .string(JWS.sign(header: header, payload: payload, with: signer ?? agent.key))]
@@ -140,6 +140,11 @@ struct EnrollmentTests {
         )
         #expect(await reason(try Self.proof(setting, agent, offset: 121)) == .clockSkew)
         #expect(await reason(try Self.proof(setting, agent, offset: -120)) == nil)
+        // Any enrolled device chooses this number: it must not be computed with before it is bounded.
+        for end in [Int64.min, .max, -1, 1 << 53 + 1] {
+            let offset = end &- setting.clock.now
+            #expect(await reason(try Self.proof(setting, agent, offset: offset)) == .clockSkew, "iat \(end)")
+        }
         #expect(await reason(["proof": "x"]) == .signatureInvalid)
         _ = try await setting.service.revoke(deviceID: agent.deviceID)
         #expect(await reason(try Self.proof(setting, agent)) == .certificateRevoked)
