@@ -26,6 +26,8 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case noPolicyMatches = "no-policy-matches"
     case restrictedMethod = "restricted-method"
     case restrictedPath = "restricted-path"
+    case restrictedUpload = "restricted-upload"
+    case restrictedDownload = "restricted-download"
 
     // What is known of the device.
     case deviceRequired = "device-required"

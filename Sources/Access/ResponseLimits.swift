@@ -47,6 +47,13 @@ public enum ResponseLimits {
             || isType(contentType, end, "application/wasm"))
     }
 
+    /// Whether a response is a page that a sentence can be put into.
+    ///
+    /// - Parameter contentType: the value of `Content-Type`; empty when there is none.
+    public static func isPage(contentType: borrowing Span<UInt8>) -> Bool {
+        isType(contentType, typeEnd(contentType), "text/html")
+    }
+
     /// The banner as HTML: one element with the text escaped, so that no text can become markup.
     public static func bannerHTML(_ text: String) -> String {
         var escaped = ""

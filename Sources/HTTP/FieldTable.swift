@@ -76,6 +76,15 @@ public struct FieldTable: ~Copyable {
         return nil
     }
 
+    /// Whether two or more lines have this name (compared without case), for names that are not known.
+    public func isRepeated(named name: StaticString, in head: Span<UInt8>) -> Bool {
+        var found = 0
+        for index in 0..<count where ByteClass.equalFolded(head, lines[index].name.indices, name) {
+            found += 1
+        }
+        return found > 1
+    }
+
     mutating func removeAll() {
         count = 0
         present = 0

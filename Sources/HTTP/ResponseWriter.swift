@@ -28,15 +28,8 @@ public struct ResponseWriter: Sendable {
         _ response: ResponseHead, head: Span<UInt8>, fields: borrowing FieldTable, framing: BodyFraming,
         keepsAlive: Bool, into output: inout HeadOutput
     ) {
-        precondition(framing != .untilClose || !keepsAlive, "a body until close on a connection kept open")
         var copier = LineCopier()
-        if response.version == .http11, response.reasonPhrase.start == 13 {
-            // "HTTP/1.1 200 " and a phrase: what would be written.
-            copier.begin(0..<(response.reasonPhrase.end + 2), of: head)
-        } else {
-            ResponseWriter.statusLine(response, head, &output)
-        }
-        let copied = response.hasConnectionOptions ? self.copied & ~KnownField.ordinary : self.copied
+        let copied = start(response, head, framing, keepsAlive, &copier, &output)
         for index in 0..<fields.count {
             let line = fields[index]
             if copied &>> UInt64(line.known.rawValue) & 1 != 0
@@ -47,6 +40,46 @@ public struct ResponseWriter: Sendable {
         }
         copier.flush(head, into: &output)
         ResponseWriter.framing(response, framing, keepsAlive, &output)
+    }
+
+    /// The same without the fields of certain names, however often they come: whoever writes them anew calls this.
+    ///
+    /// - Parameter names: what is left out beside what always is.
+    public func begin(
+        _ response: ResponseHead, head: Span<UInt8>, fields: borrowing FieldTable, framing: BodyFraming,
+        keepsAlive: Bool, leavingOut names: FieldNames, into output: inout HeadOutput
+    ) {
+        var copier = LineCopier()
+        let copied = start(response, head, framing, keepsAlive, &copier, &output)
+        for index in 0..<fields.count {
+            let line = fields[index]
+            if names.contains(head, line.name.indices) { continue }
+            if copied &>> UInt64(line.known.rawValue) & 1 != 0
+                || ResponseWriter.passes(line, response, head, fields)
+            {
+                copier.copy(line, head, into: &output)
+            }
+        }
+        copier.flush(head, into: &output)
+        ResponseWriter.framing(response, framing, keepsAlive, &output)
+    }
+
+    /// The status line.
+    ///
+    /// - Returns: bits of the known fields that go downstream as they came.
+    @inline(__always)
+    private func start(
+        _ response: ResponseHead, _ head: Span<UInt8>, _ framing: BodyFraming, _ keepsAlive: Bool,
+        _ copier: inout LineCopier, _ output: inout HeadOutput
+    ) -> UInt64 {
+        precondition(framing != .untilClose || !keepsAlive, "a body until close on a connection kept open")
+        if response.version == .http11, response.reasonPhrase.start == 13 {
+            // "HTTP/1.1 200 " and a phrase: what would be written.
+            copier.begin(0..<(response.reasonPhrase.end + 2), of: head)
+        } else {
+            ResponseWriter.statusLine(response, head, &output)
+        }
+        return response.hasConnectionOptions ? self.copied & ~KnownField.ordinary : self.copied
     }
 
     /// The empty line.

@@ -82,3 +82,30 @@ enum Facts {
         return text
     }
 }
+
+// MARK: Partial access
+
+extension Facts {
+    static func limited(_ limits: [AccessLimit], signedIn: Bool = false) -> Residual {
+        var policy = signedIn ? allow : bypass
+        policy.restriction = Restriction(limits: limits)
+        return residual(signedIn: signedIn, [policy])
+    }
+
+    /// Everybody may, within limits.
+    static func open(_ port: UInt16, limits: [AccessLimit]) -> ApplicationRoute {
+        var route = open(port)
+        route.anonymous = limited(limits)
+        route.identityFieldNames = ["X-Access"]
+        return route
+    }
+
+    /// A session that may go on within limits; none: with full access.
+    static func record(
+        _ number: UInt8, sequence: UInt64 = 0, application: String = "wiki", limits: [AccessLimit]
+    ) -> SessionRecord {
+        var record = record(number, sequence: sequence, application: application)
+        if !limits.isEmpty { record.residual = limited(limits, signedIn: true) }
+        return record
+    }
+}

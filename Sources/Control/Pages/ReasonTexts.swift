@@ -80,6 +80,14 @@ enum ReasonTexts {
             "With this device this part of the application is closed.",
             "Make the device compliant."
         ),
+        .restrictedUpload: (
+            "With this device nothing can be uploaded to the application.",
+            "Make the device compliant."
+        ),
+        .restrictedDownload: (
+            "With this device nothing can be downloaded from the application.",
+            "Make the device compliant."
+        ),
         .deviceRequired: (
             "The application needs a known device, and none has been shown yet.",
             "Continue to the device check."

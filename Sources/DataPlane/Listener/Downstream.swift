@@ -55,6 +55,10 @@ struct Downstream {
     var lastRoute: Route?
     /// The field lines of the last request, while the connection is busy.
     var headMemo = HeadMemo()
+    /// What the policy that let the request in limits beyond its request line; nil for nearly all of them.
+    var limits: EnforcedLimits?
+    /// Where the page stands that is given a banner.
+    var page: PageEdit?
     /// The cookie that was last found in the cache.
     var lastCookie = CookieMemo()
     /// Who it was, for the log line: by then the session may be forgotten.
@@ -131,6 +135,14 @@ struct Exchange {
     /// The reused connection died before it answered: the one repetition uses a fresh one.
     var isRetry = false
 
+    /// The upstream answered with a download that may not be relayed: the request is walked once more, to be refused
+    /// as others are.
+    var isDownload = false
+    /// A page is asked for under a policy with a banner.
+    var isPage = false
+    /// The banner is still to be put into the body.
+    var isEdited = false
+
     var isResponseBegun = false
     var isResponseComplete = false
     var isEventStream = false
@@ -147,6 +159,8 @@ struct Exchange {
     var bytesOut: UInt64 = 0
     /// Milliseconds of the reactor's clock; a revoked request that is still short is cut then.
     var cutAtMilliseconds: UInt64 = .max
+    /// Why, should it come to that.
+    var cutReason = Reason.sessionEnded
 
     var isBodyless: Bool {
         switch requestFraming {

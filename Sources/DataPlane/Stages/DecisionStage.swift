@@ -19,6 +19,7 @@ extension Reactor {
             decision = route.anonymous.decide(facts, path: path, atSeconds: nowSeconds)
         }
         if case .forward(let policy) = decision {
+            noteLimits(slot, session >= 0 ? sessions[session].pointee.limits : route.limits, policy)
             exchange.pointee.exchange.decision =
                 session >= 0
                 ? sessions[session].pointee.record.residual.policies[policy].reason

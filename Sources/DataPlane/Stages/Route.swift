@@ -12,6 +12,8 @@ final class Route {
     let allowsEncodedSlash: Bool
     /// Decides for requests without a session.
     let anonymous: Residual
+    /// Of `anonymous`.
+    let limits: PolicyLimits?
     /// The application's name, `-` on the auth host.
     let name: String
     let host: String
@@ -22,6 +24,12 @@ final class Route {
     let certificate: Int32
     let endpoints: [Endpoint]
     let requestWriter: RequestWriter
+    /// For pages that a banner is put into: they are wanted whole and uncoded, so that the client's word on
+    /// coding and on what it has already goes no further.
+    private(set) lazy var pageWriter = RequestWriter(
+        identity: IdentityFieldNames(
+            (application?.identityFieldNames ?? [])
+                + ["Accept-Encoding", "If-None-Match", "If-Modified-Since"]))
     /// Serialised origins that may read refusals and open WebSockets; the own one first.
     let origins: [[UInt8]]
     let openURL: String
@@ -36,6 +44,7 @@ final class Route {
         isProxied = application?.kind == .proxy
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false
         anonymous = application?.anonymous ?? Route.nobodys
+        limits = PolicyLimits(anonymous)
         name = application?.name ?? "-"
         self.host = host
         hostBytes = Array(host.utf8)

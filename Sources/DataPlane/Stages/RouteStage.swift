@@ -44,7 +44,13 @@ extension Reactor {
 
     /// Whether a person is looking at the answer: a top-level GET of a browser.
     func isNavigation(_ slot: Int32) -> Bool {
-        guard downstreams[slot].pointee.exchange.method == .get else { return false }
+        downstreams[slot].pointee.exchange.method == .get && asksForPage(slot)
+    }
+
+    /// Whether the answer will be shown as a page of its own.
+    ///
+    /// - Precondition: the request was parsed in this walk.
+    func asksForPage(_ slot: Int32) -> Bool {
         let head = downstreams[slot].pointee.input.bytes.span
         if let mode = work.pointee.fields.value(.secFetchMode) {
             return contains("navigate", in: head.extracting(mode.indices), wholly: true)
@@ -53,7 +59,7 @@ extension Reactor {
         return contains("text/html", in: head.extracting(accept.indices), wholly: false)
     }
 
-    private func contains(_ word: StaticString, in text: Span<UInt8>, wholly: Bool) -> Bool {
+    func contains(_ word: StaticString, in text: Span<UInt8>, wholly: Bool) -> Bool {
         let length = word.utf8CodeUnitCount
         guard text.count >= length, !wholly || text.count == length else { return false }
         for start in 0...(text.count - length) {

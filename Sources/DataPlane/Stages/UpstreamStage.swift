@@ -10,6 +10,9 @@ extension Reactor {
             return refuse(slot, 403, .originNotAllowed)
         }
         guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
+        if let limits = connection.pointee.limits, let step = enforce(limits, on: request, slot, route) {
+            return step
+        }
         if connection.pointee.exchange.upstream < 0 {
             switch acquireUpstream(slot, route) {
             case .ready: break
@@ -63,10 +66,20 @@ extension Reactor {
     ) throws(HeadError) {
         let connection = downstreams[slot]
         let head = connection.pointee.input.bytes.span
-        try route.requestWriter.begin(
-            request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
-            options: connection.pointee.exchange.keepsTracestate ? .keepsTracestate : [], into: &output)
+        let options: RequestWriter.Options =
+            connection.pointee.exchange.keepsTracestate ? .keepsTracestate : []
+        if connection.pointee.exchange.isPage {
+            try route.pageWriter.begin(
+                request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
+                options: options, into: &output)
+            output.append("Accept-Encoding: identity\r\n")
+        } else {
+            try route.requestWriter.begin(
+                request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
+                options: options, into: &output)
+        }
         if session >= 0 { output.append(sessions[session].pointee.record.identityFields.span) }
+        if let lines = connection.pointee.limits?.upstreamLines { output.append(lines.span) }
         connection.pointee.forwarded.write(
             request, head: head, scratch: work.pointee.scratch, into: &output)
         work.pointee.ownLines.write(connection.pointee.exchange.names, into: &output)

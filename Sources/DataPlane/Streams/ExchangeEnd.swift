@@ -37,6 +37,10 @@ extension Reactor {
         }
         releaseUpstream(slot, isReusable: false)
         connection.pointee.exchange = work.pointee.freshExchange
+        if connection.pointee.limits != nil {
+            connection.pointee.limits = nil
+            connection.pointee.page = nil
+        }
         if connection.pointee.loggedSession != nil { connection.pointee.loggedSession = nil }
     }
 }

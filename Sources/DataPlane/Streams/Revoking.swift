@@ -69,13 +69,15 @@ extension Reactor {
     func renew(_ session: Int32, _ newer: SessionRecord) -> Int {
         sessions.replaceRecord(session, newer)
         return streams(of: session).reduce(0) { sum, slot in
-            isStillAllowed(slot, newer.openResidual ?? newer.residual)
-                ? sum : sum + (cutOrDrain(slot) ? 1 : 0)
+            guard let reason = ending(slot, newer.openResidual ?? newer.residual) else { return sum }
+            return sum + (cutOrDrain(slot, reason) ? 1 : 0)
         }
     }
 
     /// The request behind an open exchange, decided again. Its path was noted when it began.
-    private func isStillAllowed(_ slot: Int32, _ residual: Residual) -> Bool {
+    ///
+    /// - Returns: why it ends; nil when it goes on.
+    private func ending(_ slot: Int32, _ residual: Residual) -> Reason? {
         let connection = downstreams[slot]
         let facts = RequestFacts(
             method: connection.pointee.exchange.accessMethod, client: connection.pointee.client)
@@ -83,9 +85,10 @@ extension Reactor {
             residual.decide(facts, path: $0, atSeconds: nowSeconds)
         }
         switch decision {
-        case .forward: return true
+        case .forward(let policy):
+            return ending(slot, EnforcedLimits(residual.policies[policy].restriction?.limits))
         // No answer is no permission.
-        case .recompute, .signIn, .refuse: return false
+        case .recompute, .signIn, .refuse: return .sessionEnded
         }
     }
 
@@ -110,15 +113,16 @@ extension Reactor {
                 let old = connection.pointee.route
             else { continue }
             let new = plan.routes.first { $0.host == old.host && $0.name == old.name }
-            guard let anonymous = new?.application?.anonymous, isStillAllowed(slot, anonymous) else {
+            guard let anonymous = new?.application?.anonymous else {
                 _ = cutOrDrain(slot)
                 continue
             }
+            if let reason = ending(slot, anonymous) { _ = cutOrDrain(slot, reason) }
         }
     }
 
     /// - Returns: whether it was cut at once; otherwise it has at most two seconds to finish.
-    func cutOrDrain(_ slot: Int32) -> Bool {
+    func cutOrDrain(_ slot: Int32, _ reason: Reason = .sessionEnded) -> Bool {
         let connection = downstreams[slot]
         let age = nowNanoseconds &- connection.pointee.exchange.beganNanoseconds
         let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds
@@ -128,13 +132,14 @@ extension Reactor {
             guard connection.pointee.exchange.cutAtMilliseconds == .max else { return false }
             counters.add(.streamsDrained)
             connection.pointee.exchange.cutAtMilliseconds = nowMilliseconds + Self.drainMilliseconds
+            connection.pointee.exchange.cutReason = reason
             connection.pointee.endsAfterResponse = true
             let deadline = timers.deadline(of: slot)
             timers.set(slot, at: min(deadline, connection.pointee.exchange.cutAtMilliseconds))
             return false
         }
-        connection.pointee.exchange.reason = .sessionEnded
-        if closeTunnel(slot) {
+        connection.pointee.exchange.reason = reason
+        if closeTunnel(slot, reason) {
             endExchange(slot)
             resume(slot, beginLinger(slot))
         } else {

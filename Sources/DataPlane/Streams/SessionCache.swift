@@ -4,6 +4,8 @@ import Border
 /// A session that this reactor serves, with the exchanges and tunnels it has open here.
 struct CachedSession: ~Copyable {
     var record: SessionRecord
+    /// Of the record's residual.
+    var limits: PolicyLimits?
     let secret: Token
     let digest: Token
     /// First open exchange (a downstream slot), -1 when there is none.
@@ -20,6 +22,7 @@ struct CachedSession: ~Copyable {
 
     init(record: SessionRecord, secret: Token, digest: Token) {
         self.record = record
+        limits = PolicyLimits(record.residual)
         self.secret = secret
         self.digest = digest
     }
@@ -106,6 +109,7 @@ final class SessionCache {
     func replaceRecord(_ slot: Int32, _ record: SessionRecord) {
         unlinkAll(slot)
         entries[slot].pointee.record = record
+        entries[slot].pointee.limits = PolicyLimits(record.residual)
         linkAll(slot)
     }
 

@@ -8,6 +8,7 @@ extension Reactor {
         _ slot: Int32, _ record: UnsafeMutablePointer<Upstream>, _ output: inout HeadOutput
     ) -> Bool {
         let connection = downstreams[slot]
+        if connection.pointee.exchange.isEdited { return forwardPage(slot, record, &output) }
         switch connection.pointee.exchange.upstreamFraming {
         case .none:
             send(&output, to: slot)

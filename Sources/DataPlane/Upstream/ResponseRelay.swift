@@ -69,6 +69,11 @@ extension Reactor {
                 return .wait
             case .refused: return refuse(slot, 502, .upstreamMalformed)
             case .head(let response):
+                if let limits = connection.pointee.limits,
+                    let step = enforce(limits, on: response, head, slot)
+                {
+                    return step
+                }
                 guard acceptHead(slot, response, head, into: &output) else {
                     return refuse(slot, 502, .upstreamMalformed)
                 }
@@ -119,7 +124,8 @@ extension Reactor {
         connection.pointee.exchange.isUpstreamReusable = response.keepsAlive
         connection.pointee.exchange.upstreamFraming = response.framing
         connection.pointee.exchange.isEventStream = isEventStream(head)
-        let framing = downstreamFraming(slot, response.framing)
+        var framing = downstreamFraming(slot, response.framing)
+        if connection.pointee.exchange.isPage { framing = beginEdit(slot, response, head, framing) }
         connection.pointee.exchange.downstreamFraming = framing
         if case .untilClose = framing { connection.pointee.endsAfterResponse = true }
         if !connection.pointee.exchange.isRequestComplete { connection.pointee.endsAfterResponse = true }
@@ -131,9 +137,19 @@ extension Reactor {
         _ slot: Int32, _ response: ResponseHead, _ head: Span<UInt8>, framing: BodyFraming,
         into output: inout HeadOutput
     ) -> Bool {
-        work.pointee.responseWriter.begin(
-            response, head: head, fields: work.pointee.responseFields, framing: framing,
-            keepsAlive: !downstreams[slot].pointee.endsAfterResponse, into: &output)
+        let keepsAlive = !downstreams[slot].pointee.endsAfterResponse
+        if let limits = downstreams[slot].pointee.limits {
+            let isEdited = downstreams[slot].pointee.exchange.isEdited
+            let replacement = isEdited ? limits.pages : limits.responses
+            work.pointee.responseWriter.begin(
+                response, head: head, fields: work.pointee.responseFields, framing: framing,
+                keepsAlive: keepsAlive, leavingOut: replacement.names, into: &output)
+            output.append(replacement.lines.span)
+        } else {
+            work.pointee.responseWriter.begin(
+                response, head: head, fields: work.pointee.responseFields, framing: framing,
+                keepsAlive: keepsAlive, into: &output)
+        }
         if !response.isInterim {
             work.pointee.ownLines.writeRequestID(downstreams[slot].pointee.exchange.names, into: &output)
         }
@@ -185,6 +201,7 @@ extension Reactor {
                 return abandon(slot)
             }
             var output = HeadOutput(work.pointee.output)
+            endEdit(slot, &output)
             if case .chunked = connection.pointee.exchange.downstreamFraming {
                 ChunkEncoding.last(into: &output)
             }

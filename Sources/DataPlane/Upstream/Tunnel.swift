@@ -1,3 +1,4 @@
+import Access
 import Border
 import HTTP
 
@@ -72,16 +73,23 @@ extension Reactor {
 
     /// RFC 6455 §7.4.1: 1008, the message breaks a policy. The page that has it open learns why it ended.
     private static let closeFrame = WebSocketFrames.close(status: 1_008, reason: "session-ended")
+    private static let closeFrameOfUploads = WebSocketFrames.close(status: 1_008, reason: "restricted-upload")
+    private static let closeFrameOfDownloads = WebSocketFrames.close(
+        status: 1_008, reason: "restricted-download")
 
     /// Says goodbye to the browser where it can be said: between two frames of what the application sends.
     ///
     /// - Returns: whether it was said.
-    func closeTunnel(_ slot: Int32) -> Bool {
+    func closeTunnel(_ slot: Int32, _ reason: Reason) -> Bool {
         let connection = downstreams[slot]
         guard connection.pointee.phase == .tunnel, connection.pointee.tunnelFrames.isBetweenFrames else {
             return false
         }
-        Self.closeFrame.withUnsafeBufferPointer { frame in
+        let frame =
+            reason == .restrictedUpload
+            ? Self.closeFrameOfUploads
+            : reason == .restrictedDownload ? Self.closeFrameOfDownloads : Self.closeFrame
+        frame.withUnsafeBufferPointer { frame in
             guard let start = frame.baseAddress else { return }
             write(start, frame.count, to: slot)
         }

@@ -1,0 +1,56 @@
+import Access
+import HTTP
+
+/// Partial access: what a policy limits beyond method and path, enforced before a byte goes upstream. A
+/// request whose policy limits nothing pays for a look at nil.
+extension Reactor {
+    @inline(__always)
+    func noteLimits(_ slot: Int32, _ limits: PolicyLimits?, _ policy: Int) {
+        guard limits != nil || downstreams[slot].pointee.limits != nil else { return }
+        // Also back to none: a walk that is repeated may be let in by another policy.
+        downstreams[slot].pointee.limits = limits?.of(policy)
+        downstreams[slot].pointee.exchange.isPage = false
+    }
+
+    /// - Returns: nil when the request may go on.
+    func enforce(
+        _ limits: EnforcedLimits, on request: CanonicalRequest, _ slot: Int32, _ route: Route
+    ) -> Step? {
+        let connection = downstreams[slot]
+        if connection.pointee.exchange.wantsUpgrade {
+            // What goes through a tunnel cannot be told apart: a message, a file, in either direction.
+            if limits.blocksUploads { return turnAway(slot, request, .restrictedUpload) }
+            if limits.blocksDownloads { return turnAway(slot, request, .restrictedDownload) }
+        }
+        if limits.blocksUploads, isUpload(slot, request) { return turnAway(slot, request, .restrictedUpload) }
+        if limits.blocksDownloads, connection.pointee.exchange.isDownload {
+            return turnAway(slot, request, .restrictedDownload)
+        }
+        // A record can be newer than the configuration that it was made under is here: until that has come, a
+        // client could write the field itself.
+        guard limits.areUpstreamFieldsProtected(by: route.requestWriter.identity) else {
+            return refuse(slot, 503, .controlPlaneUnavailable)
+        }
+        connection.pointee.exchange.isPage =
+            !limits.banner.isEmpty && connection.pointee.exchange.method != .head && asksForPage(slot)
+        return nil
+    }
+
+    /// In doubt yes: of two types either may be the one that is read, and what is coded may be any size.
+    private func isUpload(_ slot: Int32, _ request: CanonicalRequest) -> Bool {
+        let bytes: Int64?
+        switch request.framing {
+        case .none: return false
+        case .length(let length): bytes = length
+        case .chunked, .untilClose: bytes = nil
+        }
+        let head = downstreams[slot].pointee.input.bytes.span
+        var type = 0..<0
+        if !work.pointee.fields.contains(.contentEncoding),
+            let only = work.pointee.fields.onlyValue(.contentType)
+        {
+            type = only.indices
+        }
+        return ResponseLimits.isUpload(contentType: head.extracting(type), bodyBytes: bytes)
+    }
+}
