@@ -76,4 +76,16 @@ struct ResponseLimitsTests {
                 == "<div role=\"status\" class=\"gatepost-banner\">"
                 + "&lt;b&gt;&quot;it&#39;s&quot; &amp; more&lt;/b&gt;</div>")
     }
+
+    @Test(
+        "a page is text/html and nothing that only looks like it",
+        arguments: [
+            ("text/html", true), ("TEXT/HTML ; charset=utf-8", true), (" text/html", true), ("", false),
+            ("text/htm", false), ("text/html-x", false), ("application/xhtml+xml", false),
+            ("text/html, text/plain", false), ("text/plain; a=text/html", false),
+        ])
+    func page(_ type: String, _ isPage: Bool) {
+        let bytes = Array(type.utf8)
+        #expect(ResponseLimits.isPage(contentType: bytes.span) == isPage)
+    }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Config
 
-@Suite("Keys that nothing enforces yet are refused, and read as soon as something does")
+@Suite("Keys that nothing enforces yet are refused, and read as soon as something does; limits are enforced")
 struct EnforcementTests {
     let folder: ConfigFolder
 
@@ -20,17 +20,23 @@ struct EnforcementTests {
             "require: [ { device: compliant } ]", "require: [ { device: compliant } ], restrict: { \(keys) }")
     }
 
+    private func check(_ text: String) throws -> ConfigSnapshot {
+        try folder.write("gatepost.yaml", text)
+        let context = ReadContext(environment: [:], readsFiles: true)
+        return try ConfigSnapshot.load(path: "\(folder.path)/gatepost.yaml", context, identify: { _ in "" })
+    }
+
     @Test(
-        "each further key of restrict",
+        "each further key of restrict is accepted, because the data plane enforces it",
         arguments: [
             "downloads: block", "uploads: block", "response-fields: { X-Robots-Tag: none }",
             "upstream-field: { X-Access: partial }", "banner: Read only.",
+            "banner: \"\(String(repeating: "ä", count: 256))\"",
+            "upstream-field: { X-Remote-Access: partial }",
         ])
     func limits(_ key: String) throws {
-        let problems = try folder.problems(restricted(key))
-        #expect(
-            problems.contains { $0.contains("would have no effect: the data plane does not enforce it yet") })
-        #expect(try load(restricted(key)).policy.applications[0].policies[0].restriction?.limits?.count == 1)
+        #expect(try folder.problems(restricted(key)) == [])
+        #expect(try check(restricted(key)).policy.applications[0].policies[0].restriction?.limits?.count == 1)
     }
 
     @Test("all of them arrive as values") func values() throws {
@@ -57,9 +63,27 @@ struct EnforcementTests {
             "response-fields: { X-A: \"tab\\there\" }", "upstream-field: { A: \"1\", B: \"2\" }",
             "upstream-field: text",
             "banner: \"\(String(repeating: "x", count: 257))\"",
+            // One letter under 256 marks.
+            "banner: \"e\(String(repeating: "\u{301}", count: 256))\"", "banner: \"two\\nlines\"",
+            "banner: \"  \"",
+            "response-fields: { Gatepost-Reason: x }", "response-fields: { Content-Encoding: gzip }",
+            "response-fields: { Content-Length: \"0\" }", "response-fields: { transfer_encoding: chunked }",
+            "response-fields: { X-A: \"1\", x-a: \"2\" }", "upstream-field: { X-Forwarded-For: a }",
+            "upstream-field: { Gatepost-Assertion: a }", "upstream-field: { Accept-Encoding: gzip }",
+            "upstream-field: { Proxy-Connection: a }", "upstream-field: { X-Real-IP: a }",
         ])
     func mistakes(_ key: String) throws {
         #expect(throws: ConfigFailure.self) { try load(restricted(key)) }
+    }
+
+    @Test("a field that says who somebody is says nothing else") func identity() throws {
+        let text = try restricted("upstream-field: { x-user: partial }")
+        let application = "identity-providers: [ "
+        #expect(text.contains(application))
+        let both = text.replacing(
+            application, with: "fields: { X-User: email }\n    " + application, maxReplacements: 1)
+        #expect(try folder.problems(both).contains { $0.contains("sets x-user, which fields sets already") })
+        #expect(try folder.problems(text) == [])
     }
 
     @Test("service policies and client certificates") func clients() throws {

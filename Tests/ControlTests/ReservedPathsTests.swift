@@ -124,6 +124,35 @@ struct ReservedPathsTests {
         #expect(String(decoding: answer.body, as: UTF8.self) == #"{"state":"open"}"#)
     }
 
+    @Test(arguments: [
+        ("restricted-download", "blocked"), ("restricted-upload", "open"), ("device-denied", "open"),
+        ("nonsense", "open"),
+    ])
+    func `the way to a download is open when downloads are no longer blocked, and not because pages are`(
+        _ reason: String, _ state: String
+    ) async throws {
+        let limited = "{ email-domain: corp.example } ], restrict: { downloads: block } }\n  vault:"
+        let house = try Gatehouse(
+            Gatehouse.config.replacing("{ email-domain: corp.example } ] }\n  vault:", with: limited))
+        let (_, session, cookie) = try await house.signIn()
+        // Its places are taken, so that no question is held: what is blocked is said at once.
+        while house.control.questions.enter(session.id, max: 100) {}
+        let answer = await house.control.answer(
+            house.request(
+                "/.gatepost/events?path=%2F&reason=\(reason)", host: "wiki.corp.example",
+                [self.cookie(cookie)]))
+        #expect(String(decoding: answer.body, as: UTF8.self) == "{\"state\":\"\(state)\"}")
+    }
+
+    @Test func `what a policy tells the application clients can tell it under none`() throws {
+        let limited =
+            "{ email-domain: corp.example } ], restrict: { upstream-field: { X-Access: partial } } }\n  vault:"
+        let house = try Gatehouse(
+            Gatehouse.config.replacing("{ email-domain: corp.example } ] }\n  vault:", with: limited))
+        let wiki = house.control.services.snapshot.applications.first { $0.name == "wiki" }
+        #expect(wiki?.identityFieldNames == ["X-Remote-User", "X-Access"])
+    }
+
     @Test func `a refused person without a device check is sent to one`() async throws {
         let house = try Gatehouse()
         let (_, _, cookie) = try await house.signIn(at: "vault")

@@ -1,6 +1,7 @@
 import Access
 import Border
 import Foundation
+import Synchronization
 import Testing
 
 @testable import DataPlane
@@ -121,16 +122,29 @@ struct FieldLimitTests {
         #expect(client.get(fields: "Connection: X-Access\r\n")?.status == 400)
     }
 
-    @Test func `a record that is newer than the configuration sends nothing that clients could still write`()
+    /// How a request of session 1 is answered, whose first records are of a configuration with the field, at
+    /// a route of one without it.
+    private func answer(foreignRecords: Int) throws -> (TestResponse?, pulls: UInt64, forwarded: Int) {
+        let origin = TestOrigin.echo()
+        let pulls = BodyTests.Shared(Atomic(0))
+        let gateway = try Gateway([Facts.closed(origin.port)]) { message, gateway in
+            guard case .pullSession(let ticket, _, _) = message else { return }
+            let isForeign = pulls.count.add(1, ordering: .relaxed).oldValue < foreignRecords
+            gateway.send(.session(ticket, Facts.record(1, limits: isForeign ? [Self.access] : [])))
+        }
+        let response = try gateway.client().get(fields: "X-Access: full\r\n" + Facts.cookie(1))
+        return (response, gateway.engine.metrics().sum("session_pulls"), origin.connectionCount)
+    }
+
+    @Test
+    func `a record of another configuration is asked for anew instead of sending what clients could write`()
         throws
     {
-        let origin = TestOrigin.echo()
-        var route = Facts.open(origin.port, limits: [Self.access])
-        route.identityFieldNames = []
-        let gateway = try Gateway([route])
-        let response = try #require(try gateway.client().get(fields: "X-Access: full\r\n"))
-        #expect(response.status == 503 && response.field("Gatepost-Reason") == "control-plane-unavailable")
-        #expect(origin.connectionCount == 0)
+        let later = try answer(foreignRecords: 2)
+        #expect(later.0?.status == 200 && later.0?.text.contains("partial") == false && later.pulls == 3)
+        let never = try answer(foreignRecords: .max)
+        #expect(never.0?.status == 503 && never.0?.field("Gatepost-Reason") == "control-plane-unavailable")
+        #expect(never.pulls == 3 && never.forwarded == 0)
     }
 
     @Test func `of two values for one field the application gets the earlier policy's alone`() throws {

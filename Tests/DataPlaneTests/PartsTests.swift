@@ -119,6 +119,28 @@ struct PartsTests {
         #expect(!recent.makesStale(Facts.record(1, sequence: 11, device: nil)))
     }
 
+    @Test func `sessions that one policy lets in share what it limits, and one without limits has nothing`() {
+        let cache = SessionCache(capacity: 8)
+        func token(_ number: UInt8) -> Token { Token(UInt64(number), 0, 0, 0) }
+        func insert(_ number: UInt8, _ limits: [AccessLimit]) -> EnforcedLimits? {
+            let record = Facts.record(number, limits: limits)
+            let slot = cache.insert(record, secret: token(number), digest: token(number))
+            return cache[slot].pointee.limits?.of(0)
+        }
+        let first = insert(1, [.blocksUploads])
+        #expect(first != nil && first === insert(2, [.blocksUploads]))
+        let other = insert(3, [.blocksUploads, .banner("b")])
+        #expect(other != nil && other !== first)
+        #expect(insert(4, []) == nil)
+        // A record that takes another's place brings its own.
+        cache.replaceRecord(cache.find(token(1)), Facts.record(1, limits: []))
+        #expect(cache[cache.find(token(1))].pointee.limits == nil)
+        cache.replaceRecord(cache.find(token(4)), Facts.record(4, limits: [.blocksUploads]))
+        #expect(cache[cache.find(token(4))].pointee.limits?.of(0) === first)
+        // More distinct ones than are remembered are prepared all the same.
+        for number in 0..<1_100 { #expect(insert(5, [.banner("\(number)")]) != nil) }
+    }
+
     @Test func `addresses are written as people read them`() {
         func text(_ address: NetworkAddress) -> String {
             var bytes = [UInt8](repeating: 0, count: 40)

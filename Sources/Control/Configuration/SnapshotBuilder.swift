@@ -40,7 +40,12 @@ struct SnapshotBuilder {
         return ApplicationRoute(
             name: application.name, host: application.host, upstreams: upstreams, anonymous: anonymous,
             origins: application.origins, allowsEncodedSlash: application.allowsEncodedSlash,
-            identityFieldNames: application.fields.map(\.field))
+            identityFieldNames: application.fields.map(\.field) + upstreamFields(of: policy))
+    }
+
+    /// What any policy of the application may tell it, clients may tell it under none.
+    private func upstreamFields(of policy: Application) -> [String] {
+        policy.policies.flatMap { ($0.restriction?.upstreamFields ?? []).map(\.name) }
     }
 
     private func certificates(_ listeners: [ListenerSettings]) -> [ListenerCertificate] {

@@ -8,7 +8,8 @@ enum Scripts {
           for (;;) {
             const began = Date.now();
             try {
-              const answer = await fetch('/.gatepost/events?path=' + encodeURIComponent(location.pathname),
+              const answer = await fetch('/.gatepost/events?path=' + encodeURIComponent(location.pathname)
+                + '&reason=' + encodeURIComponent(status.dataset.reason),
                 {cache: 'no-store', credentials: 'same-origin'});
               const body = await answer.json();
               if (body.state === 'open' || answer.status === 401) { location.reload(); return; }

@@ -144,8 +144,16 @@ extension ControlPlane {
         let residual = services.config.policy.residual(of: session.facts, device, for: policy, atSeconds: now)
         let path = Array((request.parameter("path") ?? "/").utf8)
         let facts = RequestFacts(method: .get, client: request.client)
-        guard case .forward = residual.decide(facts, path: path.span, atSeconds: now) else { return false }
-        return true
+        guard case .forward(let policy) = residual.decide(facts, path: path.span, atSeconds: now) else {
+            return false
+        }
+        // A download is refused only when its answer comes: that page would come again at once.
+        let restriction = residual.policies[policy].restriction
+        return switch request.parameter("reason").flatMap(Reason.init(rawValue:)) {
+        case .restrictedDownload: restriction?.blocksDownloads != true
+        case .restrictedUpload: restriction?.blocksUploads != true
+        case _: true
+        }
     }
 }
 

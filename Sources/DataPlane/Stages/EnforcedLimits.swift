@@ -100,16 +100,35 @@ final class EnforcedLimits {
 final class PolicyLimits {
     private let byPolicy: [EnforcedLimits?]
 
-    /// nil when no policy limits more than the request line: the usual case, and a request then pays for a
-    /// look at nil.
-    init?(_ residual: Residual) {
-        let limits = residual.policies.map { EnforcedLimits($0.restriction?.limits) }
-        guard limits.contains(where: { $0 != nil }) else { return nil }
-        byPolicy = limits
-    }
+    fileprivate init(_ byPolicy: [EnforcedLimits?]) { self.byPolicy = byPolicy }
 
     /// - Parameter policy: an index into `Residual.policies` of the residual that this was made of.
     func of(_ policy: Int) -> EnforcedLimits? { byPolicy[policy] }
+}
+
+/// What was prepared already: many sessions are let in by one policy, and share what it limits.
+struct PreparedLimits {
+    /// Distinct sets of limits; a configuration has one per policy, and old ones are forgotten with the rest.
+    private static let knownMax = 1_024
+    private var known: [[AccessLimit]: EnforcedLimits] = [:]
+
+    /// nil when no policy limits more than the request line: the usual case, and a request then pays for a look
+    /// at nil.
+    mutating func limits(of residual: Residual) -> PolicyLimits? {
+        guard residual.policies.contains(where: { $0.restriction?.limits?.isEmpty == false }) else {
+            return nil
+        }
+        return PolicyLimits(residual.policies.map { prepared($0.restriction?.limits) })
+    }
+
+    private mutating func prepared(_ limits: [AccessLimit]?) -> EnforcedLimits? {
+        guard let limits, !limits.isEmpty else { return nil }
+        if let prepared = known[limits] { return prepared }
+        if known.count >= Self.knownMax { known.removeAll() }
+        let made = EnforcedLimits(limits)
+        known[limits] = made
+        return made
+    }
 }
 
 @available(*, unavailable) extension EnforcedLimits: Sendable {}

@@ -14,7 +14,8 @@ extension Reactor {
 
     /// - Returns: nil when the request may go on.
     func enforce(
-        _ limits: EnforcedLimits, on request: CanonicalRequest, _ slot: Int32, _ route: Route
+        _ limits: EnforcedLimits, on request: CanonicalRequest, _ slot: Int32, _ route: Route,
+        _ session: Int32
     ) -> Step? {
         let connection = downstreams[slot]
         if connection.pointee.exchange.wantsUpgrade {
@@ -26,10 +27,10 @@ extension Reactor {
         if limits.blocksDownloads, connection.pointee.exchange.isDownload {
             return turnAway(slot, request, .restrictedDownload)
         }
-        // A record can be newer than the configuration that it was made under is here: until that has come, a
-        // client could write the field itself.
+        // A record is of another configuration than the one in force here while a reload is under way. Its
+        // field would be one that clients can write as well, so a record of the present one is asked for.
         guard limits.areUpstreamFieldsProtected(by: route.requestWriter.identity) else {
-            return refuse(slot, 503, .controlPlaneUnavailable)
+            return pullAgain(slot, session)
         }
         connection.pointee.exchange.isPage =
             !limits.banner.isEmpty && connection.pointee.exchange.method != .head && asksForPage(slot)

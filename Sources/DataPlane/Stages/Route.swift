@@ -44,7 +44,8 @@ final class Route {
         isProxied = application?.kind == .proxy
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false
         anonymous = application?.anonymous ?? Route.nobodys
-        limits = PolicyLimits(anonymous)
+        var prepared = PreparedLimits()
+        limits = prepared.limits(of: anonymous)
         name = application?.name ?? "-"
         self.host = host
         hostBytes = Array(host.utf8)

@@ -10,7 +10,9 @@ extension Reactor {
             return refuse(slot, 403, .originNotAllowed)
         }
         guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
-        if let limits = connection.pointee.limits, let step = enforce(limits, on: request, slot, route) {
+        if let limits = connection.pointee.limits,
+            let step = enforce(limits, on: request, slot, route, session)
+        {
             return step
         }
         if connection.pointee.exchange.upstream < 0 {

@@ -20,9 +20,9 @@ struct CachedSession: ~Copyable {
     /// The next and previous session of the same device, person and session id.
     var links = InlineArray<3, (next: Int32, previous: Int32)>(repeating: (-1, -1))
 
-    init(record: SessionRecord, secret: Token, digest: Token) {
+    init(record: SessionRecord, limits: PolicyLimits?, secret: Token, digest: Token) {
         self.record = record
-        limits = PolicyLimits(record.residual)
+        self.limits = limits
         self.secret = secret
         self.digest = digest
     }
@@ -47,6 +47,7 @@ final class SessionCache {
     private var byDigest: [Token: Int32] = [:]
     private var heads: [[String: Int32]] = [[:], [:], [:]]
     private var hand: Int32 = 0
+    private var prepared = PreparedLimits()
 
     init(capacity: Int) {
         entries = Slab(firstSlot: 0, capacity: Int32(max(1, capacity)))
@@ -94,10 +95,9 @@ final class SessionCache {
             return known
         }
         if entries.count == entries.capacity { evictOne() }
-        guard let handle = entries.insert(CachedSession(record: record, secret: secret, digest: digest))
-        else {
-            return -1
-        }
+        let limits = prepared.limits(of: record.residual)
+        let session = CachedSession(record: record, limits: limits, secret: secret, digest: digest)
+        guard let handle = entries.insert(session) else { return -1 }
         var at = Int(truncatingIfNeeded: secret.a) & mask
         while table[at] != 0 { at = (at + 1) & mask }
         table[at] = handle.slot + 1
@@ -109,7 +109,7 @@ final class SessionCache {
     func replaceRecord(_ slot: Int32, _ record: SessionRecord) {
         unlinkAll(slot)
         entries[slot].pointee.record = record
-        entries[slot].pointee.limits = PolicyLimits(record.residual)
+        entries[slot].pointee.limits = prepared.limits(of: record.residual)
         linkAll(slot)
     }
 
