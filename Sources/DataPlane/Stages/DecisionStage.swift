@@ -19,7 +19,12 @@ extension Reactor {
             decision = route.anonymous.decide(facts, path: path, atSeconds: nowSeconds)
         }
         if case .forward(let policy) = decision {
-            noteLimits(slot, session >= 0 ? sessions[session].pointee.limits : route.limits, policy)
+            // Looks at nil alone: no reference is counted for a request without limits.
+            if (session >= 0 ? sessions[session].pointee.limits != nil : route.limits != nil)
+                || exchange.pointee.limits != nil
+            {
+                noteLimits(slot, session >= 0 ? sessions[session].pointee.limits : route.limits, policy)
+            }
             exchange.pointee.exchange.decision =
                 session >= 0
                 ? sessions[session].pointee.record.residual.policies[policy].reason

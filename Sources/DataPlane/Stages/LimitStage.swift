@@ -4,19 +4,18 @@ import HTTP
 /// Partial access: what a policy limits beyond method and path, enforced before a byte goes upstream. A
 /// request whose policy limits nothing pays for a look at nil.
 extension Reactor {
-    @inline(__always)
+    @inline(never)
     func noteLimits(_ slot: Int32, _ limits: PolicyLimits?, _ policy: Int) {
-        guard limits != nil || downstreams[slot].pointee.limits != nil else { return }
         // Also back to none: a walk that is repeated may be let in by another policy.
         downstreams[slot].pointee.limits = limits?.of(policy)
         downstreams[slot].pointee.exchange.isPage = false
     }
 
     /// - Returns: nil when the request may go on.
-    func enforce(
-        _ limits: EnforcedLimits, on request: CanonicalRequest, _ slot: Int32, _ route: Route,
-        _ session: Int32
-    ) -> Step? {
+    @inline(never)
+    func enforceLimits(on request: CanonicalRequest, _ slot: Int32, _ route: Route, _ session: Int32) -> Step?
+    {
+        guard let limits = downstreams[slot].pointee.limits else { return nil }
         let connection = downstreams[slot]
         if connection.pointee.exchange.wantsUpgrade {
             // What goes through a tunnel cannot be told apart: a message, a file, in either direction.
@@ -35,6 +34,11 @@ extension Reactor {
         connection.pointee.exchange.isPage =
             !limits.banner.isEmpty && connection.pointee.exchange.method != .head && asksForPage(slot)
         return nil
+    }
+
+    func writeUpstreamFields(_ slot: Int32, into output: inout HeadOutput) {
+        guard let lines = downstreams[slot].pointee.limits?.upstreamLines else { return }
+        output.append(lines.span)
     }
 
     /// In doubt yes: of two types either may be the one that is read, and what is coded may be any size.

@@ -10,9 +10,7 @@ extension Reactor {
             return refuse(slot, 403, .originNotAllowed)
         }
         guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
-        if let limits = connection.pointee.limits,
-            let step = enforce(limits, on: request, slot, route, session)
-        {
+        if connection.pointee.limits != nil, let step = enforceLimits(on: request, slot, route, session) {
             return step
         }
         if connection.pointee.exchange.upstream < 0 {
@@ -81,7 +79,7 @@ extension Reactor {
                 options: options, into: &output)
         }
         if session >= 0 { output.append(sessions[session].pointee.record.identityFields.span) }
-        if let lines = connection.pointee.limits?.upstreamLines { output.append(lines.span) }
+        if connection.pointee.limits != nil { writeUpstreamFields(slot, into: &output) }
         connection.pointee.forwarded.write(
             request, head: head, scratch: work.pointee.scratch, into: &output)
         work.pointee.ownLines.write(connection.pointee.exchange.names, into: &output)

@@ -1,12 +1,12 @@
 import Access
 import HTTP
 
-/// Partial access on the way back: downloads that are not relayed.
+/// Partial access on the way back: downloads that are not relayed, fields that are replaced.
 extension Reactor {
     /// - Returns: nil when the answer may be relayed.
-    func enforce(
-        _ limits: EnforcedLimits, on response: ResponseHead, _ head: Span<UInt8>, _ slot: Int32
-    ) -> Step? {
+    @inline(never)
+    func enforceLimits(on response: ResponseHead, _ head: Span<UInt8>, _ slot: Int32) -> Step? {
+        guard let limits = downstreams[slot].pointee.limits else { return nil }
         guard !response.isInterim else { return nil }
         if response.status == 101 {
             // The limits came after the request had gone: an upgrade asked for under them is refused before.
@@ -15,6 +15,19 @@ extension Reactor {
         }
         guard limits.blocksDownloads, isDownload(response, head) else { return nil }
         return turnDownloadAway(slot, response)
+    }
+
+    @inline(never)
+    func beginLimitedHead(
+        _ slot: Int32, _ response: ResponseHead, _ head: Span<UInt8>, _ framing: BodyFraming,
+        _ keepsAlive: Bool, into output: inout HeadOutput
+    ) {
+        guard let limits = downstreams[slot].pointee.limits else { return }
+        let replacement = downstreams[slot].pointee.exchange.isEdited ? limits.pages : limits.responses
+        work.pointee.responseWriter.begin(
+            response, head: head, fields: work.pointee.responseFields, framing: framing,
+            keepsAlive: keepsAlive, leavingOut: replacement.names, into: &output)
+        output.append(replacement.lines.span)
     }
 
     /// In doubt yes, as for uploads: of two types or dispositions browsers may heed either.

@@ -69,9 +69,7 @@ extension Reactor {
                 return .wait
             case .refused: return refuse(slot, 502, .upstreamMalformed)
             case .head(let response):
-                if let limits = connection.pointee.limits,
-                    let step = enforce(limits, on: response, head, slot)
-                {
+                if connection.pointee.limits != nil, let step = enforceLimits(on: response, head, slot) {
                     return step
                 }
                 guard acceptHead(slot, response, head, into: &output) else {
@@ -138,13 +136,8 @@ extension Reactor {
         into output: inout HeadOutput
     ) -> Bool {
         let keepsAlive = !downstreams[slot].pointee.endsAfterResponse
-        if let limits = downstreams[slot].pointee.limits {
-            let isEdited = downstreams[slot].pointee.exchange.isEdited
-            let replacement = isEdited ? limits.pages : limits.responses
-            work.pointee.responseWriter.begin(
-                response, head: head, fields: work.pointee.responseFields, framing: framing,
-                keepsAlive: keepsAlive, leavingOut: replacement.names, into: &output)
-            output.append(replacement.lines.span)
+        if downstreams[slot].pointee.limits != nil {
+            beginLimitedHead(slot, response, head, framing, keepsAlive, into: &output)
         } else {
             work.pointee.responseWriter.begin(
                 response, head: head, fields: work.pointee.responseFields, framing: framing,
