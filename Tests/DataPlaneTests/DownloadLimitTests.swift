@@ -118,6 +118,22 @@ struct DownloadLimitTests {
         #expect(gateway.engine.metrics().sum("upstream_connects") == (isWhole ? 1 : 2))
     }
 
+    @Test func `requests behind a refused download are answered in their order`() throws {
+        let origin = TestOrigin { connection in
+            while let head = connection.readHead() {
+                let type = head.hasPrefix("GET /zip") ? "application/zip" : "text/plain"
+                connection.answer(String(head.prefix(8)), fields: "Content-Type: \(type)\r\n")
+            }
+        }
+        let gateway = try Gateway([Facts.open(origin.port, limits: [.blocksDownloads])])
+        let client = try gateway.client()
+        client.send(
+            ["/zip", "/a", "/zip", "/zip", "/b"].map { "GET \($0) HTTP/1.1\r\nHost: wiki.test\r\n\r\n" }
+                .joined())
+        #expect((0..<5).map { _ in client.receive()?.status ?? 0 } == [403, 200, 403, 403, 200])
+        #expect(origin.connectionCount == 1)
+    }
+
     @Test func `an answer that has more behind it is never taken for the next request's`() throws {
         let origin = TestOrigin { connection in
             while connection.readHead() != nil {
