@@ -1,10 +1,10 @@
-/// Finds where the visible part of an HTML page begins, in bytes that come in any pieces: behind its `<body
-/// …>` tag, or, since that tag may be left out, in front of the first thing that is nothing of a head.
+/// Finds where the visible part of an HTML page begins, in bytes that come in any pieces: behind the tag of its
+/// body, or, since that tag may be left out, in front of the first thing that is nothing of a head.
 ///
-/// It follows the tokenizer of the HTML standard (§13.2.5) as far as a head needs it: a `<body` in a comment,
-/// a script, a title or an attribute is none, and metadata (a policy in `<meta>`, say) stays in front,
-/// because behind the first visible thing browsers no longer heed it. At most `undecidedBytesMax` bytes at
-/// the end of a piece cannot be judged without the next one.
+/// It follows the tokenizer of the HTML standard (§13.2.5) as far as a head needs it. A `<body` in a comment, a
+/// script, a title or an attribute is none; and metadata (a policy in `<meta>`, say) stays in front, because
+/// behind the first visible thing browsers no longer heed it. At most `undecidedBytesMax` bytes at the end of a
+/// piece cannot be judged without the next one.
 struct HTMLPrologue {
     /// `<` and the longest name that is looked for.
     static let undecidedBytesMax = 10
