@@ -92,6 +92,9 @@ extension PostureService {
             status.oldestObservedSeconds = census.oldestObservedSeconds
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
             status.connection = await connector.status()
+            if let failure = await cache.loadFailure(connector.integration) {
+                status.storeFailure = "\(failure)"
+            }
             all.append(status)
         }
         all += await signalReports()
@@ -145,9 +148,9 @@ extension PostureService {
                 integration: connector.integration, with: result.records, startedAtSeconds: started,
                 ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position)
         } else {
-            changes = await cache.apply(result.records, nowSeconds: now)
+            changes = await cache.apply(result.records, of: connector.integration, nowSeconds: now)
         }
-        announce(changes)
+        await take(changes, of: connector)
         if let failure = result.failure {
             note(failure, of: connector)
         } else {
@@ -167,13 +170,14 @@ extension PostureService {
         switch result {
         case .baselineNeeded: return false
         case .changes(let changes):
-            announce(
+            await take(
                 await cache.apply(
                     changes, integration: connector.integration, startedAtSeconds: started,
-                    ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now))
+                    ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now), of: connector)
             statuses[ExactKey(connector.integration)]?.noteSuccess(nowSeconds: now)
         case .failed(let failure, let read):
-            announce(await cache.apply(read, nowSeconds: now))
+            await take(
+                await cache.apply(read, of: connector.integration, nowSeconds: now), of: connector)
             note(failure, of: connector)
         }
         return true
@@ -200,8 +204,8 @@ extension PostureService {
                 ? await cache.markAbsent(
                     integration: connector.integration, keys: keys, ttlSeconds: connector.pace.ttlSeconds,
                     nowSeconds: now)
-                : await cache.apply(records, nowSeconds: now)
-            announce(changes)
+                : await cache.apply(records, of: connector.integration, nowSeconds: now)
+            await take(changes, of: connector)
         case .failed(let failure):
             // The device merely has no id that this provider looks up: nothing failed.
             guard failure.kind != .notFound else { return }
@@ -217,8 +221,16 @@ extension PostureService {
         return keys.isEmpty ? nil : KnownDevice(id: id, email: device.ownerEmail, keys: keys)
     }
 
-    private func announce(_ changes: VerdictCache.Changes) {
+    /// Tells who is affected, then writes: a device that went bad is not kept open by a slow disk.
+    private func take(_ changes: VerdictCache.Changes, of connector: any Connector) async {
         announceChange(directory.owners(of: Array(changes.keys)))
+        let key = ExactKey(connector.integration)
+        do throws(StoreError) {
+            try await cache.persist(changes.writes)
+            statuses[key]?.storeFailure = nil
+        } catch {
+            statuses[key]?.storeFailure = "\(error)"
+        }
     }
 
     /// Whoever stops the service is no failure of a provider.

@@ -126,15 +126,15 @@ public actor PostureService {
         }
     }
 
-    /// Reads devices and verdicts from the store; before it nothing is known.
+    /// Reads devices and signals from the store, and begins to read verdicts: a question about one waits until its
+    /// integration is in memory.
     public func load() async throws(StoreError) {
         directory = DeviceDirectory(try await store.devices())
-        try await cache.load(integrations: connectors.map(\.integration))
+        try await cache.load(
+            integrations: connectors.map { ($0.integration, ttlSeconds: $0.pace.ttlSeconds) })
         try await loadSignals()
         let now = clock.nowSeconds()
         for connector in connectors {
-            await cache.renew(
-                integration: connector.integration, ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now)
             schedule.add(integration: connector.integration, nowSeconds: now)
             for device in directory.all where !device.isRevoked {
                 schedule.add(

@@ -1,5 +1,3 @@
-public import Access
-
 /// Durable state, as the control plane sees it. When a call returns, what it wrote survives a killed process;
 /// sessions, nonces, devices and audit also survive a power cut.
 ///
@@ -52,17 +50,13 @@ public protocol GatewayStore: Sendable {
 
     // Verdicts
 
-    /// A complete synchronisation: in one transaction every verdict of the integration is replaced.
-    func replaceVerdicts(of integration: String, with verdicts: [Verdict], state: SyncState)
-        async throws(StoreError)
-    /// Keeps verdicts; one per integration and native id, the later call wins.
-    func upsert(verdicts: [Verdict]) async throws(StoreError)
-    /// Every verdict of one integration, by native id.
-    func verdicts(integration: String) async throws(StoreError) -> [Verdict]
-    /// Every verdict, by integration and native id.
-    func allVerdicts() async throws(StoreError) -> [Verdict]
-    /// Forgets one verdict, when it exists.
-    func removeVerdict(integration: String, nativeID: String) async throws(StoreError)
+    /// Keeps verdicts of one integration; one per native id, the later call wins.
+    func upsert(_ rows: [VerdictRow], of integration: String) async throws(StoreError)
+    /// Verdicts of one integration by native id (as bytes), from the one behind `after` on, at most `limit`.
+    func verdictRows(of integration: String, after: String?, limit: Int) async throws(StoreError)
+        -> [VerdictRow]
+    /// Forgets the verdicts of these native ids, where they exist.
+    func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError)
     /// How far the synchronisation of this integration got; nil before the first one.
     func syncState(integration: String) async throws(StoreError) -> SyncState?
     /// Keeps the state after an incremental synchronisation.

@@ -1,4 +1,3 @@
-public import Access
 import GRDB
 
 /// Devices, verdicts and audit.
@@ -52,43 +51,25 @@ extension SQLiteStore {
     }
 
     /// See `GatewayStore`.
-    public func replaceVerdicts(
-        of integration: String, with verdicts: [Verdict], state: SyncState
-    ) async throws(StoreError) {
-        let foreign = verdicts.first { !ExactText.isEqual($0.integration, integration) }?.integration
-        precondition(foreign == nil, "a verdict of \(foreign ?? "") in a synchronisation of \(integration)")
-        try await verdictsFile.write { db in
-            try db.execute(sql: "DELETE FROM verdicts WHERE integration = ?", arguments: [integration])
-            try VerdictRows.upsert(verdicts, db)
-            try VerdictRows.upsert(state, db)
+    public func upsert(_ rows: [VerdictRow], of integration: String) async throws(StoreError) {
+        guard !rows.isEmpty else { return }
+        try await verdictsFile.write { try VerdictRows.upsert(rows, of: integration, $0) }
+    }
+
+    /// See `GatewayStore`.
+    public func verdictRows(
+        of integration: String, after: String?, limit: Int
+    ) async throws(StoreError) -> [VerdictRow] {
+        let file = verdictsFile.path
+        return try await verdictsFile.read {
+            try VerdictRows.list(of: integration, after: after, limit: limit, $0, file: file)
         }
     }
 
     /// See `GatewayStore`.
-    public func upsert(verdicts: [Verdict]) async throws(StoreError) {
-        guard !verdicts.isEmpty else { return }
-        try await verdictsFile.write { try VerdictRows.upsert(verdicts, $0) }
-    }
-
-    /// See `GatewayStore`.
-    public func verdicts(integration: String) async throws(StoreError) -> [Verdict] {
-        let file = verdictsFile.path
-        return try await verdictsFile.read { try VerdictRows.list(integration: integration, $0, file: file) }
-    }
-
-    /// See `GatewayStore`.
-    public func allVerdicts() async throws(StoreError) -> [Verdict] {
-        let file = verdictsFile.path
-        return try await verdictsFile.read { try VerdictRows.list(integration: nil, $0, file: file) }
-    }
-
-    /// See `GatewayStore`.
-    public func removeVerdict(integration: String, nativeID: String) async throws(StoreError) {
-        try await verdictsFile.write { db in
-            try db.execute(
-                sql: "DELETE FROM verdicts WHERE integration = ? AND native_id = ?",
-                arguments: [integration, nativeID])
-        }
+    public func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {
+        guard !nativeIDs.isEmpty else { return }
+        try await verdictsFile.write { try VerdictRows.remove(nativeIDs, of: integration, $0) }
     }
 
     /// See `GatewayStore`.

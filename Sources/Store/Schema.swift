@@ -91,7 +91,18 @@ enum Schema {
           completed_at INTEGER NOT NULL,
           delta_link TEXT
         ) STRICT, WITHOUT ROWID;
+        """,
+        // Rows of text became rows of bytes before anything was released: what providers said is read again.
         """
+        DROP TABLE verdicts;
+        DELETE FROM sync_states;
+        CREATE TABLE verdict_records (
+          integration TEXT NOT NULL,
+          native_id TEXT NOT NULL,
+          record BLOB NOT NULL,
+          PRIMARY KEY (integration, native_id)
+        ) STRICT, WITHOUT ROWID;
+        """,
     ]
 
     static let audit = [

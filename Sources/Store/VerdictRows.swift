@@ -1,31 +1,80 @@
-import Access
+public import Access
+import Foundation
 import GRDB
 
-/// Verdicts and synchronisation states as rows. The record is kept whole, as JSON text; the columns beside it
-/// are what is asked for.
+/// One verdict of an integration as the store keeps it.
+public struct VerdictRow: Sendable, Hashable {
+    /// The provider's own id of the device.
+    public var nativeID: String
+    /// The verdict.
+    public var record: PackedVerdict
+
+    /// Makes a row.
+    public init(nativeID: String, record: PackedVerdict) {
+        self.nativeID = nativeID
+        self.record = record
+    }
+
+    /// Packs a verdict.
+    public init(_ verdict: Verdict) {
+        self.init(nativeID: verdict.nativeID, record: PackedVerdict(verdict))
+    }
+}
+
+extension GatewayStore {
+    /// Verdicts read or written at a time: a big synchronisation leaves gaps for everybody else.
+    public static var verdictsPerStep: Int { 1_000 }
+
+    /// Every verdict of one integration, by native id.
+    public func verdicts(integration: String) async throws(StoreError) -> [Verdict] {
+        var all: [Verdict] = []
+        var after: String?
+        while true {
+            let rows = try await verdictRows(of: integration, after: after, limit: Self.verdictsPerStep)
+            all += rows.compactMap { $0.record.unpacked(integration: integration) }
+            guard rows.count == Self.verdictsPerStep else { return all }
+            after = rows.last?.nativeID
+        }
+    }
+}
+
+/// Verdicts as rows of bytes, and synchronisation states.
 enum VerdictRows {
-    static func upsert(_ verdicts: [Verdict], _ db: Database) throws {
+    static func upsert(_ rows: [VerdictRow], of integration: String, _ db: Database) throws {
         let statement = try db.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO verdicts
-                  (integration, native_id, state, observed_at, fetched_at, expires_at, record)
-                VALUES (?, ?, ?, ?, ?, ?, ?)
-                """)
-        for verdict in verdicts {
-            try statement.execute(arguments: [
-                verdict.integration, verdict.nativeID, verdict.state.rawValue, verdict.observedAtSeconds,
-                verdict.fetchedAtSeconds, verdict.expiresAtSeconds, try JSONColumn.text(verdict),
-            ])
+            sql: "INSERT OR REPLACE INTO verdict_records (integration, native_id, record) VALUES (?, ?, ?)")
+        for row in rows {
+            try statement.execute(arguments: [integration, row.nativeID, Data(row.record.bytes)])
         }
     }
 
-    static func list(integration: String?, _ db: Database, file: String) throws -> [Verdict] {
-        let condition = integration == nil ? "" : "WHERE integration = ?"
-        let arguments = integration.map { StatementArguments([$0]) } ?? StatementArguments()
-        let sql = "SELECT record FROM verdicts \(condition) ORDER BY integration, native_id"
-        return try String.fetchAll(db, sql: sql, arguments: arguments).map {
-            try JSONColumn.value($0, "verdicts.record", file: file)
+    static func list(
+        of integration: String, after: String?, limit: Int, _ db: Database, file: String
+    ) throws -> [VerdictRow] {
+        let rows = try Row.fetchCursor(
+            db.cachedStatement(
+                sql: """
+                    SELECT native_id, record FROM verdict_records
+                    WHERE integration = ? AND native_id \(after == nil ? ">=" : ">") ? ORDER BY native_id LIMIT ?
+                    """),
+            arguments: [integration, after ?? "", limit])
+        var list: [VerdictRow] = []
+        while let row = try rows.next() {
+            let bytes: [UInt8] = try row.withUnsafeData(atIndex: 1) { $0.map { Array($0) } ?? [] }
+            guard let record = PackedVerdict(bytes: bytes) else {
+                throw StoreError(
+                    .malformedRow, file: file, what: "column verdict_records.record of a row cannot be read",
+                    remedy: StoreError.corruptRemedy)
+            }
+            list.append(VerdictRow(nativeID: row[0], record: record))
         }
+        return list
+    }
+
+    static func remove(_ nativeIDs: [String], of integration: String, _ db: Database) throws {
+        let statement = try db.cachedStatement(
+            sql: "DELETE FROM verdict_records WHERE integration = ? AND native_id = ?")
+        for id in nativeIDs { try statement.execute(arguments: [integration, id]) }
     }
 
     static func upsert(_ state: SyncState, _ db: Database) throws {

@@ -75,13 +75,11 @@ actor MemoryStore: GatewayStore {
     func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
         -> EnrollmentToken?
     { nil }
-    func replaceVerdicts(
-        of integration: String, with verdicts: [Verdict], state: SyncState
-    ) async throws(StoreError) {}
-    func upsert(verdicts: [Verdict]) async throws(StoreError) {}
-    func verdicts(integration: String) async throws(StoreError) -> [Verdict] { [] }
-    func allVerdicts() async throws(StoreError) -> [Verdict] { [] }
-    func removeVerdict(integration: String, nativeID: String) async throws(StoreError) {}
+    func upsert(_ rows: [VerdictRow], of integration: String) async throws(StoreError) {}
+    func verdictRows(of integration: String, after: String?, limit: Int) async throws(StoreError)
+        -> [VerdictRow]
+    { [] }
+    func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {}
     func syncState(integration: String) async throws(StoreError) -> SyncState? { nil }
     func upsert(_ state: SyncState) async throws(StoreError) {}
     func appendAudit(kind: String, atSeconds: Int64, json: String) async throws(StoreError) {}

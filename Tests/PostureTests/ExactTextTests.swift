@@ -99,9 +99,10 @@ struct ExactTextTests {
         let records = [
             Self.record(Accent.composed, "intune", .compliant),
             Self.record(Accent.decomposed, "intune", .noncompliant),
-            Self.record("n", Accent.composed, .compliant),
         ]
-        _ = await cache.apply(records, nowSeconds: 10)
+        _ = await cache.apply(records, of: "intune", nowSeconds: 10)
+        let other = Self.record("n", Accent.composed, .compliant)
+        _ = await cache.apply([other], of: Accent.composed, nowSeconds: 10)
         let key = try #require(DeviceKey(.serial, "PF3"))
         #expect(await cache.records(of: "intune", key: key).count == 2)
         #expect(await cache.records(of: Accent.composed, key: key).count == 1)

@@ -6,12 +6,16 @@ actor MemoryStore: GatewayStore {
     var nonces: Set<[UInt8]> = []
     var stored: [String: StoredDevice] = [:]
     var tokens: [[UInt8]: EnrollmentToken] = [:]
-    var kept: [String: Verdict] = [:]
+    var kept: [String: [String: PackedVerdict]] = [:]
     var states: [String: SyncState] = [:]
     var records: [AuditRecord] = []
     var failsDeviceWrites = false
+    var failsVerdictReads = false
+    var failsVerdictWrites = false
 
     func failDeviceWrites(_ fails: Bool) { failsDeviceWrites = fails }
+    func failVerdictReads(_ fails: Bool) { failsVerdictReads = fails }
+    func failVerdictWrites(_ fails: Bool) { failsVerdictWrites = fails }
     func auditKinds() -> [String] { records.map(\.kind) }
 
     func insert(_ session: StoredSession) async throws(StoreError) {}
@@ -51,22 +55,26 @@ actor MemoryStore: GatewayStore {
         return nowSeconds < token.expiresAtSeconds ? token : nil
     }
 
-    func replaceVerdicts(of integration: String, with verdicts: [Verdict], state: SyncState)
-        async throws(StoreError)
+    func upsert(_ rows: [VerdictRow], of integration: String) async throws(StoreError) {
+        guard !failsVerdictWrites else {
+            throw StoreError(.full, file: "verdicts.sqlite", what: "disk full", remedy: "make room")
+        }
+        for row in rows { kept[integration, default: [:]][row.nativeID] = row.record }
+    }
+    func verdictRows(of integration: String, after: String?, limit: Int) async throws(StoreError)
+        -> [VerdictRow]
     {
-        kept = kept.filter { $0.value.integration != integration }
-        for verdict in verdicts { kept["\(verdict.integration)/\(verdict.nativeID)"] = verdict }
-        states[integration] = state
+        guard !failsVerdictReads else {
+            throw StoreError(.malformedRow, file: "verdicts.sqlite", what: "a row", remedy: "restore it")
+        }
+        let rows = (kept[integration] ?? [:]).map { VerdictRow(nativeID: $0.key, record: $0.value) }
+        return Array(
+            rows.sorted { $0.nativeID < $1.nativeID }.filter { row in after.map { row.nativeID > $0 } ?? true
+            }
+            .prefix(limit))
     }
-    func upsert(verdicts: [Verdict]) async throws(StoreError) {
-        for verdict in verdicts { kept["\(verdict.integration)/\(verdict.nativeID)"] = verdict }
-    }
-    func verdicts(integration: String) async throws(StoreError) -> [Verdict] {
-        kept.values.filter { $0.integration == integration }
-    }
-    func allVerdicts() async throws(StoreError) -> [Verdict] { Array(kept.values) }
-    func removeVerdict(integration: String, nativeID: String) async throws(StoreError) {
-        kept["\(integration)/\(nativeID)"] = nil
+    func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {
+        for id in nativeIDs { kept[integration]?[id] = nil }
     }
     func syncState(integration: String) async throws(StoreError) -> SyncState? { states[integration] }
     func upsert(_ state: SyncState) async throws(StoreError) { states[state.integration] = state }

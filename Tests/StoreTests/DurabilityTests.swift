@@ -87,11 +87,11 @@ struct DurabilityTests {
     @Test func `a file of a newer version is refused`() async throws {
         await (try SQLiteStore(folder: folder.path)).close()
         let queue = try DatabaseQueue(path: folder.file("verdicts.sqlite"))
-        try await queue.write { try $0.execute(sql: "PRAGMA user_version = 2") }
+        try await queue.write { try $0.execute(sql: "PRAGMA user_version = 3") }
         try queue.close()
         let error = try #require(opening())
         #expect(error.kind == .newerSchema)
-        #expect(error.what == "has schema version 2; this program knows 1")
+        #expect(error.what == "has schema version 3; this program knows 2")
     }
 
     @Test func `files and folder are for their owner only`() async throws {

@@ -44,13 +44,14 @@ struct ExactTextTests {
     }
 
     @Test func `verdicts of equivalent native ids and integrations are kept apart`() async throws {
-        try await store.upsert(verdicts: [
-            Fixture.verdict(Self.composed), Fixture.verdict(Self.decomposed),
-            Fixture.verdict("n", integration: Self.composed),
-        ])
+        try await store.upsert(
+            [VerdictRow(Fixture.verdict(Self.composed)), VerdictRow(Fixture.verdict(Self.decomposed))],
+            of: "intune")
+        try await store.upsert(
+            [VerdictRow(Fixture.verdict("n", integration: Self.composed))], of: Self.composed)
         #expect(try await store.verdicts(integration: "intune").count == 2)
         #expect(try await store.verdicts(integration: Self.decomposed).isEmpty)
-        try await store.removeVerdict(integration: "intune", nativeID: Self.decomposed)
+        try await store.removeVerdicts([Self.decomposed], of: "intune")
         let left = try await store.verdicts(integration: "intune").map(\.nativeID)
         #expect(left.count == 1 && left[0].utf8.elementsEqual(Self.composed.utf8))
     }

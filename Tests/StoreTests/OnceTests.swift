@@ -155,28 +155,6 @@ struct RecordStoreTests {
         #expect(try await store.devices() == before, "\(what)")
     }
 
-    @Test func `a complete synchronisation replaces the verdicts of its integration only`() async throws {
-        try await store.upsert(verdicts: [
-            Fixture.verdict("a"), Fixture.verdict("b"), Fixture.verdict("a", integration: "other"),
-        ])
-        let state = SyncState(
-            integration: "intune", completedAtSeconds: 500, deltaLink: "https://graph/delta")
-        try await store.replaceVerdicts(
-            of: "intune", with: [Fixture.verdict("c", fetched: 500)], state: state)
-        #expect(try await store.verdicts(integration: "intune") == [Fixture.verdict("c", fetched: 500)])
-        #expect(try await store.allVerdicts().map(\.nativeID) == ["c", "a"])
-        #expect(try await store.syncState(integration: "intune") == state)
-        #expect(try await store.syncState(integration: "other") == nil)
-        try await store.removeVerdict(integration: "intune", nativeID: "c")
-        #expect(try await store.verdicts(integration: "intune").isEmpty)
-    }
-
-    @Test func `the later verdict of one device wins`() async throws {
-        try await store.upsert(verdicts: [Fixture.verdict("a", fetched: 100)])
-        try await store.upsert(verdicts: [Fixture.verdict("a", fetched: 200)])
-        #expect(try await store.allVerdicts() == [Fixture.verdict("a", fetched: 200)])
-    }
-
     @Test func `audit records come newest first and keep their order`() async throws {
         for index in 0..<5 {
             try await store.appendAudit(kind: "session-revoked", atSeconds: 7, json: "{\"n\":\(index)}")

@@ -81,4 +81,63 @@ enum Fixture {
             fetchedAtSeconds: fetched, expiresAtSeconds: 20_000, matchKey: "intune-device-id",
             matchStrength: .strong, rawState: "compliant", digest: "00", remedies: ["nothing"])
     }
+
+    /// Any verdict at all, of integration "intune".
+    static func random(_ random: inout SeededGenerator) -> Verdict {
+        func text(_ random: inout SeededGenerator) -> String {
+            let words = ["", "a", "device-7", "Ünïcode ✓", String(repeating: "long ", count: 60)]
+            return words.randomElement(using: &random).map {
+                $0 + String(UInt8.random(in: 0...9, using: &random))
+            } ?? ""
+        }
+        func texts(_ random: inout SeededGenerator) -> [String] {
+            (0..<Int.random(in: 0...4, using: &random)).map { _ in text(&random) }
+        }
+        func time(_ random: inout SeededGenerator) -> Int64 {
+            Bool.random(using: &random) ? Int64.random(in: 0...4_000_000_000, using: &random) : Int64.max
+        }
+        func maybe<Value>(_ value: Value, _ random: inout SeededGenerator) -> Value? {
+            Bool.random(using: &random) ? value : nil
+        }
+        let digest = (0..<64).map { _ in String("0123456789abcdef".randomElement(using: &random) ?? "0") }
+            .joined()
+        var verdict = Verdict(
+            id: text(&random), integration: "intune", provider: text(&random), nativeID: text(&random),
+            state: Verdict.State.allCases.randomElement(using: &random) ?? .unknown,
+            isManaged: maybe(Bool.random(using: &random), &random),
+            score: maybe(
+                Verdict.Score(
+                    value: time(&random), minimum: -time(&random), maximum: 5,
+                    higherIsBetter: Bool.random(using: &random)), &random),
+            risk: maybe(Verdict.Risk.allCases.randomElement(using: &random) ?? .none, &random),
+            isSensorRunning: maybe(Bool.random(using: &random), &random), labels: texts(&random),
+            observedAtSeconds: time(&random), assessedAtSeconds: maybe(time(&random), &random),
+            fetchedAtSeconds: time(&random), expiresAtSeconds: time(&random),
+            graceUntilSeconds: maybe(time(&random), &random), matchKey: text(&random),
+            matchStrength: Verdict.Strength.allCases.randomElement(using: &random) ?? .weak,
+            rawState: text(&random),
+            digest: Bool.random(using: &random) ? digest : text(&random), remedies: texts(&random))
+        for _ in 0..<Int.random(in: 0...3, using: &random) {
+            verdict.checks.append(
+                Verdict.Check(id: text(&random), title: text(&random), state: .notApplicable))
+        }
+        if Bool.random(using: &random) {
+            verdict.id =
+                "intune:\(verdict.nativeID):\(verdict.fetchedAtSeconds):\(verdict.digest.prefix(12))"
+        }
+        return verdict
+    }
+}
+
+/// The same numbers for the same seed (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
 }

@@ -39,6 +39,9 @@ struct StatusText {
             if let reason = integration.pendingReason {
                 lines.append("\(integration.integration): \(reason)")
             }
+            if let failure = integration.storeFailure {
+                lines.append("\(integration.integration): the store: \(failure)")
+            }
             lines += integration.connection.missingPermissions.map {
                 "\(integration.integration): works without \($0), which is not granted"
             }
@@ -105,6 +108,7 @@ struct StatusText {
                 ("integration", .string(status.integration)), ("provider", .string(status.provider)),
                 ("state", .string(status.state.rawValue)),
                 ("reason", status.pendingReason.map { .string($0) } ?? .null),
+                ("store_failure", status.storeFailure.map { .string($0) } ?? .null),
                 ("devices", .integer(Int64(status.devicesKnown))),
                 ("last_success", status.lastSuccessSeconds.map { .integer($0) } ?? .null),
                 ("last_failure", status.lastFailure.map { .string($0.kind.rawValue) } ?? .null),

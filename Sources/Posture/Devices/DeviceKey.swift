@@ -79,7 +79,9 @@ public struct DeviceKey: Sendable, Hashable {
     }
 
     private static func identifier(_ raw: String) -> String? {
-        let isPlain = !raw.isEmpty && raw.utf8.count <= 64 && raw.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
+        let isPlain =
+            !raw.isEmpty && raw.utf8.count <= 64
+            && raw.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3b }
         return isPlain ? raw.lowercased() : nil
     }
 

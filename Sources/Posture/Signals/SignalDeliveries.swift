@@ -121,7 +121,7 @@ extension PostureService {
         guard let record = signals.verdicts.take(signal, keys: keys) else { return }
         announceChange([ExactKey(signal.deviceID)])
         askForConfirmation(of: signal)
-        try await store.upsert(verdicts: [SignalVerdicts.stored(record)])
+        try await store.upsert([VerdictRow(SignalVerdicts.stored(record))], of: record.stream)
     }
 
     func loadSignals() async throws(StoreError) {

@@ -26,6 +26,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var lastFailureSeconds: Int64?
     /// The end of the last proven complete synchronisation.
     public var lastCompleteSyncSeconds: Int64?
+    /// Why verdicts could not be read from or written to the store, until it works again.
+    public var storeFailure: String?
     /// Failures by class since the start.
     public var failureCounts: [ConnectorFailure.Kind: Int]
     /// Devices with a record.

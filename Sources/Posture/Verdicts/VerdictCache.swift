@@ -3,63 +3,94 @@ import Store
 
 /// Every provider's latest verdicts in memory, persisted: the only thing a decision reads (003.3).
 ///
-/// Ordering (providers.md 14.3), hard expiry and the reverse index live here; who is affected by a change
-/// is told as device keys, because devices are the directory's matter.
+/// Ordering (providers.md 14.3), hard expiry and the reverse index live here; who is affected by a change is told as
+/// device keys, because devices are the directory's matter. Long passes leave gaps, so that a question about one device
+/// never waits for a synchronisation of a hundred thousand.
 actor VerdictCache {
-    private struct NativeKey: Hashable {
-        var integration: ExactKey
-        var nativeID: ExactKey
+    /// Records handled between two gaps.
+    static let stepRecords = 500
 
-        init(_ verdict: Verdict) {
-            self.init(integration: ExactKey(verdict.integration), nativeID: ExactKey(verdict.nativeID))
-        }
-
-        init(integration: ExactKey, nativeID: ExactKey) {
-            self.integration = integration
-            self.nativeID = nativeID
-        }
-    }
-
-    private var records: [NativeKey: VerdictRecord] = [:]
-    private var byKey: [DeviceKey: Set<NativeKey>] = [:]
-    private var completedAtSeconds: [ExactKey: Int64] = [:]
-    /// Where incremental synchronisations go on from.
-    private var positions: [ExactKey: String] = [:]
+    private var tables: [ExactKey: VerdictTable] = [:]
+    private var loading: [ExactKey: Task<Void, Never>] = [:]
+    private var failures: [ExactKey: StoreError] = [:]
     private let store: any GatewayStore
 
     init(store: any GatewayStore) { self.store = store }
 
-    /// Reads what was known before the start. Expired verdicts are read too: they say nothing, but their
-    /// ordering keeps an older answer from taking their place.
-    func load(integrations: [String]) async throws(StoreError) {
-        let wanted = Set(integrations.map(ExactKey.init))
-        for verdict in try await store.allVerdicts() where wanted.contains(ExactKey(verdict.integration)) {
-            keep(VerdictRecord(verdict: verdict, keys: DeviceKey.decoded(verdict.matchKey)))
-        }
-        for integration in integrations {
-            let state = try await store.syncState(integration: integration)
-            completedAtSeconds[ExactKey(integration)] = state?.completedAtSeconds
-            positions[ExactKey(integration)] = state?.deltaLink
+    /// Begins to read what was known before the start: how far synchronisations got at once, the verdicts behind the
+    /// gateway's back. Expired ones are read too: they say nothing, but their ordering keeps an older answer from
+    /// taking their place.
+    ///
+    /// - Parameter ttlSeconds: of each integration, by its name.
+    func load(integrations: [(name: String, ttlSeconds: Int64)]) async throws(StoreError) {
+        for (name, ttlSeconds) in integrations {
+            let key = ExactKey(name)
+            let state = try await store.syncState(integration: name)
+            let table = VerdictTable(integration: name)
+            table.completedAtSeconds = state?.completedAtSeconds
+            table.position = state?.deltaLink
+            if let state, state.deltaLink != nil {
+                table.confirmation = VerdictTable.Confirmation(
+                    atSeconds: state.completedAtSeconds, ttlSeconds: ttlSeconds)
+            }
+            tables[key] = table
+            loading[key] = Task { await self.readRows(of: name) }
         }
     }
 
-    /// Keys whose devices' facts changed.
+    private func readRows(of integration: String) async {
+        let key = ExactKey(integration)
+        let step = SQLiteStore.verdictsPerStep
+        var after: String?
+        var rows: [VerdictRow]
+        repeat {
+            do throws(StoreError) {
+                rows = try await store.verdictRows(of: integration, after: after, limit: step)
+            } catch {
+                // What could not be read is not known, and that lets nobody in.
+                failures[key] = error
+                // And nothing is called missing because of it.
+                tables[key]?.completedAtSeconds = nil
+                tables[key]?.position = nil
+                break
+            }
+            for row in rows { tables[key]?.load(row) }
+            after = rows.last?.nativeID
+        } while rows.count == step
+        loading[key] = nil
+    }
+
+    /// Waits until what an integration said before the start is in memory.
+    private func ready(_ integration: String) async {
+        await loading[ExactKey(integration)]?.value
+    }
+
+    /// Waits until everything is in memory.
+    func ready() async {
+        for task in loading.values { await task.value }
+    }
+
+    /// Keys whose devices' facts changed, and what the store has not heard of yet.
     struct Changes: Sendable {
         var keys: Set<DeviceKey> = []
-        /// Kept in memory although the store failed: the next write repairs it.
-        var storeFailure: StoreError?
+        var writes = VerdictWrites()
     }
 
+    private func table(_ integration: String) -> VerdictTable {
+        let key = ExactKey(integration)
+        if let table = tables[key] { return table }
+        let table = VerdictTable(integration: integration)
+        tables[key] = table
+        return table
+    }
+
+    // MARK: Taking
+
     /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
-    func apply(_ fresh: [VerdictRecord], nowSeconds: Int64) async -> Changes {
-        var changes = Changes()
-        let kept = fresh.filter { merge($0, nowSeconds: nowSeconds, into: &changes) }
-        guard !kept.isEmpty else { return changes }
-        do throws(StoreError) {
-            try await store.upsert(verdicts: kept.map(\.verdict))
-        } catch {
-            changes.storeFailure = error
-        }
+    func apply(_ fresh: [VerdictRecord], of integration: String, nowSeconds: Int64) async -> Changes {
+        await ready(integration)
+        var changes = Changes(writes: VerdictWrites(integration: integration))
+        await merge(fresh, into: table(integration), nowSeconds: nowSeconds, &changes)
         return changes
     }
 
@@ -68,32 +99,26 @@ actor VerdictCache {
         integration: String, with fresh: [VerdictRecord], startedAtSeconds: Int64, ttlSeconds: Int64,
         nowSeconds: Int64, position: String? = nil
     ) async -> Changes {
-        var changes = Changes()
-        for record in fresh { _ = merge(record, nowSeconds: nowSeconds, into: &changes) }
-        let name = ExactKey(integration)
-        let present = Set(fresh.map { ExactKey($0.verdict.nativeID) })
-        for (key, record) in records where key.integration == name && !present.contains(key.nativeID) {
-            // Fetched by itself after this synchronisation began: newer knowledge than the page it is
-            // missing from.
-            guard record.verdict.fetchedAtSeconds < startedAtSeconds else { continue }
-            if record.verdict.state == .notFound {
+        await ready(integration)
+        var changes = Changes(writes: VerdictWrites(integration: integration))
+        let table = table(integration)
+        let sweep = table.beginSweep()
+        await merge(fresh, into: table, sweep: sweep, nowSeconds: nowSeconds, &changes)
+        await pass(table) { slot, record in
+            // Fetched by itself after this synchronisation began: newer knowledge than the page it is missing from.
+            guard !table.isSeen(slot, in: sweep), record.fetchedAtSeconds < startedAtSeconds else { return }
+            if record.state == .notFound {
                 // Gone for two synchronisations: "not in a complete one" says the same without a record.
-                forget(key)
-                continue
+                forget(slot, of: table, &changes)
+            } else {
+                markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
             }
-            markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
         }
-        completedAtSeconds[ExactKey(integration)] = nowSeconds
-        positions[name] = position
-        let all = records.filter { $0.key.integration == name }.map(\.value.verdict)
-        do throws(StoreError) {
-            try await store.replaceVerdicts(
-                of: integration, with: all,
-                state: SyncState(
-                    integration: integration, completedAtSeconds: nowSeconds, deltaLink: position))
-        } catch {
-            changes.storeFailure = error
-        }
+        table.completedAtSeconds = nowSeconds
+        table.position = position
+        table.confirmation = nil
+        changes.writes.state = SyncState(
+            integration: integration, completedAtSeconds: nowSeconds, deltaLink: position)
         return changes
     }
 
@@ -103,184 +128,158 @@ actor VerdictCache {
         _ delta: IncrementalChanges, integration: String, startedAtSeconds: Int64, ttlSeconds: Int64,
         nowSeconds: Int64
     ) async -> Changes {
-        var changes = Changes()
-        let name = ExactKey(integration)
-        var touched: Set<NativeKey> = []
-        for record in delta.changed where merge(record, nowSeconds: nowSeconds, into: &changes) {
-            touched.insert(NativeKey(record.verdict))
-        }
+        await ready(integration)
+        var changes = Changes(writes: VerdictWrites(integration: integration))
+        let table = table(integration)
+        await merge(delta.changed, into: table, nowSeconds: nowSeconds, &changes)
+        var removed: Set<UInt32> = []
         for id in delta.removed {
-            let native = NativeKey(integration: name, nativeID: ExactKey(id))
-            // Read by itself after this began: newer than its removal.
-            guard let record = records[native], record.verdict.fetchedAtSeconds < startedAtSeconds else {
-                continue
-            }
-            markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
-            touched.insert(native)
+            guard let slot = table.slot(of: id), let head = table.head(at: slot),
+                // Read by itself after this began: newer than its removal.
+                head.fetchedAtSeconds < startedAtSeconds
+            else { continue }
+            markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
+            removed.insert(slot)
         }
-        let removed = touched.filter { records[$0]?.verdict.state == .notFound }
-        let gone = records.filter {
-            $0.key.integration == name && $0.value.verdict.state == .notFound && !removed.contains($0.key)
-                && $0.value.verdict.fetchedAtSeconds < startedAtSeconds
+        await pass(table) { slot, record in
+            guard record.state == .notFound, !removed.contains(slot),
+                record.fetchedAtSeconds < startedAtSeconds
+            else { return }
+            forget(slot, of: table, &changes)
         }
-        for key in gone.keys { forget(key) }
-        completedAtSeconds[name] = startedAtSeconds
-        positions[name] = delta.position
-        changes.keys.formUnion(
-            renew(integration: integration, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds))
-        do throws(StoreError) {
-            for key in gone.keys {
-                try await store.removeVerdict(integration: integration, nativeID: key.nativeID.text)
-            }
-            try await store.upsert(verdicts: touched.compactMap { records[$0]?.verdict })
-            // Last: after a crash before it the same changes come once more, and applying twice changes
-            // nothing.
-            try await store.upsert(
-                SyncState(
-                    integration: integration, completedAtSeconds: startedAtSeconds, deltaLink: delta.position)
-            )
-        } catch {
-            changes.storeFailure = error
+        let before = table.confirmation
+        table.completedAtSeconds = startedAtSeconds
+        table.position = delta.position
+        table.confirmation = VerdictTable.Confirmation(atSeconds: startedAtSeconds, ttlSeconds: ttlSeconds)
+        await pass(table) { slot, record in
+            // What said nothing any more and does so again since it was confirmed.
+            guard let old = table.head(at: slot, under: before), old.expiresAtSeconds <= nowSeconds,
+                record.expiresAtSeconds > nowSeconds
+            else { return }
+            changes.keys.formUnion(table.record(at: slot)?.keys ?? [])
         }
+        changes.writes.state = SyncState(
+            integration: integration, completedAtSeconds: startedAtSeconds, deltaLink: delta.position)
         return changes
     }
-
-    /// What incremental synchronisations did not name was confirmed by the last one. Only in memory: with the
-    /// position and its time in the store the same follows after a start.
-    ///
-    /// - Returns: keys of what said nothing any more and does so again.
-    @discardableResult
-    func renew(integration: String, ttlSeconds: Int64, nowSeconds: Int64) -> Set<DeviceKey> {
-        let name = ExactKey(integration)
-        var revived: Set<DeviceKey> = []
-        guard positions[name] != nil, let confirmed = completedAtSeconds[name] else { return revived }
-        for (key, record) in records where key.integration == name && record.verdict.state != .notFound {
-            guard record.verdict.fetchedAtSeconds < confirmed else { continue }
-            var verdict = record.verdict
-            // Only what said its own time of reading has no other time that would age.
-            if verdict.observedAtSeconds == verdict.fetchedAtSeconds { verdict.observedAtSeconds = confirmed }
-            verdict.fetchedAtSeconds = confirmed
-            verdict.expiresAtSeconds = min(confirmed + ttlSeconds, verdict.graceUntilSeconds ?? .max)
-            if record.verdict.expiresAtSeconds <= nowSeconds, verdict.expiresAtSeconds > nowSeconds {
-                revived.formUnion(record.keys)
-            }
-            records[key]?.verdict = verdict
-        }
-        return revived
-    }
-
-    /// Where the next incremental synchronisation goes on from; nil: everything has to be read.
-    func position(_ integration: String) -> String? { positions[ExactKey(integration)] }
 
     /// The provider answered that none of these keys names a device there.
     func markAbsent(
         integration: String, keys: [DeviceKey], ttlSeconds: Int64, nowSeconds: Int64
     ) async -> Changes {
-        var changes = Changes()
-        let hit = Set(keys.flatMap { byKey[$0] ?? [] }).filter { $0.integration == ExactKey(integration) }
-        for native in hit {
-            guard let record = records[native] else { continue }
-            markMissing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, into: &changes)
-        }
-        let verdicts = hit.compactMap { records[$0]?.verdict }
-        guard !verdicts.isEmpty else { return changes }
-        do throws(StoreError) {
-            try await store.upsert(verdicts: verdicts)
-        } catch {
-            changes.storeFailure = error
+        await ready(integration)
+        var changes = Changes(writes: VerdictWrites(integration: integration))
+        let table = table(integration)
+        for record in keys.flatMap({ table.records(named: $0) }) {
+            guard let slot = table.slot(of: record.verdict.nativeID) else { continue }
+            markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
         }
         return changes
     }
 
+    /// Writes what was taken. Whoever is affected has been told before: the disk may be slow.
+    ///
+    /// - Throws: when the store failed. Memory keeps what it took; the next synchronisation writes it again.
+    func persist(_ writes: VerdictWrites) async throws(StoreError) {
+        for start in stride(from: 0, to: writes.rows.count, by: SQLiteStore.verdictsPerStep) {
+            let end = min(start + SQLiteStore.verdictsPerStep, writes.rows.count)
+            try await store.upsert(Array(writes.rows[start..<end]), of: writes.integration)
+        }
+        try await store.removeVerdicts(writes.removed, of: writes.integration)
+        // Last: after a crash before it the same comes once more, and taking it twice changes nothing.
+        if let state = writes.state { try await store.upsert(state) }
+    }
+
     // MARK: Reading
 
-    /// The records of one integration that any of these keys names, by key.
-    func records(of integration: String, key: DeviceKey) -> [VerdictRecord] {
-        (byKey[key] ?? []).filter { $0.integration == ExactKey(integration) }.compactMap { records[$0] }
-            .sorted { $0.verdict.nativeID < $1.verdict.nativeID }
+    /// Where the next incremental synchronisation goes on from; nil: everything has to be read.
+    func position(_ integration: String) -> String? { tables[ExactKey(integration)]?.position }
+
+    /// The records of one integration that this key names.
+    func records(of integration: String, key: DeviceKey) async -> [VerdictRecord] {
+        await ready(integration)
+        return tables[ExactKey(integration)]?.records(named: key) ?? []
     }
 
     /// When the last proven complete synchronisation ended.
-    func completedAt(_ integration: String) -> Int64? { completedAtSeconds[ExactKey(integration)] }
+    func completedAt(_ integration: String) -> Int64? { tables[ExactKey(integration)]?.completedAtSeconds }
+
+    /// Why what an integration said before the start could not be read; nil: it could.
+    func loadFailure(_ integration: String) -> StoreError? { failures[ExactKey(integration)] }
 
     /// How many devices are known, and the oldest report among those that still count.
     func census(_ integration: String, nowSeconds: Int64) -> (devices: Int, oldestObservedSeconds: Int64?) {
-        let own = records.filter { $0.key.integration == ExactKey(integration) }.map(\.value.verdict)
-        return (own.count, own.filter { $0.expiresAtSeconds > nowSeconds }.map(\.observedAtSeconds).min())
+        guard let table = tables[ExactKey(integration)] else { return (0, nil) }
+        var oldest: Int64?
+        for slot in 0..<table.slotsEnd {
+            guard let head = table.head(at: slot), head.expiresAtSeconds > nowSeconds else { continue }
+            oldest = min(oldest ?? .max, head.observedAtSeconds)
+        }
+        return (table.count, oldest)
     }
 
     // MARK: Changing
 
-    /// - Returns: whether the record was taken.
-    private func merge(_ fresh: VerdictRecord, nowSeconds: Int64, into changes: inout Changes) -> Bool {
-        let native = NativeKey(fresh.verdict)
-        let old = records[native]
-        if let old, !Self.isNotOlder(fresh.verdict, than: old.verdict) { return false }
-        keep(fresh)
-        if old.map({ Self.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
-            changes.keys.formUnion(fresh.keys)
-            changes.keys.formUnion(old?.keys ?? [])
+    private func merge(
+        _ fresh: [VerdictRecord], into table: VerdictTable, sweep: UInt32? = nil, nowSeconds: Int64,
+        _ changes: inout Changes
+    ) async {
+        for (index, record) in fresh.enumerated() {
+            if index % Self.stepRecords == Self.stepRecords - 1 { await Task.yield() }
+            let slot = merge(record, into: table, nowSeconds: nowSeconds, &changes)
+            if let sweep { table.see(slot, in: sweep) }
         }
-        return true
+    }
+
+    /// - Returns: the slot of the device's record, whether or not this one was taken.
+    private func merge(
+        _ fresh: VerdictRecord, into table: VerdictTable, nowSeconds: Int64, _ changes: inout Changes
+    ) -> UInt32 {
+        var known: VerdictRecord?
+        if let slot = table.slot(of: fresh.verdict.nativeID), let record = table.record(at: slot) {
+            guard VerdictOrder.isNotOlder(fresh.verdict, than: record.verdict) else { return slot }
+            known = record
+        }
+        let slot = table.keep(fresh)
+        if let row = table.row(at: slot) { changes.writes.rows.append(row) }
+        if known.map({ VerdictOrder.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
+            changes.keys.formUnion(fresh.keys)
+            changes.keys.formUnion(known?.keys ?? [])
+        }
+        return slot
+    }
+
+    /// Looks at every record of an integration, with gaps: what comes in one of them is looked at too, or is newer than
+    /// the pass.
+    private func pass(_ table: VerdictTable, _ look: (UInt32, PackedVerdict.Head) -> Void) async {
+        var slot: UInt32 = 0
+        while slot < table.slotsEnd {
+            if let head = table.head(at: slot) { look(slot, head) }
+            slot += 1
+            if slot % 4_096 == 0 { await Task.yield() }
+        }
     }
 
     private func markMissing(
-        _ record: VerdictRecord, ttlSeconds: Int64, nowSeconds: Int64, into changes: inout Changes
+        _ slot: UInt32, of table: VerdictTable, ttlSeconds: Int64, nowSeconds: Int64,
+        _ changes: inout Changes
     ) {
-        var missing = record
-        missing.verdict.id = "\(record.verdict.integration):\(record.verdict.nativeID):\(nowSeconds):missing"
-        missing.verdict.state = .notFound
-        missing.verdict.isManaged = false
-        missing.verdict.labels = []
-        missing.verdict.risk = nil
-        missing.verdict.rawState = "device_missing"
-        missing.verdict.fetchedAtSeconds = nowSeconds
-        missing.verdict.expiresAtSeconds = nowSeconds + ttlSeconds
-        missing.verdict.graceUntilSeconds = nil
-        missing.verdict.remedies = ProviderRemedies.sentences(
-            .notFound, provider: missing.verdict.provider)
-        keep(missing)
+        guard let record = table.record(at: slot) else { return }
+        table.keep(VerdictOrder.missing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds))
+        if let row = table.row(at: slot) { changes.writes.rows.append(row) }
         if record.verdict.state != .notFound { changes.keys.formUnion(record.keys) }
     }
 
-    private func keep(_ record: VerdictRecord) {
-        let native = NativeKey(record.verdict)
-        forget(native)
-        records[native] = record
-        for key in record.keys { byKey[key, default: []].insert(native) }
+    private func forget(_ slot: UInt32, of table: VerdictTable, _ changes: inout Changes) {
+        if let id = table.row(at: slot)?.nativeID { changes.writes.removed.append(id) }
+        table.forget(slot)
     }
+}
 
-    private func forget(_ native: NativeKey) {
-        for key in records[native]?.keys ?? [] {
-            byKey[key]?.remove(native)
-            if byKey[key]?.isEmpty == true { byKey[key] = nil }
-        }
-        records[native] = nil
-    }
-
-    /// (observed, assessed, fetched) is not older than what is stored. A provider that answers from a
-    /// lagging replica must not turn time back.
-    static func isNotOlder(_ fresh: Verdict, than old: Verdict) -> Bool {
-        let new = (fresh.observedAtSeconds, fresh.assessedAtSeconds ?? 0, fresh.fetchedAtSeconds)
-        // A record that went missing keeps its old report time; any later answer about the device wins over
-        // that.
-        if old.state == .notFound { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
-        // Nor is a report older whose time cannot be known (none, or from the future): it is not fresh, but
-        // it is news.
-        if fresh.observedAtSeconds == 0 { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
-        return new >= (old.observedAtSeconds, old.assessedAtSeconds ?? 0, old.fetchedAtSeconds)
-    }
-
-    /// Whether a decision could come out differently: not for a mere later fetch of the same content.
-    private static func differs(_ fresh: VerdictRecord, _ old: VerdictRecord, nowSeconds: Int64) -> Bool {
-        let new = fresh.verdict
-        let before = old.verdict
-        return new.state != before.state || !ExactText.isEqual(new.labels, before.labels)
-            || new.isManaged != before.isManaged
-            || new.risk != before.risk || new.score != before.score
-            || new.isSensorRunning != before.isSensorRunning
-            || fresh.keys != old.keys || new.checks != before.checks
-            || (before.expiresAtSeconds <= nowSeconds) != (new.expiresAtSeconds <= nowSeconds)
-            || new.expiresAtSeconds < before.expiresAtSeconds
-    }
+/// What the store has to hear of what the cache took.
+struct VerdictWrites: Sendable {
+    var integration = ""
+    var rows: [VerdictRow] = []
+    var removed: [String] = []
+    var state: SyncState?
 }

@@ -1,0 +1,196 @@
+public import Access
+
+/// A verdict as bytes: what a row of the store holds, and what the cache keeps of a hundred thousand devices. About
+/// 300 bytes where the value itself with its texts takes more than a kilobyte.
+///
+/// Not in it: the integration, which every place that keeps one knows already.
+///
+/// Layout, numbers little-endian: version (1 byte), state, strength, risk, flags (2 bytes), five times of 8 bytes
+/// (reported, assessed, fetched, expires, end of grace), native id, provider, id, digest, match key, raw state, labels,
+/// remedies, checks, score. Texts and lists carry their length before them, as a variable-length integer.
+public struct PackedVerdict: Sendable, Hashable {
+    /// The layout. Others are not read: a provider says it all again.
+    public static let version: UInt8 = 1
+    static let headBytes = 46
+
+    /// As in the description above.
+    public let bytes: [UInt8]
+
+    /// Packs a verdict.
+    public init(_ verdict: Verdict) {
+        var writer = Writer()
+        writer.bytes.reserveCapacity(320)
+        writer.head(verdict)
+        writer.text(verdict.nativeID)
+        writer.text(verdict.provider)
+        if !writer.hasDerivedID(verdict) { writer.text(verdict.id) }
+        if let raw = Self.rawDigest(verdict.digest) {
+            writer.bytes += raw
+        } else {
+            writer.text(verdict.digest)
+        }
+        writer.text(verdict.matchKey)
+        writer.text(verdict.rawState)
+        writer.texts(verdict.labels)
+        writer.texts(verdict.remedies)
+        writer.count(verdict.checks.count)
+        for check in verdict.checks {
+            writer.text(check.id)
+            writer.text(check.title)
+            writer.bytes.append(Codes.index(of: check.state, in: Codes.checkStates))
+        }
+        if let score = verdict.score {
+            for number in [score.value, score.minimum, score.maximum] { writer.integer(number) }
+            writer.bytes.append(score.higherIsBetter ? 1 : 0)
+        }
+        bytes = writer.bytes
+    }
+
+    /// Takes bytes that were packed before.
+    ///
+    /// - Returns: nil for bytes of another layout, or damaged ones.
+    public init?(bytes: [UInt8]) {
+        self.bytes = bytes
+        guard unpacked(integration: "") != nil else { return nil }
+    }
+
+    /// The times and the state, without reading the rest.
+    public struct Head: Sendable, Hashable {
+        /// `Verdict.state`.
+        public var state: Verdict.State
+        /// `Verdict.observedAtSeconds`.
+        public var observedAtSeconds: Int64
+        /// `Verdict.fetchedAtSeconds`.
+        public var fetchedAtSeconds: Int64
+        /// `Verdict.expiresAtSeconds`.
+        public var expiresAtSeconds: Int64
+        /// `Verdict.graceUntilSeconds`.
+        public var graceUntilSeconds: Int64?
+    }
+
+    /// Costs a few loads; for passes over everything.
+    public var head: Head {
+        Head(
+            state: Codes.value(bytes[1], in: Codes.states) ?? .unknown, observedAtSeconds: time(0),
+            fetchedAtSeconds: time(2), expiresAtSeconds: time(3),
+            graceUntilSeconds: flags.contains(.hasGrace) ? time(4) : nil)
+    }
+
+    /// Whether this is the verdict about the provider's device of this id, byte for byte.
+    public func isAbout(_ nativeID: String) -> Bool {
+        var reader = Reader(bytes: bytes, position: Self.headBytes)
+        guard let length = reader.count(max: bytes.count), length == nativeID.utf8.count else { return false }
+        return bytes[reader.position..<(reader.position + length)].elementsEqual(nativeID.utf8)
+    }
+
+    /// The provider's own id of the device.
+    public var nativeID: String {
+        var reader = Reader(bytes: bytes, position: Self.headBytes)
+        return reader.text() ?? ""
+    }
+
+    /// The verdict, of the integration that keeps it.
+    ///
+    /// - Returns: nil when the bytes are of another layout or damaged.
+    public func unpacked(integration: String) -> Verdict? {
+        guard bytes.count >= Self.headBytes, bytes[0] == Self.version,
+            let state = Codes.value(bytes[1], in: Codes.states),
+            let strength = Codes.value(bytes[2], in: Codes.strengths)
+        else { return nil }
+        let flags = flags
+        var reader = Reader(bytes: bytes, position: Self.headBytes)
+        guard let nativeID = reader.text(), let provider = reader.text() else { return nil }
+        guard let statedID = flags.contains(.hasDerivedID) ? "" : reader.text() else { return nil }
+        guard let digest = flags.contains(.hasRawDigest) ? reader.hexadecimal(count: 32) : reader.text(),
+            let matchKey = reader.text(), let rawState = reader.text(), let labels = reader.texts(),
+            let remedies = reader.texts(), let checks = reader.checks()
+        else { return nil }
+        var verdict = Verdict(
+            id: statedID, integration: integration, provider: provider, nativeID: nativeID, state: state,
+            labels: labels, observedAtSeconds: time(0), fetchedAtSeconds: time(2), expiresAtSeconds: time(3),
+            matchKey: matchKey, matchStrength: strength, rawState: rawState, digest: digest,
+            remedies: remedies, checks: checks)
+        if flags.contains(.hasDerivedID) { verdict.id = Self.derivedID(verdict) }
+        verdict.assessedAtSeconds = flags.contains(.hasAssessment) ? time(1) : nil
+        verdict.graceUntilSeconds = flags.contains(.hasGrace) ? time(4) : nil
+        verdict.isManaged = flags.contains(.saysManaged) ? flags.contains(.isManaged) : nil
+        verdict.isSensorRunning = flags.contains(.saysSensor) ? flags.contains(.isSensorRunning) : nil
+        if flags.contains(.hasRisk) {
+            guard let risk = Codes.value(bytes[3], in: Codes.risks) else { return nil }
+            verdict.risk = risk
+        }
+        if flags.contains(.hasScore) {
+            guard let score = reader.score() else { return nil }
+            verdict.score = score
+        }
+        return reader.isAtEnd ? verdict : nil
+    }
+
+    private var flags: Flags { Flags(rawValue: UInt16(bytes[4]) | UInt16(bytes[5]) << 8) }
+
+    private func time(_ index: Int) -> Int64 { Reader.integer(bytes, at: 6 + index * 8) }
+
+    /// The id that most connectors make of the rest.
+    static func derivedID(_ verdict: Verdict) -> String {
+        "\(verdict.integration):\(verdict.nativeID):\(verdict.fetchedAtSeconds):\(verdict.digest.prefix(12))"
+    }
+
+    /// The 32 bytes of a SHA-256 in lower-case hex; nil for any other text.
+    static func rawDigest(_ text: String) -> [UInt8]? {
+        guard text.utf8.count == 64 else { return nil }
+        var raw: [UInt8] = []
+        raw.reserveCapacity(32)
+        var high: UInt8?
+        for byte in text.utf8 {
+            let value: UInt8
+            switch byte {
+            case 0x30...0x39: value = byte - 0x30
+            case 0x61...0x66: value = byte - 0x61 + 10
+            case _: return nil
+            }
+            if let first = high {
+                raw.append(first << 4 | value)
+                high = nil
+            } else {
+                high = value
+            }
+        }
+        return raw
+    }
+
+    struct Flags: OptionSet {
+        var rawValue: UInt16
+        static let saysManaged = Flags(rawValue: 1)
+        static let isManaged = Flags(rawValue: 2)
+        static let saysSensor = Flags(rawValue: 4)
+        static let isSensorRunning = Flags(rawValue: 8)
+        static let hasRisk = Flags(rawValue: 16)
+        static let hasScore = Flags(rawValue: 32)
+        static let hasAssessment = Flags(rawValue: 64)
+        static let hasGrace = Flags(rawValue: 128)
+        static let hasDerivedID = Flags(rawValue: 256)
+        static let hasRawDigest = Flags(rawValue: 512)
+    }
+
+    /// The order of each list is the format: new values go to the end.
+    enum Codes {
+        static let states: [Verdict.State] = [
+            .compliant, .grace, .noncompliant, .notManaged, .notFound, .ambiguous, .unknown, .error,
+            .delegated,
+        ]
+        static let strengths: [Verdict.Strength] = [.weak, .medium, .strong]
+        static let risks: [Verdict.Risk] = [.none, .informational, .low, .medium, .high, .critical]
+        static let checkStates: [Verdict.Check.State] = [.pass, .fail, .unknown, .notApplicable]
+
+        static func index<Value: Equatable>(of value: Value, in list: [Value]) -> UInt8 {
+            guard let index = list.firstIndex(of: value) else {
+                preconditionFailure("\(value) has no place in the format")
+            }
+            return UInt8(index)
+        }
+
+        static func value<Value>(_ index: UInt8, in list: [Value]) -> Value? {
+            list.indices.contains(Int(index)) ? list[Int(index)] : nil
+        }
+    }
+}

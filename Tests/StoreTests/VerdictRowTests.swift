@@ -1,0 +1,125 @@
+import Access
+import Store
+import Testing
+
+@Suite("Verdicts as bytes and as rows")
+struct VerdictRowTests {
+    let folder: TemporaryFolder
+    let store: SQLiteStore
+
+    init() throws {
+        folder = try TemporaryFolder()
+        store = try SQLiteStore(folder: folder.path)
+    }
+
+    private static func packed(_ verdict: Verdict) -> Verdict? {
+        PackedVerdict(verdict).unpacked(integration: verdict.integration)
+    }
+
+    @Test("every member comes back as it was, over a thousand random verdicts")
+    func roundTrip() {
+        for seed in 0..<1_000 as Range<UInt64> {
+            var random = SeededGenerator(seed: seed)
+            let verdict = Fixture.random(&random)
+            #expect(Self.packed(verdict) == verdict, "seed \(seed)")
+            let record = PackedVerdict(verdict)
+            #expect(record.head.state == verdict.state && record.nativeID == verdict.nativeID, "seed \(seed)")
+            #expect(record.head.observedAtSeconds == verdict.observedAtSeconds, "seed \(seed)")
+            #expect(record.head.fetchedAtSeconds == verdict.fetchedAtSeconds, "seed \(seed)")
+            #expect(record.head.expiresAtSeconds == verdict.expiresAtSeconds, "seed \(seed)")
+            #expect(record.head.graceUntilSeconds == verdict.graceUntilSeconds, "seed \(seed)")
+            #expect(
+                record.isAbout(verdict.nativeID) && !record.isAbout(verdict.nativeID + "x"), "seed \(seed)")
+        }
+    }
+
+    @Test("every word of every enumeration has its place in the format")
+    func words() {
+        for state in Verdict.State.allCases {
+            var verdict = Fixture.verdict("a")
+            verdict.state = state
+            #expect(Self.packed(verdict)?.state == state)
+        }
+        for strength in Verdict.Strength.allCases {
+            var verdict = Fixture.verdict("a")
+            verdict.matchStrength = strength
+            #expect(Self.packed(verdict)?.matchStrength == strength)
+        }
+        for risk in Verdict.Risk.allCases {
+            var verdict = Fixture.verdict("a")
+            verdict.risk = risk
+            #expect(Self.packed(verdict)?.risk == risk)
+        }
+        for state in Verdict.Check.State.allCases {
+            var verdict = Fixture.verdict("a")
+            verdict.checks = [Verdict.Check(id: "c", title: "", state: state)]
+            #expect(Self.packed(verdict)?.checks == verdict.checks)
+        }
+    }
+
+    @Test("bytes that are cut short, longer, or of another layout are refused")
+    func damage() {
+        var random = SeededGenerator(seed: 7)
+        for _ in 0..<50 {
+            let bytes = PackedVerdict(Fixture.random(&random)).bytes
+            #expect(PackedVerdict(bytes: bytes) != nil)
+            for length in bytes.indices { #expect(PackedVerdict(bytes: Array(bytes[..<length])) == nil) }
+            #expect(PackedVerdict(bytes: bytes + [0]) == nil)
+            var other = bytes
+            other[0] = PackedVerdict.version + 1
+            #expect(PackedVerdict(bytes: other) == nil)
+        }
+    }
+
+    @Test("one flipped byte is refused or read as another verdict, and never a trap")
+    func flips() {
+        var random = SeededGenerator(seed: 11)
+        let bytes = PackedVerdict(Fixture.random(&random)).bytes
+        for index in bytes.indices {
+            for bit in 0..<8 {
+                var other = bytes
+                other[index] ^= 1 << UInt8(bit)
+                if let record = PackedVerdict(bytes: other) {
+                    #expect(record.unpacked(integration: "intune") != nil)
+                }
+            }
+        }
+    }
+
+    @Test("the later verdict of one device wins")
+    func later() async throws {
+        try await store.upsert([VerdictRow(Fixture.verdict("a", fetched: 100))], of: "intune")
+        try await store.upsert([VerdictRow(Fixture.verdict("a", fetched: 200))], of: "intune")
+        #expect(try await store.verdicts(integration: "intune") == [Fixture.verdict("a", fetched: 200)])
+    }
+
+    @Test("pages begin behind the last one and end with what is there")
+    func pages() async throws {
+        let all = ["a", "b", "c", "d", "e"].map { VerdictRow(Fixture.verdict($0)) }
+        try await store.upsert(all, of: "intune")
+        try await store.upsert([VerdictRow(Fixture.verdict("b", integration: "other"))], of: "other")
+        #expect(try await store.verdictRows(of: "intune", after: nil, limit: 2) == Array(all[..<2]))
+        #expect(try await store.verdictRows(of: "intune", after: "b", limit: 2) == Array(all[2..<4]))
+        #expect(try await store.verdictRows(of: "intune", after: "d", limit: 2) == Array(all[4...]))
+        #expect(try await store.verdictRows(of: "intune", after: "e", limit: 2).isEmpty)
+    }
+
+    @Test("what is removed is gone, of its integration only")
+    func removal() async throws {
+        for name in ["intune", "other"] {
+            try await store.upsert([VerdictRow(Fixture.verdict("a", integration: name))], of: name)
+        }
+        try await store.removeVerdicts(["a", "never there"], of: "intune")
+        #expect(try await store.verdicts(integration: "intune").isEmpty)
+        #expect(try await store.verdicts(integration: "other").count == 1)
+    }
+
+    @Test("the state of a synchronisation belongs to its integration")
+    func states() async throws {
+        let state = SyncState(
+            integration: "intune", completedAtSeconds: 500, deltaLink: "https://graph/delta")
+        try await store.upsert(state)
+        #expect(try await store.syncState(integration: "intune") == state)
+        #expect(try await store.syncState(integration: "other") == nil)
+    }
+}
