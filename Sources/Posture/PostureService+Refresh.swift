@@ -204,7 +204,7 @@ extension PostureService {
                 ? await cache.markAbsent(
                     integration: connector.integration, keys: keys, ttlSeconds: connector.pace.ttlSeconds,
                     nowSeconds: now)
-                : await cache.apply(records, of: connector.integration, nowSeconds: now)
+                : await cache.apply(VerdictRecords(records), of: connector.integration, nowSeconds: now)
             await take(changes, of: connector)
         case .failed(let failure):
             // The device merely has no id that this provider looks up: nothing failed.

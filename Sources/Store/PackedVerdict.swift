@@ -1,13 +1,14 @@
 public import Access
 
-/// A verdict as bytes: what a row of the store holds, and what the cache keeps of a hundred thousand devices. About
-/// 300 bytes where the value itself with its texts takes more than a kilobyte.
+/// A verdict as bytes: what a row of the store holds, and what the cache keeps of a hundred thousand devices. Some
+/// 200 bytes where the value itself with its texts takes more than a kilobyte.
 ///
 /// Not in it: the integration, which every place that keeps one knows already.
 ///
 /// Layout, numbers little-endian: version (1 byte), state, strength, risk, flags (2 bytes), five times of 8 bytes
 /// (reported, assessed, fetched, expires, end of grace), native id, provider, id, digest, match key, raw state, labels,
-/// remedies, checks, score. Texts and lists carry their length before them, as a variable-length integer.
+/// remedies, checks, score. Texts and lists carry their length before them, as a variable-length integer; a GUID is its 16
+/// bytes, and a key that is the native id is not told twice.
 public struct PackedVerdict: Sendable, Hashable {
     /// The layout. Others are not read: a provider says it all again.
     public static let version: UInt8 = 1
@@ -29,7 +30,7 @@ public struct PackedVerdict: Sendable, Hashable {
         } else {
             writer.text(verdict.digest)
         }
-        writer.text(verdict.matchKey)
+        writer.keys(verdict.matchKey, nativeID: verdict.nativeID)
         writer.text(verdict.rawState)
         writer.texts(verdict.labels)
         writer.texts(verdict.remedies)
@@ -79,8 +80,7 @@ public struct PackedVerdict: Sendable, Hashable {
     /// Whether this is the verdict about the provider's device of this id, byte for byte.
     public func isAbout(_ nativeID: String) -> Bool {
         var reader = Reader(bytes: bytes, position: Self.headBytes)
-        guard let length = reader.count(max: bytes.count), length == nativeID.utf8.count else { return false }
-        return bytes[reader.position..<(reader.position + length)].elementsEqual(nativeID.utf8)
+        return reader.text().map { ExactText.isEqual($0, nativeID) } ?? false
     }
 
     /// The provider's own id of the device.
@@ -102,7 +102,8 @@ public struct PackedVerdict: Sendable, Hashable {
         guard let nativeID = reader.text(), let provider = reader.text() else { return nil }
         guard let statedID = flags.contains(.hasDerivedID) ? "" : reader.text() else { return nil }
         guard let digest = flags.contains(.hasRawDigest) ? reader.hexadecimal(count: 32) : reader.text(),
-            let matchKey = reader.text(), let rawState = reader.text(), let labels = reader.texts(),
+            let matchKey = reader.keys(nativeID: nativeID), let rawState = reader.text(),
+            let labels = reader.texts(),
             let remedies = reader.texts(), let checks = reader.checks()
         else { return nil }
         var verdict = Verdict(
@@ -137,25 +138,7 @@ public struct PackedVerdict: Sendable, Hashable {
 
     /// The 32 bytes of a SHA-256 in lower-case hex; nil for any other text.
     static func rawDigest(_ text: String) -> [UInt8]? {
-        guard text.utf8.count == 64 else { return nil }
-        var raw: [UInt8] = []
-        raw.reserveCapacity(32)
-        var high: UInt8?
-        for byte in text.utf8 {
-            let value: UInt8
-            switch byte {
-            case 0x30...0x39: value = byte - 0x30
-            case 0x61...0x66: value = byte - 0x61 + 10
-            case _: return nil
-            }
-            if let first = high {
-                raw.append(first << 4 | value)
-                high = nil
-            } else {
-                high = value
-            }
-        }
-        return raw
+        text.utf8.count == 64 ? Hexadecimal.raw(Array(text.utf8)) : nil
     }
 
     struct Flags: OptionSet {
@@ -180,6 +163,11 @@ public struct PackedVerdict: Sendable, Hashable {
         ]
         static let strengths: [Verdict.Strength] = [.weak, .medium, .strong]
         static let risks: [Verdict.Risk] = [.none, .informational, .low, .medium, .high, .critical]
+        /// How the keys of a device begin in `Verdict.matchKey`.
+        static let keyWords: [String] = [
+            "intune-device-id", "entra-device-id", "falcon-aid", "tanium-computer-id", "serial",
+            "hardware-uuid", "mac",
+        ]
         static let checkStates: [Verdict.Check.State] = [.pass, .fail, .unknown, .notApplicable]
 
         static func index<Value: Equatable>(of value: Value, in list: [Value]) -> UInt8 {

@@ -52,9 +52,34 @@ extension PackedVerdict {
             bytes.append(UInt8(rest))
         }
 
+        /// The lowest bit of the length says that a GUID of 16 bytes follows.
         mutating func text(_ text: String) {
-            count(text.utf8.count)
-            bytes += text.utf8
+            if let raw = GUID.raw(text) {
+                bytes.append(1)
+                bytes += raw
+            } else {
+                count(text.utf8.count << 1)
+                bytes += text.utf8
+            }
+        }
+
+        /// `word=value;word=value`; words that are known take a byte, and so does the native id as a value.
+        mutating func keys(_ text: String, nativeID: String) {
+            let segments = text.split(separator: ";", omittingEmptySubsequences: false)
+            count(segments.count)
+            for segment in segments {
+                let parts = segment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2,
+                    let word = Codes.keyWords.firstIndex(where: { ExactText.isEqual($0, String(parts[0])) })
+                else {
+                    bytes.append(0)
+                    self.text(String(segment))
+                    continue
+                }
+                let isNative = ExactText.isEqual(String(parts[1]), nativeID)
+                bytes.append(UInt8(word + 1) | (isNative ? 0x80 : 0))
+                if !isNative { self.text(String(parts[1])) }
+            }
         }
 
         mutating func texts(_ texts: [String]) {
@@ -92,9 +117,14 @@ extension PackedVerdict {
         }
 
         mutating func text() -> String? {
-            guard let length = count(max: bytes.count - position), position + length <= bytes.count else {
-                return nil
+            guard let marked = count(max: bytes.count << 1) else { return nil }
+            if marked == 1 {
+                guard position + 16 <= bytes.count else { return nil }
+                defer { position += 16 }
+                return GUID.text(bytes[position..<(position + 16)])
             }
+            let length = marked >> 1
+            guard marked & 1 == 0, position + length <= bytes.count else { return nil }
             defer { position += length }
             return String(validating: bytes[position..<(position + length)], as: UTF8.self)
         }
@@ -109,6 +139,26 @@ extension PackedVerdict {
                 texts.append(text)
             }
             return texts
+        }
+
+        mutating func keys(nativeID: String) -> String? {
+            guard let count = count(max: bytes.count - position) else { return nil }
+            var segments: [String] = []
+            for _ in 0..<count {
+                guard position < bytes.count else { return nil }
+                let code = bytes[position]
+                position += 1
+                guard code != 0 else {
+                    guard let segment = text() else { return nil }
+                    segments.append(segment)
+                    continue
+                }
+                guard code & 0x7f != 0, let word = Codes.value((code & 0x7f) - 1, in: Codes.keyWords),
+                    let value = code & 0x80 == 0 ? text() : nativeID
+                else { return nil }
+                segments.append("\(word)=\(value)")
+            }
+            return segments.joined(separator: ";")
         }
 
         mutating func checks() -> [Verdict.Check]? {
@@ -134,15 +184,72 @@ extension PackedVerdict {
 
         mutating func hexadecimal(count: Int) -> String? {
             guard position + count <= bytes.count else { return nil }
-            let digits = Array("0123456789abcdef".utf8)
+            defer { position += count }
+            return Hexadecimal.text(bytes[position..<(position + count)])
+        }
+    }
+
+    /// `5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11`, in lower case only: another spelling is another text.
+    enum GUID {
+        private static let dashes: Set<Int> = [8, 13, 18, 23]
+
+        static func raw(_ text: String) -> [UInt8]? {
+            guard text.utf8.count == 36 else { return nil }
+            var digits: [UInt8] = []
+            digits.reserveCapacity(32)
+            for (index, byte) in text.utf8.enumerated() {
+                if dashes.contains(index) {
+                    guard byte == 0x2d else { return nil }
+                } else {
+                    digits.append(byte)
+                }
+            }
+            return Hexadecimal.raw(digits)
+        }
+
+        static func text(_ raw: ArraySlice<UInt8>) -> String {
+            let digits = Array(Hexadecimal.text(raw).utf8)
             var text: [UInt8] = []
-            text.reserveCapacity(count * 2)
-            for byte in bytes[position..<(position + count)] {
+            text.reserveCapacity(36)
+            for digit in digits {
+                if dashes.contains(text.count) { text.append(0x2d) }
+                text.append(digit)
+            }
+            return String(decoding: text, as: UTF8.self)
+        }
+    }
+
+    /// Lower-case hexadecimal digits.
+    enum Hexadecimal {
+        private static let digits = Array("0123456789abcdef".utf8)
+
+        static func raw(_ text: [UInt8]) -> [UInt8]? {
+            guard text.count.isMultiple(of: 2) else { return nil }
+            var raw: [UInt8] = []
+            raw.reserveCapacity(text.count / 2)
+            for index in stride(from: 0, to: text.count, by: 2) {
+                guard let high = value(text[index]), let low = value(text[index + 1]) else { return nil }
+                raw.append(high << 4 | low)
+            }
+            return raw
+        }
+
+        static func text(_ raw: ArraySlice<UInt8>) -> String {
+            var text: [UInt8] = []
+            text.reserveCapacity(raw.count * 2)
+            for byte in raw {
                 text.append(digits[Int(byte >> 4)])
                 text.append(digits[Int(byte & 15)])
             }
-            position += count
             return String(decoding: text, as: UTF8.self)
+        }
+
+        private static func value(_ digit: UInt8) -> UInt8? {
+            switch digit {
+            case 0x30...0x39: digit - 0x30
+            case 0x61...0x66: digit - 0x61 + 10
+            case _: nil
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ struct ExactTextTests {
             Self.record(Accent.composed, "intune", .compliant),
             Self.record(Accent.decomposed, "intune", .noncompliant),
         ]
-        _ = await cache.apply(records, of: "intune", nowSeconds: 10)
+        _ = await cache.apply(VerdictRecords(records), of: "intune", nowSeconds: 10)
         let other = Self.record("n", Accent.composed, .compliant)
         _ = await cache.apply([other], of: Accent.composed, nowSeconds: 10)
         let key = try #require(DeviceKey(.serial, "PF3"))

@@ -64,7 +64,7 @@ struct VerdictCacheTests {
     func missing() async throws {
         let store = MemoryStore()
         let cache = VerdictCache(store: store)
-        func replace(_ records: [VerdictRecord], at seconds: Int64) async throws -> Set<DeviceKey> {
+        func replace(_ records: VerdictRecords, at seconds: Int64) async throws -> Set<DeviceKey> {
             let changes = await cache.replace(
                 integration: "edr", with: records, startedAtSeconds: seconds, ttlSeconds: Self.ttl,
                 nowSeconds: seconds)
@@ -121,7 +121,8 @@ struct VerdictCacheTests {
         let store = MemoryStore()
         let cache = VerdictCache(store: store)
         let first = await cache.replace(
-            integration: "edr", with: (0..<2_500).map { Self.record("d\($0)") }, startedAtSeconds: 10,
+            integration: "edr", with: VerdictRecords((0..<2_500).map { Self.record("d\($0)") }),
+            startedAtSeconds: 10,
             ttlSeconds: Self.ttl, nowSeconds: 10, position: "p1")
         try await cache.persist(first.writes)
         let second = await cache.apply(

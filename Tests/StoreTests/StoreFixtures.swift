@@ -85,7 +85,11 @@ enum Fixture {
     /// Any verdict at all, of integration "intune".
     static func random(_ random: inout SeededGenerator) -> Verdict {
         func text(_ random: inout SeededGenerator) -> String {
-            let words = ["", "a", "device-7", "Ünïcode ✓", String(repeating: "long ", count: 60)]
+            let words = [
+                "", "a", "device-7", "intune-device-id=x;serial=a=b;;mac=", ";", "=",
+                "0f1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c1", "serial=0F1D9B7E-0A0E-4D51-9A0F-8D7B7A0D1C1",
+                "Ünïcode ✓", String(repeating: "long ", count: 60),
+            ]
             return words.randomElement(using: &random).map {
                 $0 + String(UInt8.random(in: 0...9, using: &random))
             } ?? ""
@@ -120,6 +124,11 @@ enum Fixture {
         for _ in 0..<Int.random(in: 0...3, using: &random) {
             verdict.checks.append(
                 Verdict.Check(id: text(&random), title: text(&random), state: .notApplicable))
+        }
+        if Bool.random(using: &random) {
+            verdict.nativeID = "0f1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11"
+            verdict.matchKey =
+                "entra-device-id=0f1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c12;intune-device-id=\(verdict.nativeID)"
         }
         if Bool.random(using: &random) {
             verdict.id =

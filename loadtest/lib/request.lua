@@ -17,6 +17,12 @@ end
 
 function request() return prepared end
 
+-- A load that leaves the proxy time to sleep: each connection waits so many milliseconds between its requests.
+local pause = tonumber(os.getenv("LOADTEST_PAUSE"))
+if pause then
+    function delay() return pause end
+end
+
 -- One machine-readable line; wrk's own text rounds.
 function done(summary, latency, requests)
     local errors = summary.errors

@@ -7,6 +7,7 @@ agent_port=${GATEPOST_AGENT_PORT:-18472}
 nginx_port=$((port + 1))
 plain_port=$((port + 2))                # upstream of nginx: 500 without X-Forwarded-Proto
 asserted_port=$((port + 3))             # upstream of the gateway: 500 without Gatepost-Assertion
+lab_options=()                          # further ones, for `start_lab`
 proxy_core=0
 load_core=1
 
@@ -160,7 +161,7 @@ start_upstreams() {
 
 start_lab() {
     start lab taskset -c $load_core "$bin/gatepost-lab" serve --folder "$run" --quiet \
-        --auth-origin "https://auth.localhost:$port" --device-name "$(uname -n)"
+        --auth-origin "https://auth.localhost:$port" --device-name "$(uname -n)" "${lab_options[@]}"
     wait_for "the lab" 20 test -s "$run/lab.json"
     mkdir -p "$run/secrets" "$run/agent"
     chmod 700 "$run/secrets" "$run/agent"

@@ -31,6 +31,20 @@ start() {
     names+=("$name")
 }
 
+# stop_child PID SECONDS: ends one program in time and forgets it.
+stop_child() {
+    kill -TERM "$1"
+    local index deadline=$((SECONDS + $2))
+    while kill -0 "$1" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || { echo "process $1 did not stop within $2 s" >&2; exit 1; }
+        sleep 0.1
+    done
+    for index in "${!children[@]}"; do
+        [ "${children[index]}" != "$1" ] || unset "children[index]" "names[index]"
+    done
+    children=("${children[@]}") names=("${names[@]}")
+}
+
 # wait_for WHAT SECONDS COMMAND…: polls until the command succeeds; gives up at the deadline or when a child died.
 wait_for() {
     local what=$1 deadline=$((SECONDS + $2)) index

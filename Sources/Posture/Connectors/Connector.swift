@@ -47,7 +47,7 @@ public struct VerdictRecord: Sendable, Hashable {
 /// What one synchronisation brought.
 public struct SyncResult: Sendable {
     /// Everything that was read, also when the synchronisation broke off.
-    public var records: [VerdictRecord]
+    public var records: VerdictRecords
     /// *Proven* complete: every page was read, nothing was malformed, and the provider's own count agrees.
     /// Only then does absence say anything.
     public var isComplete: Bool
@@ -58,7 +58,7 @@ public struct SyncResult: Sendable {
 
     /// Makes a result.
     public init(
-        records: [VerdictRecord], isComplete: Bool, failure: ConnectorFailure? = nil, position: String? = nil
+        records: VerdictRecords, isComplete: Bool, failure: ConnectorFailure? = nil, position: String? = nil
     ) {
         self.records = records
         self.isComplete = isComplete
@@ -74,12 +74,12 @@ enum IncrementalResult: Sendable {
     /// The position is of no use (any more): everything has to be read. The reason is for administrators.
     case baselineNeeded(String)
     /// It broke off: what was read is news, absence says nothing, and the position stays.
-    case failed(ConnectorFailure, read: [VerdictRecord])
+    case failed(ConnectorFailure, read: VerdictRecords)
 }
 
 /// Changes between two positions, in which the last word about a device counts.
 struct IncrementalChanges: Sendable {
-    var changed: [VerdictRecord]
+    var changed: VerdictRecords
     /// The provider's ids of devices that are gone.
     var removed: [String]
     /// Where the next one goes on from.

@@ -87,7 +87,7 @@ actor VerdictCache {
     // MARK: Taking
 
     /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
-    func apply(_ fresh: [VerdictRecord], of integration: String, nowSeconds: Int64) async -> Changes {
+    func apply(_ fresh: VerdictRecords, of integration: String, nowSeconds: Int64) async -> Changes {
         await ready(integration)
         var changes = Changes(writes: VerdictWrites(integration: integration))
         await merge(fresh, into: table(integration), nowSeconds: nowSeconds, &changes)
@@ -96,7 +96,7 @@ actor VerdictCache {
 
     /// Takes a *proven complete* synchronisation: what is absent from it is not found any more.
     func replace(
-        integration: String, with fresh: [VerdictRecord], startedAtSeconds: Int64, ttlSeconds: Int64,
+        integration: String, with fresh: VerdictRecords, startedAtSeconds: Int64, ttlSeconds: Int64,
         nowSeconds: Int64, position: String? = nil
     ) async -> Changes {
         await ready(integration)
@@ -221,26 +221,28 @@ actor VerdictCache {
     // MARK: Changing
 
     private func merge(
-        _ fresh: [VerdictRecord], into table: VerdictTable, sweep: UInt32? = nil, nowSeconds: Int64,
+        _ fresh: VerdictRecords, into table: VerdictTable, sweep: UInt32? = nil, nowSeconds: Int64,
         _ changes: inout Changes
     ) async {
-        for (index, record) in fresh.enumerated() {
+        for index in fresh.indices {
             if index % Self.stepRecords == Self.stepRecords - 1 { await Task.yield() }
-            let slot = merge(record, into: table, nowSeconds: nowSeconds, &changes)
+            let slot = merge(
+                fresh[index], fresh.packed(at: index), into: table, nowSeconds: nowSeconds, &changes)
             if let sweep { table.see(slot, in: sweep) }
         }
     }
 
     /// - Returns: the slot of the device's record, whether or not this one was taken.
     private func merge(
-        _ fresh: VerdictRecord, into table: VerdictTable, nowSeconds: Int64, _ changes: inout Changes
+        _ fresh: VerdictRecord, _ packed: PackedVerdict, into table: VerdictTable, nowSeconds: Int64,
+        _ changes: inout Changes
     ) -> UInt32 {
         var known: VerdictRecord?
         if let slot = table.slot(of: fresh.verdict.nativeID), let record = table.record(at: slot) {
             guard VerdictOrder.isNotOlder(fresh.verdict, than: record.verdict) else { return slot }
             known = record
         }
-        let slot = table.keep(fresh)
+        let slot = table.keep(fresh, packed)
         if let row = table.row(at: slot) { changes.writes.rows.append(row) }
         if known.map({ VerdictOrder.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
             changes.keys.formUnion(fresh.keys)

@@ -94,12 +94,12 @@ final class VerdictTable {
 
     /// Keeps a record in the place of an older one of the same id.
     ///
+    /// - Parameter packed: `record` as `VerdictRecords` packs it.
     /// - Returns: its slot.
     @discardableResult
-    func keep(_ record: VerdictRecord) -> UInt32 {
-        var verdict = record.verdict
-        verdict.matchKey = DeviceKey.encoded(record.keys)
-        return keep(PackedVerdict(verdict), nativeID: verdict.nativeID, keys: record.keys)
+    func keep(_ record: VerdictRecord, _ packed: PackedVerdict? = nil) -> UInt32 {
+        keep(
+            packed ?? VerdictRecords.packed(record), nativeID: record.verdict.nativeID, keys: record.keys)
     }
 
     /// Takes a row of the store, unless something newer has come meanwhile.

@@ -6,7 +6,7 @@ struct PageWalk: Sendable {
     static let pagesMax = 5_000
     static let recordsMax = 1_000_000
 
-    private(set) var records: [VerdictRecord] = []
+    private(set) var records = VerdictRecords()
     private(set) var pages = 0
     /// Values that could not be read; one of them spoils the proof of completeness.
     var malformedCount = 0

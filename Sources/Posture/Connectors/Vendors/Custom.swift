@@ -54,7 +54,7 @@ struct CustomConnector: Connector {
     /// Its answers are only about what was asked, so a missing device is known from its own answer and not
     /// from a list that lacks it: a synchronisation is never a proof of absence for any other.
     func sync(known: [KnownDevice]) async -> SyncResult {
-        var records: [VerdictRecord] = []
+        var records = VerdictRecords()
         var refused = 0
         do throws(ConnectorFailure) {
             for start in stride(from: 0, to: known.count, by: EvaluationRequest.devicesMax) {

@@ -146,7 +146,7 @@ struct DefenderConnector: Connector {
                 }
                 records.append(record)
             }
-            return .records(Self.withoutPredecessors(records))
+            return .records(Array(Self.withoutPredecessors(records)))
         } catch {
             return .failed(error)
         }
@@ -163,21 +163,22 @@ struct DefenderConnector: Connector {
     /// A reinstalled machine gets a new record beside its old one, with the same Entra id: the one that
     /// reported last is the machine. The others stay, for the record, without the keys that would make it
     /// ambiguous.
-    static func withoutPredecessors(_ records: [VerdictRecord]) -> [VerdictRecord] {
+    static func withoutPredecessors(_ records: some Sequence<VerdictRecord>) -> VerdictRecords {
         var newest: [DeviceKey: Int64] = [:]
         for record in records {
-            for key in record.keys {
+            for key in record.keys where key.kind == .entra {
                 newest[key] = max(newest[key] ?? .min, record.verdict.observedAtSeconds)
             }
         }
-        return records.map { record in
-            guard let device = record.keys.first(where: { $0.kind == .entra }),
-                let last = newest[device], record.verdict.observedAtSeconds < last
-            else { return record }
-            var old = record
-            old.keys = []
-            old.verdict.matchKey = ""
-            return old
-        }
+        return VerdictRecords(
+            records.lazy.map { record in
+                guard let device = record.keys.first(where: { $0.kind == .entra }),
+                    let last = newest[device], record.verdict.observedAtSeconds < last
+                else { return record }
+                var old = record
+                old.keys = []
+                old.verdict.matchKey = ""
+                return old
+            })
     }
 }

@@ -2,6 +2,7 @@ import Access
 import Fetch
 import JSON
 import Signatures
+import Store
 
 /// Devices of the Microsoft Entra directory (providers.md 3.1, 3.2): one complete reading, then only what
 /// changed. It is where Intune and partners write compliance to (001.2, 001.3, 002.9).
@@ -124,7 +125,7 @@ struct EntraConnector: Connector {
         guard let answer = try? await graph.call(call, waitSecondsMax: Self.fetchWaitSecondsMax),
             let count = answer.integer
         else { return false }
-        return Int64(reading.records.count) >= count
+        return Int64(reading.count) >= count
     }
 
     private func position(_ link: String, baselineSeconds: Int64) async -> String {
@@ -177,7 +178,7 @@ struct EntraReading: Sendable {
     var nowSeconds: Int64
 
     private var walk = PageWalk()
-    private var latest: [String: VerdictRecord] = [:]
+    private var latest: [String: PackedVerdict] = [:]
     private var gone: Set<String> = []
 
     init(connection: ProviderConnection, partners: [PartnerState], nowSeconds: Int64) {
@@ -187,7 +188,14 @@ struct EntraReading: Sendable {
     }
 
     /// By the directory's id.
-    var records: [VerdictRecord] { latest.values.sorted { $0.verdict.nativeID < $1.verdict.nativeID } }
+    var records: VerdictRecords {
+        var records = VerdictRecords()
+        for (_, packed) in latest.sorted(by: { $0.key < $1.key }) {
+            records.append(packed, of: connection.integration)
+        }
+        return records
+    }
+    var count: Int { latest.count }
     var removed: [String] { gone.sorted() }
     var isComplete: Bool { walk.isProvenComplete }
 
@@ -249,7 +257,7 @@ struct EntraReading: Sendable {
         }
         walk.malformedCount += malformed
         for (id, record) in read {
-            latest[id] = record
+            latest[id] = VerdictRecords.packed(record)
             gone.remove(id)
         }
     }
