@@ -142,15 +142,15 @@ extension PostureService {
             return late(Self.syncSecondsMax, connector)
         }
         let now = clock.nowSeconds()
-        let changes: VerdictCache.Changes
-        if result.isComplete {
-            changes = await cache.replace(
+        await take(of: connector) { tell in
+            guard result.isComplete else {
+                return await self.cache.apply(
+                    result.records, of: connector.integration, nowSeconds: now, tell: tell)
+            }
+            return await self.cache.replace(
                 integration: connector.integration, with: result.records, startedAtSeconds: started,
-                ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position)
-        } else {
-            changes = await cache.apply(result.records, of: connector.integration, nowSeconds: now)
+                ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position, tell: tell)
         }
-        await take(changes, of: connector)
         if let failure = result.failure {
             note(failure, of: connector)
         } else {
@@ -170,14 +170,16 @@ extension PostureService {
         switch result {
         case .baselineNeeded: return false
         case .changes(let changes):
-            await take(
-                await cache.apply(
+            await take(of: connector) { tell in
+                await self.cache.apply(
                     changes, integration: connector.integration, startedAtSeconds: started,
-                    ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now), of: connector)
+                    ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, tell: tell)
+            }
             statuses[ExactKey(connector.integration)]?.noteSuccess(nowSeconds: now)
         case .failed(let failure, let read):
-            await take(
-                await cache.apply(read, of: connector.integration, nowSeconds: now), of: connector)
+            await take(of: connector) { tell in
+                await self.cache.apply(read, of: connector.integration, nowSeconds: now, tell: tell)
+            }
             note(failure, of: connector)
         }
         return true
@@ -199,13 +201,15 @@ extension PostureService {
         case .records(let records):
             let now = clock.nowSeconds()
             statuses[key]?.noteSuccess(nowSeconds: now)
-            let changes =
-                records.isEmpty
-                ? await cache.markAbsent(
+            await take(of: connector) { tell in
+                guard records.isEmpty else {
+                    return await self.cache.apply(
+                        VerdictRecords(records), of: connector.integration, nowSeconds: now, tell: tell)
+                }
+                return await self.cache.markAbsent(
                     integration: connector.integration, keys: keys, ttlSeconds: connector.pace.ttlSeconds,
-                    nowSeconds: now)
-                : await cache.apply(VerdictRecords(records), of: connector.integration, nowSeconds: now)
-            await take(changes, of: connector)
+                    nowSeconds: now, tell: tell)
+            }
         case .failed(let failure):
             // The device merely has no id that this provider looks up: nothing failed.
             guard failure.kind != .notFound else { return }
@@ -221,16 +225,31 @@ extension PostureService {
         return keys.isEmpty ? nil : KnownDevice(id: id, email: device.ownerEmail, keys: keys)
     }
 
-    /// Tells who is affected, then writes: a device that went bad is not kept open by a slow disk.
-    private func take(_ changes: VerdictCache.Changes, of connector: any Connector) async {
-        announceChange(directory.owners(of: Array(changes.keys)))
+    /// Takes an answer of a provider: the cache first, then everybody who is affected at once, then the store. A device
+    /// that went bad is not kept open by a slow disk.
+    private func take(
+        of connector: any Connector,
+        _ taking: @Sendable (_ tell: @escaping VerdictCache.Tell) async -> VerdictWrites
+    ) async {
+        let affected = Affected()
+        let writes = await taking { keys in
+            await affected.add(self.directory.owners(of: Array(keys)))
+        }
+        announceChange(await affected.devices)
         let key = ExactKey(connector.integration)
         do throws(StoreError) {
-            try await cache.persist(changes.writes)
+            try await cache.persist(writes)
             statuses[key]?.storeFailure = nil
         } catch {
             statuses[key]?.storeFailure = "\(error)"
         }
+    }
+
+    /// Our devices among those of a provider that changed.
+    private actor Affected {
+        private(set) var devices: Set<ExactKey> = []
+
+        func add(_ more: Set<ExactKey>) { devices.formUnion(more) }
     }
 
     /// Whoever stops the service is no failure of a provider.

@@ -18,10 +18,15 @@ public struct PackedVerdict: Sendable, Hashable {
     public let bytes: [UInt8]
 
     /// Packs a verdict.
-    public init(_ verdict: Verdict) {
+    ///
+    /// - Parameter standardRemedies: the sentences that everybody in this state gets of this provider; where the
+    ///   verdict has just these, they are not kept a hundred thousand times.
+    public init(_ verdict: Verdict, standardRemedies: [String] = []) {
+        let hasStandard =
+            !standardRemedies.isEmpty && ExactText.isEqual(verdict.remedies, standardRemedies)
         var writer = Writer()
-        writer.bytes.reserveCapacity(320)
-        writer.head(verdict)
+        writer.bytes.reserveCapacity(256)
+        writer.head(verdict, hasStandardRemedies: hasStandard)
         writer.text(verdict.nativeID)
         writer.text(verdict.provider)
         if !writer.hasDerivedID(verdict) { writer.text(verdict.id) }
@@ -33,7 +38,7 @@ public struct PackedVerdict: Sendable, Hashable {
         writer.keys(verdict.matchKey, nativeID: verdict.nativeID)
         writer.text(verdict.rawState)
         writer.texts(verdict.labels)
-        writer.texts(verdict.remedies)
+        writer.texts(hasStandard ? [] : verdict.remedies)
         writer.count(verdict.checks.count)
         for check in verdict.checks {
             writer.text(check.id)
@@ -91,8 +96,11 @@ public struct PackedVerdict: Sendable, Hashable {
 
     /// The verdict, of the integration that keeps it.
     ///
+    /// - Parameter standardRemedies: what takes the place of sentences that were not kept, by state and provider.
     /// - Returns: nil when the bytes are of another layout or damaged.
-    public func unpacked(integration: String) -> Verdict? {
+    public func unpacked(
+        integration: String, standardRemedies: (Verdict.State, String) -> [String] = { _, _ in [] }
+    ) -> Verdict? {
         guard bytes.count >= Self.headBytes, bytes[0] == Self.version,
             let state = Codes.value(bytes[1], in: Codes.states),
             let strength = Codes.value(bytes[2], in: Codes.strengths)
@@ -111,6 +119,7 @@ public struct PackedVerdict: Sendable, Hashable {
             labels: labels, observedAtSeconds: time(0), fetchedAtSeconds: time(2), expiresAtSeconds: time(3),
             matchKey: matchKey, matchStrength: strength, rawState: rawState, digest: digest,
             remedies: remedies, checks: checks)
+        if flags.contains(.hasStandardRemedies) { verdict.remedies = standardRemedies(state, provider) }
         if flags.contains(.hasDerivedID) { verdict.id = Self.derivedID(verdict) }
         verdict.assessedAtSeconds = flags.contains(.hasAssessment) ? time(1) : nil
         verdict.graceUntilSeconds = flags.contains(.hasGrace) ? time(4) : nil
@@ -153,6 +162,7 @@ public struct PackedVerdict: Sendable, Hashable {
         static let hasGrace = Flags(rawValue: 128)
         static let hasDerivedID = Flags(rawValue: 256)
         static let hasRawDigest = Flags(rawValue: 512)
+        static let hasStandardRemedies = Flags(rawValue: 1_024)
     }
 
     /// The order of each list is the format: new values go to the end.

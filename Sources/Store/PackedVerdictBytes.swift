@@ -5,8 +5,8 @@ extension PackedVerdict {
     struct Writer {
         var bytes: [UInt8] = []
 
-        mutating func head(_ verdict: Verdict) {
-            var flags: Flags = []
+        mutating func head(_ verdict: Verdict, hasStandardRemedies: Bool) {
+            var flags: Flags = hasStandardRemedies ? .hasStandardRemedies : []
             if let isManaged = verdict.isManaged {
                 flags.formUnion(isManaged ? [.saysManaged, .isManaged] : .saysManaged)
             }

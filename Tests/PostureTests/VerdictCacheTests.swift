@@ -4,6 +4,46 @@ import Testing
 
 @testable import Posture
 
+/// What the cache told while it took something.
+actor Told {
+    private(set) var keys: Set<DeviceKey> = []
+    func add(_ more: Set<DeviceKey>) { keys.formUnion(more) }
+}
+
+extension VerdictCache {
+    typealias Outcome = (keys: Set<DeviceKey>, writes: VerdictWrites)
+
+    func apply(_ fresh: VerdictRecords, of integration: String, nowSeconds: Int64) async -> Outcome {
+        let told = Told()
+        let writes = await apply(fresh, of: integration, nowSeconds: nowSeconds) { await told.add($0) }
+        return (await told.keys, writes)
+    }
+
+    func replace(
+        integration: String, with fresh: VerdictRecords, startedAtSeconds: Int64, ttlSeconds: Int64,
+        nowSeconds: Int64, position: String? = nil
+    ) async -> Outcome {
+        let told = Told()
+        let writes = await replace(
+            integration: integration, with: fresh, startedAtSeconds: startedAtSeconds, ttlSeconds: ttlSeconds,
+            nowSeconds: nowSeconds, position: position
+        ) { await told.add($0) }
+        return (await told.keys, writes)
+    }
+
+    func apply(
+        _ delta: IncrementalChanges, integration: String, startedAtSeconds: Int64, ttlSeconds: Int64,
+        nowSeconds: Int64
+    ) async -> Outcome {
+        let told = Told()
+        let writes = await apply(
+            delta, integration: integration, startedAtSeconds: startedAtSeconds, ttlSeconds: ttlSeconds,
+            nowSeconds: nowSeconds
+        ) { await told.add($0) }
+        return (await told.keys, writes)
+    }
+}
+
 @Suite("The verdict cache: what it takes, what it forgets, what it reads after a start")
 struct VerdictCacheTests {
     private static let ttl: Int64 = 100
@@ -56,7 +96,7 @@ struct VerdictCacheTests {
         let cache = VerdictCache(store: MemoryStore())
         _ = await cache.apply([Self.record("a", .noncompliant, at: 20)], of: "edr", nowSeconds: 20)
         let changes = await cache.apply([Self.record("a", .compliant, at: 19)], of: "edr", nowSeconds: 21)
-        #expect(changes.keys.isEmpty && changes.writes.rows.isEmpty)
+        #expect(changes.keys.isEmpty && changes.writes.slots.isEmpty)
         #expect(await Self.state(cache, "a") == .noncompliant)
     }
 
@@ -108,7 +148,7 @@ struct VerdictCacheTests {
             IncrementalChanges(changed: [], removed: [], position: "p2"), integration: "edr",
             startedAtSeconds: 110, ttlSeconds: Self.ttl, nowSeconds: 110)
         #expect(changes.keys == [Self.key("SN-a"), Self.key("SN-b")], "both had run out at 110")
-        #expect(changes.writes.rows.isEmpty, "the position says it")
+        #expect(changes.writes.slots.isEmpty, "the position says it")
         let a = await cache.records(of: "edr", key: Self.key("SN-a")).first?.verdict
         #expect(a?.fetchedAtSeconds == 110 && a?.observedAtSeconds == 110 && a?.expiresAtSeconds == 210)
         let b = await cache.records(of: "edr", key: Self.key("SN-b")).first?.verdict

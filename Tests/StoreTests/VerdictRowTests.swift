@@ -57,6 +57,24 @@ struct VerdictRowTests {
         }
     }
 
+    @Test("sentences that everybody gets are not kept, and come back; others are")
+    func standardRemedies() {
+        var verdict = Fixture.verdict("a")
+        verdict.remedies = ["Do this."]
+        let lean = PackedVerdict(verdict, standardRemedies: ["Do this."])
+        #expect(lean.bytes.count < PackedVerdict(verdict).bytes.count)
+        #expect(PackedVerdict(bytes: lean.bytes) != nil)
+        let back = lean.unpacked(integration: "intune") { state, provider in
+            state == .compliant && provider == "intune" ? ["Do this."] : ["wrong"]
+        }
+        #expect(back == verdict)
+        let other = PackedVerdict(verdict, standardRemedies: ["Do that."])
+        #expect(other.unpacked(integration: "intune") { _, _ in ["wrong"] } == verdict)
+        verdict.remedies = []
+        let none = PackedVerdict(verdict, standardRemedies: [])
+        #expect(none.unpacked(integration: "intune") { _, _ in ["wrong"] } == verdict)
+    }
+
     @Test("bytes that are cut short, longer, or of another layout are refused")
     func damage() {
         var random = SeededGenerator(seed: 7)

@@ -18,9 +18,8 @@ def integrations(path):
         text = file.read()
     block = re.search(r"  intune:\n(?:    .*\n)+", text).group(0)
     more = ""
-    for name, provider in (("intune-b", "intune"), ("entra", "entra"), ("entra-b", "entra")):
-        more += block.replace("  intune:\n", f"  {name}:\n", 1).replace(
-            "provider: intune", f"provider: {provider}")
+    for name in ("intune-b", "intune-c", "intune-d"):
+        more += block.replace("  intune:\n", f"  {name}:\n", 1)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text.replace(block, block + more))
 

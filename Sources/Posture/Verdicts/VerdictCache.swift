@@ -70,10 +70,23 @@ actor VerdictCache {
         for task in loading.values { await task.value }
     }
 
-    /// Keys whose devices' facts changed, and what the store has not heard of yet.
-    struct Changes: Sendable {
+    /// Whom a change concerns: takes the keys of devices whose facts changed, a step at a time, because most of a
+    /// provider's devices are nobody's here.
+    typealias Tell = @Sendable (Set<DeviceKey>) async -> Void
+
+    /// One taking under way: keys not told yet, and what the store has not heard of.
+    private struct Changes {
         var keys: Set<DeviceKey> = []
-        var writes = VerdictWrites()
+        var writes: VerdictWrites
+
+        init(_ table: VerdictTable) { writes = VerdictWrites(integration: table.integration) }
+
+        mutating func tellKeys(_ tell: Tell) async {
+            guard !keys.isEmpty else { return }
+            let told = keys
+            keys = []
+            await tell(told)
+        }
     }
 
     private func table(_ integration: String) -> VerdictTable {
@@ -87,31 +100,36 @@ actor VerdictCache {
     // MARK: Taking
 
     /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
-    func apply(_ fresh: VerdictRecords, of integration: String, nowSeconds: Int64) async -> Changes {
+    ///
+    /// - Returns: what to `persist` when everybody has been told.
+    func apply(
+        _ fresh: VerdictRecords, of integration: String, nowSeconds: Int64, tell: Tell
+    ) async -> VerdictWrites {
         await ready(integration)
-        var changes = Changes(writes: VerdictWrites(integration: integration))
-        await merge(fresh, into: table(integration), nowSeconds: nowSeconds, &changes)
-        return changes
+        let table = table(integration)
+        var changes = Changes(table)
+        await merge(fresh, into: table, nowSeconds: nowSeconds, &changes, tell)
+        return changes.writes
     }
 
     /// Takes a *proven complete* synchronisation: what is absent from it is not found any more.
     func replace(
         integration: String, with fresh: VerdictRecords, startedAtSeconds: Int64, ttlSeconds: Int64,
-        nowSeconds: Int64, position: String? = nil
-    ) async -> Changes {
+        nowSeconds: Int64, position: String? = nil, tell: Tell
+    ) async -> VerdictWrites {
         await ready(integration)
-        var changes = Changes(writes: VerdictWrites(integration: integration))
         let table = table(integration)
+        var changes = Changes(table)
         let sweep = table.beginSweep()
-        await merge(fresh, into: table, sweep: sweep, nowSeconds: nowSeconds, &changes)
-        await pass(table) { slot, record in
+        await merge(fresh, into: table, sweep: sweep, nowSeconds: nowSeconds, &changes, tell)
+        await pass(table, &changes, tell) { slot, record, changes in
             // Fetched by itself after this synchronisation began: newer knowledge than the page it is missing from.
             guard !table.isSeen(slot, in: sweep), record.fetchedAtSeconds < startedAtSeconds else { return }
             if record.state == .notFound {
                 // Gone for two synchronisations: "not in a complete one" says the same without a record.
-                forget(slot, of: table, &changes)
+                Self.forget(slot, of: table, &changes)
             } else {
-                markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
+                Self.markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
             }
         }
         table.completedAtSeconds = nowSeconds
@@ -119,39 +137,39 @@ actor VerdictCache {
         table.confirmation = nil
         changes.writes.state = SyncState(
             integration: integration, completedAtSeconds: nowSeconds, deltaLink: position)
-        return changes
+        return changes.writes
     }
 
     /// Takes the changes since a proven complete state: what they do not name is as it was, and that is news
     /// of now.
     func apply(
         _ delta: IncrementalChanges, integration: String, startedAtSeconds: Int64, ttlSeconds: Int64,
-        nowSeconds: Int64
-    ) async -> Changes {
+        nowSeconds: Int64, tell: Tell
+    ) async -> VerdictWrites {
         await ready(integration)
-        var changes = Changes(writes: VerdictWrites(integration: integration))
         let table = table(integration)
-        await merge(delta.changed, into: table, nowSeconds: nowSeconds, &changes)
+        var changes = Changes(table)
+        await merge(delta.changed, into: table, nowSeconds: nowSeconds, &changes, tell)
         var removed: Set<UInt32> = []
         for id in delta.removed {
             guard let slot = table.slot(of: id), let head = table.head(at: slot),
                 // Read by itself after this began: newer than its removal.
                 head.fetchedAtSeconds < startedAtSeconds
             else { continue }
-            markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
+            Self.markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
             removed.insert(slot)
         }
-        await pass(table) { slot, record in
+        await pass(table, &changes, tell) { slot, record, changes in
             guard record.state == .notFound, !removed.contains(slot),
                 record.fetchedAtSeconds < startedAtSeconds
             else { return }
-            forget(slot, of: table, &changes)
+            Self.forget(slot, of: table, &changes)
         }
         let before = table.confirmation
         table.completedAtSeconds = startedAtSeconds
         table.position = delta.position
         table.confirmation = VerdictTable.Confirmation(atSeconds: startedAtSeconds, ttlSeconds: ttlSeconds)
-        await pass(table) { slot, record in
+        await pass(table, &changes, tell) { slot, record, changes in
             // What said nothing any more and does so again since it was confirmed.
             guard let old = table.head(at: slot, under: before), old.expiresAtSeconds <= nowSeconds,
                 record.expiresAtSeconds > nowSeconds
@@ -160,32 +178,37 @@ actor VerdictCache {
         }
         changes.writes.state = SyncState(
             integration: integration, completedAtSeconds: startedAtSeconds, deltaLink: delta.position)
-        return changes
+        return changes.writes
     }
 
     /// The provider answered that none of these keys names a device there.
     func markAbsent(
-        integration: String, keys: [DeviceKey], ttlSeconds: Int64, nowSeconds: Int64
-    ) async -> Changes {
+        integration: String, keys: [DeviceKey], ttlSeconds: Int64, nowSeconds: Int64, tell: Tell
+    ) async -> VerdictWrites {
         await ready(integration)
-        var changes = Changes(writes: VerdictWrites(integration: integration))
         let table = table(integration)
+        var changes = Changes(table)
         for record in keys.flatMap({ table.records(named: $0) }) {
             guard let slot = table.slot(of: record.verdict.nativeID) else { continue }
-            markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
+            Self.markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
         }
-        return changes
+        await changes.tellKeys(tell)
+        return changes.writes
     }
 
-    /// Writes what was taken. Whoever is affected has been told before: the disk may be slow.
+    /// Writes what was taken, as it is now. Whoever is affected has been told before: the disk may be slow.
     ///
     /// - Throws: when the store failed. Memory keeps what it took; the next synchronisation writes it again.
     func persist(_ writes: VerdictWrites) async throws(StoreError) {
-        for start in stride(from: 0, to: writes.rows.count, by: SQLiteStore.verdictsPerStep) {
-            let end = min(start + SQLiteStore.verdictsPerStep, writes.rows.count)
-            try await store.upsert(Array(writes.rows[start..<end]), of: writes.integration)
+        let table = table(writes.integration)
+        for start in stride(from: 0, to: writes.slots.count, by: SQLiteStore.verdictsPerStep) {
+            let end = min(start + SQLiteStore.verdictsPerStep, writes.slots.count)
+            try await store.upsert(
+                writes.slots[start..<end].compactMap { table.row(at: $0) }, of: writes.integration)
         }
-        try await store.removeVerdicts(writes.removed, of: writes.integration)
+        // What came back meanwhile was written by whoever brought it.
+        let removed = writes.removed.filter { table.slot(of: $0) == nil }
+        try await store.removeVerdicts(removed, of: writes.integration)
         // Last: after a crash before it the same comes once more, and taking it twice changes nothing.
         if let state = writes.state { try await store.upsert(state) }
     }
@@ -222,18 +245,22 @@ actor VerdictCache {
 
     private func merge(
         _ fresh: VerdictRecords, into table: VerdictTable, sweep: UInt32? = nil, nowSeconds: Int64,
-        _ changes: inout Changes
+        _ changes: inout Changes, _ tell: Tell
     ) async {
         for index in fresh.indices {
-            if index % Self.stepRecords == Self.stepRecords - 1 { await Task.yield() }
-            let slot = merge(
+            if index % Self.stepRecords == Self.stepRecords - 1 {
+                await changes.tellKeys(tell)
+                await Task.yield()
+            }
+            let slot = Self.merge(
                 fresh[index], fresh.packed(at: index), into: table, nowSeconds: nowSeconds, &changes)
             if let sweep { table.see(slot, in: sweep) }
         }
+        await changes.tellKeys(tell)
     }
 
     /// - Returns: the slot of the device's record, whether or not this one was taken.
-    private func merge(
+    private static func merge(
         _ fresh: VerdictRecord, _ packed: PackedVerdict, into table: VerdictTable, nowSeconds: Int64,
         _ changes: inout Changes
     ) -> UInt32 {
@@ -243,7 +270,7 @@ actor VerdictCache {
             known = record
         }
         let slot = table.keep(fresh, packed)
-        if let row = table.row(at: slot) { changes.writes.rows.append(row) }
+        changes.writes.slots.append(slot)
         if known.map({ VerdictOrder.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
             changes.keys.formUnion(fresh.keys)
             changes.keys.formUnion(known?.keys ?? [])
@@ -253,26 +280,33 @@ actor VerdictCache {
 
     /// Looks at every record of an integration, with gaps: what comes in one of them is looked at too, or is newer than
     /// the pass.
-    private func pass(_ table: VerdictTable, _ look: (UInt32, PackedVerdict.Head) -> Void) async {
+    private func pass(
+        _ table: VerdictTable, _ changes: inout Changes, _ tell: Tell,
+        _ look: (UInt32, PackedVerdict.Head, inout Changes) -> Void
+    ) async {
         var slot: UInt32 = 0
         while slot < table.slotsEnd {
-            if let head = table.head(at: slot) { look(slot, head) }
+            if let head = table.head(at: slot) { look(slot, head, &changes) }
             slot += 1
-            if slot % 4_096 == 0 { await Task.yield() }
+            if slot % 4_096 == 0 {
+                await changes.tellKeys(tell)
+                await Task.yield()
+            }
         }
+        await changes.tellKeys(tell)
     }
 
-    private func markMissing(
+    private static func markMissing(
         _ slot: UInt32, of table: VerdictTable, ttlSeconds: Int64, nowSeconds: Int64,
         _ changes: inout Changes
     ) {
         guard let record = table.record(at: slot) else { return }
         table.keep(VerdictOrder.missing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds))
-        if let row = table.row(at: slot) { changes.writes.rows.append(row) }
+        changes.writes.slots.append(slot)
         if record.verdict.state != .notFound { changes.keys.formUnion(record.keys) }
     }
 
-    private func forget(_ slot: UInt32, of table: VerdictTable, _ changes: inout Changes) {
+    private static func forget(_ slot: UInt32, of table: VerdictTable, _ changes: inout Changes) {
         if let id = table.row(at: slot)?.nativeID { changes.writes.removed.append(id) }
         table.forget(slot)
     }
@@ -280,8 +314,12 @@ actor VerdictCache {
 
 /// What the store has to hear of what the cache took.
 struct VerdictWrites: Sendable {
-    var integration = ""
-    var rows: [VerdictRow] = []
+    let integration: String
+    /// Where the records are; what stands there when they are written is the newest.
+    var slots: [UInt32] = []
+    /// Native ids of records that are no more.
     var removed: [String] = []
     var state: SyncState?
+
+    init(integration: String) { self.integration = integration }
 }

@@ -54,12 +54,14 @@ public struct VerdictRecords: Sendable, RandomAccessCollection, ExpressibleByArr
     static func packed(_ record: VerdictRecord) -> PackedVerdict {
         var verdict = record.verdict
         verdict.matchKey = DeviceKey.encoded(record.keys)
-        return PackedVerdict(verdict)
+        return PackedVerdict(
+            verdict,
+            standardRemedies: ProviderRemedies.sentences(verdict.state, provider: verdict.provider))
     }
 
     /// nil for bytes that are damaged.
     static func unpacked(_ packed: PackedVerdict, integration: String) -> VerdictRecord? {
-        packed.unpacked(integration: integration).map {
+        packed.unpacked(integration: integration, standardRemedies: ProviderRemedies.sentences).map {
             VerdictRecord(verdict: $0, keys: DeviceKey.decoded($0.matchKey))
         }
     }

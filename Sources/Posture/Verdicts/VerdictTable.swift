@@ -42,14 +42,14 @@ final class VerdictTable {
 
     /// The record of a slot as it counts now; nil for a free one.
     func record(at slot: UInt32) -> VerdictRecord? {
-        guard let packed = records[Int(slot)], var verdict = packed.unpacked(integration: integration) else {
-            return nil
-        }
-        let head = head(at: slot)
-        verdict.observedAtSeconds = head?.observedAtSeconds ?? verdict.observedAtSeconds
-        verdict.fetchedAtSeconds = head?.fetchedAtSeconds ?? verdict.fetchedAtSeconds
-        verdict.expiresAtSeconds = head?.expiresAtSeconds ?? verdict.expiresAtSeconds
-        return VerdictRecord(verdict: verdict, keys: DeviceKey.decoded(verdict.matchKey))
+        guard let packed = records[Int(slot)],
+            var record = VerdictRecords.unpacked(packed, integration: integration)
+        else { return nil }
+        let head = Self.confirmed(packed.head, by: confirmation)
+        record.verdict.observedAtSeconds = head.observedAtSeconds
+        record.verdict.fetchedAtSeconds = head.fetchedAtSeconds
+        record.verdict.expiresAtSeconds = head.expiresAtSeconds
+        return record
     }
 
     /// Times and state of a slot as they count now; nil for a free one.
