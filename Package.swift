@@ -80,7 +80,7 @@ let package = Package(
             "ControlTests",
             [
                 "Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures", "Posture",
-                grdb,
+                "Fetch", grdb,
             ]),
         tests(
             "AgentTests",

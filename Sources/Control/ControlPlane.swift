@@ -1,6 +1,7 @@
 import Access
 public import Border
 public import Config
+public import Fetch
 import Foundation
 import Identity
 import JSON
@@ -22,6 +23,7 @@ public final class ControlPlane: Sendable {
     let ended: @Sendable ([StoredSession]) -> Void
     let questions = HeldQuestions()
     let configPath: String
+    let fetcher: any Fetcher
     let nowSeconds: @Sendable () -> Int64
     let current: Mutex<Services>
     let following = Mutex<[Task<Void, Never>]>([])
@@ -30,14 +32,16 @@ public final class ControlPlane: Sendable {
 
     /// - Parameters:
     ///   - configPath: read again by `reload`.
+    ///   - fetcher: asks identity and posture providers; kept over reloads.
     ///   - nowSeconds: seconds since 1970; tests hand in a clock of their own.
     /// - Throws: `ControlFailure` when keys, store or an upstream's name are not usable.
     public init(
         configPath: String, config: ConfigSnapshot, store: any GatewayStore, keysFolder: String,
-        reactors: any Reactors,
+        reactors: any Reactors, fetcher: any Fetcher = CurlFetcher(),
         nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.configPath = configPath
+        self.fetcher = fetcher
         self.store = store
         self.reactors = reactors
         self.nowSeconds = nowSeconds
@@ -56,8 +60,8 @@ public final class ControlPlane: Sendable {
         }
         current = Mutex(
             try Services(
-                config: config, revision: 1, store: store, ring: ring, posture: nil, ended: ended,
-                nowSeconds: nowSeconds))
+                config: config, revision: 1, store: store, ring: ring, fetcher: fetcher, posture: nil,
+                ended: ended, nowSeconds: nowSeconds))
     }
 
     /// What this moment's requests are answered with.

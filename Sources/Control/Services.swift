@@ -22,7 +22,8 @@ struct Services: Sendable {
     /// - Parameter posture: kept over a reload, so that verdicts and device checks under way survive it.
     init(
         config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
-        posture: PostureService?, ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
+        fetcher: any Fetcher, posture: PostureService?,
+        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
         nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.config = config
@@ -32,7 +33,6 @@ struct Services: Sendable {
         } catch {
             throw ControlFailure(what: error.what)
         }
-        let fetcher = CurlFetcher()
         if let posture {
             self.posture = posture
         } else {
@@ -67,7 +67,7 @@ struct Services: Sendable {
 
     private static func posture(
         _ config: ConfigSnapshot, authOrigin: String, store: any GatewayStore, ring: KeyRing,
-        fetcher: CurlFetcher, clock: PostureClock
+        fetcher: any Fetcher, clock: PostureClock
     ) throws(ControlFailure) -> PostureService {
         var agents: [AgentIntegration] = []
         var providers: [ProviderConnection] = []
@@ -121,7 +121,7 @@ struct Services: Sendable {
     }
 
     private static func flow(
-        _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: CurlFetcher,
+        _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
         ended: @escaping @Sendable ([StoredSession]) -> Void
     ) -> SignInFlow {
         let providers = config.identityProviders.map {

@@ -1,6 +1,7 @@
 import Access
 import Border
 import Config
+import Fetch
 import Foundation
 import Identity
 import JSON
@@ -22,7 +23,7 @@ final class Gatehouse: Sendable {
     let control: ControlPlane
     private let clock: ManualClock
 
-    init(_ config: String = Gatehouse.config) throws {
+    init(_ config: String = Gatehouse.config, fetcher: any Fetcher = CurlFetcher()) throws {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
         self.folder = folder
@@ -34,7 +35,7 @@ final class Gatehouse: Sendable {
         store = try SQLiteStore(folder: loaded.gateway.storeFolder)
         control = try ControlPlane(
             configPath: path, config: loaded, store: store, keysFolder: loaded.gateway.keysFolder,
-            reactors: reactors, nowSeconds: { clock.now })
+            reactors: reactors, fetcher: fetcher, nowSeconds: { clock.now })
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
@@ -157,12 +158,14 @@ extension Gatehouse {
     }
 
     /// Enrols a device of somebody.
-    func enroll(_ id: String, owner: String = "ada@corp.example") async throws {
+    func enroll(
+        _ id: String, owner: String = "ada@corp.example", pinned: [String: String] = [:]
+    ) async throws {
         try await store.upsert(
             StoredDevice(
                 id: id, ownerIssuer: "https://login.corp.example", ownerSubject: owner, ownerEmail: owner,
                 platform: .linux, keyThumbprint: "t-\(id)", certificateSerial: "01", enrolledAtSeconds: now,
-                certificateNotAfterSeconds: now + 86_400))
+                certificateNotAfterSeconds: now + 86_400, pinnedIDs: pinned))
         try await control.services.posture.load()
     }
 
@@ -205,6 +208,7 @@ final class RecordingReactors: Reactors {
         var revocations: [Revocation] = []
         var snapshots: [GatewaySnapshot] = []
         var refusal: String?
+        var waiting: [(isMet: @Sendable ([Revocation]) -> Bool, told: CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
 
@@ -217,7 +221,22 @@ final class RecordingReactors: Reactors {
     func send(_ message: ToReactor, to reactor: Int) async {
         state.withLock { $0.sent.append((message, reactor)) }
     }
-    func revoke(_ revocation: Revocation) { state.withLock { $0.revocations.append(revocation) } }
+    func revoke(_ revocation: Revocation) {
+        state.withLock { state in
+            state.revocations.append(revocation)
+            for waiter in state.waiting where waiter.isMet(state.revocations) { waiter.told.resume() }
+            state.waiting.removeAll { $0.isMet(state.revocations) }
+        }
+    }
+    /// Returns as soon as what was told meets the condition; the suite's time limit is the deadline.
+    func wait(until isMet: @escaping @Sendable ([Revocation]) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            state.withLock { state in
+                if isMet(state.revocations) { return continuation.resume() }
+                state.waiting.append((isMet, continuation))
+            }
+        }
+    }
     func configure(_ snapshot: GatewaySnapshot) async throws(ControlFailure) {
         let refusal = state.withLock { state in
             if state.refusal == nil { state.snapshots.append(snapshot) }

@@ -25,8 +25,7 @@ extension ControlPlane {
         }
         let new = try Services(
             config: config, revision: old.snapshot.revision + 1, store: store, ring: ring,
-            posture: old.posture,
-            ended: ended)
+            fetcher: fetcher, posture: old.posture, ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         try await reactors.configure(new.snapshot)
         current.withLock { services in
