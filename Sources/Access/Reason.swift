@@ -40,6 +40,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case postureStale = "posture-stale"
     case postureNonCompliant = "posture-non-compliant"
     case postureIndeterminate = "posture-indeterminate"
+    case changeHeld = "change-held"
 
     // What the exchange with the local agent came to.
     case agentNotRunning = "agent-not-running"

@@ -47,6 +47,7 @@ public enum ConfigSchema {
             ["type": "integer", "minimum": range.lowerBound, "maximum": range.upperBound]
         case .duration: ["type": "string", "pattern": "^[0-9]+[smhd]$"]
         case .size: ["type": ["string", "integer"], "pattern": "^[0-9]+(KiB|MiB)?$"]
+        case .percent: ["type": "string", "pattern": "^[0-9]+%$"]
         case .choice(let choices): ["enum": choices]
         case .secret: secret
         case .list(let item): ["type": "array", "minItems": 1, "items": schema(of: item)]

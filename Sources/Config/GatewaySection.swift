@@ -32,6 +32,11 @@ enum GatewaySection {
             .optional(
                 "limits", .section(LimitsSection.table), "Bounds and deadlines of the data plane.",
                 standard: "the defaults below", example: "{ idle: 60s }"),
+            .optional(
+                "blast-radius", .alternative(["off"], BlastRadiusSection.table),
+                "How much silence of a provider or a reload may cut at once; beyond it the change is held "
+                    + "(`gatepost held`). `off` cuts everything.",
+                standard: "the defaults below", example: "{ share: 10%, hold: 8h }"),
         ])
 
     static func read(_ reader: SectionReader) -> GatewaySettings? {
@@ -44,6 +49,7 @@ enum GatewaySection {
             SectionReader($0, LimitsSection.table, path: reader.key("limits"), reader.context)
         }
         let limitSettings = limits.map(LimitsSection.read) ?? LimitSettings()
+        let blastRadius = BlastRadiusSection.read(reader)
         let store = storeFolder(reader)
         let keys = folder("keys-folder", reader)
         let socket = socketPath(reader, store: store)
@@ -51,7 +57,7 @@ enum GatewaySection {
         return GatewaySettings(
             authHost: authHost, publicPort: publicPort, listeners: listeners, workers: workers,
             accessLog: accessLog == "json", storeFolder: store, keysFolder: keys ?? "\(store)/keys",
-            adminSocket: socket, limits: limitSettings)
+            adminSocket: socket, limits: limitSettings, blastRadius: blastRadius)
     }
 
     /// A host name of ours: what clients write into the Host field, without the port.

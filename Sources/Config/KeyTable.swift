@@ -9,6 +9,8 @@ package indirect enum Shape: Sendable {
     case duration(ClosedRange<Int64>)
     /// Bytes, written as a number or with `KiB` or `MiB`.
     case size(ClosedRange<Int64>)
+    /// A whole number with `%`.
+    case percent(ClosedRange<Int64>)
     case choice([String])
     /// A file that everybody may read.
     case file

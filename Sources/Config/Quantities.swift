@@ -44,6 +44,20 @@ enum Quantity {
         return value
     }
 
+    /// A whole number with `%`.
+    static func percent(_ text: String, in range: ClosedRange<Int64>) throws(Refusal) -> Int64 {
+        let (number, unit) = split(text)
+        let remedy = "use \(range.lowerBound)% to \(range.upperBound)%"
+        guard let number else { throw refuseNumber(text, remedy) }
+        guard unit == "%" else {
+            throw Refusal(problem: "\"\(text)\" is no share in percent", remedy: remedy)
+        }
+        guard range.contains(number) else {
+            throw Refusal(problem: "\"\(text)\" is out of range", remedy: remedy)
+        }
+        return number
+    }
+
     /// A whole number without unit.
     static func integer(_ text: String, in range: ClosedRange<Int64>) throws(Refusal) -> Int64 {
         let (number, unit) = split(text)

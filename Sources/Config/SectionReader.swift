@@ -134,6 +134,12 @@ struct SectionReader {
         return quantity(name) { () throws(Quantity.Refusal) in try Quantity.size(text, in: range) }
     }
 
+    /// Percent.
+    func percent(_ name: String) -> Int64? {
+        guard case .percent(let range)? = table[name]?.shape, let text = text(name) else { return nil }
+        return quantity(name) { () throws(Quantity.Refusal) in try Quantity.percent(text, in: range) }
+    }
+
     /// The items of a list (`oneOrMore` shapes take a single value too). An empty list is a problem.
     func items(_ name: String, offering offered: [String] = []) -> [ConfigNode]? {
         guard let node = node(name) else { return nil }

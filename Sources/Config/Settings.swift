@@ -20,6 +20,23 @@ public struct GatewaySettings: Sendable, Hashable {
     public var adminSocket: String
     /// Bounds and deadlines of the data plane.
     public var limits: LimitSettings
+    /// How much silence or a reload may cut at once; nil: everything.
+    public var blastRadius: BlastRadiusSettings?
+}
+
+/// `gateway.blast-radius`: beyond both bounds a change is held.
+public struct BlastRadiusSettings: Sendable, Hashable {
+    /// `share`: percent of the sessions in use, 0…100. Exactly this many may be cut.
+    public var sharePercent = 20
+    /// `sessions`: exactly this many may be cut.
+    public var sessions = 10
+    /// `window`: what was cut within so many seconds counts together.
+    public var windowSeconds: Int64 = 300
+    /// `hold`: seconds after which a held change has its effect.
+    public var holdSeconds: Int64 = 86_400
+
+    /// The defaults.
+    public init() {}
 }
 
 /// One bound address.

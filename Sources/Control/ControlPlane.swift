@@ -19,6 +19,7 @@ public final class ControlPlane: Sendable {
     let reactors: any Reactors
     let revocations: Revocations
     let changes: Changes
+    let blast: BlastGuard
     /// Tells every reactor that these sessions, which the store has forgotten, are over.
     let ended: @Sendable ([StoredSession]) -> Void
     let questions = HeldQuestions()
@@ -45,7 +46,9 @@ public final class ControlPlane: Sendable {
         self.store = store
         self.reactors = reactors
         self.nowSeconds = nowSeconds
-        let revocations = Revocations(reactors: reactors)
+        let blast = BlastGuard(config: config)
+        self.blast = blast
+        let revocations = Revocations(reactors: reactors) { session in blast.radius { $0.drop(session) } }
         let changes = Changes()
         self.revocations = revocations
         self.changes = changes

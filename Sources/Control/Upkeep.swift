@@ -28,11 +28,7 @@ extension ControlPlane {
         }
         await carryOutSignals()
         let providers = Task(priority: .utility) { await posture.run() }
-        let news = Task { [self] in
-            for await change in posture.changes {
-                await deviceChanged(change.deviceID, change.eventNanoseconds)
-            }
-        }
+        let news = Task { [self] in await followDevices() }
         let upkeep = Task(priority: .utility) { [self] in
             while !Task.isCancelled {
                 await keepUp()
@@ -58,6 +54,8 @@ extension ControlPlane {
         } catch {
             EventLog.write("store-failed", [("what", .string("\(error)"))])
         }
+        await releaseExpired()
+        blast.forget(devicesBut: Set(revocations.allLatest.compactMap(\.device)))
         let isDue = upkeep.withLock { times in
             let last = times.ticketKeysRotatedAtSeconds ?? now
             // A clock that jumps back must not keep one key for ever.

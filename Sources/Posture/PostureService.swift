@@ -30,6 +30,8 @@ public struct DeviceChange: Sendable, Hashable {
     public var deviceID: String
     /// When the change was known here, monotonic: event-to-cut is measured from it.
     public var eventNanoseconds: UInt64
+    /// How many changes of the same cause come after this one: what one answer of a provider changed is one thing.
+    public var followedBy: Int
 }
 
 /// What a successful handshake proves.
@@ -188,8 +190,10 @@ public actor PostureService {
 
     func announceChange(_ devices: Set<ExactKey>) {
         let now = clock.monotonicNanoseconds()
-        for device in devices.map(\.text).sorted() {
-            announce.yield(DeviceChange(deviceID: device, eventNanoseconds: now))
+        for (index, device) in devices.map(\.text).sorted().enumerated() {
+            announce.yield(
+                DeviceChange(
+                    deviceID: device, eventNanoseconds: now, followedBy: devices.count - 1 - index))
         }
     }
 

@@ -15,7 +15,7 @@ struct Gatepost: ParsableCommand {
         version: "gatepost \(versionText)",
         subcommands: [
             Serve.self, Check.self, Status.self, Explain.self, Verdicts.self, Reconnect.self, Session.self,
-            Device.self,
+            Device.self, Held.self,
             EnrollToken.self, Keys.self, Schema.self, Version.self,
         ])
 }

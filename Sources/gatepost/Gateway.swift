@@ -60,8 +60,10 @@ struct Gateway {
             guard sigwait(&set, &number) == 0 else { continue }
             guard number == SIGHUP else { break }
             do {
-                try wait { try await control.reload() }
-                ConfigurationFile.report("gatepost: configuration reloaded")
+                try wait {
+                    let held = try await control.reload().remark.map { "; \($0)" } ?? ""
+                    ConfigurationFile.report("gatepost: configuration reloaded\(held)")
+                }
             } catch {
                 ConfigurationFile.report("gatepost: configuration not taken:\n\(error)")
             }

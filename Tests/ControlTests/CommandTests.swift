@@ -234,7 +234,7 @@ struct CommandSocketTests {
 
     @Test func `a path too long for a socket is refused with what to do`() {
         #expect {
-            _ = try CommandSocket(path: "/" + String(repeating: "a", count: 200)) { _ in .null }
+            _ = try CommandSocket(path: "/" + String(repeating: "a", count: 200)) { _, _ in .null }
         } throws: { error in
             (error as? CommandSocket.Failure)?.what.contains("choose a shorter path") == true
         }

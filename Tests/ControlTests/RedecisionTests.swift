@@ -159,7 +159,7 @@ struct RedecisionTests {
         let house = try Gatehouse()
         let (global, session, _) = try await house.signIn(seconds: 100)
         house.advance(100)
-        try await house.control.globalChanged(global.id)
+        try await house.control.globalChanged(global.id, .deviceCheck)
         #expect(house.reactors.revocations.map(\.effect) == [.endSession(session.id)])
     }
 
@@ -171,7 +171,7 @@ struct RedecisionTests {
         rotated.previousUntilSeconds = house.now + 30
         rotated.tokenDigest = [UInt8](repeating: 9, count: 32)
         #expect(try await house.store.replace(session, with: rotated))
-        try await house.control.globalChanged(global.id)
+        try await house.control.globalChanged(global.id, .deviceCheck)
         let digests = house.reactors.revocations.compactMap { revocation -> [UInt8]? in
             guard case .replace(let record) = revocation.effect else { return nil }
             return record.tokenDigest
@@ -179,7 +179,7 @@ struct RedecisionTests {
         #expect(digests == [rotated.tokenDigest, cookie.tokenDigest])
         house.advance(30)
         house.reactors.clear()
-        try await house.control.globalChanged(global.id)
+        try await house.control.globalChanged(global.id, .deviceCheck)
         #expect(house.reactors.revocations.count == 1)
     }
 }

@@ -18,9 +18,12 @@ final class CommandSocket: Sendable {
 
     private let listening: Int32
     private let path: String
-    private let answer: @Sendable (JSONValue) async -> JSONValue
+    private let answer: @Sendable (JSONValue, UInt32) async -> JSONValue
 
-    init(path: String, answer: @escaping @Sendable (JSONValue) async -> JSONValue) throws(Failure) {
+    /// - Parameter answer: gets the command and the user id of the process that asks.
+    init(
+        path: String, answer: @escaping @Sendable (JSONValue, UInt32) async -> JSONValue
+    ) throws(Failure) {
         self.path = path
         self.answer = answer
         var address = sockaddr_un()
@@ -88,7 +91,7 @@ final class CommandSocket: Sendable {
     }
 
     private func serve(_ connection: Int32) {
-        guard Self.isTrusted(connection) else {
+        guard let uid = Self.trustedUser(connection) else {
             close(connection)
             return
         }
@@ -101,21 +104,23 @@ final class CommandSocket: Sendable {
             return
         }
         Task { [answer] in
-            let reply = await answer(command)
+            let reply = await answer(command, uid)
             Self.write(connection, reply)
             close(connection)
         }
     }
 
     /// SO_PEERCRED: the kernel's word for who is at the other end (unix(7)).
-    private static func isTrusted(_ connection: Int32) -> Bool {
+    ///
+    /// - Returns: nil for anybody but root and our own user.
+    private static func trustedUser(_ connection: Int32) -> UInt32? {
         // struct ucred is pid, uid, gid; the Glibc module leaves it out.
         var peer: [UInt32] = [0, 0, 0]
         var size = socklen_t(peer.count * MemoryLayout<UInt32>.size)
         guard getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0, size == 12 else {
-            return false
+            return nil
         }
-        return peer[1] == 0 || peer[1] == geteuid()
+        return peer[1] == 0 || peer[1] == geteuid() ? peer[1] : nil
     }
 
     private static func readLine(_ connection: Int32) -> [UInt8]? {

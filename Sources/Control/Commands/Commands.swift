@@ -14,7 +14,7 @@ extension ControlPlane {
     public func serveCommands() throws(ControlFailure) {
         do {
             let socket = try CommandSocket(path: services.config.gateway.adminSocket) {
-                await self.execute($0)
+                await self.execute($0, uid: $1)
             }
             socket.start()
             commands.withLock { $0 = socket }
@@ -23,7 +23,8 @@ extension ControlPlane {
         }
     }
 
-    func execute(_ command: JSONValue) async -> JSONValue {
+    /// - Parameter uid: whose process asks, by the kernel's word; nil: not known.
+    func execute(_ command: JSONValue, uid: UInt32? = nil) async -> JSONValue {
         do throws(StoreError) {
             switch command["command"]?.string {
             case "explain": return try await explain(command)
@@ -31,6 +32,8 @@ extension ControlPlane {
             case "session-revoke": return try await revokeSessions(command)
             case "enroll-token": return try await enrollToken(command)
             case "status": return await status()
+            case "held": return listHeld()
+            case "held-release": return try await releaseHeld(command, uid: uid)
             case "verdicts": return try await verdicts(command)
             case "reconnect": return await reconnect(command)
             case "keys-rotate": return try await rotateKeysCommand(command)

@@ -12,13 +12,13 @@ extension ControlPlane {
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
-            nowSeconds: nowSeconds())
+            held: heldChanges(), nowSeconds: nowSeconds())
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
                 ("revision", .integer(Int64(clamping: text.revision))),
                 ("integrations", .array(text.integrations.map(StatusText.json))),
-                ("data_plane", text.reactors),
+                ("held", .array(text.held.map(HeldText.json))), ("data_plane", text.reactors),
             ]))
     }
 }
@@ -30,10 +30,12 @@ struct StatusText {
     var integrations: [IntegrationStatus]
     /// What `Reactors.status` gave.
     var reactors: JSONValue
+    var held: [HeldChange] = []
     var nowSeconds: Int64
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
+        lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {

@@ -1,3 +1,4 @@
+import Access
 import Border
 import Config
 import Posture
@@ -10,8 +11,10 @@ extension ControlPlane {
 
     /// Reads the configuration again. A bad one changes nothing.
     ///
+    /// - Returns: what the administrator has to know beside that it is in force.
     /// - Throws: `ControlFailure` with every problem, one per line; the running configuration stays.
-    public func reload() async throws(ControlFailure) {
+    @discardableResult
+    public func reload() async throws(ControlFailure) -> ReloadOutcome {
         let config: ConfigSnapshot
         do {
             config = try ConfigurationLoader.load(path: configPath)
@@ -33,15 +36,20 @@ extension ControlPlane {
             services = new
             services.snapshot.revision = revision
         }
+        let revision = services.snapshot.revision
+        blast.take(config, keeping: Set(revocations.allLatest.map(\.residual.policyIdentity)))
         revocations.forgetRecords()
         do {
-            try await redecide(.all, limit: Self.sessionsMax)
+            try await redecide(.all, limit: Self.sessionsMax, .reload(revision))
         } catch {
             throw ControlFailure(
                 what: "the configuration is in force, but open connections were not decided anew: \(error); "
                     + "reload again when the store works")
         }
         changes.announce()
+        let cause = HeldCause(kind: .reload(revision))
+        let held = blast.radius { $0.held(nowSeconds: nowSeconds()) }.first { $0.cause == cause }
+        return ReloadOutcome(heldSessions: held?.losses.count ?? 0, change: cause.id)
     }
 
     /// What of a change cannot be applied to a running gateway; nil: everything can.
@@ -59,5 +67,20 @@ extension ControlPlane {
         if new.gateway.keysFolder != old.gateway.keysFolder { return "gateway.keys-folder" }
         if new.gateway.adminSocket != old.gateway.adminSocket { return "gateway.admin-socket" }
         return nil
+    }
+}
+
+/// What came of a reload.
+public struct ReloadOutcome: Sendable {
+    /// Sessions that keep what they had, because the change would cut too many at once.
+    public var heldSessions: Int
+    /// The name under which they are held.
+    public var change: String
+
+    /// What to do; nil: nothing.
+    public var remark: String? {
+        guard heldSessions > 0 else { return nil }
+        return "\(heldSessions) session\(heldSessions == 1 ? "" : "s") held; "
+            + "release with: gatepost held release --cause \(change)"
     }
 }

@@ -54,14 +54,28 @@ final class Revocations: Sendable {
     }
     private let state = Mutex(State())
     private let reactors: any Reactors
+    private let ended: @Sendable (String) -> Void
 
-    init(reactors: any Reactors) { self.reactors = reactors }
+    /// - Parameter ended: told of every single session that ends.
+    init(reactors: any Reactors, ended: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.reactors = reactors
+        self.ended = ended
+    }
 
     /// The sequence that a record must carry when its loading begins now.
     var sequence: UInt64 { state.withLock { $0.last } }
 
     /// How many records are at hand.
     var recordCount: Int { state.withLock { $0.table.count } }
+
+    /// How many sessions are in use here.
+    var sessionCount: Int { state.withLock { $0.table.latest.count } }
+
+    /// The record that a session was given last.
+    func latest(_ session: String) -> SessionRecord? { state.withLock { $0.table.latest[session] } }
+
+    /// Everything that sessions in use were given last.
+    var allLatest: [SessionRecord] { state.withLock { Array($0.table.latest.values) } }
 
     /// Sends under the lock, so that every reactor's lane sees the numbers in order.
     ///
@@ -70,7 +84,8 @@ final class Revocations: Sendable {
     func send(_ effects: [Revocation.Effect], eventNanoseconds: UInt64 = monotonicNanoseconds()) -> Set<
         String
     > {
-        state.withLock { state in
+        defer { for case .endSession(let session) in effects { ended(session) } }
+        return state.withLock { state in
             var overtaken: Set<String> = []
             for case .replace(let record) in effects where state.isStale(record) {
                 overtaken.insert(record.session)

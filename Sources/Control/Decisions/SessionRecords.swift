@@ -13,8 +13,8 @@ struct SessionRecords: Sendable {
 
     /// - Parameter sequence: the revocation sequence read *before* `session` was loaded.
     /// - Returns: nil when the session is not one of this application.
-    func record(for session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
-        -> SessionRecord?
+    func decided(_ session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
+        -> DecidedSession?
     {
         guard session.kind == .application, let name = session.application,
             let policy = config.policy.applications.first(where: { $0.name == name }),
@@ -53,7 +53,7 @@ struct SessionRecords: Sendable {
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
         }
-        return record
+        return DecidedSession(session: session, record: record, device: device)
     }
 
     /// The device of a global session with the statement that this session itself obtained.

@@ -12,6 +12,8 @@ struct SessionTable {
 
     private var records: [[UInt8]: SessionRecord] = [:]
     private var digests: [String: Set<[UInt8]>] = [:]
+    /// What each session was given last. It outlives a change of the policy, so that what is lost by it can be told.
+    private(set) var latest: [String: SessionRecord] = [:]
 
     var count: Int { records.count }
 
@@ -29,8 +31,18 @@ struct SessionTable {
 
     mutating func keep(_ record: SessionRecord, nowSeconds: Int64) {
         if records.count >= Self.recordsMax, records[record.tokenDigest] == nil { makeRoom(nowSeconds) }
+        enter(record)
+    }
+
+    private mutating func enter(_ record: SessionRecord) {
         records[record.tokenDigest] = record
         digests[record.session, default: []].insert(record.tokenDigest)
+        // Of two that were made side by side the one that knew more counts.
+        if let last = latest[record.session] {
+            if last.sequence <= record.sequence { latest[record.session] = record }
+        } else if latest.count < Self.recordsMax {
+            latest[record.session] = record
+        }
     }
 
     /// Follows a revocation: what it ends or replaces is no longer handed out.
@@ -40,9 +52,7 @@ struct SessionTable {
         case .endPerson(let person): forget { $0.person == person }
         case .endDevice(let device): forget { $0.device == device }
         case .endApplication(let application): forget { $0.application == application }
-        case .replace(let record):
-            records[record.tokenDigest] = record
-            digests[record.session, default: []].insert(record.tokenDigest)
+        case .replace(let record): enter(record)
         }
     }
 
@@ -53,11 +63,14 @@ struct SessionTable {
     }
 
     private mutating func forget(_ session: String) {
+        latest[session] = nil
         for digest in digests.removeValue(forKey: session) ?? [] { records[digest] = nil }
     }
 
     private mutating func forget(where isMeant: (SessionRecord) -> Bool) {
-        for session in Set(records.values.filter(isMeant).map(\.session)) { forget(session) }
+        let known =
+            records.values.filter(isMeant).map(\.session) + latest.values.filter(isMeant).map(\.session)
+        for session in Set(known) { forget(session) }
     }
 
     private mutating func makeRoom(_ nowSeconds: Int64) {

@@ -58,7 +58,7 @@ extension ControlPlane {
             where meant.contains(where: { $0.id == id }) { all[session.id] = session }
         }
         for id in all.keys { try await records.change(id) { claims.apply(to: &$0) } }
-        for id in globals { try await globalChanged(id, eventNanoseconds: eventNanoseconds) }
+        for id in globals { try await globalChanged(id, .claims, eventNanoseconds: eventNanoseconds) }
         return all.count
     }
 

@@ -128,6 +128,10 @@ enum ReasonTexts {
             "It cannot be told at the moment whether the device is healthy.",
             "Wait a moment; if it stays, tell your administrator."
         ),
+        .changeHeld: (
+            "Nothing recent is known of this device, nor of many others, and your administrator is looking at it.",
+            "What you had open goes on. New access has to wait until the providers answer again."
+        ),
         .agentNotRunning: (
             "The local agent did not answer.",
             "Start Gatepost's agent on this device."

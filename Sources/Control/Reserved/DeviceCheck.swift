@@ -106,12 +106,22 @@ extension ControlPlane {
                 ])
             return answers.refusal(403, error.reason)
         }
+        // What is held of this device stays as it was: nothing is built on it meanwhile.
+        if blast.radius({ $0.isHeld(device: proof.deviceID) }) {
+            EventLog.write(
+                "device-check-refused",
+                [
+                    ("request_id", .string(request.requestID)), ("device", .string(proof.deviceID)),
+                    ("reason", .string(Reason.changeHeld.rawValue)),
+                ])
+            return answers.refusal(403, .changeHeld)
+        }
         // Before the secret changes: its answer should reach the browser at once.
         await firstContact(proof.deviceID)
         guard let cookie = try await keep(proof, of: global, presentedBy: session, request) else {
             return answers.refusal(403, .sessionEnded)
         }
-        try await globalChanged(global.id)
+        try await globalChanged(global.id, .deviceCheck)
         changes.announce()
         return answers.json(
             200, ["verdict": "proven", "next": .string(proof.returnPath)], setCookies: cookie)

@@ -78,7 +78,10 @@ extension ControlPlane {
             return answers.page(403, page, reason: reason)
         }
         let now = nowSeconds()
-        if let settings = services.application(request.application), needsDeviceCheck(global, policy, now),
+        let isHeld = global.deviceID.map { device in blast.radius { $0.isHeld(device: device) } } ?? false
+        let reason = isHeld && reason.isAboutDevice ? .changeHeld : reason
+        if let settings = services.application(request.application), reason != .changeHeld,
+            needsDeviceCheck(global, policy, now),
             let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
         {
             return answers.redirect(url)

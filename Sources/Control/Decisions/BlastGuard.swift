@@ -1,0 +1,181 @@
+import Access
+import Border
+import Config
+import Store
+import Synchronization
+
+/// A session decided anew, with what it was decided from.
+struct DecidedSession: Sendable {
+    var session: StoredSession
+    var record: SessionRecord
+    /// nil: none was proven, or the one that was no longer counts.
+    var device: DeviceFacts?
+}
+
+/// What a new decision takes from a session, and why.
+enum LossReading: Sendable {
+    case nothing
+    /// By something that somebody said, by a rule's own time, or by what the person did. It is never held.
+    case explicit
+    /// Only by silence, or by another configuration.
+    case supposed(SupposedLoss)
+}
+
+/// A loss that would not be one if everybody still said what they said last, under the policy that held then.
+struct SupposedLoss: Sendable {
+    var loss: SessionLoss
+    /// What the session may keep for new requests, with the end of this supposition; nil: it lost that otherwise.
+    var residual: Residual?
+    /// The same for what is open.
+    var open: Residual?
+}
+
+/// Tells losses by explicit facts from losses by silence or reload, and holds back what is too much of the latter.
+final class BlastGuard: Sendable {
+    /// Devices whose last definite verdicts are remembered; what is lost with the memory is cut, never held.
+    static let devicesMax = 50_000
+
+    private struct State {
+        var radius: BlastRadius
+        /// By device: what each integration said last when it said something definite.
+        var witnesses: [String: [Verdict]] = [:]
+        /// By content hash: the policies that records in use were decided under.
+        var policies: [String: PolicySnapshot]
+    }
+    private let state: Mutex<State>
+
+    init(config: ConfigSnapshot) {
+        state = Mutex(
+            State(
+                radius: BlastRadius(settings: config.gateway.blastRadius),
+                policies: [config.policy.identity: config.policy]))
+    }
+
+    /// Another configuration is in force.
+    ///
+    /// - Parameter identities: policies of records that are in use.
+    func take(_ config: ConfigSnapshot, keeping identities: Set<String>) {
+        state.withLock { state in
+            state.radius.settings = config.gateway.blastRadius
+            state.policies = state.policies.filter { identities.contains($0.key) }
+            state.policies[config.policy.identity] = config.policy
+        }
+    }
+
+    /// Forgets devices that no session is on.
+    func forget(devicesBut devices: Set<String>) {
+        state.withLock { state in
+            state.witnesses = state.witnesses.filter { devices.contains($0.key) }
+        }
+    }
+
+    /// The bookkeeping, in one step with nothing between.
+    func radius<Result>(_ body: (inout BlastRadius) -> Result) -> Result {
+        state.withLock { body(&$0.radius) }
+    }
+
+    /// The ids of the verdicts that a device had at its last decision, sorted; nil when nothing is remembered.
+    func verdictIDs(_ device: String?) -> [String]? {
+        guard let device else { return [] }
+        return state.withLock { $0.witnesses[device]?.map(\.id).sorted() }
+    }
+
+    /// What a session loses by a new decision.
+    ///
+    /// - Parameters:
+    ///   - old: the record it had; nil: it has nothing to lose.
+    ///   - policy: the one that `decided` comes from, of configuration `revision`.
+    func reading(
+        of decided: DecidedSession, had old: SessionRecord?, under policy: PolicySnapshot, revision: UInt64,
+        nowSeconds: Int64
+    ) -> LossReading {
+        let fresh = decided.device?.verdicts ?? []
+        let (known, former) = state.withLock { state in
+            let before = decided.device.flatMap { state.witnesses[$0.id] } ?? []
+            let known = Witnesses.merged(before, fresh)
+            if let id = decided.device?.id,
+                state.witnesses[id] != nil || state.witnesses.count < Self.devicesMax
+            {
+                state.witnesses[id] = known
+            }
+            return (known, old.flatMap { state.policies[$0.residual.policyIdentity] })
+        }
+        guard let old else { return .nothing }
+        let lost = Parts(
+            new: decided.record.residual.grantsLess(than: old.residual),
+            open: decided.record.whatIsOpen.grantsLess(than: old.whatIsOpen))
+        guard lost.new || lost.open else { return .nothing }
+        // Another device, or one that was revoked, is no silence about the one before.
+        guard decided.record.device == old.device, (decided.device == nil) == (old.device == nil),
+            !Witnesses.areBad(known), let former
+        else { return .explicit }
+        var device = decided.device
+        device?.verdicts = known.map { Witnesses.asOfNow($0, nowSeconds) }
+        let world = SupposedWorld(session: decided.session.facts, device: device, nowSeconds: nowSeconds)
+        guard let then = world.decision(under: former, at: old.application),
+            let keeps = then.restores(lost, of: old)
+        else { return .explicit }
+        var kind = HeldCause.Kind.absence(Witnesses.silent(known, fresh, nowSeconds))
+        if former.identity != policy.identity,
+            world.decision(under: policy, at: old.application)?.restores(keeps, of: old) != keeps
+        {
+            kind = .reload(revision)
+        }
+        let loss = SessionLoss(
+            session: decided.session.id, application: old.application, device: old.device,
+            cause: HeldCause(kind: kind))
+        return .supposed(
+            SupposedLoss(
+                loss: loss,
+                residual: keeps.new ? old.residual.lasting(until: then.new.validUntilSeconds) : nil,
+                open: keeps.open ? old.whatIsOpen.lasting(until: then.open.validUntilSeconds) : nil))
+    }
+}
+
+/// New requests and what is open are decided apart, and may be lost apart.
+private struct Parts: Hashable {
+    var new: Bool
+    var open: Bool
+}
+
+/// The facts as they would be if everybody still said what they said last.
+private struct SupposedWorld {
+    var session: SessionFacts
+    var device: DeviceFacts?
+    var nowSeconds: Int64
+
+    struct Outcome {
+        var new: Residual
+        var open: Residual
+
+        /// What of a loss would not be one here; nil: nothing.
+        func restores(_ lost: Parts, of old: SessionRecord) -> Parts? {
+            let parts = Parts(
+                new: lost.new && !new.grantsLess(than: old.residual),
+                open: lost.open && !open.grantsLess(than: old.whatIsOpen))
+            return parts.new || parts.open ? parts : nil
+        }
+    }
+
+    func decision(under policy: PolicySnapshot, at name: String) -> Outcome? {
+        guard let application = policy.application(named: name) else { return nil }
+        return Outcome(
+            new: policy.residual(of: session, device, for: application, atSeconds: nowSeconds),
+            open: policy.residual(of: session, device?.forWhatIsOpen, for: application, atSeconds: nowSeconds)
+        )
+    }
+}
+
+extension SessionRecord {
+    /// The decision that what is open goes by.
+    var whatIsOpen: Residual { openResidual ?? residual }
+}
+
+extension Residual {
+    /// The same with another end.
+    fileprivate func lasting(until seconds: Int64) -> Residual {
+        var residual = self
+        residual.validUntilSeconds = seconds
+        return residual
+    }
+}

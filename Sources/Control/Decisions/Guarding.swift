@@ -1,0 +1,202 @@
+import Access
+import Border
+import Config
+import JSON
+import Posture
+import Store
+
+/// Sessions that are decided anew for one reason. What they lose by silence or reload is judged as a whole, before
+/// the first of it is cut; everything else goes out as it is found.
+struct ChangeBatch: Sendable {
+    /// Of what is being decided now.
+    var cause: ChangeCause
+    var eventNanoseconds: UInt64
+    fileprivate var losses: [(decided: DecidedSession, supposed: SupposedLoss, cause: ChangeCause)] = []
+}
+
+/// The blast-radius guard between a decision and the reactors.
+extension ControlPlane {
+    /// How often sessions that others touched meanwhile are decided again, before their streams end.
+    private static let attemptsMax = 4
+    /// Effects sent in one step.
+    private static let sliceEffects = 400
+
+    /// `settle` must follow.
+    func beginBatch(_ cause: ChangeCause, eventNanoseconds: UInt64) -> ChangeBatch {
+        blast.radius { $0.beginBatch() }
+        return ChangeBatch(cause: cause, eventNanoseconds: eventNanoseconds)
+    }
+
+    /// One session alone, for a reactor that asks: what it was decided to have, or what it had.
+    func guarded(_ decided: DecidedSession, _ cause: ChangeCause) async -> SessionRecord {
+        let now = nowSeconds()
+        let services = services
+        let before = blast.verdictIDs(decided.record.device)
+        switch reading(of: decided, services, now) {
+        case .nothing, .explicit: return passed(decided, cause, before)
+        case .supposed(let supposed):
+            let live = revocations.sessionCount
+            let ruling = blast.radius { $0.judge(supposed.loss, live: live, nowSeconds: now) }
+            await announce(ruling)
+            guard ruling.held.contains(decided.session.id) else { return passed(decided, cause, before) }
+            return held(decided, supposed, now)
+        }
+    }
+
+    /// One session of a batch.
+    ///
+    /// - Returns: nil when it waits for the judgement of the whole.
+    func unheld(
+        _ decided: DecidedSession, _ services: Services, _ batch: inout ChangeBatch
+    ) -> SessionRecord? {
+        let before = blast.verdictIDs(decided.record.device)
+        switch reading(of: decided, services, nowSeconds()) {
+        case .nothing, .explicit: return passed(decided, batch.cause, before)
+        case .supposed(let supposed):
+            batch.losses.append((decided, supposed, batch.cause))
+            return nil
+        }
+    }
+
+    /// Judges a batch and carries the judgement out.
+    func settle(_ batch: ChangeBatch, attempt: Int = 1) async throws(StoreError) {
+        let now = nowSeconds()
+        let live = revocations.sessionCount
+        let losses = batch.losses.map(\.supposed.loss)
+        let ruling = blast.radius { $0.settle(losses, live: live, nowSeconds: now) }
+        // Where something begins to be held nothing is cut, so nobody waits for the trail.
+        await announce(ruling)
+        var again = ruling.letGo
+        var effects: [Revocation.Effect] = []
+        for (decided, supposed, cause) in batch.losses {
+            let isHeld = ruling.held.contains(decided.session.id)
+            let before = blast.verdictIDs(decided.record.device)
+            let record = isHeld ? held(decided, supposed, now) : passed(decided, cause, before)
+            effects += decided.effects(record, nowSeconds: now)
+            guard effects.count >= Self.sliceEffects else { continue }
+            again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
+            effects = []
+        }
+        again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
+        guard !again.isEmpty else { return }
+        guard attempt < Self.attemptsMax else {
+            revocations.send(again.sorted().map { .endSession($0) }, eventNanoseconds: batch.eventNanoseconds)
+            return
+        }
+        var next = beginBatch(batch.cause, eventNanoseconds: batch.eventNanoseconds)
+        var failure: StoreError?
+        do throws(StoreError) {
+            try await decideAnew(sessions: again, &next)
+        } catch {
+            failure = error
+        }
+        try await settle(next, attempt: attempt + 1)
+        if let failure { throw failure }
+    }
+
+    private func reading(of decided: DecidedSession, _ services: Services, _ now: Int64) -> LossReading {
+        blast.reading(
+            of: decided, had: revocations.latest(decided.session.id), under: services.config.policy,
+            revision: services.snapshot.revision, nowSeconds: now)
+    }
+
+    // MARK: Records
+
+    /// The decision as it is; whatever was held of the session is over.
+    private func passed(
+        _ decided: DecidedSession, _ cause: ChangeCause, _ verdictsBefore: [String]?
+    ) -> SessionRecord {
+        let id = decided.session.id
+        let old = revocations.latest(id)
+        var record = decided.record
+        blast.radius { $0.drop(id) }
+        if let old,
+            record.residual.grantsLess(than: old.residual)
+                || record.whatIsOpen.grantsLess(than: old.whatIsOpen)
+        {
+            note(
+                Redecided(
+                    cause: cause, session: id, old: old, new: record, oldVerdicts: verdictsBefore,
+                    newVerdicts: (decided.device?.verdicts ?? []).map(\.id).sorted(), heldBy: nil))
+        }
+        // The person is told why nothing they do helps.
+        if let device = record.device, !record.residual.policies.contains(where: \.grants),
+            record.residual.refusal.isAboutDevice, blast.radius({ $0.isHeld(device: device) })
+        {
+            record.residual.refusal = .changeHeld
+        }
+        return record
+    }
+
+    /// What the session had and nothing wider, for the life of one record.
+    private func held(_ decided: DecidedSession, _ supposed: SupposedLoss, _ now: Int64) -> SessionRecord {
+        let left = blast.radius { $0.remainingSeconds(decided.session.id, nowSeconds: now) }
+        let (sum, isOver) = now.addingReportingOverflow(min(left, Self.heldRecordSeconds))
+        let end = min(isOver ? .max : sum, decided.session.expiresAtSeconds)
+        var record = decided.record
+        let open = supposed.open ?? record.whatIsOpen
+        if let residual = supposed.residual {
+            record.residual = residual
+            record.residual.validUntilSeconds = min(residual.validUntilSeconds, end)
+        }
+        var what = open
+        if supposed.open != nil {
+            what.validUntilSeconds = min(open.validUntilSeconds, end)
+            record.streamsUntilSeconds = what.validUntilSeconds
+        }
+        record.openResidual = what == record.residual ? nil : what
+        return record
+    }
+
+    /// As long as any record with an assertion inside.
+    private static let heldRecordSeconds = Assertion.lifetimeSeconds - 20
+
+    // MARK: Telling
+
+    /// The one place that hears of every session which lost something.
+    private func note(_ change: Redecided) {
+        EventLog.write(
+            "access-lost",
+            [
+                ("cause", .string(change.cause.word)), ("session", .string(change.session)),
+                ("application", change.new.map { .string($0.application) } ?? .null),
+                ("old_verdicts", change.oldVerdicts.map { .array($0.map { .string($0) }) } ?? .null),
+                ("new_verdicts", .array(change.newVerdicts.map { .string($0) })),
+                ("reason", change.new.map { .string($0.residual.refusal.rawValue) } ?? .null),
+            ])
+    }
+
+    private func announce(_ ruling: BlastRadius.Ruling) async {
+        guard !ruling.begun.isEmpty else { return }
+        let now = nowSeconds()
+        let held = blast.radius { $0.held(nowSeconds: now) }
+        for change in held where ruling.begun.contains(change.cause) {
+            let members: [(String, JSONValue)] = [
+                ("change", .string(change.cause.id)), ("sessions", .integer(Int64(change.losses.count))),
+                ("remedy", .string("gatepost held release --cause \(change.cause.id)")),
+            ]
+            EventLog.write("change-held", members)
+            await audit("change-held", members)
+        }
+    }
+
+    /// The trail must not stop what it is about; a store that fails shows itself elsewhere too.
+    func audit(_ kind: String, _ members: [(String, JSONValue)]) async {
+        try? await store.appendAudit(
+            kind: kind, atSeconds: nowSeconds(),
+            json: JSONValue.object(JSONObject(members)).serializedText())
+    }
+}
+
+extension DecidedSession {
+    /// What reactors are told of the session.
+    func effects(_ record: SessionRecord, nowSeconds: Int64) -> [Revocation.Effect] {
+        // A parallel tab may still hold the token before the last rotation: its cached record changes too.
+        guard let previous = session.previousTokenDigest, let until = session.previousUntilSeconds,
+            nowSeconds < until
+        else { return [.replace(record)] }
+        var twin = record
+        twin.tokenDigest = previous
+        return [.replace(record), .replace(twin)]
+    }
+}

@@ -1,0 +1,45 @@
+import Access
+import Foundation
+import Identity
+import Posture
+import Store
+import Testing
+
+@testable import Control
+
+/// How fast the control plane decides sessions anew; run by hand, on a build with optimisation:
+/// `GATEPOST_BENCH=10000 swift test -c release -Xswiftc -enable-testing --filter RedecisionBench`
+@Suite("RedecisionBench", .enabled(if: ProcessInfo.processInfo.environment["GATEPOST_BENCH"] != nil))
+struct RedecisionBench {
+    @Test("sessions decided anew per second") func rate() async throws {
+        let count = Int(ProcessInfo.processInfo.environment["GATEPOST_BENCH"] ?? "") ?? 1_000
+        let house = try Gatehouse()
+        let devices = max(1, count / 2)
+        for device in 0..<devices {
+            try await house.store.upsert(
+                StoredDevice(
+                    id: "d\(device)", ownerIssuer: "https://login.corp.example", ownerSubject: "p\(device)",
+                    platform: .linux, keyThumbprint: "t\(device)", certificateSerial: "01",
+                    enrolledAtSeconds: house.now, certificateNotAfterSeconds: house.now + 86_400))
+        }
+        try await house.control.services.posture.load()
+        for session in 0..<count {
+            let name = "d\(session % devices)"
+            let (_, _, cookie) = try await house.signIn(
+                "p\(session % devices)", at: "vault", device: name)
+            _ = await house.pull(cookie.tokenDigest, "vault")
+        }
+        let clock = ContinuousClock()
+        for round in 1...3 {
+            house.reactors.clear()
+            let took = try await clock.measure { try await redecideAll(house) }
+            let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
+            #expect(house.reactors.revocations.count == count)
+            print("round \(round): \(count) sessions in \(seconds) s, \(Int(Double(count) / seconds)) per s")
+        }
+    }
+
+    private func redecideAll(_ house: Gatehouse) async throws {
+        try await house.control.redecide(.all, limit: 100_000, .reload(1))
+    }
+}
