@@ -55,7 +55,6 @@ extension ControlPlane {
             EventLog.write("store-failed", [("what", .string("\(error)"))])
         }
         await releaseExpired()
-        blast.forget(devicesBut: Set(revocations.allLatest.compactMap(\.device)))
         let isDue = upkeep.withLock { times in
             let last = times.ticketKeysRotatedAtSeconds ?? now
             // A clock that jumps back must not keep one key for ever.

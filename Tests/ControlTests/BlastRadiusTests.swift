@@ -8,7 +8,9 @@ struct BlastRadiusTests {
     static let silence = HeldCause(kind: .absence(["health"]))
 
     static func loss(_ session: Int, _ cause: HeldCause = silence) -> SessionLoss {
-        SessionLoss(session: "s\(session)", application: "vault", device: "d\(session)", cause: cause)
+        SessionLoss(
+            session: "s\(session)", person: "p\(session)", application: "vault", device: "d\(session)",
+            cause: cause)
     }
 
     private func settle(
@@ -45,11 +47,36 @@ struct BlastRadiusTests {
 
     @Test("what is held of one cause does not hold a single loss of another") func noPiggyback() {
         var radius = BlastRadius(settings: BlastRadiusSettings())
-        let reload = HeldCause(kind: .reload(2))
+        let reload = HeldCause(kind: .reload("abc"))
         #expect(settle(&radius, (0..<50).map { Self.loss($0, reload) }, live: 100, at: 0).held.count == 50)
         #expect(radius.judge(Self.loss(70), live: 100, nowSeconds: 0).held.isEmpty)
         #expect(radius.judge(Self.loss(71, reload), live: 100, nowSeconds: 0).held == ["s71"])
         #expect(!radius.isHeld(device: "d0"), "a reload says nothing about a device")
+    }
+
+    @Test("whoever opens many sessions counts for three, and cannot hold what silence takes from them")
+    func onePerson() {
+        var radius = BlastRadius(settings: BlastRadiusSettings())
+        func loss(_ session: Int, of person: Int) -> SessionLoss {
+            var loss = Self.loss(session)
+            loss.person = "p\(person)"
+            return loss
+        }
+        #expect(settle(&radius, (0..<50).map { loss($0, of: 1) }, live: 50, at: 0).held.isEmpty)
+        // Beside somebody who counts for three: four times two are eleven.
+        let others = (100..<107).map { loss($0, of: $0 / 2) }
+        #expect(settle(&radius, others, live: 50, at: 0).held.isEmpty, "exactly ten")
+        #expect(settle(&radius, [loss(107, of: 53)], live: 50, at: 0).held == ["s107"], "one past")
+    }
+
+    @Test("who was released is cut, under whatever name the silence goes then") func renamed() {
+        var radius = BlastRadius(settings: BlastRadiusSettings())
+        _ = settle(&radius, (0..<30).map { Self.loss($0) }, live: 100, at: 0)
+        _ = radius.release(nil, nowSeconds: 1)
+        let more = HeldCause(kind: .absence(["health", "mdm"]))
+        #expect(settle(&radius, (0..<30).map { Self.loss($0, more) }, live: 100, at: 1).held.isEmpty)
+        // It was let go once; the next time it is judged like anybody.
+        #expect(settle(&radius, (0..<30).map { Self.loss($0, more) }, live: 100, at: 2).held.count == 30)
     }
 
     @Test("a hold that is over is not begun again by those that it held") func notAgain() {

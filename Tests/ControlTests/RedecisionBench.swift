@@ -40,6 +40,7 @@ struct RedecisionBench {
     }
 
     private func redecideAll(_ house: Gatehouse) async throws {
-        try await house.control.redecide(.all, limit: 100_000, .reload(1))
+        try await house.control.redecide(
+            .all, limit: 100_000, house.control.beginBatch(.reload(1), eventNanoseconds: 0))
     }
 }

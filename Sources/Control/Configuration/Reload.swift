@@ -31,23 +31,24 @@ extension ControlPlane {
             fetcher: fetcher, posture: old.posture, ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         try await reactors.configure(new.snapshot)
+        // Before anybody is decided by the new policy: what it takes is judged as a whole.
+        let batch = beginBatch(.reload(new.snapshot.revision), eventNanoseconds: monotonicNanoseconds())
         current.withLock { services in
             let revision = max(services.snapshot.revision, new.snapshot.revision)
             services = new
             services.snapshot.revision = revision
         }
-        let revision = services.snapshot.revision
-        blast.take(config, keeping: Set(revocations.allLatest.map(\.residual.policyIdentity)))
+        blast.take(config, keeping: revocations.policiesInUse)
         revocations.forgetRecords()
         do {
-            try await redecide(.all, limit: Self.sessionsMax, .reload(revision))
+            try await redecide(.all, limit: Self.sessionsMax, batch)
         } catch {
             throw ControlFailure(
                 what: "the configuration is in force, but open connections were not decided anew: \(error); "
                     + "reload again when the store works")
         }
         changes.announce()
-        let cause = HeldCause(kind: .reload(revision))
+        let cause = HeldCause(kind: .reload(String(config.policy.identity.prefix(12))))
         let held = blast.radius { $0.held(nowSeconds: nowSeconds()) }.first { $0.cause == cause }
         return ReloadOutcome(heldSessions: held?.losses.count ?? 0, change: cause.id)
     }

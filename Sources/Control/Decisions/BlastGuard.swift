@@ -35,12 +35,17 @@ final class BlastGuard: Sendable {
     /// Devices whose last definite verdicts are remembered; what is lost with the memory is cut, never held.
     static let devicesMax = 50_000
 
-    private struct State {
+    fileprivate struct State {
         var radius: BlastRadius
         /// By device: what each integration said last when it said something definite.
-        var witnesses: [String: [Verdict]] = [:]
+        var witnesses: [String: Witness] = [:]
+        var prunedAtSeconds: Int64 = 0
         /// By content hash: the policies that records in use were decided under.
         var policies: [String: PolicySnapshot]
+    }
+    fileprivate struct Witness {
+        var verdicts: [Verdict]
+        var atSeconds: Int64
     }
     private let state: Mutex<State>
 
@@ -62,45 +67,35 @@ final class BlastGuard: Sendable {
         }
     }
 
-    /// Forgets devices that no session is on.
-    func forget(devicesBut devices: Set<String>) {
-        state.withLock { state in
-            state.witnesses = state.witnesses.filter { devices.contains($0.key) }
-        }
-    }
-
     /// The bookkeeping, in one step with nothing between.
     func radius<Result>(_ body: (inout BlastRadius) -> Result) -> Result {
         state.withLock { body(&$0.radius) }
-    }
-
-    /// The ids of the verdicts that a device had at its last decision, sorted; nil when nothing is remembered.
-    func verdictIDs(_ device: String?) -> [String]? {
-        guard let device else { return [] }
-        return state.withLock { $0.witnesses[device]?.map(\.id).sorted() }
     }
 
     /// What a session loses by a new decision.
     ///
     /// - Parameters:
     ///   - old: the record it had; nil: it has nothing to lose.
-    ///   - policy: the one that `decided` comes from, of configuration `revision`.
+    ///   - policy: the one that `decided` comes from.
+    /// - Returns: the loss, and what integrations had said of the device before.
     func reading(
-        of decided: DecidedSession, had old: SessionRecord?, under policy: PolicySnapshot, revision: UInt64,
-        nowSeconds: Int64
-    ) -> LossReading {
-        let fresh = decided.device?.verdicts ?? []
-        let (known, former) = state.withLock { state in
-            let before = decided.device.flatMap { state.witnesses[$0.id] } ?? []
-            let known = Witnesses.merged(before, fresh)
-            if let id = decided.device?.id,
-                state.witnesses[id] != nil || state.witnesses.count < Self.devicesMax
-            {
-                state.witnesses[id] = known
-            }
-            return (known, old.flatMap { state.policies[$0.residual.policyIdentity] })
+        of decided: DecidedSession, had old: SessionRecord?, under policy: PolicySnapshot, nowSeconds: Int64
+    ) -> (loss: LossReading, before: [Verdict]) {
+        let (before, known, former) = state.withLock { state in
+            let before = decided.device.flatMap { state.witnesses[$0.id]?.verdicts } ?? []
+            let known = Witnesses.merged(before, decided.device?.verdicts ?? [])
+            if let id = decided.device?.id { state.remember(known, of: id, nowSeconds) }
+            return (before, known, old.flatMap { state.policies[$0.residual.policyIdentity] })
         }
-        guard let old else { return .nothing }
+        guard let old else { return (.nothing, before) }
+        let loss = loss(of: decided, had: old, under: policy, known, former: former, nowSeconds)
+        return (loss, before)
+    }
+
+    private func loss(
+        of decided: DecidedSession, had old: SessionRecord, under policy: PolicySnapshot, _ known: [Verdict],
+        former: PolicySnapshot?, _ nowSeconds: Int64
+    ) -> LossReading {
         let lost = Parts(
             new: decided.record.residual.grantsLess(than: old.residual),
             open: decided.record.whatIsOpen.grantsLess(than: old.whatIsOpen))
@@ -115,20 +110,34 @@ final class BlastGuard: Sendable {
         guard let then = world.decision(under: former, at: old.application),
             let keeps = then.restores(lost, of: old)
         else { return .explicit }
-        var kind = HeldCause.Kind.absence(Witnesses.silent(known, fresh, nowSeconds))
+        var kind = HeldCause.Kind.absence(Witnesses.silent(known, decided.device?.verdicts ?? [], nowSeconds))
         if former.identity != policy.identity,
             world.decision(under: policy, at: old.application)?.restores(keeps, of: old) != keeps
         {
-            kind = .reload(revision)
+            kind = .reload(String(policy.identity.prefix(12)))
         }
         let loss = SessionLoss(
-            session: decided.session.id, application: old.application, device: old.device,
-            cause: HeldCause(kind: kind))
+            session: decided.session.id, person: old.person, application: old.application,
+            device: old.device, cause: HeldCause(kind: kind))
         return .supposed(
             SupposedLoss(
                 loss: loss,
                 residual: keeps.new ? old.residual.lasting(until: then.new.validUntilSeconds) : nil,
                 open: keeps.open ? old.whatIsOpen.lasting(until: then.open.validUntilSeconds) : nil))
+    }
+}
+
+extension BlastGuard.State {
+    /// When there is no room, devices go that nobody was decided on for an hour; records in use are decided every
+    /// minute.
+    fileprivate mutating func remember(_ known: [Verdict], of device: String, _ nowSeconds: Int64) {
+        if witnesses[device] == nil, witnesses.count >= BlastGuard.devicesMax {
+            guard !(0..<60).contains(nowSeconds - prunedAtSeconds) else { return }
+            prunedAtSeconds = nowSeconds
+            witnesses = witnesses.filter { (0..<3_600).contains(nowSeconds - $0.value.atSeconds) }
+            guard witnesses.count < BlastGuard.devicesMax else { return }
+        }
+        witnesses[device] = BlastGuard.Witness(verdicts: known, atSeconds: nowSeconds)
     }
 }
 

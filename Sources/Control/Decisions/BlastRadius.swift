@@ -5,8 +5,8 @@ struct HeldCause: Sendable, Hashable {
     enum Kind: Sendable, Hashable {
         /// These integrations no longer say what they said: nothing, nothing definite, or nothing recent.
         case absence([String])
-        /// A configuration of this revision, of which something was taken away.
-        case reload(UInt64)
+        /// A policy of this identity (its beginning), under which something is no longer granted.
+        case reload(String)
     }
     var kind: Kind
 
@@ -14,7 +14,7 @@ struct HeldCause: Sendable, Hashable {
     var id: String {
         switch kind {
         case .absence(let integrations): "absence:" + integrations.joined(separator: "+")
-        case .reload(let revision): "reload:\(revision)"
+        case .reload(let identity): "reload:\(identity)"
         }
     }
 
@@ -30,6 +30,7 @@ struct HeldCause: Sendable, Hashable {
 /// One session that would lose something by a change that may be held.
 struct SessionLoss: Sendable, Hashable {
     var session: String
+    var person: String
     var application: String
     var device: String?
     var cause: HeldCause
@@ -51,6 +52,9 @@ struct HeldChange: Sendable {
 /// Time goes forwards only: a clock that jumps back adds nothing, and one that jumps ahead ends what is held earlier.
 /// So no jump can keep a hold alive beyond its bound.
 struct BlastRadius: Sendable {
+    /// Sessions of one person that count: nobody can hold a change by opening many.
+    static let sessionsPerPersonMax = 3
+
     /// nil: everything is cut.
     var settings: BlastRadiusSettings?
 
@@ -67,10 +71,12 @@ struct BlastRadius: Sendable {
     /// Sessions with a hold that is about their device, by device.
     private var devices: [String: Int] = [:]
     /// When a session last lost something that could have been held.
-    private var cuts: [String: Int64] = [:]
+    private var cuts: [String: (atSeconds: Int64, person: String)] = [:]
     private var cutsPrunedAt: Int64 = 0
     /// Released: what comes later of the same cause follows at once, until it has been quiet for a window.
     private var passing: [HeldCause: Int64] = [:]
+    /// Sessions that were released and not decided since, whatever their loss is called then.
+    private var released: Set<String> = []
     private var batches = 0
 
     init(settings: BlastRadiusSettings?) { self.settings = settings }
@@ -120,7 +126,7 @@ struct BlastRadius: Sendable {
         for loss in losses {
             if let hold = holds[loss.session], !hold.isProvisional, remaining(hold.loss.cause) > 0 {
                 ruling.held.insert(loss.session)
-            } else if isPassing(loss.cause, settings) {
+            } else if released.contains(loss.session) || isPassing(loss.cause, settings) {
                 drop(loss.session)
             } else {
                 fresh.append(loss)
@@ -129,7 +135,7 @@ struct BlastRadius: Sendable {
         guard isProvisional || isTooMuch(fresh, live: live, settings) else {
             for loss in fresh {
                 drop(loss.session)
-                cuts[loss.session] = elapsedSeconds
+                cuts[loss.session] = (elapsedSeconds, loss.person)
             }
             return ruling
         }
@@ -143,10 +149,15 @@ struct BlastRadius: Sendable {
     /// What was cut within the window, what is held for the same reasons, and what would be cut now.
     private func isTooMuch(_ fresh: [SessionLoss], live: Int, _ settings: BlastRadiusSettings) -> Bool {
         guard !fresh.isEmpty else { return false }
-        var all = Set(cuts.keys)
-        for cause in Set(fresh.map(\.cause)) { all.formUnion(sessions[cause] ?? []) }
-        all.formUnion(fresh.map(\.session))
-        return all.count > settings.sessions && all.count * 100 > settings.sharePercent * live
+        var people = cuts.mapValues(\.person)
+        for cause in Set(fresh.map(\.cause)) {
+            for session in sessions[cause] ?? [] { people[session] = holds[session]?.loss.person }
+        }
+        for loss in fresh { people[loss.session] = loss.person }
+        var counts: [String: Int] = [:]
+        for person in people.values { counts[person, default: 0] += 1 }
+        let lost = counts.values.reduce(0) { $0 + min($1, Self.sessionsPerPersonMax) }
+        return lost > settings.sessions && lost * 100 > settings.sharePercent * live
     }
 
     /// Whether a change was released, or held for as long as it may be.
@@ -176,6 +187,7 @@ struct BlastRadius: Sendable {
 
     /// A session is held no more: it has recovered, lost by an explicit fact, or ended.
     mutating func drop(_ session: String) {
+        released.remove(session)
         guard let loss = holds.removeValue(forKey: session)?.loss else { return }
         sessions[loss.cause]?.remove(session)
         if sessions[loss.cause]?.isEmpty == true {
@@ -223,6 +235,7 @@ struct BlastRadius: Sendable {
         for (cause, sessions) in meant {
             passing[cause] = elapsedSeconds
             for session in sessions { drop(session) }
+            released.formUnion(sessions)
         }
         return meant
     }
@@ -250,6 +263,6 @@ struct BlastRadius: Sendable {
         guard elapsedSeconds != cutsPrunedAt else { return }
         cutsPrunedAt = elapsedSeconds
         let now = elapsedSeconds
-        cuts = cuts.filter { now - $0.value < settings.windowSeconds }
+        cuts = cuts.filter { now - $0.value.atSeconds < settings.windowSeconds }
     }
 }

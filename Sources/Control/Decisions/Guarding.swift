@@ -11,7 +11,15 @@ struct ChangeBatch: Sendable {
     /// Of what is being decided now.
     var cause: ChangeCause
     var eventNanoseconds: UInt64
-    fileprivate var losses: [(decided: DecidedSession, supposed: SupposedLoss, cause: ChangeCause)] = []
+    fileprivate var losses: [Loss] = []
+
+    /// One that waits for the judgement.
+    fileprivate struct Loss: Sendable {
+        var decided: DecidedSession
+        var supposed: SupposedLoss
+        var cause: ChangeCause
+        var before: [Verdict]
+    }
 }
 
 /// The blast-radius guard between a decision and the reactors.
@@ -31,14 +39,15 @@ extension ControlPlane {
     func guarded(_ decided: DecidedSession, _ cause: ChangeCause) async -> SessionRecord {
         let now = nowSeconds()
         let services = services
-        let before = blast.verdictIDs(decided.record.device)
-        switch reading(of: decided, services, now) {
-        case .nothing, .explicit: return passed(decided, cause, before)
+        let (loss, before) = reading(of: decided, services, now)
+        switch loss {
+        case .nothing: return passed(decided)
+        case .explicit: return lost(decided, cause, before)
         case .supposed(let supposed):
             let live = revocations.sessionCount
             let ruling = blast.radius { $0.judge(supposed.loss, live: live, nowSeconds: now) }
             await announce(ruling)
-            guard ruling.held.contains(decided.session.id) else { return passed(decided, cause, before) }
+            guard ruling.held.contains(decided.session.id) else { return lost(decided, cause, before) }
             return held(decided, supposed, now)
         }
     }
@@ -49,11 +58,13 @@ extension ControlPlane {
     func unheld(
         _ decided: DecidedSession, _ services: Services, _ batch: inout ChangeBatch
     ) -> SessionRecord? {
-        let before = blast.verdictIDs(decided.record.device)
-        switch reading(of: decided, services, nowSeconds()) {
-        case .nothing, .explicit: return passed(decided, batch.cause, before)
+        let (loss, before) = reading(of: decided, services, nowSeconds())
+        switch loss {
+        case .nothing: return passed(decided)
+        case .explicit: return lost(decided, batch.cause, before)
         case .supposed(let supposed):
-            batch.losses.append((decided, supposed, batch.cause))
+            batch.losses.append(
+                ChangeBatch.Loss(decided: decided, supposed: supposed, cause: batch.cause, before: before))
             return nil
         }
     }
@@ -68,11 +79,12 @@ extension ControlPlane {
         await announce(ruling)
         var again = ruling.letGo
         var effects: [Revocation.Effect] = []
-        for (decided, supposed, cause) in batch.losses {
-            let isHeld = ruling.held.contains(decided.session.id)
-            let before = blast.verdictIDs(decided.record.device)
-            let record = isHeld ? held(decided, supposed, now) : passed(decided, cause, before)
-            effects += decided.effects(record, nowSeconds: now)
+        for loss in batch.losses {
+            let isHeld = ruling.held.contains(loss.decided.session.id)
+            let record =
+                isHeld
+                ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.before)
+            effects += loss.decided.effects(record, nowSeconds: now)
             guard effects.count >= Self.sliceEffects else { continue }
             again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
             effects = []
@@ -94,34 +106,38 @@ extension ControlPlane {
         if let failure { throw failure }
     }
 
-    private func reading(of decided: DecidedSession, _ services: Services, _ now: Int64) -> LossReading {
+    private func reading(
+        of decided: DecidedSession, _ services: Services, _ now: Int64
+    ) -> (loss: LossReading, before: [Verdict]) {
         blast.reading(
             of: decided, had: revocations.latest(decided.session.id), under: services.config.policy,
-            revision: services.snapshot.revision, nowSeconds: now)
+            nowSeconds: now)
     }
 
     // MARK: Records
 
-    /// The decision as it is; whatever was held of the session is over.
-    private func passed(
-        _ decided: DecidedSession, _ cause: ChangeCause, _ verdictsBefore: [String]?
+    /// The decision as it is, and less than before.
+    private func lost(
+        _ decided: DecidedSession, _ cause: ChangeCause, _ before: [Verdict]
     ) -> SessionRecord {
-        let id = decided.session.id
-        let old = revocations.latest(id)
+        let record = passed(decided)
+        note(
+            Redecided(
+                cause: cause, session: record.session, old: revocations.latest(record.session), new: record,
+                oldVerdicts: decided.record.device.map { _ in before.map(\.id).sorted() },
+                newVerdicts: (decided.device?.verdicts ?? []).map(\.id).sorted(), heldBy: nil))
+        return record
+    }
+
+    /// The decision as it is; whatever was held of the session is over.
+    private func passed(_ decided: DecidedSession) -> SessionRecord {
         var record = decided.record
-        blast.radius { $0.drop(id) }
-        if let old,
-            record.residual.grantsLess(than: old.residual)
-                || record.whatIsOpen.grantsLess(than: old.whatIsOpen)
-        {
-            note(
-                Redecided(
-                    cause: cause, session: id, old: old, new: record, oldVerdicts: verdictsBefore,
-                    newVerdicts: (decided.device?.verdicts ?? []).map(\.id).sorted(), heldBy: nil))
+        let isHeld = blast.radius { radius in
+            radius.drop(record.session)
+            return record.device.map { radius.isHeld(device: $0) } ?? false
         }
         // The person is told why nothing they do helps.
-        if let device = record.device, !record.residual.policies.contains(where: \.grants),
-            record.residual.refusal.isAboutDevice, blast.radius({ $0.isHeld(device: device) })
+        if isHeld, !record.residual.policies.contains(where: \.grants), record.residual.refusal.isAboutDevice
         {
             record.residual.refusal = .changeHeld
         }

@@ -123,15 +123,14 @@ extension ControlPlane {
         _ id: String, _ cause: ChangeCause, eventNanoseconds: UInt64 = monotonicNanoseconds()
     ) async throws(StoreError) {
         try await redecide(
-            .global(id: id), limit: Sessions.listMax, cause, eventNanoseconds: eventNanoseconds)
+            .global(id: id), limit: Sessions.listMax, beginBatch(cause, eventNanoseconds: eventNanoseconds))
     }
 
     /// Decides application sessions anew, judges what they lose as a whole, and tells every reactor.
-    func redecide(
-        _ query: SessionQuery, limit: Int, _ cause: ChangeCause,
-        eventNanoseconds: UInt64 = monotonicNanoseconds()
-    ) async throws(StoreError) {
-        var batch = beginBatch(cause, eventNanoseconds: eventNanoseconds)
+    ///
+    /// - Parameter batch: just begun; it is settled here, whatever happens.
+    func redecide(_ query: SessionQuery, limit: Int, _ batch: ChangeBatch) async throws(StoreError) {
+        var batch = batch
         var failure: StoreError?
         do throws(StoreError) {
             try await decideAnew(query, limit: limit, &batch)

@@ -1,3 +1,4 @@
+import Access
 public import Border
 import Glibc
 public import JSON
@@ -74,8 +75,10 @@ final class Revocations: Sendable {
     /// The record that a session was given last.
     func latest(_ session: String) -> SessionRecord? { state.withLock { $0.table.latest[session] } }
 
-    /// Everything that sessions in use were given last.
-    var allLatest: [SessionRecord] { state.withLock { Array($0.table.latest.values) } }
+    /// The identities of the policies that records in use come from.
+    var policiesInUse: Set<String> {
+        state.withLock { Set($0.table.latest.values.lazy.map(\.residual.policyIdentity)) }
+    }
 
     /// Sends under the lock, so that every reactor's lane sees the numbers in order.
     ///
