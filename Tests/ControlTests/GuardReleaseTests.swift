@@ -186,6 +186,28 @@ struct GuardReleaseTests {
         #expect(guarded.held.isEmpty && guarded.openCount == 11)
     }
 
+    @Test(
+        "a bad or revoked device is cut by a reload that holds the others, also where nobody asks for devices"
+    )
+    func badDevices() async throws {
+        let guarded = try await GuardHouse(14)
+        defer { guarded.end() }
+        var wiki: [GuardHouse.Person] = []
+        for index in 0..<14 { wiki.append(try await guarded.signIn(index, at: "wiki")) }
+        await guarded.become(.noncompliant, [0])
+        #expect(try await guarded.house.control.services.posture.revoke(deviceID: "d1"))
+        try guarded.house.rewrite {
+            $0.replacing(
+                "email-domain: corp.example } ] }\n  vault", with: "email-domain: x.example } ] }\n  vault")
+        }
+        #expect(try await guarded.house.control.reload().heldSessions == 12)
+        let open = wiki.indices.filter { index in
+            guarded.house.control.revocations.latest(wiki[index].session.id)?.residual.policies.isEmpty
+                == false
+        }
+        #expect(open == Array(2..<14))
+    }
+
     @Test("a release of a held reload cuts; a bad word during it does too") func releasedReload() async throws
     {
         let guarded = try await GuardHouse(12)
