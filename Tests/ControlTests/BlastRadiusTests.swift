@@ -23,7 +23,8 @@ struct BlastRadiusTests {
     @Test("a single loss waits for the batch that is open, and goes with it") func provisional() {
         var radius = BlastRadius(settings: BlastRadiusSettings())
         radius.beginBatch()
-        #expect(radius.judge(Self.loss(99), live: 100, nowSeconds: 0).held == ["s99"])
+        let alone = radius.judge(Self.loss(99), live: 100, nowSeconds: 0)
+        #expect(alone.held == ["s99"] && alone.begun.isEmpty && alone.new.isEmpty, "nobody is told yet")
         let few = radius.settle([Self.loss(1)], live: 100, nowSeconds: 0)
         #expect(few.held.isEmpty && few.letGo == ["s99"])
         #expect(radius.held(nowSeconds: 0).isEmpty)
@@ -31,6 +32,9 @@ struct BlastRadiusTests {
         _ = radius.judge(Self.loss(98), live: 100, nowSeconds: 400)
         let many = radius.settle((0..<20).map { Self.loss($0) }, live: 100, nowSeconds: 400)
         #expect(many.held.count == 21 && many.letGo.isEmpty)
+        #expect(many.begun == [Self.silence] && many.new.count == 21)
+        let again = settle(&radius, [Self.loss(3)], live: 100, at: 401)
+        #expect(again.held == ["s3"] && again.begun.isEmpty && again.new.isEmpty)
     }
 
     @Test("two causes of one batch are judged together, and shown and released apart") func causes() {

@@ -84,14 +84,20 @@ final class BlastGuard: Sendable {
         let (before, known, former) = state.withLock { state in
             let before = decided.device.flatMap { state.witnesses[$0.id]?.verdicts } ?? []
             let known = Witnesses.merged(before, decided.device?.verdicts ?? [])
-            if let id = decided.device?.id { state.remember(known, of: id, nowSeconds) }
+            if let id = decided.device?.id {
+                state.remember(Witnesses.remembered(before, known, nowSeconds), of: id, nowSeconds)
+            }
             return (before, known, old.flatMap { state.policies[$0.residual.policyIdentity] })
         }
         guard let old else { return (.nothing, before) }
-        let loss = loss(of: decided, had: old, under: policy, known, former: former, nowSeconds)
+        // A device that anybody calls bad, now or last, is never held, whatever the loss comes from.
+        let isBad = Witnesses.areBad(known) || Witnesses.areBad(before)
+        let loss = loss(
+            of: decided, had: old, under: policy, known, former: isBad ? nil : former, nowSeconds)
         return (loss, before)
     }
 
+    /// - Parameter former: the policy that `old` came from; nil: not known, or the device may not be held.
     private func loss(
         of decided: DecidedSession, had old: SessionRecord, under policy: PolicySnapshot, _ known: [Verdict],
         former: PolicySnapshot?, _ nowSeconds: Int64
@@ -102,7 +108,7 @@ final class BlastGuard: Sendable {
         guard lost.new || lost.open else { return .nothing }
         // Another device, or one that was revoked, is no silence about the one before.
         guard decided.record.device == old.device, (decided.device == nil) == (old.device == nil),
-            !Witnesses.areBad(known), let former
+            let former
         else { return .explicit }
         var device = decided.device
         device?.verdicts = known.map { Witnesses.asOfNow($0, nowSeconds) }

@@ -68,6 +68,8 @@ struct BlastRadius: Sendable {
     private var holds: [String: Hold] = [:]
     private var sessions: [HeldCause: Set<String>] = [:]
     private var since: [HeldCause: (wallSeconds: Int64, elapsedSeconds: Int64)] = [:]
+    /// Changes that somebody was told of.
+    private var told: Set<HeldCause> = []
     /// Sessions with a hold that is about their device, by device.
     private var devices: [String: Int] = [:]
     /// When a session last lost something that could have been held.
@@ -85,6 +87,8 @@ struct BlastRadius: Sendable {
     struct Ruling: Sendable {
         /// These sessions keep what they had.
         var held: Set<String> = []
+        /// Those of them that were not held before.
+        var new: Set<String> = []
         /// Changes of which nothing was held before.
         var begun: [HeldCause] = []
         /// Sessions that were held only until the batch was judged: to be decided again.
@@ -140,8 +144,11 @@ struct BlastRadius: Sendable {
             return ruling
         }
         for loss in fresh {
-            if hold(loss, isProvisional: isProvisional, nowSeconds) { ruling.begun.append(loss.cause) }
+            hold(loss, isProvisional: isProvisional, nowSeconds)
             ruling.held.insert(loss.session)
+            guard !isProvisional else { continue }
+            ruling.new.insert(loss.session)
+            if told.insert(loss.cause).inserted { ruling.begun.append(loss.cause) }
         }
         return ruling
     }
@@ -174,15 +181,12 @@ struct BlastRadius: Sendable {
 
     // MARK: Holding
 
-    /// - Returns: whether the change begins to be held by this.
-    private mutating func hold(_ loss: SessionLoss, isProvisional: Bool, _ nowSeconds: Int64) -> Bool {
+    private mutating func hold(_ loss: SessionLoss, isProvisional: Bool, _ nowSeconds: Int64) {
         drop(loss.session)
         holds[loss.session] = Hold(loss: loss, isProvisional: isProvisional)
         sessions[loss.cause, default: []].insert(loss.session)
         if loss.cause.isAbsence, let device = loss.device { devices[device, default: 0] += 1 }
-        guard since[loss.cause] == nil else { return false }
-        since[loss.cause] = (nowSeconds, elapsedSeconds)
-        return true
+        if since[loss.cause] == nil { since[loss.cause] = (nowSeconds, elapsedSeconds) }
     }
 
     /// A session is held no more: it has recovered, lost by an explicit fact, or ended.
@@ -193,6 +197,7 @@ struct BlastRadius: Sendable {
         if sessions[loss.cause]?.isEmpty == true {
             sessions[loss.cause] = nil
             since[loss.cause] = nil
+            told.remove(loss.cause)
         }
         guard loss.cause.isAbsence, let device = loss.device, let count = devices[device] else { return }
         devices[device] = count > 1 ? count - 1 : nil

@@ -39,8 +39,8 @@ struct Redecided: Sendable {
     var old: SessionRecord?
     /// What they are given now; nil: the session ends.
     var new: SessionRecord?
-    /// The ids of the verdicts that the device had when `old` was decided, sorted; nil: not known.
-    var oldVerdicts: [String]?
+    /// The ids of the verdicts that the device had when it was decided on before, sorted.
+    var oldVerdicts: [String]
     /// The ids of the verdicts that it has now, sorted.
     var newVerdicts: [String]
     /// The id of the change that is held; `new` then grants no more than `old` did. nil: nothing is held.

@@ -48,7 +48,9 @@ extension ControlPlane {
             let ruling = blast.radius { $0.judge(supposed.loss, live: live, nowSeconds: now) }
             await announce(ruling)
             guard ruling.held.contains(decided.session.id) else { return lost(decided, cause, before) }
-            return held(decided, supposed, now)
+            let record = held(decided, supposed, now)
+            if !ruling.new.isEmpty { note(decided, record, cause, before, heldBy: supposed.loss.cause.id) }
+            return record
         }
     }
 
@@ -80,10 +82,15 @@ extension ControlPlane {
         var again = ruling.letGo
         var effects: [Revocation.Effect] = []
         for loss in batch.losses {
-            let isHeld = ruling.held.contains(loss.decided.session.id)
+            let id = loss.decided.session.id
+            let isHeld = ruling.held.contains(id)
             let record =
                 isHeld
                 ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.before)
+            if ruling.new.contains(id) {
+                note(
+                    loss.decided, record, loss.cause, loss.before, heldBy: loss.supposed.loss.cause.id)
+            }
             effects += loss.decided.effects(record, nowSeconds: now)
             guard effects.count >= Self.sliceEffects else { continue }
             again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
@@ -121,11 +128,7 @@ extension ControlPlane {
         _ decided: DecidedSession, _ cause: ChangeCause, _ before: [Verdict]
     ) -> SessionRecord {
         let record = passed(decided)
-        note(
-            Redecided(
-                cause: cause, session: record.session, old: revocations.latest(record.session), new: record,
-                oldVerdicts: decided.record.device.map { _ in before.map(\.id).sorted() },
-                newVerdicts: (decided.device?.verdicts ?? []).map(\.id).sorted(), heldBy: nil))
+        note(decided, record, cause, before, heldBy: nil)
         return record
     }
 
@@ -169,14 +172,26 @@ extension ControlPlane {
 
     // MARK: Telling
 
-    /// The one place that hears of every session which lost something.
+    private func note(
+        _ decided: DecidedSession, _ record: SessionRecord, _ cause: ChangeCause, _ before: [Verdict],
+        heldBy: String?
+    ) {
+        note(
+            Redecided(
+                cause: cause, session: record.session, old: revocations.latest(record.session), new: record,
+                oldVerdicts: before.map(\.id).sorted(),
+                newVerdicts: (decided.device?.verdicts ?? []).map(\.id).sorted(), heldBy: heldBy))
+    }
+
+    /// The one place that hears of every session which loses something, or keeps what it would lose.
     private func note(_ change: Redecided) {
         EventLog.write(
-            "access-lost",
+            change.heldBy == nil ? "access-lost" : "access-held",
             [
                 ("cause", .string(change.cause.word)), ("session", .string(change.session)),
                 ("application", change.new.map { .string($0.application) } ?? .null),
-                ("old_verdicts", change.oldVerdicts.map { .array($0.map { .string($0) }) } ?? .null),
+                ("held_by", change.heldBy.map { .string($0) } ?? .null),
+                ("old_verdicts", .array(change.oldVerdicts.map { .string($0) })),
                 ("new_verdicts", .array(change.newVerdicts.map { .string($0) })),
                 ("reason", change.new.map { .string($0.residual.refusal.rawValue) } ?? .null),
             ])

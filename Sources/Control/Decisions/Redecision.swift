@@ -84,6 +84,7 @@ extension ControlPlane {
             if change.followedBy == 0 { await finish(open) }
             batch = change.followedBy == 0 ? nil : open
         }
+        if let batch { await finish(batch) }
     }
 
     /// A device's facts changed: every session on it is decided anew, and open streams follow.

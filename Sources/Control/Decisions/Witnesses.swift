@@ -2,12 +2,12 @@ import Access
 
 /// What integrations said last.
 enum Witnesses {
-    /// New words over old ones. A silence leaves the last definite word; an older word does not replace a newer one.
+    /// New words over old ones: a silence leaves the last definite word.
     static func merged(_ before: [Verdict], _ fresh: [Verdict]) -> [Verdict] {
         var known: [Verdict] = []
         for verdict in fresh {
             let last = before.first { ExactText.isEqual($0.integration, verdict.integration) }
-            if let last, !verdict.isDefinite || verdict.fetchedAtSeconds < last.fetchedAtSeconds {
+            if let last, !verdict.isDefinite {
                 known.append(last)
             } else {
                 known.append(last.map { verdict.filled(from: $0) } ?? verdict)
@@ -18,6 +18,18 @@ enum Witnesses {
             known.append(last)
         }
         return known
+    }
+
+    /// What is remembered: of two decisions side by side the one with the older facts does not put them in the place
+    /// of newer ones. A word from the future is of a clock that was wrong, and gives way.
+    static func remembered(_ before: [Verdict], _ known: [Verdict], _ nowSeconds: Int64) -> [Verdict] {
+        known.map { verdict in
+            let newer = before.first {
+                ExactText.isEqual($0.integration, verdict.integration)
+                    && $0.fetchedAtSeconds > verdict.fetchedAtSeconds && $0.fetchedAtSeconds <= nowSeconds
+            }
+            return newer ?? verdict
+        }
     }
 
     /// Whether somebody calls the device non-compliant or not managed, however long ago.
