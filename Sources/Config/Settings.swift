@@ -20,6 +20,26 @@ public struct GatewaySettings: Sendable, Hashable {
     public var adminSocket: String
     /// Bounds and deadlines of the data plane.
     public var limits: LimitSettings
+    /// Where decisions are on record; nil: nowhere.
+    public var decisionLog: DecisionLogSettings?
+    /// A configuration whose policies are decided beside the live ones, without effect; nil: none.
+    public var shadowPolicy: String?
+}
+
+/// `gateway.decision-log` and its bounds.
+public struct DecisionLogSettings: Sendable, Hashable {
+    /// The folder of the files, absolute or relative to the working folder.
+    public var folder: String
+    /// Bytes of all files together; the oldest go first.
+    public var bytesMax: Int64
+    /// Files that were last written longer ago than this go.
+    public var ageSecondsMax: Int64
+    /// Takes the members as they are; nothing is checked here.
+    public init(folder: String, bytesMax: Int64, ageSecondsMax: Int64) {
+        self.folder = folder
+        self.bytesMax = bytesMax
+        self.ageSecondsMax = ageSecondsMax
+    }
 }
 
 /// One bound address.

@@ -20,6 +20,9 @@ public final class ControlPlane: Sendable {
     let changes: Changes
     /// Tells every reactor that these sessions, which the store has forgotten, are over.
     let ended: @Sendable ([StoredSession]) -> Void
+    /// Names decisions and puts them on record.
+    let decisions: DecisionRecorder
+    let integrationEvents = IntegrationEvents()
     let questions = HeldQuestions()
     let configPath: String
     let nowSeconds: @Sendable () -> Int64
@@ -54,10 +57,16 @@ public final class ControlPlane: Sendable {
         } catch {
             throw ControlFailure(what: error.what)
         }
+        let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
+            try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
+        }
+        decisions = DecisionRecorder(log: log)
+        decisions.shadow.load(config.gateway.shadowPolicy)
+        decisions.begin(config.policy)
         current = Mutex(
             try Services(
-                config: config, revision: 1, store: store, ring: ring, posture: nil, ended: ended,
-                nowSeconds: nowSeconds))
+                config: config, revision: 1, store: store, ring: ring, posture: nil, decisions: decisions,
+                ended: ended, nowSeconds: nowSeconds))
     }
 
     /// What this moment's requests are answered with.
@@ -80,6 +89,13 @@ public final class ControlPlane: Sendable {
             Task(priority: .utility) { await renew(digest, application) }
         case .cut(let sequence, let reactor, let streams, let nanoseconds):
             guard streams > 0 else { return }
+            decisions.note(
+                "cut", atSeconds: nowSeconds(),
+                [
+                    ("sequence", .integer(Int64(clamping: sequence))), ("reactor", .integer(Int64(reactor))),
+                    ("streams", .integer(Int64(streams))),
+                    ("microseconds", .integer(Int64(nanoseconds / 1_000))),
+                ])
             EventLog.write(
                 "streams-cut",
                 [

@@ -22,7 +22,8 @@ struct Services: Sendable {
     /// - Parameter posture: kept over a reload, so that verdicts and device checks under way survive it.
     init(
         config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
-        posture: PostureService?, ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
+        posture: PostureService?, decisions: DecisionRecorder,
+        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
         nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.config = config
@@ -43,7 +44,9 @@ struct Services: Sendable {
                     sleep: PostureClock.system.sleep))
         }
         assertion = Assertion(ring: ring, issuer: authOrigin)
-        records = SessionRecords(config: config, assertion: assertion, posture: self.posture, store: store)
+        records = SessionRecords(
+            config: config, assertion: assertion, posture: self.posture, store: store,
+            decisions: decisions)
         flow = Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
     }
 

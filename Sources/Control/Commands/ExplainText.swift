@@ -29,7 +29,7 @@ struct ExplainText {
         return asks ? "\(word), when the request itself fits" : word
     }
 
-    private var text: String {
+    var text: String {
         var lines = [
             "\(user) at \(record.application): \(outcome) (\(reason.rawValue))",
             "session: \(isSignedIn ? "live" : "none")    device: \(device)    "

@@ -68,6 +68,8 @@ extension ControlPlane {
 
     /// A device's facts changed: every session on it is decided anew, and open streams follow.
     func deviceChanged(_ device: String, _ eventNanoseconds: UInt64) async {
+        decisions.changeBegins(.device(device))
+        defer { decisions.changeEnds(.device(device), "device", atSeconds: nowSeconds()) }
         do throws(StoreError) {
             let sessions = try await store.sessions(.device(id: device), limit: Sessions.listMax)
             for global in sessions where global.kind == .global {

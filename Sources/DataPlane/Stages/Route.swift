@@ -12,6 +12,8 @@ final class Route {
     let allowsEncodedSlash: Bool
     /// Decides for requests without a session.
     let anonymous: Residual
+    /// What stands for the decision in the access log where nobody's residual decides: it is the policy's own.
+    let anonymousDecision: String
     /// The application's name, `-` on the auth host.
     let name: String
     let host: String
@@ -36,6 +38,7 @@ final class Route {
         isProxied = application?.kind == .proxy
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false
         anonymous = application?.anonymous ?? Route.nobodys
+        anonymousDecision = "policy-" + anonymous.policyIdentity.prefix(32)
         name = application?.name ?? "-"
         self.host = host
         hostBytes = Array(host.utf8)
