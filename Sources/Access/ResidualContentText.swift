@@ -42,25 +42,34 @@ public enum Outcome: String, Sendable, Codable, CaseIterable {
 
 extension Residual {
     /// What this comes to when nothing is known of the request.
-    public var outcome: Outcome {
-        var isConditional = false
+    public var outcome: Outcome { summary.outcome }
+
+    /// The reason that goes with `outcome`: of the policy that settles it, of the first that grants something, or why
+    /// none does.
+    public var leadingReason: Reason { summary.reason }
+
+    private var summary: (outcome: Outcome, reason: Reason) {
+        var granted: Reason?
+        var mayRefuse = false
         for policy in policies {
             let isSettled = policy.anyOf.isEmpty && policy.allOf.isEmpty && policy.noneOf.isEmpty
             switch policy.action {
             case .allow, .bypass, .service:
                 let isWhole = policy.restriction?.methods == nil && policy.restriction?.pathPrefixes == nil
-                guard isSettled, isWhole, !isConditional else { return .partly }
-                return .forward
+                if isSettled, isWhole, !mayRefuse { return (.forward, policy.reason) }
+                if isSettled { return (.partly, granted ?? policy.reason) }
+                granted = granted ?? policy.reason
+                if !isWhole { mayRefuse = true }
             case .block:
-                if isSettled { return policy.reason == .signInRequired ? .signIn : .refuse }
-                isConditional = true
+                mayRefuse = true
+                guard isSettled else { continue }
+                if let granted { return (.partly, granted) }
+                return (policy.reason == .signInRequired ? .signIn : .refuse, policy.reason)
             }
         }
-        return !isSignedIn || refusal == .sessionEnded ? .signIn : .refuse
+        if let granted { return (.partly, granted) }
+        return (!isSignedIn || refusal == .sessionEnded ? .signIn : .refuse, refusal)
     }
-
-    /// The reason that goes with `outcome`: of the first policy that is left, or why none is.
-    public var leadingReason: Reason { policies.first?.reason ?? refusal }
 
     /// The same without what names it: two residuals with equal effects answer every request alike, whatever
     /// their policies are called.

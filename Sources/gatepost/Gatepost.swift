@@ -16,7 +16,7 @@ struct Gatepost: ParsableCommand {
         subcommands: [
             Serve.self, Check.self, Status.self, Explain.self, Verdicts.self, Reconnect.self, Session.self,
             Device.self,
-            EnrollToken.self, Keys.self, Schema.self, Version.self,
+            Events.self, ReplayLog.self, Erase.self, EnrollToken.self, Keys.self, Schema.self, Version.self,
         ])
 }
 

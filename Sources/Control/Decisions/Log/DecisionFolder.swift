@@ -114,3 +114,9 @@ struct DecisionFolder: Sendable {
         }
     }
 }
+
+/// The files of a decision log, for programs that read it.
+public enum DecisionFiles {
+    /// Paths, oldest first; none when there is no such folder.
+    public static func all(in folder: String) -> [String] { DecisionFolder.files(in: folder).map(\.path) }
+}

@@ -36,7 +36,6 @@ struct DecisionLines {
 
     private let key: [UInt8]
     private var written: Set<String> = []
-    private var decisions: Set<DecisionID> = []
     private(set) var bytes: [UInt8] = []
 
     init(key: [UInt8]) { self.key = key }
@@ -45,12 +44,6 @@ struct DecisionLines {
     mutating func take() -> [UInt8] {
         defer { bytes = [] }
         return bytes
-    }
-
-    /// Whether the entry confirms a decision of this file.
-    func confirms(_ entry: DecisionEntry) -> Bool {
-        guard case .confirmed(let confirmation) = entry else { return false }
-        return decisions.contains(confirmation.id)
     }
 
     /// A file's first line.
@@ -65,11 +58,8 @@ struct DecisionLines {
     mutating func write(_ entry: DecisionEntry) throws {
         switch entry {
         case .policy(let policy): try write(policy)
-        case .decision(let id, let made, let cause, let finding):
-            try write(id, made, cause, finding)
-            decisions.insert(id)
-        // One of an earlier file was written there when that file ended.
-        case .confirmed(let confirmation): if decisions.contains(confirmation.id) { write(confirmation) }
+        case .decision(let id, let made, let cause, let finding): try write(id, made, cause, finding)
+        case .confirmed(let confirmation): write(confirmation)
         case .event(let kind, let seconds, let members):
             line([("kind", .string(kind)), ("at", .integer(seconds))] + members)
         }

@@ -109,7 +109,7 @@ final class DecisionLog: Sendable {
             let chunk = entries[start..<min(start + Self.chunkEntries, entries.count)]
             let lost = state.withLock { $0.lost }
             let file = pen.path
-            let isWritten = pen.write(chunk, before: entries[chunk.endIndex...], lost: lost)
+            let isWritten = pen.write(chunk, lost: lost)
             if pen.path != file || !isWritten { begun.add(1, ordering: .acquiringAndReleasing) }
             let changed = state.withLock { state in
                 state.file = pen.path
@@ -158,15 +158,11 @@ struct DecisionPen {
         lines.begin(number: number, atSeconds: beganAtSeconds)
     }
 
-    /// - Parameters:
-    ///   - rest: what follows; a file that ends takes what confirms its decisions.
-    ///   - lost: entries that were lost since the start; the difference is told in the file.
+    /// - Parameter lost: entries that were lost since the start; the difference is told in the file.
     /// - Returns: false when all of `entries` are lost.
-    mutating func write(
-        _ entries: ArraySlice<DecisionEntry>, before rest: ArraySlice<DecisionEntry>, lost: Int
-    ) -> Bool {
+    mutating func write(_ entries: ArraySlice<DecisionEntry>, lost: Int) -> Bool {
         for case .policy(let policy) in entries { self.policy = policy }
-        guard prepare({ lines in (entries + rest).filter { lines.confirms($0) } }) else { return false }
+        guard prepare() else { return false }
         if lost > lostTold {
             try? lines.write(
                 .event(
@@ -190,9 +186,7 @@ struct DecisionPen {
     }
 
     /// A file that still takes lines.
-    ///
-    /// - Parameter last: what the file that ends still has to take.
-    private mutating func prepare(_ last: (DecisionLines) -> [DecisionEntry]) -> Bool {
+    private mutating func prepare() -> Bool {
         let now = nowSeconds()
         // A clock that jumps back begins a new file, too: nothing is kept open for ever.
         let isFull =
@@ -202,12 +196,8 @@ struct DecisionPen {
             return false
         }
         guard let next = folder.begin() else {
-            // The old one, however full, is better than none.
-            return descriptor >= 0
-        }
-        if descriptor >= 0 {
-            for entry in last(lines) { try? lines.write(entry) }
-            if !put(lines.take()) { ftruncate(descriptor, off_t(size)) }
+            // The old one is better than none, within bounds.
+            return descriptor >= 0 && size < 2 * folder.fileBytesMax
         }
         close()
         descriptor = next.descriptor

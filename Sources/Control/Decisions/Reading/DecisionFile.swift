@@ -19,6 +19,8 @@ public struct DecisionFile {
         case decision(LoggedDecision)
         /// The decision as it was confirmed, and how many renewals came to the same.
         case confirmed(LoggedDecision, renewals: Int64)
+        /// Renewals of a decision of an earlier file, on their way when that file ended.
+        case confirmedElsewhere(renewals: Int64)
         /// Any other line: `file`, `change`, `cut`, `integration`, `shadow`, `lost`, or one of a later version.
         case event(JSONValue)
         /// `file:line: what is wrong`.
@@ -40,30 +42,48 @@ public struct DecisionFile {
     /// A reader that knows nothing yet.
     public init() {}
 
-    /// Email addresses by pseudonym, of the file read last; empty where persons were erased.
-    public var emails: [String: String] {
-        var emails: [String: String] = [:]
-        for (pseudonym, facts) in persons.values { emails[pseudonym] = facts?.email }
-        return emails
-    }
+    /// Email addresses by pseudonym, of the file read last; without persons who were erased.
+    public private(set) var emails: [String: String] = [:]
+    /// The line that is being visited; null for inputs.
+    public private(set) var line = JSONValue.null
 
     /// Reads one file to its end. Inputs of an earlier file but policies are forgotten: every file stands alone.
     ///
     /// - Throws: `ControlFailure` when it cannot be read at all.
-    public mutating func read(_ path: String, _ visit: (Item, inout DecisionFile) -> Void)
-        throws(ControlFailure)
-    {
-        persons = [:]
-        devices = [:]
-        verdicts = [:]
-        decisions = [:]
+    public mutating func read(
+        _ path: String, _ visit: (Item, inout DecisionFile) -> Void
+    ) throws(ControlFailure) {
+        var place = Place()
+        try read(path, from: &place, visit)
+    }
+
+    /// How far a file was read.
+    public struct Place: Sendable, Hashable {
+        var byte = 0
+        var line = 0
+        /// The beginning.
+        public init() {}
+    }
+
+    /// Reads on in a file that may have grown; from its beginning everything that was read of others but policies is
+    /// forgotten.
+    ///
+    /// - Throws: `ControlFailure` when it cannot be read at all.
+    public mutating func read(
+        _ path: String, from place: inout Place, _ visit: (Item, inout DecisionFile) -> Void
+    ) throws(ControlFailure) {
+        if place.byte == 0 {
+            persons = [:]
+            devices = [:]
+            verdicts = [:]
+            decisions = [:]
+            emails = [:]
+        }
         guard let data = try? Data(contentsOf: URL(filePath: path), options: .alwaysMapped) else {
             throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
         }
-        var start = 0
-        var number = 0
-        while start < data.count {
-            number += 1
+        while place.byte < data.count {
+            let start = place.byte
             let end = data.withUnsafeBytes { bytes -> Int? in
                 guard let base = bytes.baseAddress,
                     let found = memchr(base + start, 0x0a, bytes.count - start)
@@ -71,16 +91,17 @@ public struct DecisionFile {
                 return UnsafeRawPointer(found) - base
             }
             guard let end else { return visit(.truncated, &self) }
+            place.byte = end + 1
+            place.line += 1
             let item =
                 end - start > Self.lineBytesMax
                 ? .problem("longer than \(Self.lineBytesMax) bytes")
                 : data.withUnsafeBytes { take(Array($0[start..<end])) }
             switch item {
-            case .problem(let what): visit(.problem("\(path):\(number): \(what)"), &self)
+            case .problem(let what): visit(.problem("\(path):\(place.line): \(what)"), &self)
             case .some(let item): visit(item, &self)
             case nil: break
             }
-            start = end + 1
         }
     }
 
@@ -107,15 +128,16 @@ public struct DecisionFile {
         }
     }
 
-    private mutating func other(_ line: [UInt8], _ kind: String) -> Item {
+    private mutating func other(_ bytes: [UInt8], _ kind: String) -> Item {
         let value: JSONValue
         do {
             value = try JSONValue(
-                parsing: line,
+                parsing: bytes,
                 limits: JSONLimits(bytesMax: Self.otherBytesMax, depthMax: 16, membersMax: 100_000))
         } catch {
             return .problem("\(error)")
         }
+        line = value
         switch kind {
         case "decision":
             guard let decision = LoggedDecision(value) else { return .problem("a decision lacks a member") }
@@ -126,9 +148,10 @@ public struct DecisionFile {
             decisions[decision.id] = decision
             return .decision(decision)
         case "confirmed":
-            guard let known = value["id"]?.string.flatMap(DecisionID.init).flatMap({ decisions[$0] }) else {
-                return .problem("confirms a decision that is not in this file")
-            }
+            guard let id = value["id"]?.string.flatMap(DecisionID.init),
+                let renewals = value["renewals"]?.integer, renewals > 0
+            else { return .problem("a confirmation lacks a member") }
+            guard let known = decisions[id] else { return .confirmedElsewhere(renewals: renewals) }
             guard let (decision, renewals) = known.confirmed(by: value) else {
                 return .problem("does not fit the decision that it confirms")
             }
@@ -236,7 +259,9 @@ extension DecisionFile {
         if value.starts(with: Array("null".utf8)), value.dropFirst(4).allSatisfy({ $0 == 0x20 }) {
             persons[digest] = (pseudonym, nil)
         } else {
-            persons[digest] = (pseudonym, try decoder.decode(PersonFacts.self, from: Data(value)))
+            let facts = try decoder.decode(PersonFacts.self, from: Data(value))
+            persons[digest] = (pseudonym, facts)
+            if let email = facts.email { emails[pseudonym] = email }
         }
     }
 }

@@ -31,6 +31,8 @@ public struct Replay {
         public var different: Int64 = 0
         public var erased: Int64 = 0
         public var missing: Int64 = 0
+        /// Renewals whose decision stands in an earlier file; the decision was compared there.
+        public var elsewhere: Int64 = 0
         public var doubled: Int64 = 0
         public var malformed: Int64 = 0
         public var truncatedFiles: Int64 = 0
@@ -90,6 +92,9 @@ public struct Replay {
         case .confirmed(let decision, let renewals):
             counts.decisions += renewals
             decide(decision, reader, times: renewals)
+        case .confirmedElsewhere(let renewals):
+            counts.decisions += renewals
+            counts.elsewhere += renewals
         case .event(let value):
             if value["kind"]?.string == "lost" { counts.lost += value["entries"]?.integer ?? 0 }
         case .problem(let what):
