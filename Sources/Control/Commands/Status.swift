@@ -12,13 +12,14 @@ extension ControlPlane {
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
-            nowSeconds: nowSeconds())
+            nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions))
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
                 ("revision", .integer(Int64(clamping: text.revision))),
                 ("integrations", .array(text.integrations.map(StatusText.json))),
-                ("data_plane", text.reactors),
+                ("decision_log", text.decisions?.logJSON ?? .null),
+                ("shadow", text.decisions?.shadowJSON ?? .null), ("data_plane", text.reactors),
             ]))
     }
 }
@@ -31,9 +32,11 @@ struct StatusText {
     /// What `Reactors.status` gave.
     var reactors: JSONValue
     var nowSeconds: Int64
+    var decisions: DecisionStatusText?
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
+        lines += decisions?.lines ?? []
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {
