@@ -89,20 +89,12 @@ public final class ControlPlane: Sendable {
             Task(priority: .utility) { await renew(digest, application) }
         case .cut(let sequence, let reactor, let streams, let nanoseconds):
             guard streams > 0 else { return }
-            decisions.note(
-                "cut", atSeconds: nowSeconds(),
-                [
-                    ("sequence", .integer(Int64(clamping: sequence))), ("reactor", .integer(Int64(reactor))),
-                    ("streams", .integer(Int64(streams))),
-                    ("microseconds", .integer(Int64(nanoseconds / 1_000))),
-                ])
-            EventLog.write(
-                "streams-cut",
-                [
-                    ("sequence", .integer(Int64(clamping: sequence))), ("reactor", .integer(Int64(reactor))),
-                    ("streams", .integer(Int64(streams))),
-                    ("microseconds", .integer(Int64(nanoseconds / 1_000))),
-                ])
+            let members: [(String, JSONValue)] = [
+                ("sequence", .integer(Int64(clamping: sequence))), ("reactor", .integer(Int64(reactor))),
+                ("streams", .integer(Int64(streams))), ("microseconds", .integer(Int64(nanoseconds / 1_000))),
+            ]
+            EventLog.write("streams-cut", members)
+            decisions.note("cut", atSeconds: nowSeconds(), members)
         }
     }
 }

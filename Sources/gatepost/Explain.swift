@@ -86,8 +86,12 @@ struct LogFiles {
 
     /// - Throws: exit status 1 after saying that there is no log.
     func files() throws -> [String] {
-        guard paths.isEmpty else { return paths.flatMap(Self.expanded) }
-        return Self.expanded(try folder())
+        let folder = paths.isEmpty ? try [folder()] : paths
+        let files = folder.flatMap(Self.expanded)
+        // Nothing to compare is not "everything is equal".
+        guard files.isEmpty else { return files }
+        ConfigurationFile.report("no file of a decision log in \(folder.joined(separator: ", "))")
+        throw ExitCode(1)
     }
 
     /// The configured folder.

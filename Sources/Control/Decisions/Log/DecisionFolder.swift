@@ -56,6 +56,10 @@ struct DecisionFolder: Sendable {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { throw failure(path, String(cString: strerror(errno))) }
         defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & 0o077 == 0 else {
+            throw failure(path, "may be read by others than its owner (mode 0600 is right)")
+        }
         var bytes = [UInt8](repeating: 0, count: 33)
         guard read(file, &bytes, 33) == 32 else {
             throw failure(path, "is not a key of 32 bytes (remove it to begin new pseudonyms)")
@@ -94,7 +98,7 @@ struct DecisionFolder: Sendable {
     }
 
     /// Removes the oldest files until a full new one fits, and those that are too old by the file system's clock.
-    func prune(keeping current: String) {
+    func prune(keeping current: String, headBytes: Int64 = 0) {
         let nowSeconds = systemSeconds()
         var files = Self.files(in: settings.folder).map(\.path).filter { $0 != current }.map { path in
             var status = stat()
@@ -104,7 +108,7 @@ struct DecisionFolder: Sendable {
                 at: isThere ? Int64(status.st_mtim.tv_sec) : 0
             )
         }
-        var total = files.reduce(fileBytesMax) { $0 + $1.bytes }
+        var total = files.reduce(fileBytesMax + headBytes) { $0 + $1.bytes }
         while let oldest = files.first,
             total > settings.bytesMax || oldest.at + settings.ageSecondsMax < nowSeconds
         {

@@ -36,9 +36,12 @@ struct DecisionLines {
 
     private let key: [UInt8]
     private var written: Set<String> = []
-    private(set) var bytes: [UInt8] = []
+    private var bytes: [UInt8] = []
 
     init(key: [UInt8]) { self.key = key }
+
+    /// Bytes of the lines that were not taken yet.
+    var count: Int64 { Int64(bytes.count) }
 
     /// The lines that were written since the last call.
     mutating func take() -> [UInt8] {
@@ -155,7 +158,10 @@ struct DecisionLines {
     // Inputs
 
     private mutating func write(_ person: PersonFacts, _ pseudonym: String) throws -> String {
-        let value = try Self.encoded(person)
+        var content = person
+        // For pages only, never compared: what decides nothing is not on record.
+        content.name = nil
+        let value = try Self.encoded(content)
         let digest = Self.hex(Digest.hmacSHA256(key: key, Array("facts".utf8) + value))
         guard written.insert("person " + digest).inserted else { return digest }
         input(

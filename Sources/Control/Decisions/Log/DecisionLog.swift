@@ -11,7 +11,7 @@ final class DecisionLog: Sendable {
     /// Entries that wait; a reload that decides more sessions at once has the rest at their next renewal.
     static let entriesMax = 65_536
     /// Encoded together.
-    private static let chunkEntries = 256
+    private static let chunkEntries = 64
 
     /// What can be said of the log.
     struct Status: Sendable, Hashable {
@@ -135,6 +135,8 @@ struct DecisionPen {
     private(set) var path: String
     private var descriptor: Int32
     private var size: Int64 = 0
+    /// Bytes that the file began with: a big policy must not be what fills it.
+    private var headBytes: Int64
     private var beganAtSeconds: Int64
     private var lines: DecisionLines
     private var policy: PolicySnapshot?
@@ -156,6 +158,7 @@ struct DecisionPen {
         beganAtSeconds = nowSeconds()
         lines = DecisionLines(key: folder.key)
         lines.begin(number: number, atSeconds: beganAtSeconds)
+        headBytes = lines.count
     }
 
     /// - Parameter lost: entries that were lost since the start; the difference is told in the file.
@@ -190,14 +193,15 @@ struct DecisionPen {
         let now = nowSeconds()
         // A clock that jumps back begins a new file, too: nothing is kept open for ever.
         let isFull =
-            size >= folder.fileBytesMax || !(0..<folder.fileSecondsMax).contains(now - beganAtSeconds)
+            size - headBytes >= folder.fileBytesMax
+            || !(0..<folder.fileSecondsMax).contains(now - beganAtSeconds)
         if descriptor >= 0, !isFull { return true }
         if let failed = failedAtNanoseconds, monotonicNanoseconds() - failed < Self.retryNanoseconds {
             return false
         }
         guard let next = folder.begin() else {
             // The old one is better than none, within bounds.
-            return descriptor >= 0 && size < 2 * folder.fileBytesMax
+            return descriptor >= 0 && size - headBytes < 2 * folder.fileBytesMax
         }
         close()
         descriptor = next.descriptor
@@ -208,7 +212,8 @@ struct DecisionPen {
         lines = DecisionLines(key: folder.key)
         lines.begin(number: next.number, atSeconds: now)
         if let policy { try? lines.write(.policy(policy)) }
-        folder.prune(keeping: path)
+        headBytes = lines.count
+        folder.prune(keeping: path, headBytes: headBytes)
         return true
     }
 

@@ -9,8 +9,8 @@ import Synchronization
 /// once a minute, and writing each of them would fill a disk with the same line. Such renewals are counted and
 /// confirmed by one short line an hour; what a decision came to, and what it was made of, is written when it changes.
 final class DecisionRecorder: Sendable {
-    /// Sessions remembered; beyond, all are forgotten and written again at their next renewal.
-    static let sessionsMax = 200_000
+    /// Sessions remembered; those beyond are written at every renewal, until others are forgotten.
+    static let sessionsMax = 500_000
     /// Seconds between two confirmations of one decision.
     static let confirmSeconds: Int64 = 3_600
     /// A session that was not renewed for so long is forgotten: records live for 100 s.
@@ -125,8 +125,7 @@ final class DecisionRecorder: Sendable {
 extension DecisionRecorder.State {
     /// - Returns: the name of what is remembered.
     fileprivate mutating func remember(_ new: DecisionRecorder.Known, _ session: String) -> DecisionID {
-        if known.count >= DecisionRecorder.sessionsMax, known[session] == nil { known = [:] }
-        known[session] = new
+        if known.count < DecisionRecorder.sessionsMax || known[session] != nil { known[session] = new }
         return new.id
     }
 

@@ -1,5 +1,6 @@
 import Border
 import Foundation
+import Identity
 public import JSON
 
 /// Reads what a decision log tells as events: what was decided, what was found and what followed.
@@ -113,7 +114,9 @@ public struct DecisionEvents {
         let email = decision.flatMap { reader.emails[$0.person] }
         if let wanted = filter.application, application != wanted { return nil }
         if let wanted = filter.device, device != wanted { return nil }
-        if let wanted = filter.person, wanted != email, wanted != decision?.person { return nil }
+        if let wanted = filter.person, EmailAddress.folded(wanted) != email, wanted != decision?.person {
+            return nil
+        }
         let result = decision?.outcome ?? line["event"]?.string ?? line["cause"]?.string
         let reasons =
             [decision?.reason, decision?.cause, line["failure"]?.string].compactMap { $0 }

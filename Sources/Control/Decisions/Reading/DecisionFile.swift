@@ -79,24 +79,16 @@ public struct DecisionFile {
             decisions = [:]
             emails = [:]
         }
-        guard let data = try? Data(contentsOf: URL(filePath: path), options: .alwaysMapped) else {
-            throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
-        }
-        while place.byte < data.count {
-            let start = place.byte
-            let end = data.withUnsafeBytes { bytes -> Int? in
-                guard let base = bytes.baseAddress,
-                    let found = memchr(base + start, 0x0a, bytes.count - start)
-                else { return nil }
-                return UnsafeRawPointer(found) - base
+        var feed = try LineFeed(path, from: place.byte, lineBytesMax: Self.lineBytesMax)
+        while let line = feed.next() {
+            let item: Item?
+            switch line {
+            case .partial: return visit(.truncated, &self)
+            case .tooLong: item = .problem("longer than \(Self.lineBytesMax) bytes")
+            case .line(let bytes): item = take(bytes)
             }
-            guard let end else { return visit(.truncated, &self) }
-            place.byte = end + 1
+            place.byte = feed.offset
             place.line += 1
-            let item =
-                end - start > Self.lineBytesMax
-                ? .problem("longer than \(Self.lineBytesMax) bytes")
-                : data.withUnsafeBytes { take(Array($0[start..<end])) }
             switch item {
             case .problem(let what): visit(.problem("\(path):\(place.line): \(what)"), &self)
             case .some(let item): visit(item, &self)
@@ -149,7 +141,7 @@ public struct DecisionFile {
             return .decision(decision)
         case "confirmed":
             guard let id = value["id"]?.string.flatMap(DecisionID.init),
-                let renewals = value["renewals"]?.integer, renewals > 0
+                let renewals = value["renewals"]?.integer, LoggedDecision.renewals.contains(renewals)
             else { return .problem("a confirmation lacks a member") }
             guard let known = decisions[id] else { return .confirmedElsewhere(renewals: renewals) }
             guard let (decision, renewals) = known.confirmed(by: value) else {

@@ -64,6 +64,9 @@ public struct LoggedDecision: Sendable {
 }
 
 extension LoggedDecision {
+    /// What one confirmation can stand for; a number beyond is damage.
+    static let renewals: ClosedRange<Int64> = 1...1_000_000
+
     /// Reads a line of kind `decision`; nil when a member is missing or of another kind.
     init?(_ line: JSONValue) {
         func text(_ name: String) -> String? { line[name]?.string }
@@ -94,7 +97,7 @@ extension LoggedDecision {
     /// This decision as a confirmation found it: the same but for times. nil when the line is not about it.
     func confirmed(by line: JSONValue) -> (decision: LoggedDecision, renewals: Int64)? {
         guard let at = line["at"]?.integer, let until = line["valid_until"]?.integer,
-            let renewals = line["renewals"]?.integer, renewals > 0
+            let renewals = line["renewals"]?.integer, Self.renewals.contains(renewals)
         else { return nil }
         var decision = self
         decision.atSeconds = at

@@ -11,14 +11,10 @@ public enum PastDecision {
     /// - Returns: what `gatepost explain` prints: `text`, `outcome`, `reason`, `lines`, and `decision`.
     /// - Throws: `ControlFailure` when no file has it, or not everything that it was made of.
     public static func explain(_ id: DecisionID, in files: [String]) throws(ControlFailure) -> JSONValue {
-        let mark = Data("\"kind\":\"decision\",\"id\":\"\(id.text)\"".utf8)
         for path in files.reversed() {
-            guard let data = try? Data(contentsOf: URL(filePath: path), options: .alwaysMapped) else {
-                throw ControlFailure(what: "\(path) cannot be read")
-            }
-            guard data.range(of: mark) != nil else { continue }
             var reader = DecisionFile()
             var found: (decision: LoggedDecision, inputs: Result<DecisionInputs, MissingInput>)?
+            guard try holds(id, path) else { continue }
             try reader.read(path) { item, reader in
                 guard case .decision(let decision) = item, decision.id == id else { return }
                 found = (decision, Result { () throws(MissingInput) in try reader.inputs(of: decision) })
@@ -31,6 +27,16 @@ public enum PastDecision {
                 ? "there is no decision log to look in"
                 : "no file has decision \(id.text); \(files.count) files were searched, and older ones are removed"
         )
+    }
+
+    /// Looks at beginnings of lines only: most files do not have the decision, and need not be read for it.
+    private static func holds(_ id: DecisionID, _ path: String) throws(ControlFailure) -> Bool {
+        let mark = Array("{\"kind\":\"decision\",\"id\":\"\(id.text)\"".utf8)
+        var feed = try LineFeed(path, lineBytesMax: DecisionFile.lineBytesMax)
+        while let line = feed.next() {
+            if case .line(let bytes) = line, bytes.starts(with: mark) { return true }
+        }
+        return false
     }
 
     private static func answer(
@@ -78,6 +84,8 @@ public enum PastDecision {
 
     /// `2026-01-31T23:59:59Z`.
     static func time(_ seconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
+        // The years that RFC 3339 has; a damaged line may name any other.
+        let bounded = min(max(-62_135_596_800, seconds), 253_402_300_799)
+        return Date(timeIntervalSince1970: Double(bounded)).formatted(.iso8601)
     }
 }

@@ -1,5 +1,5 @@
-import Foundation
 import Glibc
+import Identity
 import JSON
 
 /// Takes a person out of a decision log: their lines lose what they say and keep their length, so that nothing else moves
@@ -21,9 +21,9 @@ public struct PersonErasure {
         // Other lines of the same person may carry another address, or none.
         var pseudonyms = Set([pseudonym].compactMap { $0 })
         let files = DecisionFolder.files(in: folder).map(\.path)
-        if let email {
+        if let folded = email.map(EmailAddress.folded) {
             for path in files {
-                for line in try persons(path) where line.email == email { pseudonyms.insert(line.pseudonym) }
+                for line in try persons(path) where line.email == folded { pseudonyms.insert(line.pseudonym) }
             }
         }
         for path in files {
@@ -44,23 +44,22 @@ public struct PersonErasure {
     }
 
     private func persons(_ path: String) throws(ControlFailure) -> [Line] {
-        guard let data = try? Data(contentsOf: URL(filePath: path), options: .alwaysMapped) else {
-            throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
-        }
-        let prefix = Data("{\"kind\":\"person\"".utf8)
-        let mark = Data(",\"value\":".utf8)
+        let prefix = Array("{\"kind\":\"person\"".utf8)
+        let mark = Array(",\"value\":".utf8)
         var lines: [Line] = []
-        // Only whole lines: the last one may still be on its way.
-        for line in data.split(separator: 0x0a, omittingEmptySubsequences: false).dropLast()
-        where line.starts(with: prefix) {
-            guard let value = try? JSONValue(parsing: Array(line)),
-                let pseudonym = value["person"]?.string, let range = line.range(of: mark)
+        var feed = try LineFeed(path, lineBytesMax: DecisionFile.lineBytesMax)
+        var start = feed.offset
+        while let line = feed.next() {
+            defer { start = feed.offset }
+            guard case .line(let bytes) = line, bytes.starts(with: prefix),
+                let value = try? JSONValue(parsing: bytes), let pseudonym = value["person"]?.string,
+                let at = bytes.indices.first(where: { bytes[$0...].starts(with: mark) })
             else { continue }
             lines.append(
                 Line(
                     pseudonym: pseudonym, email: value["value"]?["email"]?.string,
-                    isErased: value["value"]?.isNull ?? true, start: range.upperBound,
-                    count: line.endIndex - 1 - range.upperBound))
+                    isErased: value["value"]?.isNull ?? true, start: start + at + mark.count,
+                    count: bytes.count - 1 - at - mark.count))
         }
         return lines
     }

@@ -96,7 +96,7 @@ public struct Replay {
             counts.decisions += renewals
             counts.elsewhere += renewals
         case .event(let value):
-            if value["kind"]?.string == "lost" { counts.lost += value["entries"]?.integer ?? 0 }
+            if value["kind"]?.string == "lost" { counts.lost &+= value["entries"]?.integer ?? 0 }
         case .problem(let what):
             counts.malformed += 1
             list(what)
@@ -106,7 +106,7 @@ public struct Replay {
     }
 
     private mutating func list(_ problem: String) {
-        if problems.count < Self.listedMax { problems.append(problem) }
+        if problems.count < Self.listedMax { problems.append(Table.printable(problem)) }
     }
 
     private mutating func decide(_ decision: LoggedDecision, _ reader: DecisionFile, times: Int64) {

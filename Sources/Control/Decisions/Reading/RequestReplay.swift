@@ -1,6 +1,4 @@
 import Access
-import Foundation
-import Glibc
 import JSON
 
 /// Decides the requests of an access log again, by the decisions of a decision log.
@@ -39,6 +37,7 @@ public struct RequestReplay {
 
     /// The access log keeps so much of a path.
     static let pathBytesMax = 1_024
+    static let lineBytesMax = 1 << 16
 
     public private(set) var counts = Counts()
     public private(set) var differences: [String] = []
@@ -62,26 +61,31 @@ public struct RequestReplay {
 
     /// - Throws: `ControlFailure` when the file cannot be read.
     public mutating func add(_ path: String) throws(ControlFailure) {
-        guard let data = try? Data(contentsOf: URL(filePath: path), options: .alwaysMapped) else {
-            throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
-        }
-        for (number, line) in data.split(separator: 0x0a).enumerated() {
+        var feed = try LineFeed(path, lineBytesMax: Self.lineBytesMax)
+        var number = 0
+        while let line = feed.next() {
+            number += 1
+            let problem: String?
+            switch line {
             // A crash may have cut the last line short.
-            if line.endIndex == data.endIndex, data.last != 0x0a { break }
-            if let problem = take(Array(line)) {
-                counts.malformed += 1
-                list("\(path):\(number + 1): \(problem)")
+            case .partial: return
+            case .tooLong: problem = "longer than \(Self.lineBytesMax) bytes"
+            case .line(let bytes): problem = take(bytes)
             }
+            guard let problem else { continue }
+            counts.malformed += 1
+            list("\(path):\(number): \(problem)")
         }
     }
 
     private mutating func list(_ text: String) {
-        if differences.count < Replay.listedMax { differences.append(text) }
+        if differences.count < Replay.listedMax { differences.append(Table.printable(text)) }
     }
 
     /// - Returns: what is wrong with the line.
     mutating func take(_ bytes: [UInt8]) -> String? {
-        guard let line = try? JSONValue(parsing: bytes, limits: JSONLimits(bytesMax: 1 << 16)) else {
+        guard let line = try? JSONValue(parsing: bytes, limits: JSONLimits(bytesMax: Self.lineBytesMax))
+        else {
             return "is no line of an access log"
         }
         // The log's own events stand among the requests.
