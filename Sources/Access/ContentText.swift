@@ -19,7 +19,7 @@ extension PolicySnapshot {
 }
 
 /// Lines of a word and quoted texts.
-private struct ContentWriter {
+struct ContentWriter {
     private(set) var text = ""
 
     mutating func line(_ word: String, _ texts: [String]) {
@@ -72,7 +72,7 @@ private struct ContentWriter {
         }
     }
 
-    private mutating func write(_ restriction: Restriction?) {
+    mutating func write(_ restriction: Restriction?) {
         guard let restriction else { return }
         if let methods = restriction.methods { line("restrict-methods", methods.map(\.rawValue)) }
         if let paths = restriction.pathPrefixes { line("restrict-paths", paths) }

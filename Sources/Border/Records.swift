@@ -25,6 +25,8 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     /// How long what is open may go on without a fresh record. Not before `residual.validUntilSeconds`, which also
     /// ends with the assertion in `identityFields`; an open stream carries no new assertion.
     public var streamsUntilSeconds: Int64
+    /// The decision that `residual` came from, as the access log and the decision log name it; nil: none was named.
+    public var decision: DecisionID?
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64

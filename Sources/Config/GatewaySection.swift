@@ -30,6 +30,23 @@ enum GatewaySection {
                 "admin-socket", .text, "Unix socket that the command line talks to.",
                 standard: "`gatepost.sock` in the store's folder", example: "/run/gatepost/gatepost.sock"),
             .optional(
+                "decision-log", .text,
+                "Folder of the decision log, made with mode 0700, or `off`: see docs/decisions.md.",
+                standard: "`decisions` in the store's folder", example: "/var/log/gatepost/decisions"),
+            .optional(
+                "decision-log-bytes", .size(16 << 20...1 << 40),
+                "Bytes of the decision log's files together; the oldest are removed.",
+                standard: "`1024MiB`", example: "4096MiB"),
+            .optional(
+                "decision-log-age", .duration(3_600...315_360_000),
+                "Files of the decision log that are older than this are removed.", standard: "`30d`",
+                example: "90d"),
+            .optional(
+                "shadow-policy", .text,
+                "A candidate configuration, a file or a folder: its policies are decided beside the live ones, "
+                    + "counted and logged, without effect.",
+                standard: "none", example: "/etc/gatepost/candidate.yaml"),
+            .optional(
                 "limits", .section(LimitsSection.table), "Bounds and deadlines of the data plane.",
                 standard: "the defaults below", example: "{ idle: 60s }"),
             .optional(
@@ -57,7 +74,22 @@ enum GatewaySection {
         return GatewaySettings(
             authHost: authHost, publicPort: publicPort, listeners: listeners, workers: workers,
             accessLog: accessLog == "json", storeFolder: store, keysFolder: keys ?? "\(store)/keys",
-            adminSocket: socket, limits: limitSettings, blastRadius: blastRadius)
+            adminSocket: socket, limits: limitSettings, blastRadius: blastRadius,
+            decisionLog: decisionLog(reader, store: store), shadowPolicy: folder("shadow-policy", reader))
+    }
+
+    private static func decisionLog(_ reader: SectionReader, store: String) -> DecisionLogSettings? {
+        let bytes = reader.size("decision-log-bytes")
+        let age = reader.duration("decision-log-age")
+        if reader.text("decision-log") == "off" {
+            for name in ["decision-log-bytes", "decision-log-age"] where reader.has(name) {
+                reader.problem(name, "has no effect while decision-log is off", "remove it")
+            }
+            return nil
+        }
+        return DecisionLogSettings(
+            folder: folder("decision-log", reader) ?? "\(store)/decisions", bytesMax: bytes ?? 1 << 30,
+            ageSecondsMax: age ?? 30 * 86_400)
     }
 
     /// A host name of ours: what clients write into the Host field, without the port.

@@ -22,6 +22,10 @@ public struct GatewaySettings: Sendable, Hashable {
     public var limits: LimitSettings
     /// How much silence or a reload may cut at once; nil: everything.
     public var blastRadius: BlastRadiusSettings?
+    /// Where decisions are on record; nil: nowhere.
+    public var decisionLog: DecisionLogSettings?
+    /// A configuration whose policies are decided beside the live ones, without effect; nil: none.
+    public var shadowPolicy: String?
 }
 
 /// `gateway.blast-radius`: beyond both bounds a change is held.
@@ -37,6 +41,22 @@ public struct BlastRadiusSettings: Sendable, Hashable {
 
     /// The defaults.
     public init() {}
+}
+
+/// `gateway.decision-log` and its bounds.
+public struct DecisionLogSettings: Sendable, Hashable {
+    /// The folder of the files, absolute or relative to the working folder.
+    public var folder: String
+    /// Bytes of all files together; the oldest go first.
+    public var bytesMax: Int64
+    /// Files that were last written longer ago than this go.
+    public var ageSecondsMax: Int64
+    /// Takes the members as they are; nothing is checked here.
+    public init(folder: String, bytesMax: Int64, ageSecondsMax: Int64) {
+        self.folder = folder
+        self.bytesMax = bytesMax
+        self.ageSecondsMax = ageSecondsMax
+    }
 }
 
 /// One bound address.

@@ -22,6 +22,9 @@ public final class ControlPlane: Sendable {
     let blast: BlastGuard
     /// Tells every reactor that these sessions, which the store has forgotten, are over.
     let ended: @Sendable ([StoredSession]) -> Void
+    /// Names decisions and puts them on record.
+    let decisions: DecisionRecorder
+    let integrationEvents = IntegrationEvents()
     let questions = HeldQuestions()
     let configPath: String
     let fetcher: any Fetcher
@@ -61,9 +64,16 @@ public final class ControlPlane: Sendable {
         } catch {
             throw ControlFailure(what: error.what)
         }
+        let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
+            try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
+        }
+        decisions = DecisionRecorder(log: log)
+        decisions.shadow.load(config.gateway.shadowPolicy)
+        decisions.begin(config.policy)
         current = Mutex(
             try Services(
                 config: config, revision: 1, store: store, ring: ring, fetcher: fetcher, posture: nil,
+                decisions: decisions,
                 ended: ended, nowSeconds: nowSeconds))
     }
 
@@ -87,13 +97,12 @@ public final class ControlPlane: Sendable {
             Task(priority: .utility) { await renew(digest, application) }
         case .cut(let sequence, let reactor, let streams, let nanoseconds):
             guard streams > 0 else { return }
-            EventLog.write(
-                "streams-cut",
-                [
-                    ("sequence", .integer(Int64(clamping: sequence))), ("reactor", .integer(Int64(reactor))),
-                    ("streams", .integer(Int64(streams))),
-                    ("microseconds", .integer(Int64(nanoseconds / 1_000))),
-                ])
+            let members: [(String, JSONValue)] = [
+                ("sequence", .integer(Int64(clamping: sequence))), ("reactor", .integer(Int64(reactor))),
+                ("streams", .integer(Int64(streams))), ("microseconds", .integer(Int64(nanoseconds / 1_000))),
+            ]
+            EventLog.write("streams-cut", members)
+            decisions.note("cut", atSeconds: nowSeconds(), members)
         }
     }
 }

@@ -22,7 +22,7 @@ struct Services: Sendable {
     /// - Parameter posture: kept over a reload, so that verdicts and device checks under way survive it.
     init(
         config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
-        fetcher: any Fetcher, posture: PostureService?,
+        fetcher: any Fetcher, posture: PostureService?, decisions: DecisionRecorder,
         ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
         nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
@@ -43,7 +43,9 @@ struct Services: Sendable {
                     sleep: PostureClock.system.sleep))
         }
         assertion = Assertion(ring: ring, issuer: authOrigin)
-        records = SessionRecords(config: config, assertion: assertion, posture: self.posture, store: store)
+        records = SessionRecords(
+            config: config, assertion: assertion, posture: self.posture, store: store,
+            decisions: decisions)
         flow = Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
     }
 

@@ -42,12 +42,17 @@ extension ControlPlane {
     public func stop() {
         for task in following.withLock({ $0 }) { task.cancel() }
         commands.withLock { $0 }?.stop()
+        decisions.finish()
         EventLog.flush()
     }
 
     /// Forgets what has expired and changes the ticket keys when it is time. Once a minute.
     func keepUp() async {
         let now = nowSeconds()
+        decisions.sweep(nowSeconds: now)
+        for members in integrationEvents.news(await services.posture.integrationStatus()) {
+            decisions.note("integration", atSeconds: now, members)
+        }
         do throws(StoreError) {
             let expired = try await store.removeExpired(nowSeconds: now)
             if !expired.isEmpty { revocations.send(expired.map { .endSession($0) }) }

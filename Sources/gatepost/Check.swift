@@ -18,6 +18,11 @@ struct Check: ParsableCommand {
 
     func run() throws {
         let snapshot = try ConfigurationFile(path: config.path, readsFiles: !withoutFiles).loadOrReport()
+        if let path = snapshot.gateway.shadowPolicy {
+            // The gateway goes on without a shadow policy that it cannot read; here it is said.
+            let shadow = try ConfigurationFile(path: path, readsFiles: false).loadOrReport()
+            print("\(path): good; shadow policy \(shadow.policy.identity.prefix(12))")
+        }
         let applications = snapshot.applications.map(\.name).joined(separator: ", ")
         print(
             "\(config.path): good; policy \(snapshot.policy.identity.prefix(12)), applications: \(applications)"

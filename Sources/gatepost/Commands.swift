@@ -33,26 +33,6 @@ struct SocketOption: ParsableArguments {
     }
 }
 
-struct Explain: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Say why somebody gets what they get at an application.",
-        discussion: "Each line: rule, condition, outcome, observed value, source, age.")
-    @Option(help: "The person's email address.") var user: String
-    @Option(help: "The application's name.") var application: String
-    @Option(help: "A device id; the device of the person's newest session when absent.") var device: String?
-    @Flag(help: "Print the record as JSON.") var json = false
-    @OptionGroup var gateway: SocketOption
-
-    func run() throws {
-        var command: [(String, JSONValue)] = [
-            ("command", "explain"), ("user", .string(user)), ("application", .string(application)),
-        ]
-        if let device { command.append(("device", .string(device))) }
-        let answer = try gateway.ask(.object(JSONObject(command)))
-        print(json ? answer.serializedText() : answer["text"]?.string ?? "")
-    }
-}
-
 struct Session: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List and end sessions.", subcommands: [List.self, Revoke.self])

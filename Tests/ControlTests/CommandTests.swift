@@ -23,6 +23,19 @@ struct CommandTests {
                 ["command": "explain", "user": "a@b", "application": "wiki", "device": "d"],
                 "no enrolled device d"
             ),
+            (
+                ["command": "explain", "user": "a@b", "application": "wiki"],
+                "nobody with the address a@b is signed in"
+            ),
+            (["command": "explain", "application": "wiki", "path": "/"], "needs a path and the client"),
+            (
+                ["command": "explain", "application": "wiki", "path": "/", "client": "10.1"],
+                "10.1 is not a numeric address"
+            ),
+            (
+                ["command": "explain", "application": "wiki", "path": "/a/../b", "client": "10.0.0.1"],
+                "not a path as the access log has it"
+            ),
             (["command": "session-revoke"], "name a session"),
             (["command": "session-revoke", "session": "s"], "no session s"),
             (["command": "enroll-token"], "needs email"),
@@ -174,9 +187,7 @@ struct CommandTests {
 
     @Test func `a question is explained for somebody who is not signed in, too`() async throws {
         let house = try Gatehouse()
-        let answer = await house.control.execute([
-            "command": "explain", "user": "x@corp.example", "application": "wiki",
-        ])
+        let answer = await house.control.execute(["command": "explain", "application": "wiki"])
         #expect(answer["outcome"] == "sign-in")
         #expect(answer["reason"] == "sign-in-required")
     }

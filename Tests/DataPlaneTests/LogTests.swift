@@ -43,6 +43,37 @@ struct LogTests {
         let text = try #require(gateway.logLine())
         #expect(text.contains("\"session\":\"session-1\"") && text.contains("\"device\":\"device-1\""))
         #expect(!text.contains("__Host"))
+        // A record that names no decision has none in the line either.
+        #expect(!text.contains("\"decision\""))
+    }
+
+    @Test("002.1 every line names the decision that decided the request, or the policy that is nobody's")
+    func decision() throws {
+        let origin = TestOrigin.echo()
+        let id = DecisionID(high: 0x0123_4567_89ab_cdef, low: 0xfedc)
+        let gateway = try Gateway(
+            [Facts.closed(origin.port), Facts.open(origin.port, host: "open.test", name: "open")],
+            accessLog: true
+        ) { message, gateway in
+            guard case .pullSession(let ticket, let digest, _) = message else { return }
+            // The second session is refused by its decision.
+            var record = Facts.record(1, allowed: digest == Facts.digest(1))
+            record.tokenDigest = digest
+            record.decision = id
+            gateway.send(.session(ticket, record))
+        }
+        let client = try gateway.client()
+        _ = client.get(fields: Facts.cookie(1))
+        #expect(try line(gateway)["decision"]?.string == id.text)
+        _ = client.get(fields: Facts.cookie(2))
+        let refused = try line(gateway)
+        #expect(refused["status"] == 403 && refused["decision"]?.string == id.text)
+        _ = client.get()
+        #expect(try line(gateway)["decision"] == "policy-test")
+        _ = try gateway.client().get(host: "open.test")
+        #expect(try line(gateway)["decision"] == "policy-test")
+        _ = try gateway.client().get(host: "unknown.test")
+        #expect(try line(gateway)["decision"] == nil)
     }
 
     @Test(

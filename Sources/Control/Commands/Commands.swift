@@ -46,35 +46,6 @@ extension ControlPlane {
         }
     }
 
-    private func explain(_ command: JSONValue) async throws(StoreError) -> JSONValue {
-        guard let user = command["user"]?.string.map(EmailAddress.folded),
-            let name = command["application"]?.string
-        else {
-            return ["error": "explain needs user and application"]
-        }
-        let services = services
-        guard let policy = services.policy(name) else {
-            let names = services.config.applications.map(\.name).joined(separator: ", ")
-            return ["error": .string("no application \(name); there are: \(names)")]
-        }
-        let now = nowSeconds()
-        let found = try await store.sessions(.email(user), limit: 1_000).filter { $0.expiresAtSeconds > now }
-        let global =
-            found.first {
-                $0.kind == .global && policy.identityProviders.contains($0.identityProvider)
-            } ?? found.first { $0.kind == .global }
-        var device: DeviceFacts?
-        if let id = command["device"]?.string {
-            device = await services.posture.deviceFacts(
-                id: id, statement: found.first { $0.deviceID == id }?.statement)
-            guard device != nil else { return ["error": .string("no enrolled device \(id)")] }
-        } else if let global {
-            device = await services.records.facts(of: global)
-        }
-        let record = services.config.policy.explain(global?.facts, device, for: policy, atSeconds: now)
-        return ExplainText(record: record, user: user, isSignedIn: global != nil, nowSeconds: now).answer
-    }
-
     private func listSessions(_ command: JSONValue) async throws(StoreError) -> JSONValue {
         let query: SessionQuery = command["user"]?.string.map { .email(EmailAddress.folded($0)) } ?? .all
         let sessions = try await store.sessions(query, limit: 1_000)

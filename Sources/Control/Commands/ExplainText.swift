@@ -8,16 +8,19 @@ struct ExplainText {
     var user: String
     var isSignedIn: Bool
     var nowSeconds: Int64
+    /// A request that the residual is applied to.
+    var request: AskedRequest?
 
     var answer: JSONValue {
-        .object(
-            JSONObject([
-                ("text", .string(text)), ("application", .string(record.application)),
-                ("policy", .string(record.policyIdentity)),
-                ("device_class", record.deviceClass.map { .string($0.rawValue) } ?? .null),
-                ("outcome", .string(outcome)), ("reason", .string(reason.rawValue)),
-                ("lines", .array(record.lines.map(Self.json))),
-            ]))
+        var members: [(String, JSONValue)] = [
+            ("text", .string(text)), ("application", .string(record.application)),
+            ("policy", .string(record.policyIdentity)),
+            ("device_class", record.deviceClass.map { .string($0.rawValue) } ?? .null),
+            ("outcome", .string(outcome)), ("reason", .string(reason.rawValue)),
+            ("lines", .array(record.lines.map(Self.json))),
+        ]
+        if let request { members.append(("request", request.json(by: record.residual))) }
+        return .object(JSONObject(members))
     }
 
     private var reason: Reason { record.residual.policies.first?.reason ?? record.residual.refusal }
@@ -29,13 +32,14 @@ struct ExplainText {
         return asks ? "\(word), when the request itself fits" : word
     }
 
-    private var text: String {
+    var text: String {
         var lines = [
             "\(user) at \(record.application): \(outcome) (\(reason.rawValue))",
             "session: \(isSignedIn ? "live" : "none")    device: \(device)    "
                 + "policy: \(record.policyIdentity.prefix(12))",
             "",
         ]
+        if let request { lines.insert(request.text(by: record.residual), at: 1) }
         let rows = record.lines.map { line in
             [
                 line.rule, line.condition, Self.word(line.outcome), line.observed, line.source,

@@ -12,13 +12,15 @@ extension ControlPlane {
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
-            held: heldChanges(), nowSeconds: nowSeconds())
+            held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions))
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
                 ("revision", .integer(Int64(clamping: text.revision))),
                 ("integrations", .array(text.integrations.map(StatusText.json))),
-                ("held", .array(text.held.map(HeldText.json))), ("data_plane", text.reactors),
+                ("held", .array(text.held.map(HeldText.json))),
+                ("decision_log", text.decisions?.logJSON ?? .null),
+                ("shadow", text.decisions?.shadowJSON ?? .null), ("data_plane", text.reactors),
             ]))
     }
 }
@@ -32,10 +34,12 @@ struct StatusText {
     var reactors: JSONValue
     var held: [HeldChange] = []
     var nowSeconds: Int64
+    var decisions: DecisionStatusText?
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
         lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
+        lines += decisions?.lines ?? []
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {

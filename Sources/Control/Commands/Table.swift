@@ -18,7 +18,7 @@ struct Table {
     var rows: [[String]]
 
     var text: String {
-        let all = [header] + rows.map { $0.map(Self.printable) }
+        let all = ([header] + rows).map { $0.map(Self.printable) }
         let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
         return all.map { row in
             let line = zip(row, widths).map { cell, width in
@@ -29,12 +29,21 @@ struct Table {
     }
 
     /// Cells hold text of providers and devices; a terminal must not take it for commands.
-    private static func printable(_ cell: String) -> String {
+    static func printable(_ cell: String) -> String {
         var plain = String.UnicodeScalarView()
         for scalar in cell.unicodeScalars {
             let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
             plain.append(isControl ? "\u{fffd}" : scalar)
         }
         return String(plain)
+    }
+}
+
+/// Rows as the other commands show them, for programs that bring their own.
+public enum EventTable {
+    /// Columns under their heading, control characters made visible.
+    public static func text(header: [String]?, rows: [[String]]) -> String {
+        guard let header = header ?? rows.first else { return "" }
+        return Table(header: header, rows: header == rows.first ? Array(rows.dropFirst()) : rows).text
     }
 }

@@ -1,6 +1,7 @@
 import Access
 import Border
 import Config
+import JSON
 import Posture
 import Store
 import Synchronization
@@ -28,7 +29,7 @@ extension ControlPlane {
         }
         let new = try Services(
             config: config, revision: old.snapshot.revision + 1, store: store, ring: ring,
-            fetcher: fetcher, posture: old.posture, ended: ended)
+            fetcher: fetcher, posture: old.posture, decisions: decisions, ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         try await reactors.configure(new.snapshot)
         // Before anybody is decided by the new policy: what it takes is judged as a whole.
@@ -39,7 +40,18 @@ extension ControlPlane {
             services.snapshot.revision = revision
         }
         blast.take(config, keeping: revocations.policiesInUse)
+        decisions.shadow.load(config.gateway.shadowPolicy)
+        decisions.begin(config.policy)
         revocations.forgetRecords()
+        decisions.changeBegins(.everybody)
+        defer {
+            decisions.changeEnds(
+                .everybody, "reload", atSeconds: nowSeconds(),
+                [
+                    ("policy_before", .string(old.config.policy.identity)),
+                    ("policy_after", .string(config.policy.identity)),
+                ])
+        }
         do {
             try await redecide(.all, limit: Self.sessionsMax, batch)
         } catch {
@@ -67,6 +79,7 @@ extension ControlPlane {
         if new.gateway.storeFolder != old.gateway.storeFolder { return "gateway.store" }
         if new.gateway.keysFolder != old.gateway.keysFolder { return "gateway.keys-folder" }
         if new.gateway.adminSocket != old.gateway.adminSocket { return "gateway.admin-socket" }
+        if new.gateway.decisionLog != old.gateway.decisionLog { return "gateway.decision-log" }
         return nil
     }
 }

@@ -156,6 +156,8 @@ extension ControlPlane {
         let open = supposed.open ?? record.whatIsOpen
         if let residual = supposed.residual {
             record.residual = residual
+            // What it goes by is still the decision that was made then.
+            if let last = revocations.latest(record.session)?.decision { record.decision = last }
             record.residual.validUntilSeconds = min(residual.validUntilSeconds, end)
         }
         var what = open
@@ -185,6 +187,16 @@ extension ControlPlane {
 
     /// The one place that hears of every session which loses something, or keeps what it would lose.
     private func note(_ change: Redecided) {
+        if let cause = change.heldBy {
+            decisions.note(
+                "held", atSeconds: nowSeconds(),
+                [
+                    ("held_by", .string(cause)), ("cause", .string(change.cause.word)),
+                    ("application", change.new.map { .string($0.application) } ?? .null),
+                    ("device", change.new?.device.map { .string($0) } ?? .null),
+                    ("decision", change.new.map { .string($0.decision.text) } ?? .null),
+                ])
+        }
         EventLog.write(
             change.heldBy == nil ? "access-lost" : "access-held",
             [

@@ -105,6 +105,8 @@ extension ControlPlane {
     }
 
     private func decideAnew(device: String, _ batch: inout ChangeBatch) async {
+        decisions.changeBegins(.device(device))
+        defer { decisions.changeEnds(.device(device), "device", atSeconds: nowSeconds()) }
         do throws(StoreError) {
             let sessions = try await store.sessions(.device(id: device), limit: Sessions.listMax)
             for global in sessions where global.kind == .global {

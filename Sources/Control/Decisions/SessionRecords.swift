@@ -10,6 +10,7 @@ struct SessionRecords: Sendable {
     var assertion: Assertion
     var posture: PostureService
     var store: any GatewayStore
+    var decisions: DecisionRecorder
 
     /// - Parameter sequence: the revocation sequence read *before* `session` was loaded.
     /// - Returns: nil when the session is not one of this application.
@@ -53,6 +54,10 @@ struct SessionRecords: Sendable {
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
         }
+        record.decision = decisions.record(
+            MadeDecision(
+                atSeconds: nowSeconds, application: name, session: session.facts, device: device,
+                policy: config.policy, residual: decided, open: record.openResidual, deviceResult: result))
         return DecidedSession(session: session, record: record, device: device)
     }
 

@@ -1,4 +1,5 @@
 import Access
+import Border
 import HTTP
 
 /// One client connection and the request that it is busy with. Lives in a slab; its transport lives beside
@@ -123,6 +124,10 @@ struct Exchange {
 
     var sessionAnswer = SessionAnswer.notAsked
     var session: Int32 = -1
+    /// The decision that decided this request; nil where none was named.
+    var decidedBy: DecisionID?
+    /// Nobody's residual decided, which the route names.
+    var isDecidedByRoute = false
     /// What a pulled record will be filed under.
     var secret = Token(0, 0, 0, 0)
     var pulls = 0

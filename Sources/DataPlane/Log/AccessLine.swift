@@ -1,4 +1,5 @@
 import Access
+import Border
 import HTTP
 import JSON
 
@@ -29,6 +30,7 @@ extension Reactor {
         }
         line.field("status", Int64(connection.pointee.exchange.status))
         line.field("reason", Self.reason(connection.pointee.exchange))
+        addDecision(slot, to: &line)
         let session = connection.pointee.loggedSession
         if let session { line.field("session", session.id) }
         if let device = session?.device { line.field("device", device) }
@@ -45,6 +47,22 @@ extension Reactor {
     private static func reason(_ exchange: Exchange) -> String {
         if let reason = exchange.reason ?? exchange.decision { return reason.rawValue }
         return exchange.status == 0 ? "undecided" : "reserved-path"
+    }
+
+    /// What the request was decided by: together with the decision log it is all that deciding it again takes.
+    private func addDecision(_ slot: Int32, to line: inout JSONLineWriter) {
+        let connection = downstreams[slot]
+        if let id = connection.pointee.exchange.decidedBy {
+            var name = InlineArray<32, UInt8>(repeating: 0)
+            withUnsafeMutableBytes(of: &name) { raw in
+                var output = HeadOutput(raw)
+                Hex.write(id.high, into: &output)
+                Hex.write(id.low, into: &output)
+            }
+            line.field("decision", bytes: name.span)
+        } else if connection.pointee.exchange.isDecidedByRoute, let route = connection.pointee.route {
+            line.field("decision", route.anonymousDecision)
+        }
     }
 
     private func addNames(_ slot: Int32, to line: inout JSONLineWriter) {

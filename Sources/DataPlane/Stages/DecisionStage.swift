@@ -18,6 +18,11 @@ extension Reactor {
         } else {
             decision = route.anonymous.decide(facts, path: path, atSeconds: nowSeconds)
         }
+        if decision != .recompute {
+            exchange.pointee.exchange.decidedBy =
+                session >= 0 ? sessions[session].pointee.record.decision : nil
+            exchange.pointee.exchange.isDecidedByRoute = session < 0
+        }
         if case .forward(let policy) = decision {
             // Looks at nil alone: no reference is counted for a request without limits.
             if (session >= 0 ? sessions[session].pointee.limits != nil : route.limits != nil)

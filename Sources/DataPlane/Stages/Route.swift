@@ -14,6 +14,8 @@ final class Route {
     let anonymous: Residual
     /// Of `anonymous`.
     let limits: PolicyLimits?
+    /// What stands for the decision in the access log where nobody's residual decides: it is the policy's own.
+    let anonymousDecision: String
     /// The application's name, `-` on the auth host.
     let name: String
     let host: String
@@ -46,6 +48,7 @@ final class Route {
         anonymous = application?.anonymous ?? Route.nobodys
         var prepared = PreparedLimits()
         limits = prepared.limits(of: anonymous)
+        anonymousDecision = "policy-" + anonymous.policyIdentity.prefix(32)
         name = application?.name ?? "-"
         self.host = host
         hostBytes = Array(host.utf8)

@@ -1,0 +1,240 @@
+import Access
+import Config
+import Foundation
+import Glibc
+import JSON
+import Synchronization
+
+/// Writes the decision log from a thread of its own. Whoever decides never waits for it; what cannot be written (full
+/// disk, a queue that is full) costs lines, which are counted and told, and never a request.
+final class DecisionLog: Sendable {
+    /// Entries that wait; a reload that decides more sessions at once has the rest at their next renewal.
+    static let entriesMax = 65_536
+    /// Encoded together.
+    private static let chunkEntries = 64
+
+    /// What can be said of the log.
+    struct Status: Sendable, Hashable {
+        var file: String
+        var entriesWritten: Int
+        var entriesLost: Int
+        var isFailing: Bool
+    }
+
+    private struct State {
+        var entries: [DecisionEntry] = []
+        var written = 0
+        var lost = 0
+        var isWriting = false
+        var isFailing = false
+        var file = ""
+    }
+
+    private let state = Mutex(State())
+    private let news = DispatchSemaphore(value: 0)
+    private let begun = Atomic<UInt64>(1)
+
+    /// Counts files: what was written in an earlier one has to be written again to stand beside what follows.
+    var generation: UInt64 { begun.load(ordering: .acquiring) }
+
+    /// - Parameter write: what puts bytes into a file, as write(2); tests hand in a full disk.
+    /// - Throws: `ControlFailure` when no file can be made at the start.
+    init(
+        _ folder: DecisionFolder, nowSeconds: @escaping @Sendable () -> Int64,
+        write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int = { Glibc.write($0, $1, $2) }
+    ) throws(ControlFailure) {
+        guard let first = folder.begin() else {
+            throw ControlFailure(
+                what: "gateway.decision-log: no file can be made in \(folder.settings.folder); "
+                    + "make it writable for the gateway, or write off")
+        }
+        folder.prune(keeping: first.path)
+        state.withLock { $0.file = first.path }
+        let descriptor = first.descriptor
+        let (number, path) = (first.number, first.path)
+        Thread.detachNewThread { [weak self] in
+            var pen = DecisionPen(
+                folder: folder, descriptor: descriptor, number: number, path: path, nowSeconds: nowSeconds,
+                write: write)
+            while let news = self?.news {
+                news.wait()
+                self?.writeAll(&pen)
+            }
+            pen.close()
+        }
+    }
+
+    deinit { news.signal() }
+
+    var status: Status {
+        state.withLock {
+            Status(
+                file: $0.file, entriesWritten: $0.written, entriesLost: $0.lost, isFailing: $0.isFailing)
+        }
+    }
+
+    /// - Returns: false when it was lost.
+    @discardableResult
+    func append(_ entry: DecisionEntry) -> Bool {
+        let isTaken = state.withLock { state in
+            guard state.entries.count < Self.entriesMax else {
+                state.lost += 1
+                return false
+            }
+            state.entries.append(entry)
+            return true
+        }
+        if isTaken { news.signal() }
+        return isTaken
+    }
+
+    /// Waits until everything said so far is written or lost, at most so long.
+    func flush(milliseconds: Int) {
+        for _ in 0..<max(1, milliseconds) {
+            if state.withLock({ $0.entries.isEmpty && !$0.isWriting }) { return }
+            usleep(1_000)
+        }
+    }
+
+    private func writeAll(_ pen: inout DecisionPen) {
+        let entries = state.withLock { state in
+            defer {
+                state.entries = []
+                state.isWriting = true
+            }
+            return state.entries
+        }
+        defer { state.withLock { $0.isWriting = false } }
+        for start in stride(from: 0, to: entries.count, by: Self.chunkEntries) {
+            let chunk = entries[start..<min(start + Self.chunkEntries, entries.count)]
+            let lost = state.withLock { $0.lost }
+            let file = pen.path
+            let isWritten = pen.write(chunk, lost: lost)
+            if pen.path != file || !isWritten { begun.add(1, ordering: .acquiringAndReleasing) }
+            let changed = state.withLock { state in
+                state.file = pen.path
+                state.written += isWritten ? chunk.count : 0
+                state.lost += isWritten ? 0 : chunk.count
+                defer { state.isFailing = !isWritten }
+                return state.isFailing == isWritten
+            }
+            guard changed else { continue }
+            EventLog.write(
+                isWritten ? "decision-log-works-again" : "decision-log-failed",
+                [("file", .string(pen.path)), ("entries_lost", .integer(Int64(lost)))])
+        }
+    }
+}
+
+/// The file that is being written, on the log's own thread.
+struct DecisionPen {
+    /// A disk that took nothing is asked again after this.
+    private static let retryNanoseconds: UInt64 = 2_000_000_000
+
+    let folder: DecisionFolder
+    private(set) var path: String
+    private var descriptor: Int32
+    private var size: Int64 = 0
+    /// Bytes that the file began with: a big policy must not be what fills it.
+    private var headBytes: Int64
+    private var beganAtSeconds: Int64
+    private var lines: DecisionLines
+    private var policy: PolicySnapshot?
+    private var lostTold = 0
+    private var failedAtNanoseconds: UInt64?
+    private let nowSeconds: @Sendable () -> Int64
+    private let write: @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
+
+    init(
+        folder: DecisionFolder, descriptor: Int32, number: Int, path: String,
+        nowSeconds: @escaping @Sendable () -> Int64,
+        write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
+    ) {
+        self.folder = folder
+        self.descriptor = descriptor
+        self.path = path
+        self.nowSeconds = nowSeconds
+        self.write = write
+        beganAtSeconds = nowSeconds()
+        lines = DecisionLines(key: folder.key)
+        lines.begin(number: number, atSeconds: beganAtSeconds)
+        headBytes = lines.count
+    }
+
+    /// - Parameter lost: entries that were lost since the start; the difference is told in the file.
+    /// - Returns: false when all of `entries` are lost.
+    mutating func write(_ entries: ArraySlice<DecisionEntry>, lost: Int) -> Bool {
+        for case .policy(let policy) in entries { self.policy = policy }
+        guard prepare() else { return false }
+        if lost > lostTold {
+            try? lines.write(
+                .event(
+                    kind: "lost", atSeconds: nowSeconds(),
+                    [("entries", .integer(Int64(lost - lostTold)))]))
+        }
+        for entry in entries { try? lines.write(entry) }
+        let bytes = lines.take()
+        guard put(bytes) else {
+            fail()
+            return false
+        }
+        lostTold = lost
+        size += Int64(bytes.count)
+        return true
+    }
+
+    mutating func close() {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
+    }
+
+    /// A file that still takes lines.
+    private mutating func prepare() -> Bool {
+        let now = nowSeconds()
+        // A clock that jumps back begins a new file, too: nothing is kept open for ever.
+        let isFull =
+            size - headBytes >= folder.fileBytesMax
+            || !(0..<folder.fileSecondsMax).contains(now - beganAtSeconds)
+        if descriptor >= 0, !isFull { return true }
+        if let failed = failedAtNanoseconds, monotonicNanoseconds() - failed < Self.retryNanoseconds {
+            return false
+        }
+        guard let next = folder.begin() else {
+            // The old one is better than none, within bounds.
+            return descriptor >= 0 && size - headBytes < 2 * folder.fileBytesMax
+        }
+        close()
+        descriptor = next.descriptor
+        path = next.path
+        size = 0
+        beganAtSeconds = now
+        failedAtNanoseconds = nil
+        lines = DecisionLines(key: folder.key)
+        lines.begin(number: next.number, atSeconds: now)
+        if let policy { try? lines.write(.policy(policy)) }
+        headBytes = lines.count
+        folder.prune(keeping: path, headBytes: headBytes)
+        return true
+    }
+
+    private func put(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                sent += count
+                continue
+            }
+            guard count < 0, errno == EINTR else { return false }
+        }
+        return true
+    }
+
+    /// The file ends with its last whole line; what follows goes into another one, with its inputs.
+    private mutating func fail() {
+        ftruncate(descriptor, off_t(size))
+        close()
+        if size == 0 { unlink(path) }
+        failedAtNanoseconds = monotonicNanoseconds()
+    }
+}

@@ -1,0 +1,92 @@
+import Foundation
+import Glibc
+
+/// The whole lines of a file, read piece by piece: a log may be bigger than memory, and may shrink under whoever has it
+/// mapped.
+struct LineFeed: ~Copyable {
+    enum Line {
+        case line([UInt8])
+        /// Longer than the bound; it is passed over.
+        case tooLong
+        /// Bytes without an end: the last line of a file that is being written, or whose writer was stopped.
+        case partial
+    }
+
+    private static let pieceBytes = 1 << 20
+
+    private let descriptor: Int32
+    private let lineBytesMax: Int
+    private var buffer: [UInt8] = []
+    /// Where the next line begins in the buffer, and how much of it was searched.
+    private var start = 0
+    private var searched = 0
+    private var isSkipping = false
+    private var isAtEnd = false
+    /// Where the next line begins in the file.
+    private(set) var offset: Int
+
+    /// - Throws: `ControlFailure` naming the file.
+    init(_ path: String, from offset: Int = 0, lineBytesMax: Int) throws(ControlFailure) {
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        self.offset = offset
+        self.lineBytesMax = lineBytesMax
+        guard descriptor >= 0, lseek(descriptor, off_t(offset), SEEK_SET) >= 0 else {
+            throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// - Returns: nil at the end of the file.
+    mutating func next() -> Line? {
+        while true {
+            if let end = newline() {
+                let count = end - start
+                let line = isSkipping || count > lineBytesMax ? nil : Array(buffer[start..<end])
+                isSkipping = false
+                start = end + 1
+                searched = start
+                offset += count + 1
+                return line.map { .line($0) } ?? .tooLong
+            }
+            searched = buffer.count
+            if isAtEnd {
+                guard buffer.count > start || isSkipping else { return nil }
+                start = buffer.count
+                isSkipping = false
+                return .partial
+            }
+            fill()
+        }
+    }
+
+    private func newline() -> Int? {
+        buffer.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress, searched < bytes.count,
+                let found = memchr(base + searched, 0x0a, bytes.count - searched)
+            else { return nil }
+            return UnsafeRawPointer(found) - base
+        }
+    }
+
+    private mutating func fill() {
+        buffer.removeFirst(start)
+        start = 0
+        if buffer.count > lineBytesMax {
+            // The rest of a line that is too long need not be kept.
+            offset += buffer.count
+            buffer.removeAll(keepingCapacity: true)
+            isSkipping = true
+        }
+        searched = buffer.count
+        var count = -1
+        let descriptor = descriptor
+        buffer += [UInt8](unsafeUninitializedCapacity: Self.pieceBytes) { bytes, filled in
+            repeat {
+                count = read(descriptor, bytes.baseAddress, bytes.count)
+            } while count < 0 && errno == EINTR
+            filled = max(0, count)
+        }
+        isAtEnd = count <= 0
+    }
+}

@@ -1,0 +1,132 @@
+public import Access
+public import Border
+import Foundation
+import JSON
+
+/// One decision as a decision log has it: the words, and what names its inputs.
+public struct LoggedDecision: Sendable {
+    /// Its name, as in the access log.
+    public var id: DecisionID
+    /// When it was made, or confirmed.
+    public var atSeconds: Int64
+    public var application: String
+    /// Why it was made anew.
+    public var cause: String
+    /// `forward`, `partly`, `refuse` or `sign-in`.
+    public var outcome: String
+    public var reason: String
+    public var session: String
+    /// The person's pseudonym.
+    public var person: String
+    /// nil: none was shown.
+    public var device: String?
+    /// The identity of the policy that decided.
+    public var policy: String
+    /// What the shadow policy would have done; nil: there was none.
+    public var shadow: String?
+
+    var identityProvider: String
+    var createdAtSeconds: Int64
+    var expiresAtSeconds: Int64
+    var personFacts: String
+    var deviceFacts: String?
+    var verdicts: [VerdictReference]
+    var result: String
+    var validUntilSeconds: Int64
+    var openResult: String?
+    var openUntilSeconds: Int64?
+
+    /// A verdict's content by its digest, with the times that are not part of it.
+    struct VerdictReference: Sendable {
+        var digest: String
+        var id: String
+        var observedAtSeconds: Int64
+        var assessedAtSeconds: Int64?
+        var fetchedAtSeconds: Int64
+        var expiresAtSeconds: Int64
+        var graceUntilSeconds: Int64?
+
+        /// - Parameter digest: of the decision's own verdict, where a confirmation names only times.
+        init?(_ value: JSONValue, digest: String? = nil) {
+            guard let id = value["id"]?.string, let digest = digest ?? value["digest"]?.string,
+                let observed = value["observed_at"]?.integer, let fetched = value["fetched_at"]?.integer,
+                let expires = value["expires_at"]?.integer
+            else { return nil }
+            self.id = id
+            self.digest = digest
+            observedAtSeconds = observed
+            fetchedAtSeconds = fetched
+            expiresAtSeconds = expires
+            assessedAtSeconds = value["assessed_at"]?.integer
+            graceUntilSeconds = value["grace_until"]?.integer
+        }
+    }
+}
+
+extension LoggedDecision {
+    /// What one confirmation can stand for; a number beyond is damage.
+    static let renewals: ClosedRange<Int64> = 1...1_000_000
+
+    /// Reads a line of kind `decision`; nil when a member is missing or of another kind.
+    init?(_ line: JSONValue) {
+        func text(_ name: String) -> String? { line[name]?.string }
+        func number(_ name: String) -> Int64? { line[name]?.integer }
+        guard let id = text("id").flatMap(DecisionID.init), let at = number("at"),
+            let application = text("application"), let cause = text("cause"), let outcome = text("outcome"),
+            let reason = text("reason"), let session = text("session"), let person = text("person"),
+            let policy = text("policy"), let provider = text("identity_provider"),
+            let created = number("created_at"), let expires = number("expires_at"),
+            let facts = text("person_facts"), let result = text("result"), let until = number("valid_until")
+        else { return nil }
+        let device = text("device")
+        let deviceFacts = text("device_facts")
+        guard (device == nil) == (deviceFacts == nil) else { return nil }
+        var verdicts: [VerdictReference] = []
+        for value in line["verdicts"]?.array ?? [] {
+            guard let verdict = VerdictReference(value) else { return nil }
+            verdicts.append(verdict)
+        }
+        self.init(
+            id: id, atSeconds: at, application: application, cause: cause, outcome: outcome, reason: reason,
+            session: session, person: person, device: device, policy: policy, shadow: text("shadow"),
+            identityProvider: provider, createdAtSeconds: created, expiresAtSeconds: expires,
+            personFacts: facts, deviceFacts: deviceFacts, verdicts: verdicts, result: result,
+            validUntilSeconds: until, openResult: text("open_result"), openUntilSeconds: number("open_until"))
+    }
+
+    /// This decision as a confirmation found it: the same but for times. nil when the line is not about it.
+    func confirmed(by line: JSONValue) -> (decision: LoggedDecision, renewals: Int64)? {
+        guard let at = line["at"]?.integer, let until = line["valid_until"]?.integer,
+            let renewals = line["renewals"]?.integer, Self.renewals.contains(renewals)
+        else { return nil }
+        var decision = self
+        decision.atSeconds = at
+        decision.validUntilSeconds = until
+        decision.openUntilSeconds = line["open_until"]?.integer
+        let marks = line["verdicts"]?.array ?? []
+        guard marks.count == verdicts.count, (openResult == nil) == (decision.openUntilSeconds == nil) else {
+            return nil
+        }
+        for (index, mark) in marks.enumerated() {
+            guard let verdict = VerdictReference(mark, digest: verdicts[index].digest) else { return nil }
+            decision.verdicts[index] = verdict
+        }
+        return (decision, renewals)
+    }
+}
+
+/// The inputs of one decision, whole again.
+public struct DecisionInputs: Sendable {
+    public var session: SessionFacts
+    public var device: DeviceFacts?
+    public var policy: PolicySnapshot
+    public var atSeconds: Int64
+}
+
+/// Why a decision cannot be decided again.
+public enum MissingInput: Error, Sendable, Hashable {
+    /// The person's line was erased, as people may ask for.
+    case erased
+    /// A line that the decision names is not in its file.
+    case missing(String)
+}
