@@ -194,7 +194,7 @@ extension ControlPlane {
                     ("held_by", .string(cause)), ("cause", .string(change.cause.word)),
                     ("application", change.new.map { .string($0.application) } ?? .null),
                     ("device", change.new?.device.map { .string($0) } ?? .null),
-                    ("decision", change.new.map { .string($0.decision.text) } ?? .null),
+                    ("decision", change.new?.decision.map { .string($0.text) } ?? .null),
                 ])
         }
         EventLog.write(
