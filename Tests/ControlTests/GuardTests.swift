@@ -66,8 +66,16 @@ struct GuardTests {
         await guarded.say(.noncompliant, of: Array(0..<9))
         await guarded.say(.notManaged, of: [9])
         await guarded.say(.notFound, of: Array(10..<30))
+        let seen = guarded.house.reactors.revocations.count
         await guarded.tell(Array(0..<30))
         #expect(guarded.people.indices.filter(guarded.isOpen) == Array(10..<30))
+        let isOpen = guarded.house.reactors.revocations.dropFirst(seen).compactMap { revocation -> Bool? in
+            guard case .replace(let record) = revocation.effect else { return nil }
+            return !record.residual.policies.isEmpty
+        }
+        #expect(
+            isOpen == Array(repeating: false, count: 10) + Array(repeating: true, count: 20), "bad ones first"
+        )
         #expect(guarded.held.first?.losses.count == 20)
     }
 
