@@ -13,12 +13,23 @@ struct ChangeBatch: Sendable {
     var eventNanoseconds: UInt64
     fileprivate var losses: [Loss] = []
 
-    /// One that waits for the judgement.
+    /// One that waits for the judgement. Of verdicts only their ids: a batch may be everybody.
     fileprivate struct Loss: Sendable {
         var decided: DecidedSession
         var supposed: SupposedLoss
         var cause: ChangeCause
-        var before: [Verdict]
+        var verdicts: VerdictIDs
+    }
+}
+
+/// Which verdicts stood behind a decision and the one before it, for the log.
+fileprivate struct VerdictIDs: Sendable {
+    var old: [String]
+    var new: [String]
+
+    init(_ before: [Verdict], _ device: DeviceFacts?) {
+        old = before.map(\.id).sorted()
+        new = (device?.verdicts ?? []).map(\.id).sorted()
     }
 }
 
@@ -42,14 +53,15 @@ extension ControlPlane {
         let (loss, before) = reading(of: decided, services, now)
         switch loss {
         case .nothing: return passed(decided)
-        case .explicit: return lost(decided, cause, before)
+        case .explicit: return lost(decided, cause, VerdictIDs(before, decided.device))
         case .supposed(let supposed):
             let live = revocations.sessionCount
+            let verdicts = VerdictIDs(before, decided.device)
             let ruling = blast.radius { $0.judge(supposed.loss, live: live, nowSeconds: now) }
             await announce(ruling)
-            guard ruling.held.contains(decided.session.id) else { return lost(decided, cause, before) }
+            guard ruling.held.contains(decided.session.id) else { return lost(decided, cause, verdicts) }
             let record = held(decided, supposed, now)
-            if !ruling.new.isEmpty { note(decided, record, cause, before, heldBy: supposed.loss.cause.id) }
+            if !ruling.new.isEmpty { note(record, cause, verdicts, heldBy: supposed.loss.cause.id) }
             return record
         }
     }
@@ -63,10 +75,13 @@ extension ControlPlane {
         let (loss, before) = reading(of: decided, services, nowSeconds())
         switch loss {
         case .nothing: return passed(decided)
-        case .explicit: return lost(decided, batch.cause, before)
+        case .explicit: return lost(decided, batch.cause, VerdictIDs(before, decided.device))
         case .supposed(let supposed):
-            batch.losses.append(
-                ChangeBatch.Loss(decided: decided, supposed: supposed, cause: batch.cause, before: before))
+            var waiting = ChangeBatch.Loss(
+                decided: decided, supposed: supposed, cause: batch.cause,
+                verdicts: VerdictIDs(before, decided.device))
+            waiting.decided.device = nil
+            batch.losses.append(waiting)
             return nil
         }
     }
@@ -86,10 +101,9 @@ extension ControlPlane {
             let isHeld = ruling.held.contains(id)
             let record =
                 isHeld
-                ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.before)
+                ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.verdicts)
             if ruling.new.contains(id) {
-                note(
-                    loss.decided, record, loss.cause, loss.before, heldBy: loss.supposed.loss.cause.id)
+                note(record, loss.cause, loss.verdicts, heldBy: loss.supposed.loss.cause.id)
             }
             effects += loss.decided.effects(record, nowSeconds: now)
             guard effects.count >= Self.sliceEffects else { continue }
@@ -125,10 +139,10 @@ extension ControlPlane {
 
     /// The decision as it is, and less than before.
     private func lost(
-        _ decided: DecidedSession, _ cause: ChangeCause, _ before: [Verdict]
+        _ decided: DecidedSession, _ cause: ChangeCause, _ verdicts: VerdictIDs
     ) -> SessionRecord {
         let record = passed(decided)
-        note(decided, record, cause, before, heldBy: nil)
+        note(record, cause, verdicts, heldBy: nil)
         return record
     }
 
@@ -175,14 +189,12 @@ extension ControlPlane {
     // MARK: Telling
 
     private func note(
-        _ decided: DecidedSession, _ record: SessionRecord, _ cause: ChangeCause, _ before: [Verdict],
-        heldBy: String?
+        _ record: SessionRecord, _ cause: ChangeCause, _ verdicts: VerdictIDs, heldBy: String?
     ) {
         note(
             Redecided(
                 cause: cause, session: record.session, old: revocations.latest(record.session), new: record,
-                oldVerdicts: before.map(\.id).sorted(),
-                newVerdicts: (decided.device?.verdicts ?? []).map(\.id).sorted(), heldBy: heldBy))
+                oldVerdicts: verdicts.old, newVerdicts: verdicts.new, heldBy: heldBy))
     }
 
     /// The one place that hears of every session which loses something, or keeps what it would lose.
