@@ -3,6 +3,7 @@ import ArgumentParser
 import Config
 import Control
 import Foundation
+import Glibc
 import JSON
 
 struct ReplayLog: ParsableCommand {
@@ -32,6 +33,7 @@ struct ReplayLog: ParsableCommand {
         var replay = Replay(candidate: candidate, keepsResiduals: !requests.isEmpty)
         for file in files { try LogFiles.orReport { () throws(ControlFailure) in try replay.add(file) } }
         let decisionSeconds = Self.seconds(ContinuousClock.now - began)
+        let processorSeconds = Self.processorSeconds()
         var asked: RequestReplay?
         if !requests.isEmpty {
             var work = RequestReplay(replay)
@@ -40,9 +42,17 @@ struct ReplayLog: ParsableCommand {
         }
         let report = ReplayReport(
             replay: replay, requests: asked, candidate: candidate?.identity, seconds: decisionSeconds,
-            requestSeconds: Self.seconds(ContinuousClock.now - began) - decisionSeconds)
+            requestSeconds: Self.seconds(ContinuousClock.now - began) - decisionSeconds,
+            processorSeconds: processorSeconds)
         print(json ? report.json.serializedText() : report.text)
         guard replay.isEqual, asked?.isEqual ?? true else { throw ExitCode(1) }
+    }
+
+    /// Of this process since its start: a busy machine makes the clock on the wall say little.
+    private static func processorSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     private static func seconds(_ duration: Duration) -> Double {

@@ -8,20 +8,23 @@ public struct ReplayReport {
     private let candidate: String?
     private let seconds: Double
     private let requestSeconds: Double
+    private let processorSeconds: Double
 
     /// - Parameters:
     ///   - candidate: the identity of the candidate policy, if there is one.
     ///   - seconds: reading and deciding the decision log took.
     ///   - requestSeconds: reading and deciding the access log took.
+    ///   - processorSeconds: of the processor, reading and deciding the decision log took.
     public init(
         replay: Replay, requests: RequestReplay?, candidate: String?, seconds: Double,
-        requestSeconds: Double
+        requestSeconds: Double, processorSeconds: Double
     ) {
         self.replay = replay
         self.requests = requests
         self.candidate = candidate
         self.seconds = seconds
         self.requestSeconds = requestSeconds
+        self.processorSeconds = processorSeconds
     }
 
     /// Problems and differences first, then who would get something else, then the counts and rates.
@@ -92,6 +95,9 @@ public struct ReplayReport {
             "\(counts.decided) decided, equal inputs once: \(rate(counts.decisions, seconds)) decisions/s with reading; "
                 + "each for itself \(rate(counts.decided, seconds)) with reading, "
                 + "\(rate(counts.decided, replay.decidingSeconds)) without")
+        lines.append(
+            "\(rate(counts.decisions, processorSeconds)) decisions per second of the processor, each for itself "
+                + rate(counts.decided, processorSeconds))
         if let requests { lines.append(line(of: requests.counts)) }
         return lines
     }
