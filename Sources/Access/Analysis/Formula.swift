@@ -1,0 +1,180 @@
+/// Statements about a case that analysis searches: "this axis has one of these values", joined by and and or. Nodes stand
+/// in one array and name each other by index, because a search reads millions of them.
+struct Formulas {
+    /// A statement; the index of its node.
+    typealias Node = Int
+
+    enum Kind: UInt8 { case never, always, literal, all, any }
+
+    /// Where the values of one axis stand in a `Domain`.
+    struct Shape {
+        var firstWord: Int
+        var wordCount: Int
+        var valueCount: Int
+    }
+
+    /// For each axis the values that are still possible, one bit each.
+    typealias Domain = [UInt64]
+
+    /// Holds in no case.
+    static let never: Node = 0
+    /// Holds in every case.
+    static let always: Node = 1
+
+    private(set) var kinds: [Kind] = [.never, .always]
+    /// Of a literal its axis, of the others where their parts begin in `parts`.
+    private(set) var starts: [Int] = [0, 0]
+    /// Of a literal where its bits begin in `words`, of the others how many parts they have.
+    private(set) var counts: [Int] = [0, 0]
+    private(set) var parts: [Node] = []
+    private(set) var words: [UInt64] = []
+    private(set) var shapes: [Shape] = []
+    private var negations: [Node: Node] = [Self.never: Self.always, Self.always: Self.never]
+    private var wordCount = 0
+
+    /// A new axis with so many values.
+    mutating func axis(valueCount: Int) -> Int {
+        let shape = Shape(firstWord: wordCount, wordCount: (valueCount + 63) / 64, valueCount: valueCount)
+        shapes.append(shape)
+        wordCount += shape.wordCount
+        return shapes.count - 1
+    }
+
+    /// Everything is possible.
+    var everything: Domain {
+        var domain: Domain = []
+        domain.reserveCapacity(wordCount)
+        for shape in shapes {
+            for word in 0..<shape.wordCount {
+                let left = shape.valueCount - word * 64
+                domain.append(left >= 64 ? ~0 : (1 << UInt64(left)) - 1)
+            }
+        }
+        return domain
+    }
+
+    /// The axis has one of the values for which `isIn` is true.
+    mutating func literal(_ axis: Int, where isIn: (Int) -> Bool) -> Node {
+        let shape = shapes[axis]
+        var bits = [UInt64](repeating: 0, count: shape.wordCount)
+        var count = 0
+        for value in 0..<shape.valueCount where isIn(value) {
+            bits[value >> 6] |= 1 << UInt64(value & 63)
+            count += 1
+        }
+        if count == 0 { return Self.never }
+        if count == shape.valueCount { return Self.always }
+        words += bits
+        return append(.literal, axis, words.count - bits.count)
+    }
+
+    /// All hold.
+    mutating func all(_ nodes: [Node]) -> Node {
+        joined(nodes, .all, neutral: Self.always, ruling: Self.never)
+    }
+
+    /// At least one holds.
+    mutating func any(_ nodes: [Node]) -> Node {
+        joined(nodes, .any, neutral: Self.never, ruling: Self.always)
+    }
+
+    /// Does not hold.
+    mutating func not(_ node: Node) -> Node {
+        if let known = negations[node] { return known }
+        let negation: Node
+        switch kinds[node] {
+        case .never: negation = Self.always
+        case .always: negation = Self.never
+        case .literal:
+            let (axis, first) = (starts[node], counts[node])
+            let bits = Array(words[first..<(first + shapes[axis].wordCount)])
+            negation = literal(axis) { bits[$0 >> 6] >> UInt64($0 & 63) & 1 == 0 }
+        case .all:
+            let inner = Array(parts[starts[node]..<(starts[node] + counts[node])])
+            negation = any(inner.map { not($0) })
+        case .any:
+            let inner = Array(parts[starts[node]..<(starts[node] + counts[node])])
+            negation = all(inner.map { not($0) })
+        }
+        negations[node] = negation
+        return negation
+    }
+
+    private mutating func joined(_ nodes: [Node], _ kind: Kind, neutral: Node, ruling: Node) -> Node {
+        var open: [Node] = []
+        for node in nodes where node != neutral {
+            if node == ruling { return ruling }
+            if !open.contains(node) { open.append(node) }
+        }
+        if open.isEmpty { return neutral }
+        if open.count == 1 { return open[0] }
+        parts += open
+        return append(kind, parts.count - open.count, open.count)
+    }
+
+    private mutating func append(_ kind: Kind, _ start: Int, _ count: Int) -> Node {
+        kinds.append(kind)
+        starts.append(start)
+        counts.append(count)
+        return kinds.count - 1
+    }
+}
+
+extension Formulas {
+    /// What is certain of a statement while only `domain` is known; `indeterminate` may still be a tautology.
+    func truth(_ node: Node, in domain: Domain) -> Ternary {
+        switch kinds[node] {
+        case .never: return .no
+        case .always: return .yes
+        case .literal:
+            let shape = shapes[starts[node]]
+            var isPossible = false
+            var isCertain = true
+            for word in 0..<shape.wordCount {
+                let (have, mask) = (domain[shape.firstWord + word], words[counts[node] + word])
+                if have & mask != 0 { isPossible = true }
+                if have & ~mask != 0 { isCertain = false }
+            }
+            return !isPossible ? .no : isCertain ? .yes : .indeterminate
+        case .all:
+            var sum = Ternary.yes
+            for index in starts[node]..<(starts[node] + counts[node]) {
+                let next = truth(parts[index], in: domain)
+                if next == .no { return .no }
+                if next == .indeterminate { sum = .indeterminate }
+            }
+            return sum
+        case .any:
+            var sum = Ternary.no
+            for index in starts[node]..<(starts[node] + counts[node]) {
+                let next = truth(parts[index], in: domain)
+                if next == .yes { return .yes }
+                if next == .indeterminate { sum = .indeterminate }
+            }
+            return sum
+        }
+    }
+
+    /// Keeps only what a literal admits; nil: nothing is left. `isNarrower` becomes true when something went.
+    func narrow(_ domain: inout Domain, to node: Node, _ isNarrower: inout Bool) -> Bool {
+        let shape = shapes[starts[node]]
+        var left: UInt64 = 0
+        for word in 0..<shape.wordCount {
+            let index = shape.firstWord + word
+            let next = domain[index] & words[counts[node] + word]
+            if next != domain[index] { isNarrower = true }
+            domain[index] = next
+            left |= next
+        }
+        return left != 0
+    }
+
+    /// The first value of an axis that is still possible.
+    func firstValue(of axis: Int, in domain: Domain) -> Int {
+        let shape = shapes[axis]
+        for word in 0..<shape.wordCount where domain[shape.firstWord + word] != 0 {
+            return word * 64 + domain[shape.firstWord + word].trailingZeroBitCount
+        }
+        return 0
+    }
+}
