@@ -64,7 +64,8 @@ struct CaseDraft {
     var deviceSeconds: Int64 = 0
     var nowSeconds: Int64
     var method = RequestMethod.get
-    var client = NetworkAddress(v4: 0)
+    /// 192.0.2.1, of the range for documents (RFC 5737).
+    var client = NetworkAddress(v4: 0xc000_0201)
     var path = "/"
     var certificate: CertificateFacts?
 

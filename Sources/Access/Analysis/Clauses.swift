@@ -23,6 +23,8 @@ struct Clause {
     var part: Part
     var holds: Formulas.Node
     var outcome: CaseOutcome
+    /// The policy's conditions hold for certain; a block also decides where that is not known.
+    var matches = Formulas.always
 }
 
 extension CaseSpace {
@@ -67,9 +69,10 @@ extension CaseSpace {
             let possible = matches(lists, .possible, harms, side)
             let isSettled = formulas.any([formulas.not(nobody), isCertain(lists, .harms, side)])
             let refuses = formulas.all([possible, isSettled])
+            let certain = matches(lists, .certain, harms, side)
             return [
-                Clause(policy: index, part: .deed, holds: refuses, outcome: .refuse),
-                Clause(policy: index, part: .deed, holds: possible, outcome: .signIn),
+                Clause(policy: index, part: .deed, holds: refuses, outcome: .refuse, matches: certain),
+                Clause(policy: index, part: .deed, holds: possible, outcome: .signIn, matches: certain),
             ].filter { $0.holds != Formulas.never }
         }
         let certain = matches(lists, .certain, Roles(settled: .helps, request: .helps), side)

@@ -27,8 +27,9 @@ public struct ApplicationFindings: Sendable, Hashable {
 }
 
 extension PolicyAnalysis {
-    /// Policies that no facts can reach, each with the earlier ones that decide what it would, and conditions that never
-    /// hold. Tags are left out: they are there to be false at some applications.
+    /// Policies that decide no case of which they are about: none of which their conditions hold for certain. (A block
+    /// whose conditions are not known refuses as well, but nobody writes one for that.) Each with the earlier ones
+    /// that decide what it would; and conditions that never hold. Tags are left out: they are there to be false at some applications.
     public mutating func unreachable(in application: Application) -> ApplicationFindings {
         var space = cases(of: application, DeviceQuery(), CaseQuery(fromSeconds: fromSeconds))
         let clauses = space.clauses(of: 0)
@@ -53,12 +54,12 @@ extension CaseSpace {
     ) -> DeadPolicy.Cause? {
         let own = clauses.indices.filter { clauses[$0].policy == index && clauses[$0].part != .withheld }
         let everything = formulas.everything
-        let matching = formulas.any(own.map { clauses[$0].holds })
+        let matching = formulas.any(own.map { formulas.all([clauses[$0].holds, clauses[$0].matches]) })
         guard let first = own.first else { return .neverMatches }
         let earlier = clauses[..<first].filter { $0.policy != index }
         var open = formulas.never(earlier.map(\.holds))
         for clause in own {
-            let wanted = everyCase([clauses[clause].holds]) + open
+            let wanted = everyCase([clauses[clause].holds, clauses[clause].matches]) + open
             switch find(wanted, in: everything, [(0, clauses[clause])], fromSeconds: fromSeconds) {
             case .found, .undecided: return nil
             case .nothing: open.append(formulas.not(clauses[clause].holds))
