@@ -21,11 +21,19 @@ struct Formulas {
     /// Holds in every case.
     static let always: Node = 1
 
-    private(set) var kinds: [Kind] = [.never, .always]
-    /// Of a literal its axis, of the others where their parts begin in `parts`.
-    private(set) var starts: [Int] = [0, 0]
-    /// Of a literal where its bits begin in `words`, of the others how many parts they have.
-    private(set) var counts: [Int] = [0, 0]
+    /// One statement.
+    struct Record {
+        var kind: Kind
+        /// Of a literal its axis, of the others where their parts begin in `parts`.
+        var start = 0
+        /// Of a literal where its bits begin in `words`, of the others how many parts they have.
+        var count = 0
+        /// Of a literal of an axis of one word, which most are: where that stands in a domain, and its bits.
+        var word = -1
+        var mask: UInt64 = 0
+    }
+
+    private(set) var nodes = [Record(kind: .never), Record(kind: .always)]
     private(set) var parts: [Node] = []
     private(set) var words: [UInt64] = []
     private(set) var shapes: [Shape] = []
@@ -65,7 +73,10 @@ struct Formulas {
         if count == 0 { return Self.never }
         if count == shape.valueCount { return Self.always }
         words += bits
-        return append(.literal, axis, words.count - bits.count)
+        var record = Record(kind: .literal, start: axis, count: words.count - bits.count)
+        if bits.count == 1 { (record.word, record.mask) = (shape.firstWord, bits[0]) }
+        nodes.append(record)
+        return nodes.count - 1
     }
 
     /// All hold.
@@ -82,22 +93,38 @@ struct Formulas {
     mutating func not(_ node: Node) -> Node {
         if let known = negations[node] { return known }
         let negation: Node
-        switch kinds[node] {
+        let record = nodes[node]
+        switch record.kind {
         case .never: negation = Self.always
         case .always: negation = Self.never
         case .literal:
-            let (axis, first) = (starts[node], counts[node])
-            let bits = Array(words[first..<(first + shapes[axis].wordCount)])
-            negation = literal(axis) { bits[$0 >> 6] >> UInt64($0 & 63) & 1 == 0 }
-        case .all:
-            let inner = Array(parts[starts[node]..<(starts[node] + counts[node])])
-            negation = any(inner.map { not($0) })
-        case .any:
-            let inner = Array(parts[starts[node]..<(starts[node] + counts[node])])
-            negation = all(inner.map { not($0) })
+            let bits = Array(words[record.count..<(record.count + shapes[record.start].wordCount)])
+            negation = literal(record.start) { bits[$0 >> 6] >> UInt64($0 & 63) & 1 == 0 }
+        case .all: negation = any(parts(of: node).map { not($0) })
+        case .any: negation = all(parts(of: node).map { not($0) })
         }
         negations[node] = negation
         return negation
+    }
+
+    /// Of an `all` or `any`.
+    func parts(of node: Node) -> ArraySlice<Node> {
+        parts[nodes[node].start..<(nodes[node].start + nodes[node].count)]
+    }
+
+    /// What is left of a statement where only `domain` is possible.
+    mutating func simplified(_ node: Node, in domain: Domain) -> Node {
+        switch nodes[node].kind {
+        case .never, .always: return node
+        case .literal:
+            switch truth(node, in: domain) {
+            case .yes: return Self.always
+            case .no: return Self.never
+            case .indeterminate: return node
+            }
+        case .all: return all(parts(of: node).map { simplified($0, in: domain) })
+        case .any: return any(parts(of: node).map { simplified($0, in: domain) })
+        }
     }
 
     private mutating func joined(_ nodes: [Node], _ kind: Kind, neutral: Node, ruling: Node) -> Node {
@@ -109,36 +136,28 @@ struct Formulas {
         if open.isEmpty { return neutral }
         if open.count == 1 { return open[0] }
         parts += open
-        return append(kind, parts.count - open.count, open.count)
-    }
-
-    private mutating func append(_ kind: Kind, _ start: Int, _ count: Int) -> Node {
-        kinds.append(kind)
-        starts.append(start)
-        counts.append(count)
-        return kinds.count - 1
+        nodes.append(Record(kind: kind, start: parts.count - open.count, count: open.count))
+        return nodes.count - 1
     }
 }
 
 extension Formulas {
     /// What is certain of a statement while only `domain` is known; `indeterminate` may still be a tautology.
     func truth(_ node: Node, in domain: Domain) -> Ternary {
-        switch kinds[node] {
+        let record = nodes[node]
+        switch record.kind {
         case .never: return .no
         case .always: return .yes
         case .literal:
-            let shape = shapes[starts[node]]
-            var isPossible = false
-            var isCertain = true
-            for word in 0..<shape.wordCount {
-                let (have, mask) = (domain[shape.firstWord + word], words[counts[node] + word])
-                if have & mask != 0 { isPossible = true }
-                if have & ~mask != 0 { isCertain = false }
+            if record.word >= 0 {
+                let have = domain[record.word]
+                if have & record.mask == 0 { return .no }
+                return have & ~record.mask == 0 ? .yes : .indeterminate
             }
-            return !isPossible ? .no : isCertain ? .yes : .indeterminate
+            return wideTruth(record, in: domain)
         case .all:
             var sum = Ternary.yes
-            for index in starts[node]..<(starts[node] + counts[node]) {
+            for index in record.start..<(record.start + record.count) {
                 let next = truth(parts[index], in: domain)
                 if next == .no { return .no }
                 if next == .indeterminate { sum = .indeterminate }
@@ -146,7 +165,7 @@ extension Formulas {
             return sum
         case .any:
             var sum = Ternary.no
-            for index in starts[node]..<(starts[node] + counts[node]) {
+            for index in record.start..<(record.start + record.count) {
                 let next = truth(parts[index], in: domain)
                 if next == .yes { return .yes }
                 if next == .indeterminate { sum = .indeterminate }
@@ -155,13 +174,26 @@ extension Formulas {
         }
     }
 
-    /// Keeps only what a literal admits; nil: nothing is left. `isNarrower` becomes true when something went.
+    private func wideTruth(_ record: Record, in domain: Domain) -> Ternary {
+        let shape = shapes[record.start]
+        var isPossible = false
+        var isCertain = true
+        for word in 0..<shape.wordCount {
+            let (have, mask) = (domain[shape.firstWord + word], words[record.count + word])
+            if have & mask != 0 { isPossible = true }
+            if have & ~mask != 0 { isCertain = false }
+        }
+        return !isPossible ? .no : isCertain ? .yes : .indeterminate
+    }
+
+    /// Keeps only what a literal admits; false: nothing is left. `isNarrower` becomes true when something went.
     func narrow(_ domain: inout Domain, to node: Node, _ isNarrower: inout Bool) -> Bool {
-        let shape = shapes[starts[node]]
+        let record = nodes[node]
+        let shape = shapes[record.start]
         var left: UInt64 = 0
         for word in 0..<shape.wordCount {
             let index = shape.firstWord + word
-            let next = domain[index] & words[counts[node] + word]
+            let next = domain[index] & words[record.count + word]
             if next != domain[index] { isNarrower = true }
             domain[index] = next
             left |= next

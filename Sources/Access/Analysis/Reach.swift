@@ -55,7 +55,9 @@ extension PolicyAnalysis {
             application: application.name, policies: [], isForEverybody: true, bounds: [])
         var earlier: [Formulas.Node] = []
         for clause in clauses {
-            let question = wanted + [clause.holds] + earlier
+            let holds = space.formulas.simplified(clause.holds, in: domain)
+            let question = wanted + [holds] + earlier
+            if holds == Formulas.never { continue }
             let isGrant = if case .forward = clause.outcome { true } else { false }
             // One case of refusal is enough.
             if isGrant || reach.isForEverybody {
@@ -70,7 +72,7 @@ extension PolicyAnalysis {
                     }
                 }
             }
-            earlier.append(space.formulas.not(clause.holds))
+            earlier.append(space.formulas.not(holds))
         }
         reach.isForEverybody = reach.isForEverybody && !reach.policies.isEmpty && space.bounds.isEmpty
         reach.bounds = space.bounds

@@ -39,12 +39,11 @@ struct Search {
         guard propagate(&pending, &domain, &fewest) else { return nil }
         guard fewest.index >= 0 else { return domain }
         let branch = pending.remove(at: fewest.index)
-        for index in formulas.starts[branch]..<(formulas.starts[branch] + formulas.counts[branch]) {
-            let way = formulas.parts[index]
+        for way in formulas.parts(of: branch) {
             if formulas.truth(way, in: domain) == .no { continue }
             if let found = solve(pending + [way], domain) { return found }
             // What was tried in vain need not be tried again beside another way.
-            if formulas.kinds[way] == .literal, !remove(way, from: &domain) { return nil }
+            if formulas.nodes[way].kind == .literal, !remove(way, from: &domain) { return nil }
         }
         return nil
     }
@@ -64,14 +63,13 @@ struct Search {
             while index < pending.count {
                 let node = pending[index]
                 index += 1
-                switch formulas.kinds[node] {
+                switch formulas.nodes[node].kind {
                 case .never: return false
                 case .always: continue
                 case .literal:
                     guard formulas.narrow(&domain, to: node, &isNarrower) else { return false }
                 case .all:
-                    let start = formulas.starts[node]
-                    pending += formulas.parts[start..<(start + formulas.counts[node])]
+                    pending += formulas.parts(of: node)
                 case .any:
                     let (open, last, isSettled) = ways(of: node, domain)
                     if isSettled { continue }
@@ -93,7 +91,8 @@ struct Search {
     private func ways(of node: Formulas.Node, _ domain: Formulas.Domain) -> (Int, Formulas.Node, Bool) {
         var open = 0
         var last = Formulas.never
-        for index in formulas.starts[node]..<(formulas.starts[node] + formulas.counts[node]) {
+        let record = formulas.nodes[node]
+        for index in record.start..<(record.start + record.count) {
             let part = formulas.parts[index]
             switch formulas.truth(part, in: domain) {
             case .yes: return (0, part, true)
@@ -107,10 +106,11 @@ struct Search {
     }
 
     private func remove(_ literal: Formulas.Node, from domain: inout Formulas.Domain) -> Bool {
-        let shape = formulas.shapes[formulas.starts[literal]]
+        let record = formulas.nodes[literal]
+        let shape = formulas.shapes[record.start]
         var left: UInt64 = 0
         for word in 0..<shape.wordCount {
-            domain[shape.firstWord + word] &= ~formulas.words[formulas.counts[literal] + word]
+            domain[shape.firstWord + word] &= ~formulas.words[record.count + word]
             left |= domain[shape.firstWord + word]
         }
         return left != 0
