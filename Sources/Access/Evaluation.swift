@@ -96,22 +96,22 @@ private struct Evaluation {
         var policies: [ResidualPolicy] = []
         var refusal: Reason?
         var carried: [AccessLimit] = []
-        for policy in application.policies {
-            let reading = PolicyReading(policy, facts, &trace)
+        for index in application.policies.indices {
+            let reading = PolicyReading(application.policies[index], facts, &trace)
             var (left, obstacle) = self.left(of: reading, facts, asksWhy: refusal == nil)
             if !carried.isEmpty {
                 for index in left.indices where left[index].action != .block {
                     left[index].restriction = (left[index].restriction ?? Restriction()).adding(carried)
                 }
             }
-            notePolicy(policy, left)
+            if trace.isRecording { notePolicy(reading.policy, left) }
             refusal = refusal ?? obstacle
             policies += left
             // Nothing after a policy that matches whatever the request is can be reached, so nothing of it
             // is read.
             if left.contains(where: \.matchesEveryRequest) { break }
-            let isSettled = reading.isCertain && left.contains { $0.action == policy.action }
-            if !isSettled, counts(policy.action, facts) {
+            let isSettled = reading.isCertain && left.contains { $0.action == reading.policy.action }
+            if !isSettled, counts(reading.policy.action, facts) {
                 for limit in reading.withheldLimits where !carried.contains(limit) { carried.append(limit) }
             }
         }

@@ -136,8 +136,8 @@ struct Formulas {
         if open.isEmpty { return neutral }
         if open.count == 1 { return open[0] }
         parts += open
-        nodes.append(Record(kind: kind, start: parts.count - open.count, count: open.count))
-        return nodes.count - 1
+        self.nodes.append(Record(kind: kind, start: parts.count - open.count, count: open.count))
+        return self.nodes.count - 1
     }
 }
 
