@@ -185,36 +185,16 @@ struct ConditionTerms {
         _ condition: Condition, _ place: () -> String, _ role: ConditionRole, _ facts: DecidedFacts,
         _ trace: inout Trace
     ) -> Term {
-        switch condition {
-        case .everyone:
-            trace.note(.everyone(place()))
-            return Term(certain: .always, possible: .always, hopeful: .always)
-        case .network, .method, .path, .certificate:
-            if trace.isRecording, case .request(let asked) = condition.asked {
-                trace.note(.request(place(), asked))
-            }
-            return Term(certain: .asks, possible: .asks, hopeful: .asks)
-        case .meets(let group):
+        if case .meets(let group) = condition {
             return term(group, trace.isRecording ? place() : "", role, facts, &trace)
-        case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
-            .authenticationMethod, .authenticatedWithin, .device, .check, .setting, .score, .risk,
-            .verdictAge, .matchStrength, .service, .tag, .time, .until:
-            return settled(condition, place, role, facts, &trace)
         }
-    }
-
-    private static func settled(
-        _ condition: Condition, _ place: () -> String, _ role: ConditionRole, _ facts: DecidedFacts,
-        _ trace: inout Trace
-    ) -> Term {
         // A service client is nobody's account: what is asked of a person is settled, or every block about
         // people would stop all services.
         let subjects = condition.subjects
         let isNoPerson = facts.service != nil && subjects.contains(.person)
         let outcome = isNoPerson ? .no : condition.outcome(of: facts, role, &trace)
-        if trace.isRecording, case .decided(let decided) = condition.asked {
-            trace.note(.decided(place(), decided, outcome, role, facts))
-        }
+        if trace.isRecording { note(condition, outcome, place(), role, facts, &trace) }
+        guard let outcome else { return Term(certain: .asks, possible: .asks, hopeful: .asks) }
         let isAboutDevice = subjects.contains(.device)
         let meets: Part = role == .helps ? .always : .never
         let certain: Part = outcome == .yes ? .always : .never
@@ -224,6 +204,19 @@ struct ConditionTerms {
             hopeful: isAboutDevice ? meets : role == .helps ? certain : possible,
             isDoubtful: outcome == .indeterminate, isAboutDevice: isAboutDevice,
             fails: role == .helps && outcome != .yes)
+    }
+
+    private static func note(
+        _ condition: Condition, _ outcome: Ternary?, _ place: String, _ role: ConditionRole,
+        _ facts: DecidedFacts, _ trace: inout Trace
+    ) {
+        if case .request(let asked) = condition.asked {
+            trace.note(.request(place, asked))
+        } else if case .decided(let decided) = condition.asked, let outcome {
+            trace.note(.decided(place, decided, outcome, role, facts))
+        } else {
+            trace.note(.everyone(place))
+        }
     }
 
     private static func term(

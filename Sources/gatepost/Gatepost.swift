@@ -14,7 +14,8 @@ struct Gatepost: ParsableCommand {
             """,
         version: "gatepost \(versionText)",
         subcommands: [
-            Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Reconnect.self, Session.self,
+            Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Reconnect.self,
+            Session.self,
             Device.self,
             EnrollToken.self, Keys.self, Schema.self, Version.self,
         ])

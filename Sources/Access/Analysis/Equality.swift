@@ -78,15 +78,18 @@ extension CaseSpace {
             defer { earlier.append(formulas.not(first.holds)) }
             if let policy = first.policy, policy < common { continue }
             let reached = everyCase([first.holds]) + earlier
-            var search = Search(formulas)
-            if case .nothing = search.first(of: reached, in: everything) { continue }
+            let search = Search(formulas)
+            guard let domain = search.conclusions(of: reached, in: everything) else { continue }
             var others: [Formulas.Node] = []
             for second in right {
-                defer { others.append(formulas.not(second.holds)) }
+                // Most pairs end here: what the first asks leaves the second no case.
+                let holds = formulas.simplified(second.holds, in: domain)
+                if holds == Formulas.never { continue }
+                defer { others.append(formulas.not(holds)) }
                 if let policy = second.policy, policy < common { continue }
                 if first.outcome == second.outcome { continue }
-                let wanted = reached + [second.holds] + others
-                switch find(wanted, in: everything, [(0, first), (1, second)], fromSeconds: fromSeconds) {
+                let wanted = reached + [holds] + others
+                switch find(wanted, in: domain, [(0, first), (1, second)], fromSeconds: fromSeconds) {
                 case .nothing: continue
                 case .undecided: isUndecided = true
                 case .found(let example):

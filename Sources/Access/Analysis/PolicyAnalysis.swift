@@ -4,7 +4,7 @@
 /// evaluator itself before it is told. What could not be settled stands in `bounds`, never as an answer.
 ///
 /// Time begins at a given moment: what only held before it is never reached.
-public struct PolicyAnalysis {
+public struct PolicyAnalysis: Sendable {
     /// Nothing before this moment counts.
     public let fromSeconds: Int64
     let snapshot: PolicySnapshot

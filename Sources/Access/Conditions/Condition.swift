@@ -40,9 +40,10 @@ extension Condition {
     }
 
     /// What a condition says that does not ask the request. Concrete calls only: a residual settles some hundred of
-    /// them, and an existential of each would be an allocation of each. Request conditions and groups are settled
-    /// elsewhere; here they are not known.
-    func outcome(of facts: DecidedFacts, _ role: ConditionRole, _ trace: inout Trace) -> Ternary {
+    /// them, and an existential of each would be an allocation of each.
+    ///
+    /// - Returns: nil for what asks the request, and for groups.
+    func outcome(of facts: DecidedFacts, _ role: ConditionRole, _ trace: inout Trace) -> Ternary? {
         switch self {
         case .email(let condition): condition.outcome(of: facts, role, &trace)
         case .emailDomain(let condition): condition.outcome(of: facts, role, &trace)
@@ -64,7 +65,7 @@ extension Condition {
         case .time(let condition): condition.outcome(of: facts, role, &trace)
         case .until(let condition): condition.outcome(of: facts, role, &trace)
         case .everyone: .yes
-        case .network, .method, .path, .certificate, .meets: .indeterminate
+        case .network, .method, .path, .certificate, .meets: nil
         }
     }
 
