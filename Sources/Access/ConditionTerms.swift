@@ -19,8 +19,8 @@ struct ConditionTerms {
         }
     }
 
-    /// What one view leaves of a condition.
-    enum Part { case never, always, asks(Condition) }
+    /// What one view leaves of a condition; `asks` of the request what the condition asks, or its group's remainder.
+    enum Part { case never, always, asks }
 
     /// What one view leaves of all of them; an empty `anyOf` is settled as true.
     struct Left {
@@ -30,6 +30,8 @@ struct ConditionTerms {
         var isSettled: Bool { anyOf.isEmpty && allOf.isEmpty && noneOf.isEmpty }
     }
 
+    /// One condition, settled. Small and almost always without references: fifty policies make some hundred of them
+    /// for each residual.
     struct Term {
         var certain: Part
         var possible: Part
@@ -37,7 +39,9 @@ struct ConditionTerms {
         /// Whether something that is settled in it is not known, and matters.
         var isDoubtful = false
         var isAboutDevice = false
-        var shortfall: Reason?
+        /// It should help, and does not.
+        var fails = false
+        var group: Remainder?
 
         func part(_ view: View) -> Part {
             switch view {
@@ -48,64 +52,131 @@ struct ConditionTerms {
         }
     }
 
-    private let include: [Term]
-    private let require: [Term]
-    private let exclude: [Term]
+    /// What is left of a named group of conditions.
+    final class Remainder {
+        let group: ConditionGroup
+        let terms: ConditionTerms
+
+        init(_ group: ConditionGroup, _ terms: ConditionTerms) {
+            self.group = group
+            self.terms = terms
+        }
+
+        func part(_ view: View) -> Part {
+            guard let left = terms.left(view) else { return .never }
+            return left.isSettled ? .always : .asks
+        }
+
+        func condition(_ view: View) -> Condition? {
+            terms.left(view).map {
+                .meets(
+                    ConditionGroup(
+                        name: group.name, include: $0.anyOf, require: $0.allOf, exclude: $0.noneOf))
+            }
+        }
+    }
+
+    private let include: [Condition]
+    private let require: [Condition]
+    private let exclude: [Condition]
+    /// Those of `include`, then of `require`, then of `exclude`.
+    private var terms: [Term] = []
 
     init(
         include: [Condition], require: [Condition], exclude: [Condition], named name: String,
         _ role: ConditionRole, _ facts: DecidedFacts, _ trace: inout Trace
     ) {
-        func terms(_ conditions: [Condition], _ list: String, _ role: ConditionRole) -> [Term] {
-            var terms: [Term] = []
-            terms.reserveCapacity(conditions.count)
-            for (index, condition) in conditions.enumerated() {
-                let place = { "\(name).\(list)[\(index)]" }
-                terms.append(Self.term(condition, place, role, facts, &trace))
-            }
-            return terms
+        self.include = include
+        self.require = require
+        self.exclude = exclude
+        terms.reserveCapacity(include.count + require.count + exclude.count)
+        for index in include.indices {
+            terms.append(
+                Self.term(include[index], { "\(name).include[\(index)]" }, role, facts, &trace))
         }
-        self.include = terms(include, "include", role)
-        self.require = terms(require, "require", role)
-        self.exclude = terms(exclude, "exclude", role.inverted)
+        for index in require.indices {
+            terms.append(
+                Self.term(require[index], { "\(name).require[\(index)]" }, role, facts, &trace))
+        }
+        for index in exclude.indices {
+            terms.append(
+                Self.term(exclude[index], { "\(name).exclude[\(index)]" }, role.inverted, facts, &trace))
+        }
     }
 
-    var all: [Term] { include + require + exclude }
+    private var requireStart: Int { include.count }
+    private var excludeStart: Int { include.count + require.count }
+
+    private func condition(_ index: Int) -> Condition {
+        if index < requireStart { return include[index] }
+        return index < excludeStart ? require[index - requireStart] : exclude[index - excludeStart]
+    }
+
+    /// What a term that asks the request asks.
+    private func asked(_ index: Int, _ view: View) -> Condition? {
+        guard let group = terms[index].group else { return condition(index) }
+        return group.condition(view)
+    }
 
     /// Whether no view differs from another but for what the request itself decides.
     var isCertain: Bool {
-        let isIncluded = include.contains { if case .always = $0.certain { true } else { false } }
-        return (isIncluded || !include.contains(where: \.isDoubtful))
-            && !require.contains(where: \.isDoubtful) && !exclude.contains(where: \.isDoubtful)
+        var isIncluded = false
+        var isIncludeDoubtful = false
+        for index in terms.indices {
+            if index < requireStart {
+                if terms[index].certain == .always { isIncluded = true }
+                if terms[index].isDoubtful { isIncludeDoubtful = true }
+            } else if terms[index].isDoubtful {
+                return false
+            }
+        }
+        return isIncluded || !isIncludeDoubtful
+    }
+
+    /// Whether something about the device, and nothing else that is settled, is not known.
+    var hangsOnDevice: Bool { terms.contains { $0.isDoubtful && $0.isAboutDevice } }
+
+    var isAboutDevice: Bool { terms.contains(where: \.isAboutDevice) }
+
+    /// What the device lacks for a condition of its own; nil where no such condition failed.
+    func shortfall(_ facts: DecidedFacts) -> Reason? {
+        for index in terms.indices {
+            if let group = terms[index].group {
+                if group.terms.left(.certain) == nil, let found = group.terms.shortfall(facts) {
+                    return found
+                }
+            } else if terms[index].fails, case .decided(let decided) = condition(index).asked,
+                let found = decided.shortfall(in: facts)
+            {
+                return found
+            }
+        }
+        return nil
     }
 
     /// nil: never matches.
     func left(_ view: View) -> Left? {
         var left = Left(anyOf: [], allOf: [], noneOf: [])
-        for term in require {
-            switch term.part(view) {
+        for index in requireStart..<excludeStart {
+            switch terms[index].part(view) {
             case .never: return nil
             case .always: break
-            case .asks(let condition): left.allOf.append(condition)
+            case .asks: if let condition = asked(index, view) { left.allOf.append(condition) }
             }
         }
-        for term in exclude {
-            switch term.part(view.inverted) {
+        let inverted = view.inverted
+        for index in excludeStart..<terms.count {
+            switch terms[index].part(inverted) {
             case .never: break
             case .always: return nil
-            case .asks(let condition): left.noneOf.append(condition)
+            case .asks: if let condition = asked(index, inverted) { left.noneOf.append(condition) }
             }
         }
-        var isIncluded = false
-        for term in include {
-            switch term.part(view) {
-            case .never: break
-            case .always: isIncluded = true
-            case .asks(let condition): left.anyOf.append(condition)
-            }
+        for index in 0..<requireStart where terms[index].part(view) == .always { return left }
+        for index in 0..<requireStart where terms[index].part(view) == .asks {
+            if let condition = asked(index, view) { left.anyOf.append(condition) }
         }
-        if isIncluded { left.anyOf = [] }
-        return isIncluded || !left.anyOf.isEmpty ? left : nil
+        return left.anyOf.isEmpty ? nil : left
     }
 
     // Terms
@@ -114,30 +185,17 @@ struct ConditionTerms {
         _ condition: Condition, _ place: () -> String, _ role: ConditionRole, _ facts: DecidedFacts,
         _ trace: inout Trace
     ) -> Term {
-        switch condition.asked {
-        case .nothing:
-            trace.note(.everyone(place()))
-            return Term(certain: .always, possible: .always, hopeful: .always)
-        case .decided(let decided):
-            return term(decided, condition, place, role, facts, &trace)
-        case .request(let asked):
-            trace.note(.request(place(), asked))
-            return Term(certain: .asks(condition), possible: .asks(condition), hopeful: .asks(condition))
-        case .group(let group):
-            return term(group, place(), role, facts, &trace)
+        if case .meets(let group) = condition {
+            return term(group, trace.isRecording ? place() : "", role, facts, &trace)
         }
-    }
-
-    private static func term(
-        _ decided: any SettledCondition, _ condition: Condition, _ place: () -> String,
-        _ role: ConditionRole, _ facts: DecidedFacts, _ trace: inout Trace
-    ) -> Term {
         // A service client is nobody's account: what is asked of a person is settled, or every block about
         // people would stop all services.
-        let isNoPerson = facts.service != nil && condition.isAboutPerson
-        let outcome = isNoPerson ? .no : decided.outcome(of: facts, role, &trace)
-        trace.note(.decided(place(), decided, outcome, role, facts))
-        let isAboutDevice = condition.isAboutDevice
+        let subjects = condition.subjects
+        let isNoPerson = facts.service != nil && subjects.contains(.person)
+        let outcome = isNoPerson ? .no : condition.outcome(of: facts, role, &trace)
+        if trace.isRecording { note(condition, outcome, place(), role, facts, &trace) }
+        guard let outcome else { return Term(certain: .asks, possible: .asks, hopeful: .asks) }
+        let isAboutDevice = subjects.contains(.device)
         let meets: Part = role == .helps ? .always : .never
         let certain: Part = outcome == .yes ? .always : .never
         let possible: Part = outcome == .no ? .never : .always
@@ -145,7 +203,20 @@ struct ConditionTerms {
             certain: certain, possible: possible,
             hopeful: isAboutDevice ? meets : role == .helps ? certain : possible,
             isDoubtful: outcome == .indeterminate, isAboutDevice: isAboutDevice,
-            shortfall: role == .helps && outcome != .yes ? decided.shortfall(in: facts) : nil)
+            fails: role == .helps && outcome != .yes)
+    }
+
+    private static func note(
+        _ condition: Condition, _ outcome: Ternary?, _ place: String, _ role: ConditionRole,
+        _ facts: DecidedFacts, _ trace: inout Trace
+    ) {
+        if case .request(let asked) = condition.asked {
+            trace.note(.request(place, asked))
+        } else if case .decided(let decided) = condition.asked, let outcome {
+            trace.note(.decided(place, decided, outcome, role, facts))
+        } else {
+            trace.note(.everyone(place))
+        }
     }
 
     private static func term(
@@ -154,24 +225,13 @@ struct ConditionTerms {
     ) -> Term {
         let terms = ConditionTerms(
             include: group.include, require: group.require, exclude: group.exclude,
-            named: "\(place).\(group.name)", role, facts, &trace)
-        func part(_ view: View) -> Part {
-            guard let left = terms.left(view) else { return .never }
-            if left.isSettled { return .always }
-            return .asks(
-                .meets(
-                    ConditionGroup(
-                        name: group.name, include: left.anyOf, require: left.allOf, exclude: left.noneOf)))
-        }
+            named: trace.isRecording ? "\(place).\(group.name)" : "", role, facts, &trace)
+        let remainder = Remainder(group, terms)
         return Term(
-            certain: part(.certain), possible: part(.possible), hopeful: part(.hopeful),
-            isDoubtful: !terms.isCertain, isAboutDevice: terms.all.contains(where: \.isAboutDevice),
-            shortfall: terms.left(.certain) == nil ? terms.all.lazy.compactMap(\.shortfall).first : nil)
+            certain: remainder.part(.certain), possible: remainder.part(.possible),
+            hopeful: remainder.part(.hopeful),
+            isDoubtful: !terms.isCertain, isAboutDevice: terms.isAboutDevice, group: remainder)
     }
-}
-
-extension Condition {
-    fileprivate var isAboutPerson: Bool { subjects.contains(.person) }
 }
 
 extension ExplainLine {

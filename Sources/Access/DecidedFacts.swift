@@ -1,18 +1,42 @@
-/// What conditions may read before the request is known.
-struct DecidedFacts {
+/// What conditions may read before the request is known. A class of constants, because every condition of every
+/// policy is handed it and a copy would count some thirty references.
+final class DecidedFacts {
     /// Only a session that counts at the application: not expired, made by a provider that it accepts.
-    var session: SessionFacts?
+    let session: SessionFacts?
     /// nil: no device has been proven, or no policy asks for one.
-    var device: DeviceResult?
+    let device: DeviceResult?
     /// What `device` was made of; nil where that is nil.
-    var deviceFacts: DeviceFacts?
+    let deviceFacts: DeviceFacts?
     /// How the application reads the device's verdicts.
-    var verdictUse = VerdictUse(.failClosed, for: nil)
+    let verdictUse: VerdictUse
     /// Only where nobody has signed in: a client is a person or a service, never both.
-    var service: ServiceFacts?
+    let service: ServiceFacts?
     /// Of the application.
-    var tags: [String]
-    var nowSeconds: Int64
+    let tags: [String]
+    let nowSeconds: Int64
+    /// Of the person who is signed in.
+    let groups: GroupIndex
+
+    /// What was made of a device, and of which.
+    struct JudgedDevice {
+        var result: DeviceResult
+        var facts: DeviceFacts
+        var use: VerdictUse
+    }
+
+    init(
+        session: SessionFacts?, service: ServiceFacts? = nil, judged: JudgedDevice? = nil, tags: [String],
+        nowSeconds: Int64
+    ) {
+        self.session = session
+        self.service = service
+        self.tags = tags
+        self.nowSeconds = nowSeconds
+        device = judged?.result
+        deviceFacts = judged?.facts
+        verdictUse = judged?.use ?? VerdictUse(.failClosed, for: nil)
+        groups = GroupIndex(session?.person.groups ?? [])
+    }
 
     /// Whether somebody, or a service, is behind this.
     var isKnown: Bool { session != nil || service != nil }

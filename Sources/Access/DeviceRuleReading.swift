@@ -57,18 +57,25 @@ extension DeviceRule {
         about device: DeviceFacts, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
         _ trace: inout Trace
     ) -> RuleFinding {
-        let known = device.verdicts.filter { ExactText.isEqual($0.integration, integration) }
-        for verdict in known {
-            trace.read("verdict:\(verdict.integration):\(verdict.nativeID)")
-            trace.changes(atSeconds: verdict.endsAtSeconds(extendedBy: use.extensionSeconds))
-            noteAges(of: verdict, &trace)
+        let integration = integration
+        var worst = -1
+        // By index: a copy of a verdict counts ten references, and of most only the integration is asked.
+        for index in device.verdicts.indices
+        where ExactText.isEqual(device.verdicts[index].integration, integration) {
+            trace.readVerdict(integration, device.verdicts[index].nativeID)
+            trace.changes(
+                atSeconds: device.verdicts[index].endsAtSeconds(extendedBy: use.extensionSeconds))
+            noteAges(of: device.verdicts[index], &trace)
+            worst = max(worst, device.verdicts[index].state.severity)
         }
-        let worst = known.map(\.state.severity).max()
         var merged: RuleFinding?
         // Expired records take part in choosing the worst: if they did not, a bad answer would be forgotten
         // by getting old, and an older verdict must never get a better outcome.
-        for verdict in known where verdict.state.severity == worst {
-            let next = finding(in: verdict, use, answer, atSeconds: trace.nowSeconds)
+        for index in device.verdicts.indices
+        where device.verdicts[index].state.severity == worst
+            && ExactText.isEqual(device.verdicts[index].integration, integration)
+        {
+            let next = finding(in: device.verdicts[index], use, answer, atSeconds: trace.nowSeconds)
             merged = merged.map { $0.merged(with: next) } ?? next
         }
         return merged ?? RuleFinding(.indeterminate, .none(integration: integration), unless: .postureMissing)

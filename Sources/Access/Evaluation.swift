@@ -75,11 +75,13 @@ private struct Evaluation {
         let (counted, absence) = standing(of: session, service)
         let client = counted == nil && session == nil ? standing(of: service) : nil
         let isKnown = counted != nil || client != nil
-        var facts = DecidedFacts(
-            session: counted, service: client, tags: application.tags, nowSeconds: trace.nowSeconds)
+        var judged: DecidedFacts.JudgedDevice?
         if let device, isKnown, application.policies.contains(where: \.asksForDevice) {
-            judge(device, of: counted, &facts)
+            judged = judge(device, of: counted)
         }
+        let facts = DecidedFacts(
+            session: counted, service: client, judged: judged, tags: application.tags,
+            nowSeconds: trace.nowSeconds)
         let (policies, refusal) = readings(facts)
         return Residual(
             policyIdentity: snapshot.identity, isSignedIn: isKnown,
@@ -94,22 +96,22 @@ private struct Evaluation {
         var policies: [ResidualPolicy] = []
         var refusal: Reason?
         var carried: [AccessLimit] = []
-        for policy in application.policies {
-            let reading = PolicyReading(policy, facts, &trace)
-            var (left, obstacle) = self.left(of: reading, facts)
+        for index in application.policies.indices {
+            let reading = PolicyReading(application.policies[index], facts, &trace)
+            var (left, obstacle) = self.left(of: reading, facts, asksWhy: refusal == nil)
             if !carried.isEmpty {
                 for index in left.indices where left[index].action != .block {
                     left[index].restriction = (left[index].restriction ?? Restriction()).adding(carried)
                 }
             }
-            notePolicy(policy, left)
+            if trace.isRecording { notePolicy(reading.policy, left) }
             refusal = refusal ?? obstacle
             policies += left
             // Nothing after a policy that matches whatever the request is can be reached, so nothing of it
             // is read.
             if left.contains(where: \.matchesEveryRequest) { break }
-            let isSettled = reading.isCertain && left.contains { $0.action == policy.action }
-            if !isSettled, counts(policy.action, facts) {
+            let isSettled = reading.isCertain && left.contains { $0.action == reading.policy.action }
+            if !isSettled, counts(reading.policy.action, facts) {
                 for limit in reading.withheldLimits where !carried.contains(limit) { carried.append(limit) }
             }
         }
@@ -178,21 +180,20 @@ private struct Evaluation {
     }
 
     private mutating func judge(
-        _ device: DeviceFacts, of session: SessionFacts?, _ facts: inout DecidedFacts
-    ) {
+        _ device: DeviceFacts, of session: SessionFacts?
+    ) -> DecidedFacts.JudgedDevice {
         let result = snapshot.deviceResult(
             of: device, for: session?.person, owner: session == nil ? .any : application.deviceOwner,
             outage: application.outage, atSeconds: trace.nowSeconds, recordingLines: trace.isRecording)
         trace.include(result)
         self.device = result
-        facts.device = result
-        facts.deviceFacts = device
-        facts.verdictUse = VerdictUse(application.outage, for: device)
+        return DecidedFacts.JudgedDevice(
+            result: result, facts: device, use: VerdictUse(application.outage, for: device))
     }
 
     /// What is left of one policy, and what kept it from matching where the person can do something about it.
     private mutating func left(
-        of reading: PolicyReading, _ facts: DecidedFacts
+        of reading: PolicyReading, _ facts: DecidedFacts, asksWhy: Bool
     ) -> ([ResidualPolicy], Reason?) {
         switch reading.policy.action {
         case .block:
@@ -201,16 +202,18 @@ private struct Evaluation {
             let left = reading.granting(reason: .policyBypasses).map { [$0] } ?? []
             if reading.isCertain { return (left, nil) }
             return (left + reading.withholding(isSignedIn: facts.isKnown), nil)
-        case .allow: return facts.service == nil ? allowing(reading, facts) : ([], nil)
-        case .service: return facts.service == nil ? ([], nil) : serving(reading, facts)
+        case .allow: return facts.service == nil ? allowing(reading, facts, asksWhy) : ([], nil)
+        case .service: return facts.service == nil ? ([], nil) : serving(reading, facts, asksWhy)
         }
     }
 
-    private func serving(_ reading: PolicyReading, _ facts: DecidedFacts) -> ([ResidualPolicy], Reason?) {
+    private func serving(
+        _ reading: PolicyReading, _ facts: DecidedFacts, _ asksWhy: Bool
+    ) -> ([ResidualPolicy], Reason?) {
         let withheld = reading.isCertain ? [] : reading.withholding(isSignedIn: true)
         if let left = reading.granting(reason: .policyAllows) { return ([left] + withheld, nil) }
-        let isDevice = reading.granting(deviceMeets: true, reason: .policyAllows) != nil
-        return (withheld, isDevice ? Self.obstacle(facts.device, reading) : nil)
+        let isDevice = asksWhy && reading.isHopeful
+        return (withheld, isDevice ? Self.obstacle(facts, reading) : nil)
     }
 
     private mutating func notePolicy(_ policy: ApplicationPolicy, _ left: [ResidualPolicy]) {
@@ -232,20 +235,18 @@ private struct Evaluation {
     }
 
     private mutating func allowing(
-        _ reading: PolicyReading, _ facts: DecidedFacts
+        _ reading: PolicyReading, _ facts: DecidedFacts, _ asksWhy: Bool
     ) -> ([ResidualPolicy], Reason?) {
-        guard let session = facts.session else { return (reading.withholding(isSignedIn: false), nil) }
+        guard facts.session != nil else { return (reading.withholding(isSignedIn: false), nil) }
         let left = reading.granting(reason: .policyAllows)
         let withheld = reading.withholding(isSignedIn: true)
-        guard left != nil || reading.granting(deviceMeets: true, reason: .policyAllows) != nil else {
-            return (withheld, nil)
-        }
-        if let seconds = reading.policy.sessionSecondsMax,
+        guard left != nil || reading.isHopeful else { return (withheld, nil) }
+        if let seconds = reading.policy.sessionSecondsMax, let session = facts.session,
             isOver(session, after: seconds, reading.policy.name)
         {
             return (withheld, .sessionEnded)
         }
-        guard let left else { return (withheld, Self.obstacle(facts.device, reading)) }
+        guard let left else { return (withheld, asksWhy ? Self.obstacle(facts, reading) : nil) }
         return (reading.isCertain ? [left] : [left] + withheld, nil)
     }
 
@@ -271,10 +272,10 @@ private struct Evaluation {
     }
 
     /// What the device lacks that a policy asks for: the most helpful word there is.
-    private static func obstacle(_ device: DeviceResult?, _ reading: PolicyReading) -> Reason {
-        guard let device else { return .deviceRequired }
+    private static func obstacle(_ facts: DecidedFacts, _ reading: PolicyReading) -> Reason {
+        guard let device = facts.device else { return .deviceRequired }
         // A compliant device that is still not accepted meets a policy for other classes only.
-        return reading.shortfall ?? device.reason ?? .noPolicyMatches
+        return reading.shortfall(facts) ?? device.reason ?? .noPolicyMatches
     }
 }
 

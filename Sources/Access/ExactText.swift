@@ -4,7 +4,14 @@
 public enum ExactText {
     /// Whether both are the same bytes.
     public static func isEqual(_ left: String, _ right: String) -> Bool {
-        left.utf8.elementsEqual(right.utf8)
+        let (left, right) = (left.utf8.span, right.utf8.span)
+        guard left.count == right.count else { return false }
+        var index = 0
+        while index < left.count {
+            if left[index] != right[index] { return false }
+            index += 1
+        }
+        return true
     }
 
     /// Whether both lists are the same texts in the same order.
@@ -14,7 +21,8 @@ public enum ExactText {
 
     /// Equal but for the case of the letters A to Z.
     static func isEqualFoldingASCII(_ left: String, _ right: String) -> Bool {
-        left.utf8.elementsEqual(right.utf8) { folded($0) == folded($1) }
+        let (left, right) = (left.utf8, right.utf8)
+        return left.count == right.count && left.elementsEqual(right) { folded($0) == folded($1) }
     }
 
     /// Whether one of `list` is the same bytes as `text`.

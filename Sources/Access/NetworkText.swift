@@ -13,7 +13,7 @@ extension NetworkAddress {
             guard let groups = Self.groups(of: bytes) else { return nil }
             self.init(groups: groups)
         } else {
-            guard let bits = Self.v4Bits(of: bytes[...]) else { return nil }
+            guard let bits = Self.v4Bits(of: ArraySlice(bytes)) else { return nil }
             self.init(v4: bits)
         }
     }
@@ -54,7 +54,7 @@ extension NetworkAddress {
     /// The eight groups, with at most one "::" that stands for at least one group.
     private static func groups(of bytes: [UInt8]) -> [UInt16]? {
         guard let gap = gap(in: bytes) else {
-            guard let all = run(bytes[...], isLast: true), all.count == 8 else { return nil }
+            guard let all = run(ArraySlice(bytes), isLast: true), all.count == 8 else { return nil }
             return all
         }
         let left = bytes[..<gap]
@@ -114,7 +114,7 @@ extension NetworkAddress: CustomStringConvertible {
         let run = Self.longestZeroRun(in: groups)
         let text = { (slice: ArraySlice<UInt16>) in slice.map { String($0, radix: 16) }.joined(separator: ":")
         }
-        if run.count < 2 { return text(groups[...]) }
+        if run.count < 2 { return text(ArraySlice(groups)) }
         return text(groups[..<run.lowerBound]) + "::" + text(groups[run.upperBound...])
     }
 
@@ -141,7 +141,7 @@ extension NetworkRange {
         if parts.count == 2 {
             let isDotted = !parts[0].utf8.contains(0x3a)
             let digits = Array(parts[1].utf8)
-            guard let written = NetworkAddress.decimal(digits[...], max: isDotted ? 32 : 128) else {
+            guard let written = NetworkAddress.decimal(ArraySlice(digits), max: isDotted ? 32 : 128) else {
                 return nil
             }
             length = isDotted ? written + 96 : written

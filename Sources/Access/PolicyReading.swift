@@ -12,12 +12,12 @@ struct PolicyReading {
 
     /// What is left of a policy that lets in: nil unless it *certainly* matches once the request meets the
     /// rest. An indeterminate include or require never grants, an indeterminate exclude does not either.
-    ///
-    /// - Parameter deviceMeets: as if the device met every condition about it: would showing another one
-    ///   help?
-    func granting(deviceMeets: Bool = false, reason: Reason) -> ResidualPolicy? {
-        terms.left(deviceMeets ? .hopeful : .certain).map { residual($0, reason) }
+    func granting(reason: Reason) -> ResidualPolicy? {
+        terms.left(.certain).map { residual($0, reason) }
     }
+
+    /// Whether it would match if the device met every condition about it: would showing another one help?
+    var isHopeful: Bool { terms.left(.hopeful) != nil }
 
     /// What is left of a policy that blocks: nil only when it *certainly* does not match. What is not known
     /// counts as matching, so that a missing fact can never lift a block.
@@ -29,10 +29,10 @@ struct PolicyReading {
     var isCertain: Bool { terms.isCertain }
 
     /// Whether something about the device, and nothing else that is settled, is not known.
-    var hangsOnDevice: Bool { terms.all.contains { $0.isDoubtful && $0.isAboutDevice } }
+    var hangsOnDevice: Bool { terms.hangsOnDevice }
 
     /// What the device lacks for a condition of its own; nil where no such condition failed.
-    var shortfall: Reason? { terms.all.lazy.compactMap(\.shortfall).first }
+    func shortfall(_ facts: DecidedFacts) -> Reason? { terms.shortfall(facts) }
 
     /// A policy that lets in with a restriction also takes something away: what it does not grant, no later
     /// policy gives back. When it is not known whether it matches, that part holds, or a missing fact would

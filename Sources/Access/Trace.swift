@@ -9,6 +9,7 @@ struct Trace {
     private(set) var lines: [ExplainLine] = []
     private(set) var validUntilSeconds: Int64
     private var inputs: Set<String> = []
+    private var verdicts: [(integration: String, nativeID: String)] = []
 
     init(nowSeconds: Int64, isRecording: Bool) {
         self.nowSeconds = nowSeconds
@@ -24,6 +25,16 @@ struct Trace {
     }
 
     mutating func read(_ input: String) { inputs.insert(input) }
+
+    /// Several rules ask one verdict, often one after the other: its name is written once.
+    mutating func readVerdict(_ integration: String, _ nativeID: String) {
+        for known in verdicts
+        where ExactText.isEqual(known.nativeID, nativeID)
+            && ExactText.isEqual(known.integration, integration)
+        { return }
+        verdicts.append((integration, nativeID))
+        inputs.insert("verdict:\(integration):\(nativeID)")
+    }
 
     /// The answer changes at `seconds`. A moment that has passed has already had its effect and bounds
     /// nothing: otherwise one expired input would make every later residual useless at birth.

@@ -43,23 +43,20 @@ enum ApplicationPolicySection {
                 example: "[/docs]"),
         ] + RestrictionLimits.keys)
 
-    static func read(_ application: SectionReader, providers: [String]?) -> [ApplicationPolicy] {
+    static func read(
+        _ application: SectionReader, providers: [String]?
+    ) -> [(policy: ApplicationPolicy, key: String, place: Place)] {
         guard let items = application.items("policies") else { return [] }
-        var policies: [ApplicationPolicy] = []
-        var places: [Place] = []
+        var policies: [(policy: ApplicationPolicy, key: String, place: Place)] = []
         for (index, item) in items.enumerated() {
             let path = application.key("policies[\(index)]")
             guard let reader = SectionReader(item, table, path: path, application.context) else { continue }
             guard let policy = read(reader, providers) else { continue }
-            if policies.contains(where: { $0.name == policy.name }) {
+            if policies.contains(where: { $0.policy.name == policy.name }) {
                 reader.problem("name", "another policy here is named \(policy.name)", "rename one of them")
             }
-            policies.append(policy)
-            places.append(reader.place)
+            policies.append((policy, path, reader.place))
         }
-        let key = application.key("policies")
-        PolicyShadows.warn(
-            policies, places, key: key, providers: providers ?? [], application.context.diagnostics)
         return policies
     }
 

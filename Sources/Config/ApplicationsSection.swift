@@ -65,6 +65,8 @@ enum ApplicationsSection {
         var settings: ApplicationSettings
         var decisions: Application
         var place: Place
+        /// Where each policy stands, for warnings.
+        var policyPlaces: [(key: String, place: Place)]
     }
 
     static func read(_ root: SectionReader, _ names: Names) -> [Read] {
@@ -106,9 +108,12 @@ enum ApplicationsSection {
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent)
         let decisions = Application(
-            name: name, identityProviders: providers, policies: policies, deviceOwner: owner ?? .samePerson,
+            name: name, identityProviders: providers, policies: policies.map(\.policy),
+            deviceOwner: owner ?? .samePerson,
             outage: outage ?? .failClosed, tags: tags)
-        return Read(settings: settings, decisions: decisions, place: reader.place(of: "host"))
+        return Read(
+            settings: settings, decisions: decisions, place: reader.place(of: "host"),
+            policyPlaces: policies.map { ($0.key, $0.place) })
     }
 
     private static func providers(_ reader: SectionReader, _ known: [String]) -> [String]? {

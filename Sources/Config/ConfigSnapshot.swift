@@ -75,13 +75,13 @@ public struct ConfigSnapshot: Sendable {
         CrossChecks.devices(devicePolicies, root, applications)
         GroupsSection.warnOfUnused(root)
         let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
-        DevicePolicyShadows.warn(settledPolicies, root)
         RemediationLinks.warn(devicePolicies, root, applications)
         guard let gateway else { return nil }
         let policy = PolicySnapshot(
             identity: "", devicePolicies: settledPolicies,
             deviceDefaultNoMatch: defaults.noMatch, deviceDefaultUnsupported: defaults.unsupported,
             applications: applications.map(\.decisions))
+        DeadPolicies.warn(policy, root, applications)
         return ConfigSnapshot(
             gateway: gateway, identityProviders: providers, integrations: integrations, policy: policy,
             applications: applications.map(\.settings), policyText: [], warnings: [])

@@ -49,3 +49,11 @@ enum RemediationLinks {
         }
     }
 }
+
+extension PathCondition {
+    /// Whether the path is one of these, by whole segments.
+    func holds(_ path: String) -> Bool {
+        exact.contains(path)
+            || prefixes.contains { $0 == "/" || path == $0 || path.hasPrefix($0 + "/") }
+    }
+}

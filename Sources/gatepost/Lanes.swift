@@ -45,4 +45,5 @@ final class LockedValue<Value: Sendable>: Sendable {
     init(_ value: Value) { self.value = Mutex(value) }
     func get() -> Value { value.withLock { $0 } }
     func set(_ new: Value) { value.withLock { $0 = new } }
+    func change(_ body: (inout Value) -> Void) { value.withLock { body(&$0) } }
 }

@@ -49,13 +49,27 @@ struct ReachTests {
             ],
             "allow c is never reached: allow get and allow rest match first"),
         .init(
-            "two ranges of scores together leave nothing",
+            "a score inside another range",
+            [
+                allow("a", "include: [ { score: { integration: falcon, is: \">= 50\" } } ]"),
+                allow("b", "include: [ { score: { integration: falcon, is: \"= 55\" } } ]"),
+            ],
+            "allow b is never reached: allow a matches first"),
+        .init(
+            "two ranges of scores leave devices of two records that do not agree",
             [
                 allow("a", "include: [ { score: { integration: falcon, is: \">= 50\" } } ]"),
                 allow("b", "include: [ { score: { integration: falcon, is: \"< 60\" } } ]"),
                 allow("c", "include: [ { score: { integration: falcon, is: \"> 10\" } } ]"),
+            ], nil),
+        .init(
+            "a block for people in groups, when whoever is in one is let in before",
+            [
+                allow("a", "include: [ { email-domain: corp.example } ]"),
+                "{ name: b, action: block, include: [ { group: staff } ], "
+                    + "require: [ { email: [ada@corp.example, eve@corp.example] } ] }",
             ],
-            "allow c is never reached: allow a and allow b match first"),
+            "block b is never reached: allow a matches first"),
         .init(
             "a device without a score is still left",
             [
@@ -131,8 +145,7 @@ struct ReachTests {
         #expect(problems == (c.problem.map { [$0] } ?? []))
     }
 
-    @Test("beyond the cases that can be told apart, what one policy covers is still found") func many() throws
-    {
+    @Test("thirty groups that are asked besides hide nothing") func many() throws {
         let groups = (0..<30).map { "{ group: g\($0) }" }.joined(separator: ", ")
         let text =
             try Sample.replacing(", require: [ { device: compliant } ]", "")
@@ -142,7 +155,8 @@ struct ReachTests {
         try folder.write("gatepost.yaml", text)
         #expect(
             try folder.load().warnings.map(\.problem) == [
-                "allow c is never reached: allow staff matches first"
+                "block b is never reached: allow staff matches first",
+                "allow c is never reached: allow staff matches first",
             ])
     }
 

@@ -47,20 +47,9 @@ extension CertificateCondition: RequestCondition {
     private static func holds(_ list: [String], _ text: String) -> Bool {
         var index = 0
         while index < list.count {
-            if isEqual(list[index], text) { return true }
+            if ExactText.isEqual(list[index], text) { return true }
             index += 1
         }
         return false
-    }
-
-    private static func isEqual(_ left: String, _ right: String) -> Bool {
-        let (left, right) = (left.utf8.span, right.utf8.span)
-        guard left.count == right.count else { return false }
-        var index = 0
-        while index < left.count {
-            if left[index] != right[index] { return false }
-            index += 1
-        }
-        return true
     }
 }

@@ -39,6 +39,36 @@ extension Condition {
         }
     }
 
+    /// What a condition says that does not ask the request. Concrete calls only: a residual settles some hundred of
+    /// them, and an existential of each would be an allocation of each.
+    ///
+    /// - Returns: nil for what asks the request, and for groups.
+    func outcome(of facts: DecidedFacts, _ role: ConditionRole, _ trace: inout Trace) -> Ternary? {
+        switch self {
+        case .email(let condition): condition.outcome(of: facts, role, &trace)
+        case .emailDomain(let condition): condition.outcome(of: facts, role, &trace)
+        case .group(let condition): condition.outcome(of: facts, role, &trace)
+        case .claim(let condition): condition.outcome(of: facts, role, &trace)
+        case .identityProvider(let condition): condition.outcome(of: facts, role, &trace)
+        case .authenticationContext(let condition): condition.outcome(of: facts, role, &trace)
+        case .authenticationMethod(let condition): condition.outcome(of: facts, role, &trace)
+        case .authenticatedWithin(let condition): condition.outcome(of: facts, role, &trace)
+        case .device(let condition): condition.outcome(of: facts, role, &trace)
+        case .check(let condition): condition.outcome(of: facts, role, &trace)
+        case .setting(let condition): condition.outcome(of: facts, role, &trace)
+        case .score(let condition): condition.outcome(of: facts, role, &trace)
+        case .risk(let condition): condition.outcome(of: facts, role, &trace)
+        case .verdictAge(let condition): condition.outcome(of: facts, role, &trace)
+        case .matchStrength(let condition): condition.outcome(of: facts, role, &trace)
+        case .service(let condition): condition.outcome(of: facts, role, &trace)
+        case .tag(let condition): condition.outcome(of: facts, role, &trace)
+        case .time(let condition): condition.outcome(of: facts, role, &trace)
+        case .until(let condition): condition.outcome(of: facts, role, &trace)
+        case .everyone: .yes
+        case .network, .method, .path, .certificate, .meets: nil
+        }
+    }
+
     /// What conditions ask about.
     public struct Subjects: OptionSet, Sendable, Hashable {
         /// One bit for each member below.

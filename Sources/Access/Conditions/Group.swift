@@ -12,7 +12,7 @@ extension GroupCondition: DecidedCondition {
 
     func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary {
         guard let person = facts.session?.person else { return .indeterminate }
-        if groups.contains(where: { ExactText.contains(person.groups, $0) }) { return .yes }
+        if facts.groups.containsAny(of: groups) { return .yes }
         return Self.isListCut(of: person) ? .indeterminate : .no
     }
 

@@ -1,0 +1,91 @@
+/// What cases differ in. Each condition of an application asks about exactly one of these, but for groups, where each
+/// named group is one.
+enum CaseAxis: Hashable {
+    case standing, sessionAge, email, group(ExactKey), hiddenGroups, authenticated, device, time, method,
+        client, path
+    case certificate
+    /// Claims that are asked together: `acr` and `acrs` are.
+    case claims([String])
+}
+
+/// One value of an axis.
+enum CaseChoice {
+    case standing(CaseDraft.Standing)
+    case sessionAge(Int64)
+    case email(String?)
+    /// nil: no member.
+    case group(String?)
+    case hidesGroups(Bool)
+    case claims([String: ClaimValue])
+    case authenticated(Int64?)
+    /// An index of the choices that `DeviceChoices` lists; nil: none is shown.
+    case device(Int?)
+    case time(Int64)
+    case method(RequestMethod)
+    case client(NetworkAddress)
+    case path(String)
+    case certificate(CertificateFacts?)
+
+    func apply(to draft: inout CaseDraft) {
+        switch self {
+        case .standing(let standing): draft.standing = standing
+        case .sessionAge(let seconds): draft.sessionAgeSeconds = seconds
+        case .email(let email): draft.email = email
+        case .group(let name): if let name { draft.groups.append(name) }
+        case .hidesGroups(let hides): draft.hidesGroups = hides
+        case .claims(let claims): draft.claims.merge(claims) { _, new in new }
+        case .authenticated(let seconds): draft.authenticatedSecondsAgo = seconds
+        case .device: break
+        case .time(let seconds): draft.nowSeconds = seconds
+        case .method(let method): draft.method = method
+        case .client(let client): draft.client = client
+        case .path(let path): draft.path = path
+        case .certificate(let certificate): draft.certificate = certificate
+        }
+    }
+}
+
+/// How the evaluator itself answers the conditions of one axis, for one value of it.
+struct AxisReading {
+    /// Of each condition what it says where it helps and where it harms; the two differ for paths only.
+    typealias Signature = [Answer]
+
+    struct Answer: Hashable {
+        var helps: Ternary
+        var harms: Ternary
+    }
+
+    let conditions: [Condition]
+    let nowSeconds: Int64
+
+    func signature(of choice: CaseChoice) -> Signature {
+        var draft = CaseDraft(nowSeconds: nowSeconds)
+        choice.apply(to: &draft)
+        let facts = DecidedFacts(session: draft.session, tags: [], nowSeconds: draft.nowSeconds)
+        let request = draft.request
+        return conditions.map { condition in
+            switch condition.asked {
+            case .nothing: return Answer(helps: .yes, harms: .yes)
+            case .group: return Answer(helps: .indeterminate, harms: .indeterminate)
+            case .decided(let decided):
+                var trace = Trace(nowSeconds: draft.nowSeconds, isRecording: false)
+                let outcome = decided.outcome(of: facts, .helps, &trace)
+                return Answer(helps: outcome, harms: outcome)
+            case .request(let asked):
+                let path = draft.path.utf8.span
+                return Answer(
+                    helps: Ternary(asked.matches(request, path: path, .helps)),
+                    harms: Ternary(asked.matches(request, path: path, .harms)))
+            }
+        }
+    }
+
+    /// One of each set of values that no condition tells apart, the first.
+    func distinct(_ choices: [CaseChoice]) -> [(choice: CaseChoice, signature: Signature)] {
+        var seen: Set<Signature> = []
+        return choices.compactMap { choice in
+            let signature = signature(of: choice)
+            return seen.insert(signature).inserted ? (choice, signature) : nil
+        }
+    }
+}

@@ -1,0 +1,135 @@
+/// Answers questions about all cases at once: whom an application lets in, which policies nobody reaches, whether two
+/// policies decide alike. Exact, because policies compare with listed values only: cases are told apart by the values
+/// that the policies name, each question is searched for a case, and every case that is found is put to the
+/// evaluator itself before it is told. What could not be settled stands in `bounds`, never as an answer.
+///
+/// Time begins at a given moment: what only held before it is never reached.
+public struct PolicyAnalysis: Sendable {
+    /// Nothing before this moment counts.
+    public let fromSeconds: Int64
+    let snapshot: PolicySnapshot
+    private var spaces: [DeviceSpace.Side: DeviceSpace] = [:]
+    private var axes: [AxisKey: DeviceAxis] = [:]
+    /// Every rule that some application's conditions ask, so that one space of devices serves them all.
+    private let rules: [DeviceRule]
+
+    private struct AxisKey: Hashable {
+        var side: DeviceSpace.Side
+        var rules: [DeviceRule]
+        var query: DeviceQuery
+    }
+
+    /// - Parameter fromSeconds: usually now, seconds since 1970-01-01T00:00:00Z.
+    public init(_ snapshot: PolicySnapshot, fromSeconds: Int64) {
+        self.snapshot = snapshot
+        self.fromSeconds = fromSeconds
+        var seen: Set<DeviceRule> = []
+        rules = snapshot.applications.flatMap { AskedConditions([$0]).rules }.filter {
+            seen.insert($0).inserted
+        }
+    }
+
+    /// The integrations whose verdicts some rule asks, sorted.
+    public var integrations: [String] {
+        let asked = snapshot.devicePolicies.flatMap(\.rules) + rules
+        return Set(asked.filter { !$0.asksStatement }.map(\.integration)).sorted()
+    }
+
+    mutating func cases(of application: Application, _ device: DeviceQuery, _ query: CaseQuery) -> CaseSpace {
+        let asked = AskedConditions([application])
+        let side = AnalysisSide(snapshot: snapshot, application: application)
+        guard asked.asksForDevice else { return CaseSpace([side], devices: DeviceAxis(), query) }
+        let judging = DeviceSpace.Side(snapshot, application)
+        let key = AxisKey(side: judging, rules: asked.rules, query: device)
+        if let known = axes[key] { return CaseSpace([side], devices: known, query) }
+        var space =
+            spaces.removeValue(forKey: judging)
+            ?? DeviceSpace([judging], atoms: rules, atSeconds: fromSeconds)
+        let axis = space.axis(
+            atoms: asked.rules, device, moments: Self.moments([snapshot], from: fromSeconds))
+        spaces[judging] = space
+        axes[key] = axis
+        return CaseSpace([side], devices: axis, query)
+    }
+
+    /// When strategies that only warn come into force.
+    static func moments(_ snapshots: [PolicySnapshot], from fromSeconds: Int64) -> [Int64] {
+        let ends = snapshots.flatMap {
+            $0.devicePolicies.flatMap { $0.strategies.compactMap(\.warnsUntilSeconds) }
+        }
+        return [fromSeconds] + Set(ends.filter { $0 > fromSeconds }).sorted()
+    }
+}
+
+extension DeviceSpace.Side {
+    init(_ snapshot: PolicySnapshot, _ application: Application) {
+        self.init(
+            devicePolicies: snapshot.devicePolicies, noMatch: snapshot.deviceDefaultNoMatch,
+            unsupported: snapshot.deviceDefaultUnsupported, outage: application.outage,
+            owner: application.deviceOwner)
+    }
+}
+
+/// A condition of a policy by its place: `include`, `require` or `exclude`, and which of them.
+public struct ConditionPlace: Sendable, Hashable {
+    /// `include`, `require` or `exclude`.
+    public var list: String
+    /// From 0.
+    public var index: Int
+    /// In words.
+    public var condition: String
+}
+
+extension CaseSpace {
+    /// What was found of one question.
+    enum Finding {
+        case found(AnalyzedCase)
+        case nothing
+        /// The search was cut, or what it found is not what the evaluator says.
+        case undecided
+    }
+
+    /// A case of which all statements hold; put to the evaluator, which must decide it as `clause` says.
+    mutating func find(
+        _ wanted: [Formulas.Node], in domain: Formulas.Domain, _ expected: [(side: Int, clause: Clause)],
+        fromSeconds: Int64
+    ) -> Finding {
+        var search = Search(formulas)
+        switch search.first(of: wanted, in: domain) {
+        case .nothing: return .nothing
+        case .undecided:
+            note("a question took more than \(Search.stepsMax) steps")
+            return .undecided
+        case .found(let domain):
+            let found = someCase(of: domain, fromSeconds: fromSeconds)
+            guard expected.allSatisfy({ agrees(found, $0.side, $0.clause) }) else {
+                note("a case that was found is decided otherwise by the evaluator; report this policy")
+                return .undecided
+            }
+            return .found(found)
+        }
+    }
+
+    private mutating func note(_ bound: String) {
+        if !bounds.contains(bound) { bounds.append(bound) }
+    }
+
+    /// Whether the evaluator decides the case by that clause.
+    private func agrees(_ found: AnalyzedCase, _ side: Int, _ clause: Clause) -> Bool {
+        let (residual, decision) = found.decision(by: sides[side].snapshot, for: sides[side].application)
+        switch (decision, clause.outcome) {
+        case (.forward(let index), .forward):
+            guard let policy = clause.policy else { return false }
+            return ExactText.isEqual(
+                residual.policies[index].name, sides[side].application.policies[policy].name)
+        case (.refuse, .refuse): return true
+        // Somebody who signed in too long ago for a policy is asked again: not let in.
+        case (.signIn, .refuse): return residual.isSignedIn
+        case (.signIn, .signIn): return !residual.isSignedIn
+        case (.forward, _), (.refuse, _), (.signIn, _), (.recompute, _): return false
+        }
+    }
+
+    /// The statements together with what every case keeps.
+    func everyCase(_ wanted: [Formulas.Node]) -> [Formulas.Node] { constraints + wanted }
+}
