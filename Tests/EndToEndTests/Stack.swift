@@ -18,7 +18,6 @@ final class Stack: Sendable {
     static let graphPort = 8_481
     static let echoPort = 8_482
     static let driverPort = 9_515
-    static let tenantDevice = "5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11"
 
     let network: PrivateNetwork
     let folder: URL
@@ -54,7 +53,7 @@ final class Stack: Sendable {
             "chromedriver", "/usr/bin/chromedriver", ["--port=\(Self.driverPort)"],
             environment: ["HOME": path("home")])
         try trustAuthority()
-        try Configuration.write(to: self)
+        try writeConfiguration()
         try waitForProvider()
         try startGateway()
         try enroll()
@@ -98,7 +97,20 @@ final class Stack: Sendable {
 
     /// A command of `gatepost` that talks to the running gateway.
     func gatepost(_ arguments: String...) throws -> String {
-        try run("gatepost", arguments + ["--config", path("gatepost.yaml")])
+        try run("gatepost", arguments + ["--config", folder.path])
+    }
+
+    /// The demo's own configuration, with Canaille where the demo has the lab's provider. The folder is the
+    /// configuration: a test adds to it with one more file.
+    private func writeConfiguration() throws {
+        try run(
+            "/bin/bash",
+            [
+                Programs.root.appending(path: "scripts/lib/demo-config.sh").path, folder.path,
+                "domain=corp.test", "address=\(PrivateNetwork.gatewayAddress)", "port=443",
+                "agent_port=\(Self.agentPort)", "staff_issuer=\(Provider.issuer)",
+                "staff_trust=authorities: certs/dev-ca.pem",
+            ])
     }
 
     private func startLab() throws {
@@ -114,7 +126,7 @@ final class Stack: Sendable {
 
     func startGateway() throws {
         try start(
-            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", path("gatepost.yaml")])
+            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", folder.path])
         try waitFor("gateway") {
             try Client(self).get("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json").status == 200
         }
@@ -123,7 +135,7 @@ final class Stack: Sendable {
     func startAgent() throws {
         try start(
             "agent", bin.appending(path: "gatepost-agent").path,
-            ["run", "--state-dir", path("agent"), "--device-ids", path("device-ids.json")])
+            ["run", "--state-dir", path("agent"), "--device-ids", path("agent/device-ids.json")])
         try waitFor("agent") {
             guard let descriptor = try? network.connect(port: Self.agentPort) else { return false }
             close(descriptor)
@@ -132,15 +144,13 @@ final class Stack: Sendable {
     }
 
     private func enroll() throws {
-        let ids = "{\"intune_device_id\":\"\(Self.tenantDevice)\"}"
-        try ids.write(toFile: path("device-ids.json"), atomically: true, encoding: .utf8)
         let token = try gatepost(
             "enroll-token", "--email", "alice@corp.example", "--identity-provider", "staff", "--subject",
             "alice")
         try run(
             "gatepost-agent",
             [
-                "enroll", "--state-dir", path("agent"), "--device-ids", path("device-ids.json"),
+                "enroll", "--state-dir", path("agent"), "--device-ids", path("agent/device-ids.json"),
                 "--url", "https://\(PrivateNetwork.authHost)", "--authorities", path("certs/dev-ca.pem"),
                 // One of 64 tokens begins with a hyphen and would be read as an option.
                 "--token=" + token.trimmingCharacters(in: .whitespacesAndNewlines),
