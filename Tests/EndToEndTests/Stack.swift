@@ -17,6 +17,7 @@ final class Stack: Sendable {
     static let openidPort = 8_480
     static let graphPort = 8_481
     static let echoPort = 8_482
+    static let vendorsPort = 8_483
     static let driverPort = 9_515
 
     let network: PrivateNetwork
@@ -56,7 +57,7 @@ final class Stack: Sendable {
         try writeConfiguration()
         try waitForProvider()
         try startGateway()
-        try enroll()
+        try enrolAlice(state: "agent", ids: path("agent/device-ids.json"))
         // The refresh of a device that was enrolled under a running gateway begins up to a minute later.
         try child("gateway").stop()
         try startGateway()
@@ -96,7 +97,9 @@ final class Stack: Sendable {
     }
 
     /// A command of `gatepost` that talks to the running gateway.
-    func gatepost(_ arguments: String...) throws -> String {
+    func gatepost(_ arguments: String...) throws -> String { try gatepost(arguments) }
+
+    func gatepost(_ arguments: [String]) throws -> String {
         try run("gatepost", arguments + ["--config", folder.path])
     }
 
@@ -119,7 +122,7 @@ final class Stack: Sendable {
             [
                 "serve", "--folder", folder.path, "--auth-origin", "https://\(PrivateNetwork.authHost)",
                 "--openid-port", "\(Self.openidPort)", "--graph-port", "\(Self.graphPort)",
-                "--echo-port", "\(Self.echoPort)",
+                "--echo-port", "\(Self.echoPort)", "--vendors-port", "\(Self.vendorsPort)",
             ])
         try waitFor("lab") { FileManager.default.fileExists(atPath: path("lab.json")) }
     }
@@ -136,21 +139,26 @@ final class Stack: Sendable {
         try start(
             "agent", bin.appending(path: "gatepost-agent").path,
             ["run", "--state-dir", path("agent"), "--device-ids", path("agent/device-ids.json")])
-        try waitFor("agent") {
+        try waitForAgent("agent")
+    }
+
+    func waitForAgent(_ name: String) throws {
+        try waitFor(name) {
             guard let descriptor = try? network.connect(port: Self.agentPort) else { return false }
             close(descriptor)
             return true
         }
     }
 
-    private func enroll() throws {
+    /// Makes a device of Alice's with these provider ids; its key and certificate are in the folder `state`.
+    func enrolAlice(state: String, ids: String) throws {
         let token = try gatepost(
             "enroll-token", "--email", "alice@corp.example", "--identity-provider", "staff", "--subject",
             "alice")
         try run(
             "gatepost-agent",
             [
-                "enroll", "--state-dir", path("agent"), "--device-ids", path("agent/device-ids.json"),
+                "enroll", "--state-dir", path(state), "--device-ids", ids,
                 "--url", "https://\(PrivateNetwork.authHost)", "--authorities", path("certs/dev-ca.pem"),
                 // One of 64 tokens begins with a hyphen and would be read as an option.
                 "--token=" + token.trimmingCharacters(in: .whitespacesAndNewlines),
@@ -204,7 +212,7 @@ final class Stack: Sendable {
             defer { children = [:] }
             return children
         }
-        for name in ["chromedriver", "agent", "gateway", "lab", "canaille"] { all[name]?.stop() }
+        for name in ["chromedriver", "agent", "mac-agent", "gateway", "lab", "canaille"] { all[name]?.stop() }
         // What went wrong is in the logs, so whoever asks keeps them.
         guard ProcessInfo.processInfo.environment["GATEPOST_KEEP"] == nil else {
             print("end-to-end: everything is kept in \(folder.path)")
