@@ -30,7 +30,8 @@ extension RuleFinding {
         return ExplainLine(
             rule: position, condition: rule.description + note, outcome: outcome,
             observed: rule.observed(in: evidence),
-            source: source, ageSeconds: age(atSeconds: nowSeconds), remedy: failed ? remedy(of: rule) : nil)
+            source: source, ageSeconds: age(atSeconds: nowSeconds), remedy: failed ? remedy(of: rule) : nil,
+            integration: rule.integration)
     }
 
     var source: String {

@@ -30,6 +30,10 @@ enum GatewaySection {
                 "admin-socket", .text, "Unix socket that the command line talks to.",
                 standard: "`gatepost.sock` in the store's folder", example: "/run/gatepost/gatepost.sock"),
             .optional(
+                "link-schemes", .list(.text),
+                "Schemes of `remediation` URLs that pages show as links; others are shown as text.",
+                standard: "`[https]`", example: "[https, wsonehub]"),
+            .optional(
                 "limits", .section(LimitsSection.table), "Bounds and deadlines of the data plane.",
                 standard: "the defaults below", example: "{ idle: 60s }"),
         ])
@@ -44,6 +48,7 @@ enum GatewaySection {
             SectionReader($0, LimitsSection.table, path: reader.key("limits"), reader.context)
         }
         let limitSettings = limits.map(LimitsSection.read) ?? LimitSettings()
+        let schemes = linkSchemes(reader)
         let store = storeFolder(reader)
         let keys = folder("keys-folder", reader)
         let socket = socketPath(reader, store: store)
@@ -51,7 +56,17 @@ enum GatewaySection {
         return GatewaySettings(
             authHost: authHost, publicPort: publicPort, listeners: listeners, workers: workers,
             accessLog: accessLog == "json", storeFolder: store, keysFolder: keys ?? "\(store)/keys",
-            adminSocket: socket, limits: limitSettings)
+            adminSocket: socket, linkSchemes: schemes, limits: limitSettings)
+    }
+
+    private static func linkSchemes(_ reader: SectionReader) -> [String] {
+        guard reader.has("link-schemes") else { return LinkScheme.standard }
+        let schemes = reader.texts("link-schemes") ?? []
+        for scheme in schemes {
+            guard let refusal = LinkScheme.problem(scheme) else { continue }
+            reader.problem("link-schemes", refusal.problem, refusal.remedy)
+        }
+        return schemes
     }
 
     /// A host name of ours: what clients write into the Host field, without the port.

@@ -59,6 +59,10 @@ extension EndToEnd {
             #expect(ended - known <= 2)
             try browser.open("https://wiki.corp.test/report")
             try browser.wait(for: "the block page") { try browser.title == "Access to wiki is blocked" }
+            // 001.30: the demo names one for Linux at Intune.
+            let link = try browser.script("return document.querySelector('ul.checks a')?.href") as? String
+            #expect(link?.hasPrefix("https://learn.microsoft.com/intune/") == true, "\(link ?? "no link")")
+            #expect(try browser.text.contains("this gateway refused, not your identity provider"))
             try stage.stack.photograph(browser, "block-page")
 
             // Seconds of looking at it change nothing.

@@ -4,6 +4,14 @@ import Access
 struct FailedCheck {
     var title: String
     var remedy: String?
+    /// What repairs it on the person's platform.
+    var links: [ShownLink] = []
+}
+
+/// Why an identity provider refused, as it said itself; not escaped.
+struct ProviderWords {
+    var code: String?
+    var sentence: String
 }
 
 /// The pages of the gateway. Every text from outside is escaped here and nowhere else.
@@ -20,6 +28,10 @@ enum Pages {
             <h1>You can’t open \(Layout.escape(application)) right now</h1>
             <p>\(Layout.escape(text.happened))</p>
             """
+        if watches {
+            main +=
+                "<p class=\"soft\">You are signed in: this gateway refused, not your identity provider.</p>"
+        }
         if checks.isEmpty {
             main += "<p class=\"remedy\">\(Layout.escape(text.remedy))</p>"
         } else {
@@ -42,19 +54,44 @@ enum Pages {
     private static func item(_ check: FailedCheck) -> String {
         let rule = "<span class=\"soft\">Check: \(Layout.escape(check.title))</span>"
         guard let remedy = check.remedy else { return "<li>\(rule)</li>" }
-        return "<li><p>\(Layout.escape(remedy))</p>\(rule)</li>"
+        return "<li><p>\(Layout.escape(remedy))</p>\(list(check.links))\(rule)</li>"
+    }
+
+    /// Ways to repair a device. Only schemes that an administrator has listed become links.
+    private static func list(_ links: [ShownLink]) -> String {
+        links.map { link in
+            let (text, url) = (Layout.escape(link.text), Layout.escape(link.url))
+            return link.isLink
+                ? "<p><a href=\"\(url)\" rel=\"noreferrer noopener\">\(text)</a></p>"
+                : "<p>\(text): <code>\(url)</code></p>"
+        }.joined()
     }
 
     /// Any other failure that a person sees: a sentence, a remedy, the way on when there is one.
-    static func failure(reason: Reason, requestID: String, retryURL: String?, nonce: String) -> Layout.Page {
+    static func failure(
+        reason: Reason, provider: ProviderWords? = nil, requestID: String, retryURL: String?, nonce: String
+    ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
-        var main = """
-            <h1>\(Layout.escape(text.happened))</h1>
-            <p class="soft">\(Layout.escape(text.remedy))</p>
-            """
+        let happened =
+            reason == .identityProviderRefused && provider != nil
+            ? "Your identity provider refused the sign-in" : text.happened
+        var main = "<h1>\(Layout.escape(happened))</h1>" + (provider.map(quote) ?? "")
+        main += "<p class=\"soft\">\(Layout.escape(text.remedy))</p>"
         if let retryURL { main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">Try again</a>" }
         main += footer(reason: reason, requestID: requestID)
-        return Layout().page(title: text.happened, nonce: nonce, main: main)
+        return Layout().page(title: happened, nonce: nonce, main: main)
+    }
+
+    /// What the provider said stands apart: nobody should take it for the gateway's word, or look for it here.
+    private static func quote(_ provider: ProviderWords) -> String {
+        let sentence = provider.sentence
+        let code = provider.code.flatMap { sentence.contains($0) ? nil : $0 }.map {
+            " <code>\(Layout.escape($0))</code>"
+        }
+        return """
+            <p>It was not this gateway. The provider says:</p>
+            <blockquote class="remedy">\(Layout.escape(sentence))\(code ?? "")</blockquote>
+            """
     }
 
     /// Several identity providers: the person chooses.
@@ -100,7 +137,8 @@ enum Pages {
 
     /// The device check: the browser brings the challenge to the local agent and its answer back.
     static func deviceCheck(
-        application: String, transaction: String, agentURLs: [String], requestID: String, nonce: String
+        application: String, transaction: String, agentURLs: [String], links: [ShownLink] = [],
+        requestID: String, nonce: String
     ) -> Layout.Page {
         let main = """
             <h1 id="title">Checking this device</h1>
@@ -109,6 +147,7 @@ enum Pages {
             <p class="status" role="status" aria-live="polite"><span class="spinner" id="spinner" aria-hidden="true">\
             </span><span id="status">Asking the agent on this device…</span></p>
             <div class="remedy" id="remedy" role="alert" hidden></div>
+            <div class="links" id="links" hidden>\(list(links))</div>
             <button id="again" type="button" hidden>Try again</button>
             </div>
             <noscript><p class="remedy">The device check needs JavaScript on this page.</p></noscript>

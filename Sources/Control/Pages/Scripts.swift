@@ -28,7 +28,7 @@ enum Scripts {
           const root = document.getElementById('check'), tx = root.dataset.tx;
           const status = document.getElementById('status'), remedy = document.getElementById('remedy');
           const title = document.getElementById('title'), spinner = document.getElementById('spinner');
-          const again = document.getElementById('again');
+          const again = document.getElementById('again'), links = document.getElementById('links');
           const texts = {
             'agent-not-running': 'The Gatepost agent did not answer. Start it on this device, then try again.',
             'permission-denied': 'This browser was told not to reach apps on this device. Open the site settings ' +
@@ -48,7 +48,8 @@ enum Scripts {
             title.textContent = 'This device could not be checked';
             spinner.hidden = true; status.textContent = 'The device check did not succeed.';
             remedy.textContent = text || texts[reason] || 'Try again.';
-            remedy.dataset.reason = reason; remedy.hidden = false; again.hidden = false; again.focus();
+            remedy.dataset.reason = reason; remedy.hidden = false; links.hidden = false; again.hidden = false;
+            again.focus();
           };
           const attest = async (url, challenge, wait) => {
             const control = new AbortController(), timer = setTimeout(() => control.abort(), wait);
@@ -61,7 +62,7 @@ enum Scripts {
           };
           const run = async (retried) => {
             title.textContent = 'Checking this device';
-            spinner.hidden = false; remedy.hidden = true; again.hidden = true;
+            spinner.hidden = false; remedy.hidden = true; links.hidden = true; again.hidden = true;
             status.textContent = 'Asking the agent on this device…';
             const offer = await post('/.gatepost/posture/challenge', {tx});
             if (!offer.challenge) {

@@ -44,13 +44,17 @@ struct Answers {
     }
 
     /// A failure that a person sees, with its reason and the way on.
-    func failure(_ status: Int, _ reason: Reason, retryURL: String? = nil, setCookies: [String] = [])
-        -> ControlResponse
-    {
+    ///
+    /// - Parameter provider: what the identity provider said, where the refusal is its own.
+    func failure(
+        _ status: Int, _ reason: Reason, provider: ProviderWords? = nil, retryURL: String? = nil,
+        setCookies: [String] = []
+    ) -> ControlResponse {
         page(
             status,
             Pages.failure(
-                reason: reason, requestID: request.requestID, retryURL: retryURL, nonce: Self.nonce()),
+                reason: reason, provider: provider, requestID: request.requestID, retryURL: retryURL,
+                nonce: Self.nonce()),
             reason: reason, setCookies: setCookies)
     }
 

@@ -85,8 +85,10 @@ extension ControlPlane {
         }
         let device = await services.records.facts(of: global)
         let record = services.config.policy.explain(session.facts, device, for: policy, atSeconds: now)
+        let platform = device?.platform ?? request.browserPlatform
+        let checks = FailedChecks { services.links(of: $0, on: platform) }.of(record)
         let page = Pages.blocked(
-            application: policy.name, reason: reason, checks: FailedChecks.of(record),
+            application: policy.name, reason: reason, checks: checks,
             requestID: request.requestID,
             watches: true, nonce: Answers.nonce())
         return answers.page(403, page, reason: reason)
@@ -146,22 +148,5 @@ extension ControlPlane {
         let facts = RequestFacts(method: .get, client: request.client)
         guard case .forward = residual.decide(facts, path: path.span, atSeconds: now) else { return false }
         return true
-    }
-}
-
-/// The failed lines of an explanation, as the block page shows them.
-enum FailedChecks {
-    static let countMax = 6
-
-    static func of(_ record: ExplainRecord) -> [FailedCheck] {
-        var seen: Set<String> = []
-        var checks: [FailedCheck] = []
-        for line in record.lines where line.outcome != .yes {
-            guard let remedy = line.remedy, seen.insert(remedy).inserted, checks.count < countMax else {
-                continue
-            }
-            checks.append(FailedCheck(title: line.condition, remedy: remedy))
-        }
-        return checks
     }
 }
