@@ -31,7 +31,7 @@ struct FailedChecksTests {
         [ShownLink(text: "Open \(name)", url: "https://\(name).example/", isLink: true)]
     }
 
-    @Test("of a policy that denied, the rules that held are what has to be repaired")
+    @Test("of a policy that denied, the rules that held are what has to be repaired, after its message")
     func denied() {
         let lines = [
             Self.line("other.rules[0]", .yes, "Not this one.", of: "intune"),
@@ -39,8 +39,8 @@ struct FailedChecksTests {
             Self.line("staff.require[0]", .no, "The policy's message."),
         ]
         let checks = Self.links.of(Self.record(lines, .denied, by: "broken"))
-        #expect(checks.map(\.remedy) == ["Install the update.", "The policy's message."])
-        #expect(checks.map { $0.links.map(\.text) } == [["Open fleet"], []])
+        #expect(checks.map(\.remedy) == ["The policy's message.", "Install the update."])
+        #expect(checks.map { $0.links.map(\.text) } == [[], ["Open fleet"]])
         // The same lines where another policy decided, and where none denied.
         #expect(
             Self.links.of(Self.record(lines, .denied, by: "x")).map(\.remedy) == ["The policy's message."])

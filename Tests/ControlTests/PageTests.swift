@@ -76,7 +76,8 @@ struct PageTests {
     @Test("002.14 the block page says that the gateway refused; a provider's refusal is quoted as its own")
     func whoRefused() {
         let blocked = Pages.blocked(
-            application: "wiki", reason: .deviceDenied, checks: [], requestID: "1", watches: true, nonce: "n")
+            application: "wiki", reason: .deviceDenied, checks: [], requestID: "1", isSignedIn: true,
+            watches: true, nonce: "n")
         #expect(Self.text(blocked).contains("this gateway refused, not your identity provider"))
         let nobody = Pages.blocked(
             application: "wiki", reason: .policyBlocks, checks: [], requestID: "1", watches: false, nonce: "n"
@@ -100,6 +101,16 @@ struct PageTests {
 
         let own = Pages.failure(reason: .identityProviderRefused, requestID: "1", retryURL: nil, nonce: "n")
         #expect(!Self.text(own).contains("provider says") && !Self.text(own).contains("not this gateway"))
+    }
+
+    @Test("a refused form: the page says that it was not delivered, and never sends it again by itself")
+    func form() {
+        let page = Pages.blocked(
+            application: "wiki", reason: .restrictedMethod, checks: [], requestID: "1", isSignedIn: true,
+            watches: false, isForm: true, nonce: "n")
+        #expect(Self.text(page).contains("What you sent was not delivered."))
+        #expect(Self.text(page).contains("<a class=\"button\" href=\"/\">Open wiki</a>"))
+        #expect(!page.contentSecurityPolicy.contains("script-src"))
     }
 
     private static func text(_ page: Layout.Page) -> String { String(decoding: page.html, as: UTF8.self) }

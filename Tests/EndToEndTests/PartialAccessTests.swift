@@ -24,6 +24,17 @@ extension EndToEnd {
                 #expect(
                     try browser.script(status, [method]) as? String == "403 restricted-method", "\(method)")
             }
+            // A person who sends a form reads a page, and the form is not sent again behind her back.
+            _ = try browser.script(
+                "const form = document.createElement('form'); form.method = 'post'; form.action = '/change';"
+                    + "document.body.append(form); form.submit();")
+            try browser.wait(for: "the page") { try browser.title == "Access to handbook is blocked" }
+            #expect(try DeviceCheckTests.reason(browser) == "restricted-method")
+            #expect(try browser.text.contains("What you sent was not delivered."))
+            try stack.photograph(browser, "restricted-method")
+            #expect(try !stack.hasReachedUpstream("/change"))
+            try browser.click("a.button")
+            try browser.waitForApplication("handbook")
             try browser.open("https://wiki.corp.test/")
             try browser.wait(for: "the block page") { try browser.title == "Access to wiki is blocked" }
             try stack.photograph(browser, "partial")

@@ -18,17 +18,20 @@ struct ProviderWords {
 enum Pages {
     /// The page of a refused navigation: names the failed checks and continues by itself once they pass.
     ///
-    /// - Parameter watches: true when the page may ask `/.gatepost/events` whether the way is open again.
+    /// - Parameters:
+    ///   - watches: true when the page may ask `/.gatepost/events` whether the way is open again.
+    ///   - isForm: a form was sent, and refused; what was in it is lost.
     static func blocked(
-        application: String, reason: Reason, checks: [FailedCheck], requestID: String, watches: Bool,
-        nonce: String
+        application: String, reason: Reason, checks: [FailedCheck], requestID: String,
+        isSignedIn: Bool = false, watches: Bool, isForm: Bool = false, nonce: String
     ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
         var main = """
             <h1>You can’t open \(Layout.escape(application)) right now</h1>
             <p>\(Layout.escape(text.happened))</p>
             """
-        if watches {
+        if isForm { main += formLine }
+        if isSignedIn {
             main +=
                 "<p class=\"soft\">You are signed in: this gateway refused, not your identity provider.</p>"
         }
@@ -44,6 +47,7 @@ enum Pages {
                 <noscript><p><a class="button" href="">Check again</a></p></noscript>
                 """
         }
+        if isForm { main += "<a class=\"button\" href=\"/\">Open \(Layout.escape(application))</a>" }
         main += signOutLine + footer(reason: reason, requestID: requestID)
         return Layout().page(
             title: "Access to \(application) is blocked", nonce: nonce, main: main,
@@ -69,15 +73,20 @@ enum Pages {
 
     /// Any other failure that a person sees: a sentence, a remedy, the way on when there is one.
     static func failure(
-        reason: Reason, provider: ProviderWords? = nil, requestID: String, retryURL: String?, nonce: String
+        reason: Reason, provider: ProviderWords? = nil, requestID: String, retryURL: String?,
+        isForm: Bool = false, nonce: String
     ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
         let happened =
             reason == .identityProviderRefused && provider != nil
             ? "Your identity provider refused the sign-in" : text.happened
         var main = "<h1>\(Layout.escape(happened))</h1>" + (provider.map(quote) ?? "")
+        if isForm { main += formLine }
         main += "<p class=\"soft\">\(Layout.escape(text.remedy))</p>"
-        if let retryURL { main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">Try again</a>" }
+        if let retryURL {
+            let word = reason == .signInRequired ? "Sign in" : "Try again"
+            main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">\(word)</a>"
+        }
         main += footer(reason: reason, requestID: requestID)
         return Layout().page(title: happened, nonce: nonce, main: main)
     }
@@ -154,16 +163,20 @@ enum Pages {
             """
         return Layout(connectSources: agentURLs).page(
             title: "Checking this device", nonce: nonce,
-            main: main + footer(reason: nil, requestID: requestID),
+            main: main + footer(reason: nil, requestID: requestID, isReasonLater: true),
             script: Scripts.deviceCheck)
     }
+
+    private static let formLine = "<p>What you sent was not delivered.</p>"
 
     private static let signOutLine = """
         <a class="button quiet" href="/.gatepost/sign-out">Sign out</a>
         """
 
-    private static func footer(reason: Reason?, requestID: String) -> String {
-        let word = reason.map { "Reason <code>\($0.rawValue)</code> · " } ?? ""
+    /// - Parameter isReasonLater: the page's script shows the reason, once there is one.
+    private static func footer(reason: Reason?, requestID: String, isReasonLater: Bool = false) -> String {
+        let later = "<span id=\"reason\" hidden>Reason <code id=\"word\"></code> · </span>"
+        let word = reason.map { "Reason <code>\($0.rawValue)</code> · " } ?? (isReasonLater ? later : "")
         return "<footer>\(word)Request <code>\(Layout.escape(requestID))</code> · Gatepost</footer>"
     }
 }

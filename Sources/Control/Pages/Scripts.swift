@@ -48,6 +48,8 @@ enum Scripts {
             title.textContent = 'This device could not be checked';
             spinner.hidden = true; status.textContent = 'The device check did not succeed.';
             remedy.textContent = text || texts[reason] || 'Try again.';
+            document.getElementById('word').textContent = reason || '';
+            document.getElementById('reason').hidden = !reason;
             remedy.dataset.reason = reason; remedy.hidden = false; links.hidden = false; again.hidden = false;
             again.focus();
           };
@@ -63,6 +65,7 @@ enum Scripts {
           const run = async (retried) => {
             title.textContent = 'Checking this device';
             spinner.hidden = false; remedy.hidden = true; links.hidden = true; again.hidden = true;
+            document.getElementById('reason').hidden = true;
             status.textContent = 'Asking the agent on this device…';
             const offer = await post('/.gatepost/posture/challenge', {tx});
             if (!offer.challenge) {

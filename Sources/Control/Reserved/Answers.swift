@@ -48,13 +48,13 @@ struct Answers {
     /// - Parameter provider: what the identity provider said, where the refusal is its own.
     func failure(
         _ status: Int, _ reason: Reason, provider: ProviderWords? = nil, retryURL: String? = nil,
-        setCookies: [String] = []
+        isForm: Bool = false, setCookies: [String] = []
     ) -> ControlResponse {
         page(
             status,
             Pages.failure(
                 reason: reason, provider: provider, requestID: request.requestID, retryURL: retryURL,
-                nonce: Self.nonce()),
+                isForm: isForm, nonce: Self.nonce()),
             reason: reason, setCookies: setCookies)
     }
 

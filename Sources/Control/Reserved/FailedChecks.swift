@@ -10,7 +10,9 @@ struct FailedChecks: Sendable {
     var links: @Sendable (_ integration: String) -> [ShownLink] = { _ in [] }
 
     func of(_ record: ExplainRecord) -> [FailedCheck] {
-        let lines = record.lines.filter { Self.isFailure($0, record) }
+        let failed = record.lines.filter { Self.isFailure($0, record) }
+        // First what an administrator wrote for people, then what providers say.
+        let lines = failed.filter { $0.integration == nil } + failed.filter { $0.integration != nil }
         let hasOwnChecks = lines.contains { $0.integration != nil }
         var checks: [FailedCheck] = []
         for line in lines where !(hasOwnChecks && line.remedy == DeviceCondition.generalRemedy) {

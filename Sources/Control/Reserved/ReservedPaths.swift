@@ -68,17 +68,24 @@ extension ControlPlane {
     {
         let answers = Answers(request: request)
         let services = services
+        // Reloading the page of a refused form would send it again, and a redirect would lose it without a word.
+        let isForm = request.method != "GET"
+        if reason == .signInRequired {
+            let url = services.origin(of: request.host) + "/.gatepost/sign-in"
+            return answers.failure(401, reason, retryURL: url, isForm: isForm)
+        }
         guard let session = try await applicationSession(request),
             let policy = services.policy(request.application),
             let globalID = session.globalID, let global = try await store.session(id: globalID)
         else {
             let page = Pages.blocked(
                 application: request.application ?? request.host, reason: reason, checks: [],
-                requestID: request.requestID, watches: false, nonce: Answers.nonce())
+                requestID: request.requestID, watches: false, isForm: isForm, nonce: Answers.nonce())
             return answers.page(403, page, reason: reason)
         }
         let now = nowSeconds()
-        if let settings = services.application(request.application), needsDeviceCheck(global, policy, now),
+        if !isForm, let settings = services.application(request.application),
+            needsDeviceCheck(global, policy, now),
             let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
         {
             return answers.redirect(url)
@@ -89,8 +96,8 @@ extension ControlPlane {
         let checks = FailedChecks { services.links(of: $0, on: platform) }.of(record)
         let page = Pages.blocked(
             application: policy.name, reason: reason, checks: checks,
-            requestID: request.requestID,
-            watches: true, nonce: Answers.nonce())
+            requestID: request.requestID, isSignedIn: true, watches: !isForm, isForm: isForm,
+            nonce: Answers.nonce())
         return answers.page(403, page, reason: reason)
     }
 
