@@ -218,6 +218,7 @@ struct ReservedPathsTests {
         #expect(text.contains("What you sent was not delivered."))
         #expect(text.contains("href=\"https://vault.corp.example:8443/.gatepost/sign-in\">Sign in</a>"))
         #expect(!nobody.fields.contains { $0.name == "Location" })
+        #expect(nobody.fields.contains { $0.name == "WWW-Authenticate" })
     }
 
     @Test("002.14 Entra's refusal reaches the page as its own words, and the log by its number")

@@ -158,6 +158,7 @@ enum Pages {
             <div class="remedy" id="remedy" role="alert" hidden></div>
             <div class="links" id="links" hidden>\(list(links))</div>
             <button id="again" type="button" hidden>Try again</button>
+            <a class="button quiet" id="leave" href="/.gatepost/sign-out" hidden>Sign out</a>
             </div>
             <noscript><p class="remedy">The device check needs JavaScript on this page.</p></noscript>
             """
