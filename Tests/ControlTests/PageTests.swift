@@ -108,6 +108,7 @@ struct PageTests {
         let page = Pages.blocked(
             application: "wiki", reason: .restrictedMethod, checks: [], requestID: "1", isSignedIn: true,
             watches: false, isForm: true, nonce: "n")
+        #expect(Self.text(page).contains("<h1>You can’t send this to wiki right now</h1>"))
         #expect(Self.text(page).contains("What you sent was not delivered."))
         #expect(Self.text(page).contains("<a class=\"button\" href=\"/\">Open wiki</a>"))
         #expect(!page.contentSecurityPolicy.contains("script-src"))

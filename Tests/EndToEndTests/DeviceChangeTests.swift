@@ -40,7 +40,7 @@ extension EndToEnd {
             #expect(back <= Self.backSecondsMax)
         }
 
-        @Test("003.6 what is open ends within 2 s of the gateway's knowing, and scripts get 403")
+        @Test("001.24 what is open ends within 2 s of the gateway's knowing; the page says why, and waits")
         func known() throws {
             let stage = try ProviderStage.current()
             defer { try? stage.change(ProviderCase.intune.whole) }

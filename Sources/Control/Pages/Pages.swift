@@ -26,8 +26,10 @@ enum Pages {
         isSignedIn: Bool = false, watches: Bool, isForm: Bool = false, nonce: String
     ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
+        // With a device that may only read, the application itself is open.
+        let verb = isForm ? "send this to" : "open"
         var main = """
-            <h1>You can’t open \(Layout.escape(application)) right now</h1>
+            <h1>You can’t \(verb) \(Layout.escape(application)) right now</h1>
             <p>\(Layout.escape(text.happened))</p>
             """
         if isForm { main += formLine }
