@@ -136,6 +136,7 @@ extension EndToEnd {
             try browser.wait(for: "the block page") { try browser.title == "Access to wiki is blocked" }
             let text = try browser.text
             #expect(text.contains(provider.message), "\(text)")
+            #expect(text.contains(provider.remedy), "\(text)")
             for other in ProviderCase.all where other.kind != provider.kind {
                 #expect(!text.contains(other.message), "\(text)")
             }

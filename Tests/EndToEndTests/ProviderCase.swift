@@ -16,6 +16,22 @@ struct ProviderCase: CustomTestStringConvertible, Sendable {
     var whole: LabChange
     var testDescription: String { kind }
 
+    /// What the page says of the provider's own: its product's name and what it asks for.
+    var remedy: String { Self.remedies[kind] ?? "no remedy is expected" }
+
+    private static let remedies = [
+        "intune": "Microsoft Intune says that this device does not meet",
+        "entra": "Microsoft Entra says that this device does not meet",
+        "defender": "Microsoft Defender for Endpoint sees a high risk", "workspace-one": "Workspace ONE",
+        "tanium": "Tanium rates the risk of this device as critical",
+        "custom": "custom gives this device a score of 40",
+        "shared-signals": "device management reports a problem",
+        "sentinelone": "SentinelOne reports a problem on this device: infected",
+        "kolide": "Kolide blocks this device", "google": "Google has this device as blocked",
+        "fleet": "Fleet asks for: Disk encryption", "crowdstrike": "CrowdStrike Falcon asks for",
+        "jamf": "Jamf Pro says that this Mac does not meet", "kandji": "Kandji asks for: FileVault",
+    ]
+
     /// On the block page, and nowhere else.
     var message: String { "Repair what \(kind) reports." }
 }
