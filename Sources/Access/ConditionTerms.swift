@@ -250,7 +250,7 @@ extension ExplainLine {
             rule: rule, condition: condition.description, outcome: outcome,
             observed: condition.observed(in: facts),
             source: condition.source(in: facts), ageSeconds: condition.ageSeconds(in: facts),
-            remedy: failed ? remedy : nil)
+            remedy: failed ? remedy : nil, integration: condition.askedIntegration)
     }
 
     fileprivate static func request(_ rule: String, _ condition: any RequestCondition) -> ExplainLine {

@@ -67,6 +67,12 @@ protocol SettledCondition: CustomStringConvertible {
     func ageSeconds(in facts: DecidedFacts) -> Int64?
     /// Plain words for the person who did not meet it.
     func remedy(for facts: DecidedFacts) -> String
+    /// The integration that it asks; nil where it asks none.
+    var askedIntegration: String? { get }
+}
+
+extension SettledCondition {
+    var askedIntegration: String? { nil }
 }
 
 /// One that reads the session, the application or the moment, and needs no trace for it.

@@ -26,6 +26,8 @@ extension DeviceRuleCondition {
         finding(in: facts)?.age(atSeconds: facts.nowSeconds)
     }
 
+    var askedIntegration: String? { rule.integration }
+
     func remedy(for facts: DecidedFacts) -> String {
         finding(in: facts)?.remedy(of: rule) ?? "Continue to the device check."
     }

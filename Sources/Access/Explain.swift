@@ -14,11 +14,13 @@ public struct ExplainLine: Sendable, Codable, Hashable {
     public var ageSeconds: Int64?
     /// Plain words for the person when the outcome is not `yes`.
     public var remedy: String?
+    /// The integration whose word or silence the line is about; nil where none was asked.
+    public var integration: String?
     /// Takes the members as they are; nothing is checked here.
     public init(
         rule: String, condition: String, outcome: Ternary, observed: String, source: String,
         ageSeconds: Int64? = nil,
-        remedy: String? = nil
+        remedy: String? = nil, integration: String? = nil
     ) {
         self.rule = rule
         self.condition = condition
@@ -27,6 +29,7 @@ public struct ExplainLine: Sendable, Codable, Hashable {
         self.source = source
         self.ageSeconds = ageSeconds
         self.remedy = remedy
+        self.integration = integration
     }
 }
 

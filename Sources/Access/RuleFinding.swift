@@ -27,10 +27,19 @@ extension RuleFinding {
         _ position: String, _ rule: DeviceRule, _ note: String, helps: Bool, atSeconds nowSeconds: Int64
     ) -> ExplainLine {
         let failed = helps ? outcome != .yes : outcome != .no
+        // What held and should not has no opposite in words: "bring it to noncompliant" would be bad advice.
+        let advice = helps || outcome != .yes ? remedy(of: rule) : repair(of: rule)
         return ExplainLine(
             rule: position, condition: rule.description + note, outcome: outcome,
-            observed: rule.observed(in: evidence),
-            source: source, ageSeconds: age(atSeconds: nowSeconds), remedy: failed ? remedy(of: rule) : nil)
+            observed: rule.observed(in: evidence), source: source, ageSeconds: age(atSeconds: nowSeconds),
+            remedy: failed ? advice : nil, integration: rule.integration)
+    }
+
+    private func repair(of rule: DeviceRule) -> String {
+        if case .verdict(let verdict) = evidence, !verdict.remedies.isEmpty {
+            return verdict.remedies.joined(separator: " ")
+        }
+        return "Repair what \(rule.integration) reports about this device."
     }
 
     var source: String {

@@ -8,6 +8,8 @@ public struct ConfigSnapshot: Sendable {
     public var identityProviders: [IdentityProviderSettings]
     /// In the order of the file.
     public var integrations: [IntegrationSettings]
+    /// What people may do to repair a device, by the integration's name. Nothing is decided by it.
+    public var remediation: [String: [Platform: [RemediationLink]]]
     /// Everything that decisions depend on.
     public var policy: PolicySnapshot
     /// In the order of the file; `policy.applications` has the same names in the same order.
@@ -60,8 +62,10 @@ public struct ConfigSnapshot: Sendable {
         let gateway = root.node("gateway").flatMap {
             SectionReader($0, GatewaySection.table, path: "gateway", context).flatMap(GatewaySection.read)
         }
+        context.linkSchemes = gateway?.linkSchemes
         let providers = IdentityProvidersSection.read(root)
-        let integrations = IntegrationsSection.read(root)
+        var remediation: [String: [Platform: [RemediationLink]]] = [:]
+        let integrations = IntegrationsSection.read(root, remediation: &remediation)
         let kinds = IntegrationsSection.kinds(root)
         let devicePolicies = DevicePoliciesSection.read(root, integrations: kinds)
         let defaults = DevicePoliciesSection.defaults(root)
@@ -76,6 +80,7 @@ public struct ConfigSnapshot: Sendable {
         GroupsSection.warnOfUnused(root)
         let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
         RemediationLinks.warn(devicePolicies, root, applications)
+        RemediationLinks.warn(remediation, root, applications)
         guard let gateway else { return nil }
         let policy = PolicySnapshot(
             identity: "", devicePolicies: settledPolicies,
@@ -83,8 +88,9 @@ public struct ConfigSnapshot: Sendable {
             applications: applications.map(\.decisions))
         DeadPolicies.warn(policy, root, applications)
         return ConfigSnapshot(
-            gateway: gateway, identityProviders: providers, integrations: integrations, policy: policy,
-            applications: applications.map(\.settings), policyText: [], warnings: [])
+            gateway: gateway, identityProviders: providers, integrations: integrations,
+            remediation: remediation, policy: policy, applications: applications.map(\.settings),
+            policyText: [], warnings: [])
     }
 
     /// Also of providers that have problems: references to them are no mistake.

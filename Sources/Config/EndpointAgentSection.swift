@@ -26,6 +26,7 @@ enum EndpointAgentSection {
             .optional(
                 "minimum-version", .text, "Agents below this version are refused.", standard: "any",
                 example: "\"1.2.0\""),
+            RemediationSection.key,
         ])
     static let authorityTable = KeyTable(
         "integrations.<name>.enrollment-ca",

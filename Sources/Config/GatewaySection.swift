@@ -47,6 +47,10 @@ enum GatewaySection {
                     + "counted and logged, without effect.",
                 standard: "none", example: "/etc/gatepost/candidate.yaml"),
             .optional(
+                "link-schemes", .list(.text),
+                "Schemes of `remediation` URLs that pages show as links; others are shown as text.",
+                standard: "`[https]`", example: "[https, wsonehub]"),
+            .optional(
                 "limits", .section(LimitsSection.table), "Bounds and deadlines of the data plane.",
                 standard: "the defaults below", example: "{ idle: 60s }"),
             .optional(
@@ -67,6 +71,7 @@ enum GatewaySection {
         }
         let limitSettings = limits.map(LimitsSection.read) ?? LimitSettings()
         let blastRadius = BlastRadiusSection.read(reader)
+        let schemes = linkSchemes(reader)
         let store = storeFolder(reader)
         let keys = folder("keys-folder", reader)
         let socket = socketPath(reader, store: store)
@@ -74,7 +79,7 @@ enum GatewaySection {
         return GatewaySettings(
             authHost: authHost, publicPort: publicPort, listeners: listeners, workers: workers,
             accessLog: accessLog == "json", storeFolder: store, keysFolder: keys ?? "\(store)/keys",
-            adminSocket: socket, limits: limitSettings, blastRadius: blastRadius,
+            adminSocket: socket, linkSchemes: schemes, limits: limitSettings, blastRadius: blastRadius,
             decisionLog: decisionLog(reader, store: store), shadowPolicy: folder("shadow-policy", reader))
     }
 
@@ -90,6 +95,16 @@ enum GatewaySection {
         return DecisionLogSettings(
             folder: folder("decision-log", reader) ?? "\(store)/decisions", bytesMax: bytes ?? 1 << 30,
             ageSecondsMax: age ?? 30 * 86_400)
+    }
+
+    private static func linkSchemes(_ reader: SectionReader) -> [String] {
+        guard reader.has("link-schemes") else { return LinkScheme.standard }
+        let schemes = reader.texts("link-schemes") ?? []
+        for scheme in schemes {
+            guard let refusal = LinkScheme.problem(scheme) else { continue }
+            reader.problem("link-schemes", refusal.problem, refusal.remedy)
+        }
+        return schemes
     }
 
     /// A host name of ours: what clients write into the Host field, without the port.

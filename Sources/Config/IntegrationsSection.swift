@@ -1,3 +1,5 @@
+import Access
+
 /// `integrations.<name>`: where verdicts about devices come from. One table per provider.
 enum IntegrationsSection {
     static let tables = ProviderKind.all.map(\.table) + [EndpointAgentSection.table]
@@ -7,7 +9,10 @@ enum IntegrationsSection {
         "provider", .choice(providers), "What kind of provider it is; decides the other keys.",
         example: "intune")
 
-    static func read(_ root: SectionReader) -> [IntegrationSettings] {
+    /// - Parameter remediation: gets the links of each integration that has some, by its name.
+    static func read(
+        _ root: SectionReader, remediation: inout [String: [Platform: [RemediationLink]]]
+    ) -> [IntegrationSettings] {
         guard root.has("integrations") else { return [] }
         let entries = RootSection.named(
             root, "integrations", offering: "agents: { provider: endpoint-agent, … }")
@@ -16,6 +21,9 @@ enum IntegrationsSection {
             guard let table = table(for: entry, path, root) else { return nil }
             guard let reader = SectionReader(entry.value, table, path: path, root.context, siblings: tables)
             else { return nil }
+            let known = table.kind.flatMap(ProviderKind.named)?.platforms
+            let links = RemediationSection.read(reader, platforms: known)
+            if !links.isEmpty { remediation[entry.name] = links }
             let kind =
                 table.kind.flatMap(ProviderKind.named).map {
                     ProviderSection(kind: $0, reader: reader).read()

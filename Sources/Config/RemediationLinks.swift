@@ -1,14 +1,12 @@
 import Access
 
-/// Warns of links in the messages of device policies that lead to an application which itself asks for a good
-/// device: whoever reads the message could not open the page that helps.
+/// Warns of links, in messages of device policies and in `remediation`, that lead to an application which itself
+/// asks for a good device: whoever reads them could not open the page that helps.
 enum RemediationLinks {
     static func warn(_ policies: [DevicePolicy], _ root: SectionReader, _ apps: [ApplicationsSection.Read]) {
         for policy in policies where policy.message != nil {
             for link in links(in: policy.message ?? "") {
-                guard let app = apps.first(where: { $0.settings.host == link.host }),
-                    !app.decisions.policies.contains(where: { opens($0, link.path) })
-                else { continue }
+                guard let app = closed(link, apps) else { continue }
                 root.context.diagnostics.warn(
                     root.place(of: "device-policies"), "device-policies",
                     "the message of \(policy.name) links to \(link.host)\(link.path), which application "
@@ -16,6 +14,35 @@ enum RemediationLinks {
                     "add a policy for that path without a condition on the device")
             }
         }
+    }
+
+    static func warn(
+        _ remediation: [String: [Platform: [RemediationLink]]], _ root: SectionReader,
+        _ apps: [ApplicationsSection.Read]
+    ) {
+        for (name, platforms) in remediation.sorted(by: { $0.key < $1.key }) {
+            for (platform, shown) in platforms.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                for own in shown.flatMap({ links(in: $0.url) }) {
+                    guard let app = closed(own, apps) else { continue }
+                    root.context.diagnostics.warn(
+                        root.place(of: "integrations"),
+                        "integrations.\(name).remediation.\(platform.rawValue)",
+                        "links to \(own.host)\(own.path), which application \(app.settings.name) shows to "
+                            + "good devices only",
+                        "add a policy for that path without a condition on the device")
+                }
+            }
+        }
+    }
+
+    /// The application that keeps everybody without a good device from this page.
+    private static func closed(
+        _ link: (host: String, path: String), _ apps: [ApplicationsSection.Read]
+    ) -> ApplicationsSection.Read? {
+        guard let app = apps.first(where: { $0.settings.host == link.host }),
+            !app.decisions.policies.contains(where: { opens($0, link.path) })
+        else { return nil }
+        return app
     }
 
     /// Whether the policy may let in somebody without a good device.

@@ -7,6 +7,8 @@ final class ReadContext {
     let acceptsUnenforced: Bool
     /// What conditions may name; filled before applications are read.
     var names = ConditionNames()
+    /// `gateway.link-schemes`; nil before, and where the gateway's section cannot be read.
+    var linkSchemes: [String]?
 
     init(environment: [String: String], readsFiles: Bool, acceptsUnenforced: Bool = false) {
         self.environment = environment

@@ -18,6 +18,8 @@ public struct GatewaySettings: Sendable, Hashable {
     public var keysFolder: String
     /// Path of the administration socket.
     public var adminSocket: String
+    /// Schemes whose URLs become links on pages, lower case; everything else is shown as text.
+    public var linkSchemes: [String]
     /// Bounds and deadlines of the data plane.
     public var limits: LimitSettings
     /// How much silence or a reload may cut at once; nil: everything.

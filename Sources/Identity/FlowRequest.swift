@@ -68,6 +68,9 @@ public struct FlowRefusal: Sendable, Hashable {
     public var reason: Reason
     /// The provider's own error code (`access_denied`, `AADSTS53000`); letters, digits, dot, dash, underscore.
     public var providerCode: String?
+    /// What the provider told the person's browser, its sentence or its code: printable, at most 300
+    /// characters, not escaped.
+    public var providerWords: String?
     /// For the log only: it may help an attacker.
     public var detail: String
     /// Absolute URL on a host of ours that begins again; nil when nothing is known to return to.
@@ -77,12 +80,13 @@ public struct FlowRefusal: Sendable, Hashable {
 
     /// A refusal out of its parts.
     public init(
-        _ reason: Reason, detail: String, providerCode: String? = nil, retryURL: String? = nil,
-        setCookies: [String] = []
+        _ reason: Reason, detail: String, providerCode: String? = nil, providerWords: String? = nil,
+        retryURL: String? = nil, setCookies: [String] = []
     ) {
         self.reason = reason
         self.detail = detail
         self.providerCode = providerCode
+        self.providerWords = providerWords
         self.retryURL = retryURL
         self.setCookies = setCookies
     }

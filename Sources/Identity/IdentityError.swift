@@ -20,12 +20,17 @@ public struct IdentityError: Error, Hashable, CustomStringConvertible {
     public var what: String
     /// The provider's own error code, of safe characters only, for the page.
     public var providerCode: String?
+    /// What the provider told the person's browser, for the page: printable, at most 300 characters.
+    public var providerWords: String?
 
     /// An error out of its parts.
-    public init(_ kind: Kind, _ what: String, providerCode: String? = nil) {
+    public init(
+        _ kind: Kind, _ what: String, providerCode: String? = nil, providerWords: String? = nil
+    ) {
         self.kind = kind
         self.what = what
         self.providerCode = providerCode
+        self.providerWords = providerWords
     }
 
     public var description: String { "\(kind.rawValue): \(what)" }

@@ -61,7 +61,8 @@ extension SignInFlow {
                 return .refuse(
                     FlowRefusal(
                         error.reason, detail: error.description, providerCode: error.providerCode,
-                        retryURL: url(of: state.goal), setCookies: [clearing]))
+                        providerWords: error.providerWords, retryURL: url(of: state.goal),
+                        setCookies: [clearing]))
             }
             guard let application = application(of: state.goal),
                 application.identityProviders.contains(where: { ExactText.isEqual($0, provider.name) })
@@ -96,7 +97,8 @@ extension SignInFlow {
             let isPassing = ["temporarily_unavailable", "server_error"].contains(error)
             throw IdentityError(
                 isPassing ? .providerUnavailable : .providerRefused, "\(provider.name) answered an error",
-                providerCode: ProviderCode.of(error: error, description: parameters["error_description"]))
+                providerCode: ProviderCode.of(error: error, description: parameters["error_description"]),
+                providerWords: ProviderCode.words(parameters["error_description"] ?? error))
         }
         guard let code = parameters["code"], (1...4096).contains(code.utf8.count),
             code.utf8.allSatisfy({ (0x20...0x7e).contains($0) })

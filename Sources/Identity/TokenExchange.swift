@@ -88,15 +88,17 @@ struct TokenExchange: Sendable {
         return Tokens(idToken: idToken, accessToken: accessToken)
     }
 
-    /// Providers answer errors with 400, 401, 403 and others, with codes of their own, with HTML, with nothing.
+    /// Providers answer errors with 400, 401, 403 and others, with codes of their own, with HTML, with nothing. Their
+    /// sentences are about our own registration here, so they are not for the person.
     private func refusal(_ response: FetchResponse) -> IdentityError {
-        let code = (try? JSONValue(parsing: response.body))?["error"]?.string
+        let body = try? JSONValue(parsing: response.body)
+        let (code, description) = (body?["error"]?.string, body?["error_description"]?.string)
         let what = "\(registration.name): token endpoint: status \(response.status)"
         // 429 and 5xx say nothing about the person: another try may succeed.
         let isPassing = response.status == 429 || response.status >= 500 || response.status < 400
         return IdentityError(
             isPassing ? .providerUnavailable : .providerRefused, what,
-            providerCode: code.flatMap(ProviderCode.safe))
+            providerCode: code.flatMap { ProviderCode.of(error: $0, description: description) })
     }
 
     // MARK: Userinfo (Core §5.3)
@@ -164,6 +166,30 @@ struct TokenExchange: Sendable {
 
 /// A provider's error code as it may stand on a page.
 enum ProviderCode {
+    static let wordsCharactersMax = 300
+
+    /// A provider's sentence for people: without what does not print or turns the direction of writing, with
+    /// single blanks, and not long. nil: nothing is left.
+    static func words(_ text: String) -> String? {
+        var words = String.UnicodeScalarView()
+        // Counted in scalars: any number of marks may stand on one character.
+        var count = 0
+        var isBlankDue = false
+        for scalar in text.unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control, .spaceSeparator, .lineSeparator, .paragraphSeparator: isBlankDue = count > 0
+            case .format, .surrogate, .privateUse, .unassigned: continue
+            case _:
+                guard count + (isBlankDue ? 2 : 1) <= wordsCharactersMax else { return String(words) + "…" }
+                if isBlankDue { words.append(" ") }
+                words.append(scalar)
+                count += isBlankDue ? 2 : 1
+                isBlankDue = false
+            }
+        }
+        return count == 0 ? nil : String(words)
+    }
+
     static func safe(_ text: String) -> String? {
         let isSafe = text.utf8.allSatisfy { byte in
             switch byte {

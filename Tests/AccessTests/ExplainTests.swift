@@ -40,6 +40,33 @@ struct ExplainTests {
         #expect(record.residual.validUntilSeconds == now + 900)
     }
 
+    @Test("what held in a policy that denies is to be repaired, and never to be reached")
+    func denied() {
+        let broken = DevicePolicy(
+            name: "broken", platform: .macos, priority: 1,
+            rules: [.tags(integration: "intune", matchesAll: false, values: ["noncompliant"])],
+            result: .denied)
+        func remedy(_ remedies: [String], _ state: Verdict.State = .noncompliant) -> String? {
+            let facts = device([verdict(state, remedies: remedies)], statement: statement())
+            let record = snapshot([broken, healthy]).explain(
+                session(), facts, for: wantsCompliant, atSeconds: now)
+            return record.lines.first { $0.rule == "broken.rules[0]" }?.remedy
+        }
+        #expect(remedy(["Turn on FileVault.", "Restart."]) == "Turn on FileVault. Restart.")
+        #expect(remedy([]) == "Repair what intune reports about this device.")
+        #expect(remedy([], .compliant) == nil)
+        #expect(remedy([], .unknown)?.contains("noncompliant") == false)
+        let agents = DevicePolicy(
+            name: "broken", platform: .macos, priority: 1,
+            rules: [.agentFact(integration: "agents", name: "firewall", values: [.flag(true)])],
+            result: .denied)
+        let facts = device([verdict()], statement: statement(facts: ["firewall": .flag(true)]))
+        let record = snapshot([agents]).explain(session(), facts, for: wantsCompliant, atSeconds: now)
+        let line = record.lines.first { $0.rule == "broken.rules[0]" }
+        #expect(line?.integration == "agents")
+        #expect(line?.remedy == "Repair what agents reports about this device.")
+    }
+
     @Test("nobody: only what signing in would settle")
     func nobody() {
         let record = snapshot().explain(nil, nil, for: application([allow()]), atSeconds: now)

@@ -48,6 +48,74 @@ struct PageTests {
         #expect(!page.contentSecurityPolicy.contains("17472"))
     }
 
+    @Test("001.30 only schemes that an administrator has listed become links, on every page")
+    func links() {
+        let links = [
+            ShownLink(
+                text: "Open <Hub>", url: "wsonehub://conditionalaccess?partner=Microsoft&x=\"1\"",
+                isLink: true),
+            ShownLink(text: "Old app", url: "airwatch://conditionalaccess", isLink: false),
+        ]
+        let check = FailedCheck(title: "uem labels", remedy: "Repair it.", links: links)
+        let blocked = Pages.blocked(
+            application: "wiki", reason: .deviceDenied, checks: [check], requestID: "1", watches: true,
+            nonce: "n")
+        let asked = Pages.deviceCheck(
+            application: "wiki", transaction: "t", agentURLs: [], links: links, requestID: "1", nonce: "n")
+        for page in [blocked, asked] {
+            let html = String(decoding: page.html, as: UTF8.self)
+            #expect(
+                html.contains(
+                    "<a href=\"wsonehub://conditionalaccess?partner=Microsoft&amp;x=&quot;1&quot;\" "
+                        + "rel=\"noreferrer noopener\">Open &lt;Hub&gt;</a>"))
+            #expect(html.contains("Old app: <code>airwatch://conditionalaccess</code>"))
+            #expect(!html.contains("href=\"airwatch"))
+        }
+    }
+
+    @Test("002.14 the block page says that the gateway refused; a provider's refusal is quoted as its own")
+    func whoRefused() {
+        let blocked = Pages.blocked(
+            application: "wiki", reason: .deviceDenied, checks: [], requestID: "1", isSignedIn: true,
+            watches: true, nonce: "n")
+        #expect(Self.text(blocked).contains("this gateway refused, not your identity provider"))
+        let nobody = Pages.blocked(
+            application: "wiki", reason: .policyBlocks, checks: [], requestID: "1", watches: false, nonce: "n"
+        )
+        #expect(!Self.text(nobody).contains("You are signed in"))
+
+        let words = ProviderWords(code: "AADSTS53000", sentence: "AADSTS53000: not <b>compliant</b>")
+        let refused = Pages.failure(
+            reason: .identityProviderRefused, provider: words, requestID: "1", retryURL: nil, nonce: "n")
+        let text = Self.text(refused)
+        #expect(text.contains("<h1>Your identity provider refused the sign-in</h1>"))
+        #expect(text.contains("It was not this gateway. The provider says:"))
+        #expect(text.contains("AADSTS53000: not &lt;b&gt;compliant&lt;/b&gt;</blockquote>"))
+        let coded = ProviderWords(code: "AADSTS53003", sentence: "Access was blocked.")
+        #expect(
+            Self.text(
+                Pages.failure(
+                    reason: .identityProviderRefused, provider: coded, requestID: "1", retryURL: nil,
+                    nonce: "n")
+            ).contains("Access was blocked. <code>AADSTS53003</code>"))
+
+        let own = Pages.failure(reason: .identityProviderRefused, requestID: "1", retryURL: nil, nonce: "n")
+        #expect(!Self.text(own).contains("provider says") && !Self.text(own).contains("not this gateway"))
+    }
+
+    @Test("a refused form: the page says that it was not delivered, and never sends it again by itself")
+    func form() {
+        let page = Pages.blocked(
+            application: "wiki", reason: .restrictedMethod, checks: [], requestID: "1", isSignedIn: true,
+            watches: false, isForm: true, nonce: "n")
+        #expect(Self.text(page).contains("<h1>You can’t send this to wiki right now</h1>"))
+        #expect(Self.text(page).contains("What you sent was not delivered."))
+        #expect(Self.text(page).contains("<a class=\"button\" href=\"/\">Open wiki</a>"))
+        #expect(!page.contentSecurityPolicy.contains("script-src"))
+    }
+
+    private static func text(_ page: Layout.Page) -> String { String(decoding: page.html, as: UTF8.self) }
+
     @Test func `a page without a script allows none`() {
         let page = Pages.failure(reason: .loginStateLost, requestID: "1", retryURL: nil, nonce: "n")
         #expect(!page.contentSecurityPolicy.contains("script-src"))

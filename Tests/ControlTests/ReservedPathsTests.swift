@@ -229,6 +229,40 @@ struct ReservedPathsTests {
         #expect(answer.fields.contains(Field("Gatepost-Reason", "device-owner-mismatch")))
     }
 
+    @Test func `a refused form is answered where it is: no redirect loses it without a word`() async throws {
+        let house = try Gatehouse()
+        let (_, _, cookie) = try await house.signIn(at: "vault")
+        let refused = await house.control.answer(
+            house.request(
+                "/deep", host: "vault.corp.example", method: "POST", [self.cookie(cookie)],
+                purpose: .refused(.deviceRequired)))
+        #expect(refused.status == 403 && refused.reason == .deviceRequired)
+        #expect(String(decoding: refused.body, as: UTF8.self).contains("What you sent was not delivered."))
+
+        let nobody = await house.control.answer(
+            house.request(
+                "/deep", host: "vault.corp.example", method: "POST", purpose: .refused(.signInRequired)))
+        let text = String(decoding: nobody.body, as: UTF8.self)
+        #expect(nobody.status == 401 && nobody.reason == .signInRequired)
+        #expect(text.contains("What you sent was not delivered."))
+        #expect(text.contains("href=\"https://vault.corp.example:8443/.gatepost/sign-in\">Sign in</a>"))
+        #expect(!nobody.fields.contains { $0.name == "Location" })
+        #expect(nobody.fields.contains { $0.name == "WWW-Authenticate" })
+    }
+
+    @Test("002.14 Entra's refusal reaches the page as its own words, and the log by its number")
+    func providerWords() async throws {
+        let house = try Gatehouse()
+        let refusal = FlowRefusal(
+            .identityProviderRefused, detail: "x", providerCode: "AADSTS53000",
+            providerWords: "AADSTS53000: <Device> is not compliant.", retryURL: "https://wiki.corp.example/")
+        let answer = house.control.respond(.refuse(refusal), house.request("/.gatepost/callback/corp"))
+        let text = String(decoding: answer.body, as: UTF8.self)
+        #expect(answer.status == 403 && answer.reason == .identityProviderRefused)
+        #expect(text.contains("AADSTS53000: &lt;Device&gt; is not compliant.</blockquote>"))
+        #expect(text.contains("It was not this gateway."))
+    }
+
     @Test(
         "a doubled or broken parameter is no parameter",
         arguments: [

@@ -110,6 +110,64 @@ struct SessionTests {
         #expect(page?.text.contains("postureNonCompliant") == true)
     }
 
+    private static func refusing() throws -> Gateway {
+        try Gateway([Facts.closed(1)]) { message, gateway in
+            if case .pullSession(let ticket, _, _) = message {
+                gateway.send(.session(ticket, Facts.record(1, allowed: false)))
+            }
+            SessionTests.answerRequests(message, gateway)
+        }
+    }
+
+    @Test(
+        "a form that policy refuses gets the block page, whatever its length, and the connection closes behind it",
+        arguments: [
+            "", "Content-Length: 3\r\n", "Content-Length: 1000000000\r\n", "Transfer-Encoding: chunked\r\n",
+        ])
+    func form(_ framing: String) throws {
+        let gateway = try Self.refusing()
+        let client = try gateway.client()
+        client.send(
+            "POST /x HTTP/1.1\r\nHost: wiki.test\r\n\(Facts.cookie(1))Sec-Fetch-Mode: navigate\r\n\(framing)\r\n"
+        )
+        let page = try #require(client.receive())
+        #expect(page.text.contains("postureNonCompliant"), "\(page.text)")
+        #expect(page.field("Connection") == (framing.isEmpty ? nil : "close"))
+        let requests = gateway.received.withLock { $0 }.compactMap { message in
+            if case .request(let request) = message { request } else { nil }
+        }
+        #expect(requests.count == 1 && requests[0].method == "POST" && requests[0].body.isEmpty)
+    }
+
+    @Test func `a form without a session is told so by a page, and what a program posts by a reason`() throws
+    {
+        let gateway = try Gateway([Facts.closed(1)], answer: Self.control)
+        let head = "POST /x HTTP/1.1\r\nHost: wiki.test\r\nContent-Length: 0\r\n"
+        let client = try gateway.client()
+        client.send(head + "Sec-Fetch-Mode: navigate\r\n\r\n")
+        #expect(client.receive()?.text.contains("signInRequired") == true)
+        for fields in ["Sec-Fetch-Mode: cors\r\n", "Accept: text/html\r\n", "Sec-Fetch-Mode: navigate2\r\n"] {
+            client.send(head + fields + "\r\n")
+            let answer = try #require(client.receive())
+            #expect(answer.status == 401 && answer.text.hasPrefix("{\"reason\":"), "\(fields)")
+        }
+    }
+
+    @Test func `the bytes of a refused form are never read as the next request`() throws {
+        let gateway = try Self.refusing()
+        let client = try gateway.client()
+        let hidden = "GET /hidden HTTP/1.1\r\nHost: wiki.test\r\n\r\n"
+        client.send(
+            "POST /x HTTP/1.1\r\nHost: wiki.test\r\n\(Facts.cookie(1))Sec-Fetch-Mode: navigate\r\n"
+                + "Content-Length: \(hidden.utf8.count)\r\n\r\n\(hidden)")
+        #expect(client.receive()?.text.contains("postureNonCompliant") == true)
+        #expect(client.receive() == nil, "the connection ends")
+        let paths = gateway.received.withLock { $0 }.compactMap { message in
+            if case .request(let request) = message { request.path } else { nil }
+        }
+        #expect(paths == ["/x"])
+    }
+
     static func answerRequests(_ message: ToControl, _ gateway: Gateway) {
         if case .request = message { control(message, gateway) }
     }

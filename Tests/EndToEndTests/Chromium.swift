@@ -1,7 +1,7 @@
 import Foundation
 
 /// A Chromium with a fresh profile, driven as a person would: by what is on the page.
-final class Chromium {
+final class Chromium: Sendable {
     /// What the person has answered to "Access other apps and services on this device".
     enum Permission: String { case granted, denied }
 

@@ -11,13 +11,13 @@ extension EndToEnd {
             let demo = try Demo()
             defer { demo.stop() }
             let person = Client(network: demo.network, folder: demo.folder)
-            let hr = "https://hr.localhost:8443"
-            let refused = try person.fetch(hr + "/x")
+            let people = "https://people.localhost:8443"
+            let refused = try person.fetch(people + "/x")
             #expect(refused.status == 401)
             #expect(refused.says("\"reason\":\"sign-in-required\""))
             #expect(refused.location == nil)
 
-            let form = try person.follow(try person.get(hr + "/hello?x=1"))
+            let form = try person.follow(try person.get(people + "/hello?x=1"))
             #expect(form.visited.last?.hasPrefix(Demo.provider + "/authorize") == true)
             let end = try person.follow(try person.answer(form.answer, provider: Demo.provider)).answer
             #expect(end.status == 200)
@@ -30,7 +30,7 @@ extension EndToEnd {
             #expect(sessions.contains("alice@corp.example") && sessions.contains("hr-staff"))
             let revoked = try demo.gatepost("session", "revoke", "--user", "alice@corp.example")
             #expect(revoked.contains("2 sessions ended"))
-            #expect(try person.fetch(hr + "/x").status == 401)
+            #expect(try person.fetch(people + "/x").status == 401)
         }
 
         @Test("the demo says how to open, break and stop it, and stops everything that it started")

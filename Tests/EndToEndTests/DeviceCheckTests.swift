@@ -91,6 +91,12 @@ extension EndToEnd {
             try browser.open("https://wiki.corp.test/")
             try browser.signInAtCanaille("bob")
             try browser.wait(for: "the reason") { try Self.reason(browser) == "device-owner-mismatch" }
+            let text = try browser.text
+            #expect(text.contains("The device was enrolled by somebody else."), "what happened")
+            #expect(text.contains("Use your own device"), "what to do")
+            #expect(text.contains("Reason device-owner-mismatch"), "the word for whoever is asked for help")
+            #expect(text.contains("Sign out"), "the way to another account")
+            try stack.photograph(browser, "foreign-device")
             #expect(try !browser.text.contains("This page comes from the protected application"))
         }
 

@@ -17,8 +17,8 @@ final class Stack: Sendable {
     static let openidPort = 8_480
     static let graphPort = 8_481
     static let echoPort = 8_482
+    static let vendorsPort = 8_483
     static let driverPort = 9_515
-    static let tenantDevice = "5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11"
 
     let network: PrivateNetwork
     let folder: URL
@@ -54,10 +54,10 @@ final class Stack: Sendable {
             "chromedriver", "/usr/bin/chromedriver", ["--port=\(Self.driverPort)"],
             environment: ["HOME": path("home")])
         try trustAuthority()
-        try Configuration.write(to: self)
+        try writeConfiguration()
         try waitForProvider()
         try startGateway()
-        try enroll()
+        try enrolAlice(state: "agent", ids: path("agent/device-ids.json"))
         // The refresh of a device that was enrolled under a running gateway begins up to a minute later.
         try child("gateway").stop()
         try startGateway()
@@ -97,8 +97,23 @@ final class Stack: Sendable {
     }
 
     /// A command of `gatepost` that talks to the running gateway.
-    func gatepost(_ arguments: String...) throws -> String {
-        try run("gatepost", arguments + ["--config", path("gatepost.yaml")])
+    func gatepost(_ arguments: String...) throws -> String { try gatepost(arguments) }
+
+    func gatepost(_ arguments: [String]) throws -> String {
+        try run("gatepost", arguments + ["--config", folder.path])
+    }
+
+    /// The demo's own configuration, with Canaille where the demo has the lab's provider. The folder is the
+    /// configuration: a test adds to it with one more file.
+    private func writeConfiguration() throws {
+        try run(
+            "/bin/bash",
+            [
+                Programs.root.appending(path: "scripts/lib/demo-config.sh").path, folder.path,
+                "domain=corp.test", "address=\(PrivateNetwork.gatewayAddress)", "port=443",
+                "agent_port=\(Self.agentPort)", "staff_issuer=\(Provider.issuer)",
+                "staff_trust=authorities: certs/dev-ca.pem",
+            ])
     }
 
     private func startLab() throws {
@@ -107,14 +122,14 @@ final class Stack: Sendable {
             [
                 "serve", "--folder", folder.path, "--auth-origin", "https://\(PrivateNetwork.authHost)",
                 "--openid-port", "\(Self.openidPort)", "--graph-port", "\(Self.graphPort)",
-                "--echo-port", "\(Self.echoPort)",
+                "--echo-port", "\(Self.echoPort)", "--vendors-port", "\(Self.vendorsPort)",
             ])
         try waitFor("lab") { FileManager.default.fileExists(atPath: path("lab.json")) }
     }
 
     func startGateway() throws {
         try start(
-            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", path("gatepost.yaml")])
+            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", folder.path])
         try waitFor("gateway") {
             try Client(self).get("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json").status == 200
         }
@@ -123,24 +138,27 @@ final class Stack: Sendable {
     func startAgent() throws {
         try start(
             "agent", bin.appending(path: "gatepost-agent").path,
-            ["run", "--state-dir", path("agent"), "--device-ids", path("device-ids.json")])
-        try waitFor("agent") {
+            ["run", "--state-dir", path("agent"), "--device-ids", path("agent/device-ids.json")])
+        try waitForAgent("agent")
+    }
+
+    func waitForAgent(_ name: String) throws {
+        try waitFor(name) {
             guard let descriptor = try? network.connect(port: Self.agentPort) else { return false }
             close(descriptor)
             return true
         }
     }
 
-    private func enroll() throws {
-        let ids = "{\"intune_device_id\":\"\(Self.tenantDevice)\"}"
-        try ids.write(toFile: path("device-ids.json"), atomically: true, encoding: .utf8)
+    /// Makes a device of Alice's with these provider ids; its key and certificate are in the folder `state`.
+    func enrolAlice(state: String, ids: String) throws {
         let token = try gatepost(
             "enroll-token", "--email", "alice@corp.example", "--identity-provider", "staff", "--subject",
             "alice")
         try run(
             "gatepost-agent",
             [
-                "enroll", "--state-dir", path("agent"), "--device-ids", path("device-ids.json"),
+                "enroll", "--state-dir", path(state), "--device-ids", ids,
                 "--url", "https://\(PrivateNetwork.authHost)", "--authorities", path("certs/dev-ca.pem"),
                 // One of 64 tokens begins with a hyphen and would be read as an option.
                 "--token=" + token.trimmingCharacters(in: .whitespacesAndNewlines),
@@ -194,7 +212,7 @@ final class Stack: Sendable {
             defer { children = [:] }
             return children
         }
-        for name in ["chromedriver", "agent", "gateway", "lab", "canaille"] { all[name]?.stop() }
+        for name in ["chromedriver", "agent", "mac-agent", "gateway", "lab", "canaille"] { all[name]?.stop() }
         // What went wrong is in the logs, so whoever asks keeps them.
         guard ProcessInfo.processInfo.environment["GATEPOST_KEEP"] == nil else {
             print("end-to-end: everything is kept in \(folder.path)")

@@ -12,18 +12,52 @@ extension Stack {
         try run("gatepost-lab", ["fault", site, name, "--folder", folder.path] + options)
     }
 
+    /// Talks to a control path of the lab: posts a body, or reads without one.
+    @discardableResult
+    func lab(_ site: LabChange.Site, _ path: String, _ body: String? = nil) throws -> String {
+        let port = site == .graph ? Self.graphPort : Self.vendorsPort
+        let sent = body.map { ["--data-binary", $0] } ?? []
+        return try run(
+            "/usr/bin/curl",
+            ["-sS", "--fail-with-body", "--max-time", "5"] + sent + ["http://127.0.0.1:\(port)\(path)"])
+    }
+
+    /// The id that an enrolment in this folder got.
+    func deviceID(state: String) throws -> String {
+        let data = try Data(contentsOf: folder.appending(path: "\(state)/enrolment.json"))
+        let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+        guard let id = object?["device_id"] as? String else {
+            throw Failure(description: "\(state)/enrolment.json names no device")
+        }
+        return id
+    }
+
+    /// What the lab wrote down about itself.
+    func labValue(_ name: String) throws -> String {
+        let data = try Data(contentsOf: folder.appending(path: "lab.json"))
+        guard let value = (try JSONSerialization.jsonObject(with: data) as? [String: Any])?[name] as? String
+        else {
+            throw Failure(description: "lab.json has no \(name)")
+        }
+        return value
+    }
+
     /// Waits until the gateway's own explanation for Alice at the wiki begins so.
     ///
+    /// - Parameter device: one of hers; nil: the one of her newest session.
     /// - Returns: when the last question was asked that was still answered otherwise, in seconds since 1970.
     ///   The gateway cannot have known before that, so what is measured from it is never too little.
     @discardableResult
-    func waitForDecision(_ outcome: String) throws -> Double {
+    func waitForDecision(_ outcome: String, device: String? = nil) throws -> Double {
         var asked = Date()
+        let device = device.map { ["--device", $0] } ?? []
         try poll("the gateway to decide \(outcome)", seconds: 15, every: 0.005) {
             let now = Date()
             let answer = try gatepost(
-                "explain", "--user", "alice@corp.example", "--application", "wiki", "--json")
-            let object = try JSONSerialization.jsonObject(with: Data(answer.utf8)) as? [String: Any]
+                ["explain", "--user", "alice@corp.example", "--application", "wiki", "--json"] + device)
+            // Warnings about the configuration may stand before it.
+            let json = answer.split(separator: "\n").last { $0.hasPrefix("{") } ?? ""
+            let object = try? JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any]
             if (object?["outcome"] as? String)?.hasPrefix(outcome) == true { return true }
             asked = now
             return nil

@@ -324,7 +324,50 @@ struct ProviderAnswerTests {
         let refusal = await Browser(world).go("\(wiki)/").refusal
         #expect(refusal?.reason == reason)
         #expect(refusal?.providerCode == code)
+        #expect(refusal?.providerWords == "<script>", "as it came; pages escape")
         #expect(world.tenant.count("/token") == 0)
+    }
+
+    struct Sentence: Sendable {
+        var text: String
+        var shown: String?
+    }
+
+    private static let marks = "e" + String(repeating: "\u{301}", count: 299)
+    static let sentences: [Sentence] = [
+        Sentence(
+            text: "Device is not compliant.\r\n\tTrace ID: 1", shown: "Device is not compliant. Trace ID: 1"),
+        Sentence(text: "  a   b\u{2028}c ", shown: "a b c"),
+        Sentence(text: "safe\u{202E}gnihsihp\u{200B}", shown: "safegnihsihp"),
+        Sentence(text: "Gerät gesperrt", shown: "Gerät gesperrt"),
+        Sentence(text: " \u{0}\u{7F}\n"),
+        Sentence(text: ""),
+        Sentence(text: String(repeating: "x", count: 300), shown: String(repeating: "x", count: 300)),
+        Sentence(text: String(repeating: "x", count: 300) + " \n", shown: String(repeating: "x", count: 300)),
+        Sentence(text: String(repeating: "x", count: 301), shown: String(repeating: "x", count: 300) + "…"),
+        Sentence(text: marks + String(repeating: "\u{301}", count: 5_000), shown: marks + "…"),
+    ]
+
+    @Test(
+        "002.14 a provider's sentence is one printable line of at most 300 characters", arguments: sentences)
+    func words(_ sentence: Sentence) {
+        let shown = ProviderCode.words(sentence.text)
+        #expect(shown.map { Array($0.utf8) } == sentence.shown.map { Array($0.utf8) })
+    }
+
+    @Test("002.14 what the token endpoint says is about our registration and is not for the person")
+    func tokenWords() async {
+        let world = World()
+        world.tenant.misbehave {
+            $0.tokenAnswer = FetchResponse(
+                status: 401, fields: [],
+                body: Array(
+                    #"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid secret."}"#.utf8))
+        }
+        let refusal = await Browser(world).go("\(wiki)/").refusal
+        #expect(refusal?.reason == .identityProviderRefused)
+        #expect(refusal?.providerWords == nil)
+        #expect(refusal?.providerCode == "AADSTS7000215")
     }
 
     @Test func `a code that could do harm on a page is left out`() {

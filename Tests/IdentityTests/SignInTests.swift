@@ -236,6 +236,7 @@ struct ProviderSelectionTests {
         let refusal = try #require(await browser.go("\(hr)/").refusal)
         #expect(refusal.reason == .identityProviderRefused)
         #expect(refusal.providerCode == "AADSTS53000")
+        #expect(refusal.providerWords == "AADSTS53000: Device is not compliant.")
         #expect(refusal.retryURL == "\(hr)/")
         #expect(await browser.session("wiki.corp.example") != nil)
         #expect(browser.jars["auth.corp.example"]?.map(\.name) == ["__Host-gatepost"])

@@ -35,6 +35,13 @@ struct EchoApplicationTests {
         #expect(try fixture.echo.send("GET", "/bytes/\(count)").body.count == count)
     }
 
+    @Test("a download that is asked to take its time pauses before each piece, and is whole")
+    func slowBytes() throws {
+        let began = ContinuousClock.now
+        #expect(try fixture.echo.send("GET", "/bytes/200000?pause=20").body.count == 200_000)
+        #expect(ContinuousClock.now - began >= .milliseconds(80), "four pieces")
+    }
+
     @Test("refuses byte counts that are none", arguments: ["-1", "x", "", "99999999999999999999"])
     func noBytes(_ text: String) throws {
         #expect(try fixture.echo.send("GET", "/bytes/\(text)").status == 400)

@@ -101,6 +101,15 @@ struct VendorEmulatorTests {
         }
     }
 
+    // MARK: Google
+
+    @Test("Google: the account's certificate is uploaded as PEM, and only there")
+    func certificate() throws {
+        #expect(try lab.send("POST", "/google/lab/certificate", json: ["not": "PEM"]).status == 400)
+        #expect(try lab.send("GET", "/google/lab/certificate").status == 400)
+        #expect(try lab.send("POST", "/kolide/lab/certificate", json: [:]).status == 404)
+    }
+
     // MARK: Defender
 
     private func defender() throws -> [(String, String)] {

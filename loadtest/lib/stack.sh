@@ -169,7 +169,7 @@ start_lab() {
         umask 077
         printf %s gatepost-demo-secret >"$run/secrets/staff"
         printf %s intune-demo-secret >"$run/secrets/intune"
-        printf '{"intune_device_id":"%s"}\n' "$(lab_value device)" >"$run/agent/device-ids.json"
+        write_device_ids "$run/agent/device-ids.json"
         gateway_conf >"$run/gateway.yaml"
     )
     "$bin/gatepost" check --config "$run/gateway.yaml"

@@ -1,11 +1,27 @@
-# Sourced by scripts/run: the demo's configuration, its secrets, and how the agent is enrolled and started.
+# The demo's configuration and secrets, and how the agent is enrolled and started. Sourced by scripts/run and loadtest;
+# the end-to-end suite runs it by itself: bash scripts/lib/demo-config.sh FOLDER NAME=VALUE…
+# shellcheck shell=bash
 
 # lab_value NAME: a number or a word from .run/lab.json, which the lab wrote.
 lab_value() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p" "$run/lab.json" | head -n 1; }
 
-# write_demo_config FOLDER PORT AGENT-PORT
+# write_demo_config FOLDER NAME=VALUE…: demo.yaml, secrets and device ids of the lab that runs in FOLDER. Each NAME is
+# a word between two @ in scripts/lib/demo.yaml; port and agent_port must be given, the others have a default.
 write_demo_config() {
-    local run=$1 port=$2 agent_port=$3
+    local run=$1 name text
+    shift
+    local -A values=(
+        [domain]=localhost [address]=127.0.0.1 [openid]=$(lab_value openid) [graph]=$(lab_value graph)
+        [echo]=$(lab_value echo) [tenant]=$(lab_value tenant) [graph_client]=$(lab_value graphClient)
+        [staff_issuer]=http://127.0.0.1:$(lab_value openid) [staff_trust]="unsafe-allow-http: true"
+    )
+    for name in "$@"; do values[${name%%=*}]=${name#*=}; done
+    text=$(cat "$(dirname "${BASH_SOURCE[0]}")/demo.yaml")
+    for name in "${!values[@]}"; do text=${text//"@$name@"/"${values[$name]}"}; done
+    if [[ $text =~ @([a-z_]+)@ ]]; then
+        echo "demo-config: no value for ${BASH_REMATCH[1]}" >&2
+        return 1
+    fi
     mkdir -p "$run/secrets" "$run/agent"
     chmod 700 "$run/secrets" "$run/agent"
     (
@@ -13,97 +29,15 @@ write_demo_config() {
         printf %s gatepost-demo-secret >"$run/secrets/staff"
         printf %s gatepost-hr-demo-secret >"$run/secrets/hr-staff"
         printf %s intune-demo-secret >"$run/secrets/intune"
-        # What an administrator would put on the device: how Intune knows it. The enrolment pins it to the device key.
-        printf '{"intune_device_id":"%s"}\n' "$(lab_value device)" >"$run/agent/device-ids.json"
-        demo_config "$port" "$agent_port" "$(lab_value openid)" "$(lab_value graph)" "$(lab_value echo)" \
-            "$(lab_value tenant)" "$(lab_value graphClient)" >"$run/demo.yaml"
+        printf '%s\n' "$text" >"$run/demo.yaml"
+        write_device_ids "$run/agent/device-ids.json"
     )
 }
 
-demo_config() {
-    local port=$1 agent_port=$2 openid=$3 graph=$4 echo=$5 tenant=$6 client=$7
-    cat <<YAML
-# Written by scripts/run; changes are lost at the next start. conf/gatepost.yaml is the sample to copy from.
-version: 1
-gateway:
-  auth-host: auth.localhost
-  public-port: $port
-  listeners:
-    - address: "127.0.0.1:$port"
-      certificates: [ { chain: certs/server.pem, key: certs/server.key } ]
-  access-log: json
-  store: sqlite:state
-
-identity-providers:
-  # One provider, two registrations: a session of one does not count where only the other is accepted.
-  staff:
-    issuer: "http://127.0.0.1:$openid"
-    client-id: gatepost
-    client-secret: { file: secrets/staff }
-    display-name: Corp staff
-    unsafe-allow-http: true
-  hr-staff:
-    issuer: "http://127.0.0.1:$openid"
-    client-id: gatepost-hr
-    client-secret: { file: secrets/hr-staff }
-    display-name: Corp people team
-    unsafe-allow-http: true
-
-integrations:
-  intune:
-    provider: intune
-    tenant: $tenant
-    client-id: $client
-    client-secret: { file: secrets/intune }
-    login-url: "http://127.0.0.1:$graph"
-    graph-url: "http://127.0.0.1:$graph"
-    unsafe-allow-http: true
-    refresh: 5s
-  agents:
-    provider: endpoint-agent
-    port: $agent_port
-    enrollment-ca: { certificate: certs/device-ca.pem, key: { file: certs/device-ca.key } }
-
-device-policies:
-  - name: healthy-linux
-    platform: linux
-    priority: 10
-    result: compliant
-    rules:
-      - { intune: intune, tags: { matches-any: [ compliant ] } }
-      - { agent: agents, managed: true }
-  - name: broken-linux
-    platform: linux
-    priority: 20
-    result: denied
-    rules:
-      - { intune: intune, tags: { matches-any: [ noncompliant ] } }
-    message: "Intune reports that this device breaks a compliance rule. Put it right, then wait a moment."
-
-applications:
-  wiki:
-    host: wiki.localhost
-    upstreams: [ "http://127.0.0.1:$echo" ]
-    identity-providers: [ staff ]
-    agent: agents
-    policies:
-      - name: staff
-        action: allow
-        include: [ { email-domain: corp.example } ]
-        require: [ { device: compliant } ]
-        session: 8h
-      - name: staff-read-only
-        action: allow
-        include: [ { email-domain: corp.example } ]
-        require: [ { device: partial } ]
-        restrict: { methods: [ GET, HEAD ] }
-  hr:
-    host: hr.localhost
-    upstreams: [ "http://127.0.0.1:$echo" ]
-    identity-providers: [ hr-staff ]
-    policies:
-      - { name: people-team, action: allow, include: [ { group: staff } ], session: 1h }
-YAML
+# What an administrator would put on the device: how its providers know it. The enrolment pins it to the device key.
+write_device_ids() { # FILE
+    printf '{"intune_device_id":"%s","entra_device_id":"%s","serial":"%s"}\n' \
+        "$(lab_value device)" "$(lab_value directoryDevice)" "$(lab_value serial)" >"$1"
 }
 
 # enroll_agent BIN FOLDER PORT TOKEN
@@ -117,3 +51,9 @@ start_agent() {
     start agent "$1/gatepost-agent" run --state-dir "$2/agent" --device-ids "$2/agent/device-ids.json" \
         --port "$3" --any-user
 }
+
+# Not sourced: the configuration alone.
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    set -euo pipefail
+    write_demo_config "$@"
+fi

@@ -13,6 +13,10 @@ extension DeviceCondition: DecidedCondition {
     /// In words, for explain records.
     public var description: String { "device is: \(classes.map(\.rawValue).joined(separator: " or "))" }
 
+    /// Where the device policy that decided has no message of its own: its checks say what to do.
+    public static let generalRemedy =
+        "Follow the remedies of the device's own checks; access returns by itself."
+
     func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary {
         guard let device = facts.device else { return .indeterminate }
         if device.deviceClass == .denied && role == .helps { return .no }
@@ -34,6 +38,6 @@ extension DeviceCondition: DecidedCondition {
     func remedy(for facts: DecidedFacts) -> String {
         guard let device = facts.device else { return "Continue to the device check." }
         if let message = device.message { return message }
-        return "Follow the remedies of the device's own checks; access returns by itself."
+        return Self.generalRemedy
     }
 }

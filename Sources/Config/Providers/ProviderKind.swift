@@ -75,6 +75,7 @@ struct ProviderKind: Sendable {
             .optional(
                 "unsafe-allow-http", .flag, "Accepts `http://` URLs, on loopback only.", standard: "`false`",
                 example: "true"),
+            RemediationSection.key,
         ]
     }
 }

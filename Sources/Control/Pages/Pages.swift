@@ -4,22 +4,39 @@ import Access
 struct FailedCheck {
     var title: String
     var remedy: String?
+    /// What repairs it on the person's platform.
+    var links: [ShownLink] = []
+}
+
+/// Why an identity provider refused, as it said itself; not escaped.
+struct ProviderWords {
+    var code: String?
+    var sentence: String
 }
 
 /// The pages of the gateway. Every text from outside is escaped here and nowhere else.
 enum Pages {
     /// The page of a refused navigation: names the failed checks and continues by itself once they pass.
     ///
-    /// - Parameter watches: true when the page may ask `/.gatepost/events` whether the way is open again.
+    /// - Parameters:
+    ///   - watches: true when the page may ask `/.gatepost/events` whether the way is open again.
+    ///   - isForm: a form was sent, and refused; what was in it is lost.
     static func blocked(
-        application: String, reason: Reason, checks: [FailedCheck], requestID: String, watches: Bool,
-        nonce: String
+        application: String, reason: Reason, checks: [FailedCheck], requestID: String,
+        isSignedIn: Bool = false, watches: Bool, isForm: Bool = false, nonce: String
     ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
+        // With a device that may only read, the application itself is open.
+        let verb = isForm ? "send this to" : "open"
         var main = """
-            <h1>You can’t open \(Layout.escape(application)) right now</h1>
+            <h1>You can’t \(verb) \(Layout.escape(application)) right now</h1>
             <p>\(Layout.escape(text.happened))</p>
             """
+        if isForm { main += formLine }
+        if isSignedIn {
+            main +=
+                "<p class=\"soft\">You are signed in: this gateway refused, not your identity provider.</p>"
+        }
         if checks.isEmpty {
             main += "<p class=\"remedy\">\(Layout.escape(text.remedy))</p>"
         } else {
@@ -32,6 +49,7 @@ enum Pages {
                 <noscript><p><a class="button" href="">Check again</a></p></noscript>
                 """
         }
+        if isForm { main += "<a class=\"button\" href=\"/\">Open \(Layout.escape(application))</a>" }
         main += signOutLine + footer(reason: reason, requestID: requestID)
         return Layout().page(
             title: "Access to \(application) is blocked", nonce: nonce, main: main,
@@ -42,19 +60,49 @@ enum Pages {
     private static func item(_ check: FailedCheck) -> String {
         let rule = "<span class=\"soft\">Check: \(Layout.escape(check.title))</span>"
         guard let remedy = check.remedy else { return "<li>\(rule)</li>" }
-        return "<li><p>\(Layout.escape(remedy))</p>\(rule)</li>"
+        return "<li><p>\(Layout.escape(remedy))</p>\(list(check.links))\(rule)</li>"
+    }
+
+    /// Ways to repair a device. Only schemes that an administrator has listed become links.
+    private static func list(_ links: [ShownLink]) -> String {
+        links.map { link in
+            let (text, url) = (Layout.escape(link.text), Layout.escape(link.url))
+            return link.isLink
+                ? "<p><a href=\"\(url)\" rel=\"noreferrer noopener\">\(text)</a></p>"
+                : "<p>\(text): <code>\(url)</code></p>"
+        }.joined()
     }
 
     /// Any other failure that a person sees: a sentence, a remedy, the way on when there is one.
-    static func failure(reason: Reason, requestID: String, retryURL: String?, nonce: String) -> Layout.Page {
+    static func failure(
+        reason: Reason, provider: ProviderWords? = nil, requestID: String, retryURL: String?,
+        isForm: Bool = false, nonce: String
+    ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
-        var main = """
-            <h1>\(Layout.escape(text.happened))</h1>
-            <p class="soft">\(Layout.escape(text.remedy))</p>
-            """
-        if let retryURL { main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">Try again</a>" }
+        let happened =
+            reason == .identityProviderRefused && provider != nil
+            ? "Your identity provider refused the sign-in" : text.happened
+        var main = "<h1>\(Layout.escape(happened))</h1>" + (provider.map(quote) ?? "")
+        if isForm { main += formLine }
+        main += "<p class=\"soft\">\(Layout.escape(text.remedy))</p>"
+        if let retryURL {
+            let word = reason == .signInRequired ? "Sign in" : "Try again"
+            main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">\(word)</a>"
+        }
         main += footer(reason: reason, requestID: requestID)
-        return Layout().page(title: text.happened, nonce: nonce, main: main)
+        return Layout().page(title: happened, nonce: nonce, main: main)
+    }
+
+    /// What the provider said stands apart: nobody should take it for the gateway's word, or look for it here.
+    private static func quote(_ provider: ProviderWords) -> String {
+        let sentence = provider.sentence
+        let code = provider.code.flatMap { sentence.contains($0) ? nil : $0 }.map {
+            " <code>\(Layout.escape($0))</code>"
+        }
+        return """
+            <p>It was not this gateway. The provider says:</p>
+            <blockquote class="remedy">\(Layout.escape(sentence))\(code ?? "")</blockquote>
+            """
     }
 
     /// Several identity providers: the person chooses.
@@ -100,7 +148,8 @@ enum Pages {
 
     /// The device check: the browser brings the challenge to the local agent and its answer back.
     static func deviceCheck(
-        application: String, transaction: String, agentURLs: [String], requestID: String, nonce: String
+        application: String, transaction: String, agentURLs: [String], links: [ShownLink] = [],
+        requestID: String, nonce: String
     ) -> Layout.Page {
         let main = """
             <h1 id="title">Checking this device</h1>
@@ -109,22 +158,28 @@ enum Pages {
             <p class="status" role="status" aria-live="polite"><span class="spinner" id="spinner" aria-hidden="true">\
             </span><span id="status">Asking the agent on this device…</span></p>
             <div class="remedy" id="remedy" role="alert" hidden></div>
+            <div class="links" id="links" hidden>\(list(links))</div>
             <button id="again" type="button" hidden>Try again</button>
+            <a class="button quiet" id="leave" href="/.gatepost/sign-out" hidden>Sign out</a>
             </div>
             <noscript><p class="remedy">The device check needs JavaScript on this page.</p></noscript>
             """
         return Layout(connectSources: agentURLs).page(
             title: "Checking this device", nonce: nonce,
-            main: main + footer(reason: nil, requestID: requestID),
+            main: main + footer(reason: nil, requestID: requestID, isReasonLater: true),
             script: Scripts.deviceCheck)
     }
+
+    private static let formLine = "<p>What you sent was not delivered.</p>"
 
     private static let signOutLine = """
         <a class="button quiet" href="/.gatepost/sign-out">Sign out</a>
         """
 
-    private static func footer(reason: Reason?, requestID: String) -> String {
-        let word = reason.map { "Reason <code>\($0.rawValue)</code> · " } ?? ""
+    /// - Parameter isReasonLater: the page's script shows the reason, once there is one.
+    private static func footer(reason: Reason?, requestID: String, isReasonLater: Bool = false) -> String {
+        let later = "<span id=\"reason\" hidden>Reason <code id=\"word\"></code> · </span>"
+        let word = reason.map { "Reason <code>\($0.rawValue)</code> · " } ?? (isReasonLater ? later : "")
         return "<footer>\(word)Request <code>\(Layout.escape(requestID))</code> · Gatepost</footer>"
     }
 }

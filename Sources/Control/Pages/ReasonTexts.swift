@@ -21,7 +21,7 @@ enum ReasonTexts {
             "Try again; on slow links raise the deadline under 'gateway.limits'."
         ),
         .routeNotFound: (
-            "No application is configured for this host name.",
+            "There is nothing at this address.",
             "Check the address."
         ),
         .methodNotAllowed: (
@@ -34,7 +34,7 @@ enum ReasonTexts {
         ),
         .signInRequired: (
             "Nobody is signed in.",
-            "Sign in. Programs find the address in 'open_url'."
+            "Sign in to go on. Programs find the address in 'open_url'."
         ),
         .identityProviderNotAccepted: (
             "The session was made by an identity provider that this application does not accept.",

@@ -29,7 +29,7 @@ enum Scripts {
           const root = document.getElementById('check'), tx = root.dataset.tx;
           const status = document.getElementById('status'), remedy = document.getElementById('remedy');
           const title = document.getElementById('title'), spinner = document.getElementById('spinner');
-          const again = document.getElementById('again');
+          const again = document.getElementById('again'), links = document.getElementById('links');
           const texts = {
             'agent-not-running': 'The Gatepost agent did not answer. Start it on this device, then try again.',
             'permission-denied': 'This browser was told not to reach apps on this device. Open the site settings ' +
@@ -45,11 +45,16 @@ enum Scripts {
               headers: {'content-type': 'application/json', 'x-gatepost-request': '1'}, body: JSON.stringify(body)});
             return answer.json();
           };
-          const fail = (reason, text) => {
+          const leave = document.getElementById('leave');
+          const fail = (reason, text, happened) => {
             title.textContent = 'This device could not be checked';
-            spinner.hidden = true; status.textContent = 'The device check did not succeed.';
+            spinner.hidden = true; status.textContent = happened || 'The device check did not succeed.';
             remedy.textContent = text || texts[reason] || 'Try again.';
-            remedy.dataset.reason = reason; remedy.hidden = false; again.hidden = false; again.focus();
+            document.getElementById('word').textContent = reason || '';
+            document.getElementById('reason').hidden = !reason;
+            remedy.dataset.reason = reason; remedy.hidden = false; links.hidden = false; again.hidden = false;
+            leave.hidden = false;
+            again.focus();
           };
           const attest = async (url, challenge, wait) => {
             const control = new AbortController(), timer = setTimeout(() => control.abort(), wait);
@@ -62,12 +67,14 @@ enum Scripts {
           };
           const run = async (retried) => {
             title.textContent = 'Checking this device';
-            spinner.hidden = false; remedy.hidden = true; again.hidden = true;
+            spinner.hidden = false; remedy.hidden = true; links.hidden = true; again.hidden = true;
+            leave.hidden = true;
+            document.getElementById('reason').hidden = true;
             status.textContent = 'Asking the agent on this device…';
             const offer = await post('/.gatepost/posture/challenge', {tx});
             if (!offer.challenge) {
               if (offer.next) { location.replace(offer.next); return; }
-              return fail(offer.reason, offer.remedy);
+              return fail(offer.reason, offer.remedy, offer.happened);
             }
             const before = await permission();
             const hint = setTimeout(() => {
@@ -91,7 +98,7 @@ enum Scripts {
             status.textContent = 'Checking the answer…';
             const verdict = await post('/.gatepost/posture/assert', {tx, assertion: answer.assertion});
             if (verdict.next) { status.textContent = 'Done.'; location.replace(verdict.next); return; }
-            fail(verdict.reason, verdict.remedy);
+            fail(verdict.reason, verdict.remedy, verdict.happened);
           };
           const start = () => run(false).catch(() => fail('control-plane-unavailable',
             'The gateway did not answer. Try again in a moment.'));

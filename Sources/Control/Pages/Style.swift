@@ -18,6 +18,7 @@ enum Style {
         ul.checks li{padding:14px 0;border-bottom:1px solid var(--line)}
         ul.checks p{margin:0 0 4px}ul.checks .soft{font-size:.85rem}
         .remedy{background:var(--warn-paper);color:var(--warn);border-radius:10px;padding:12px 14px;margin:16px 0}
+        a{color:var(--accent);overflow-wrap:anywhere}blockquote{overflow-wrap:anywhere}
         .button,button{display:block;width:100%;text-align:center;font:inherit;font-weight:600;text-decoration:none;\
         border:1px solid var(--accent);background:var(--accent);color:var(--accent-ink);border-radius:10px;\
         padding:11px 16px;margin:10px 0 0;cursor:pointer}

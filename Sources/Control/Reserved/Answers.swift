@@ -44,13 +44,17 @@ struct Answers {
     }
 
     /// A failure that a person sees, with its reason and the way on.
-    func failure(_ status: Int, _ reason: Reason, retryURL: String? = nil, setCookies: [String] = [])
-        -> ControlResponse
-    {
+    ///
+    /// - Parameter provider: what the identity provider said, where the refusal is its own.
+    func failure(
+        _ status: Int, _ reason: Reason, provider: ProviderWords? = nil, retryURL: String? = nil,
+        isForm: Bool = false, setCookies: [String] = []
+    ) -> ControlResponse {
         page(
             status,
             Pages.failure(
-                reason: reason, requestID: request.requestID, retryURL: retryURL, nonce: Self.nonce()),
+                reason: reason, provider: provider, requestID: request.requestID, retryURL: retryURL,
+                isForm: isForm, nonce: Self.nonce()),
             reason: reason, setCookies: setCookies)
     }
 
@@ -62,7 +66,8 @@ struct Answers {
             .object(
                 JSONObject([
                     ("reason", .string(reason.rawValue)), ("error", .string(reason.rawValue)),
-                    ("remedy", .string(text.remedy)), ("request_id", .string(request.requestID)),
+                    ("happened", .string(text.happened)), ("remedy", .string(text.remedy)),
+                    ("request_id", .string(request.requestID)),
                 ])), reason: reason)
     }
 
@@ -71,6 +76,8 @@ struct Answers {
     ) -> ControlResponse {
         var all = Self.common + fields + setCookies.map { Field("Set-Cookie", $0) }
         if let reason { all.append(Field("Gatepost-Reason", reason.rawValue)) }
+        // RFC 9110 §15.5.2: a 401 names a way to authenticate.
+        if status == 401 { all.append(Field("WWW-Authenticate", "Gatepost realm=\"gatepost\"")) }
         return ControlResponse(
             ticket: request.ticket, status: status, fields: all, body: body, reason: reason)
     }

@@ -34,8 +34,10 @@ extension ControlPlane {
         guard try await owner(of: id, await globalSession(request)) != nil,
             let (application, _) = await services.posture.destination(transaction: id)
         else { return await signInAnew(id, request) }
+        let (agent, urls) = agent(of: application)
+        let links = agent.map { services.links(of: $0, on: request.browserPlatform) } ?? []
         let page = Pages.deviceCheck(
-            application: application, transaction: id, agentURLs: agentURLs(of: application),
+            application: application, transaction: id, agentURLs: urls, links: links,
             requestID: request.requestID, nonce: Answers.nonce())
         return answers.page(200, page)
     }
@@ -176,16 +178,20 @@ extension ControlPlane {
         }
     }
 
-    private func agentURLs(of application: String) -> [String] {
+    /// The integration whose agent is asked, and where it listens.
+    private func agent(of application: String) -> (integration: String?, urls: [String]) {
         let services = services
         let agent = services.application(application)?.agent
         for integration in services.config.integrations {
             guard case .endpointAgent(let settings) = integration.kind,
                 agent == nil || agent == integration.name
             else { continue }
-            return ["http://127.0.0.1:\(settings.port)", "http://localhost:\(settings.port)"]
+            return (
+                integration.name,
+                ["http://127.0.0.1:\(settings.port)", "http://localhost:\(settings.port)"]
+            )
         }
-        return []
+        return (nil, [])
     }
 
     /// A POST of our own page: the session's cookie, our Origin, JSON, and a field that a form cannot send.

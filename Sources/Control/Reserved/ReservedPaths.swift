@@ -68,19 +68,25 @@ extension ControlPlane {
     {
         let answers = Answers(request: request)
         let services = services
+        // Reloading the page of a refused form would send it again, and a redirect would lose it without a word.
+        let isForm = request.method != "GET"
+        if reason == .signInRequired {
+            let url = services.origin(of: request.host) + "/.gatepost/sign-in"
+            return answers.failure(401, reason, retryURL: url, isForm: isForm)
+        }
         guard let session = try await applicationSession(request),
             let policy = services.policy(request.application),
             let globalID = session.globalID, let global = try await store.session(id: globalID)
         else {
             let page = Pages.blocked(
                 application: request.application ?? request.host, reason: reason, checks: [],
-                requestID: request.requestID, watches: false, nonce: Answers.nonce())
+                requestID: request.requestID, watches: false, isForm: isForm, nonce: Answers.nonce())
             return answers.page(403, page, reason: reason)
         }
         let now = nowSeconds()
         let isHeld = global.deviceID.map { device in blast.radius { $0.isHeld(device: device) } } ?? false
         let reason = isHeld && reason.isAboutDevice ? .changeHeld : reason
-        if let settings = services.application(request.application), reason != .changeHeld,
+        if !isForm, let settings = services.application(request.application), reason != .changeHeld,
             needsDeviceCheck(global, policy, now),
             let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
         {
@@ -88,10 +94,12 @@ extension ControlPlane {
         }
         let device = await services.records.facts(of: global)
         let record = services.config.policy.explain(session.facts, device, for: policy, atSeconds: now)
+        let platform = device?.platform ?? request.browserPlatform
+        let checks = FailedChecks { services.links(of: $0, on: platform) }.of(record)
         let page = Pages.blocked(
-            application: policy.name, reason: reason, checks: FailedChecks.of(record),
-            requestID: request.requestID,
-            watches: true, nonce: Answers.nonce())
+            application: policy.name, reason: reason, checks: checks,
+            requestID: request.requestID, isSignedIn: true, watches: !isForm, isForm: isForm,
+            nonce: Answers.nonce())
         return answers.page(403, page, reason: reason)
     }
 
@@ -157,22 +165,5 @@ extension ControlPlane {
         case .restrictedUpload: restriction?.blocksUploads != true
         case _: true
         }
-    }
-}
-
-/// The failed lines of an explanation, as the block page shows them.
-enum FailedChecks {
-    static let countMax = 6
-
-    static func of(_ record: ExplainRecord) -> [FailedCheck] {
-        var seen: Set<String> = []
-        var checks: [FailedCheck] = []
-        for line in record.lines where line.outcome != .yes {
-            guard let remedy = line.remedy, seen.insert(remedy).inserted, checks.count < countMax else {
-                continue
-            }
-            checks.append(FailedCheck(title: line.condition, remedy: remedy))
-        }
-        return checks
     }
 }

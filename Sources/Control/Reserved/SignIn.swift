@@ -5,6 +5,14 @@ import Identity
 import JSON
 import Store
 
+extension ProviderWords {
+    /// nil where the refusal was ours, or the provider said nothing.
+    init?(_ refusal: FlowRefusal) {
+        guard let sentence = refusal.providerWords else { return nil }
+        self.init(code: refusal.providerCode, sentence: sentence)
+    }
+}
+
 /// Sign-in and sign-out: requests of the border → steps of the flow → responses.
 extension ControlPlane {
     /// A navigation without a session that counts, or the address in a 401's `open_url`.
@@ -79,10 +87,11 @@ extension ControlPlane {
                 [
                     ("request_id", .string(request.requestID)), ("reason", .string(refusal.reason.rawValue)),
                     ("what", .string(refusal.detail)),
+                    ("provider_code", refusal.providerCode.map { .string($0) } ?? .null),
                 ])
             return answers.failure(
-                Self.status(of: refusal.reason), refusal.reason, retryURL: refusal.retryURL,
-                setCookies: refusal.setCookies)
+                Self.status(of: refusal.reason), refusal.reason, provider: ProviderWords(refusal),
+                retryURL: refusal.retryURL, setCookies: refusal.setCookies)
         }
     }
 

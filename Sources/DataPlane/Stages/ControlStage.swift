@@ -7,12 +7,28 @@ extension Reactor {
     static let controlBodyBytesMax = 65_536
 
     /// Reads the body (small ones only), then parks the request until the control plane answers it.
-    func askControl(_ slot: Int32, _ request: CanonicalRequest, _ purpose: ControlRequest.Purpose) -> Step {
+    ///
+    /// - Parameter readsBody: false for a refused form. Its body is nobody's any more, whatever its length; as with
+    ///   every refusal before its end, the connection closes behind the answer.
+    func askControl(
+        _ slot: Int32, _ request: CanonicalRequest, _ purpose: ControlRequest.Purpose, readsBody: Bool = true
+    ) -> Step {
         let connection = downstreams[slot]
+        guard readsBody else {
+            if !connection.pointee.exchange.isRequestComplete { connection.pointee.endsAfterResponse = true }
+            return parkForControl(slot, request, purpose)
+        }
         if case .length(let length) = request.framing, length > Int64(Self.controlBodyBytesMax) {
             return refuse(slot, 413, .requestTooLarge)
         }
         guard connection.pointee.exchange.isRequestComplete else { return beginCollecting(slot, request) }
+        return parkForControl(slot, request, purpose)
+    }
+
+    private func parkForControl(
+        _ slot: Int32, _ request: CanonicalRequest, _ purpose: ControlRequest.Purpose
+    ) -> Step {
+        let connection = downstreams[slot]
         guard let ticket = park(slot) else { return refuse(slot, 503, .overloaded) }
         counters.add(.controlRequests)
         let message = controlRequest(slot, request, purpose, ticket)

@@ -34,7 +34,12 @@ extension Reactor {
     /// People get a page or a redirect from the control plane; programs get a status and a reason.
     func turnAway(_ slot: Int32, _ request: CanonicalRequest, _ reason: Reason) -> Step {
         downstreams[slot].pointee.exchange.decision = reason
-        guard isNavigation(slot) else { return refuse(slot, reason == .signInRequired ? 401 : 403, reason) }
-        return askControl(slot, request, reason == .signInRequired ? .signIn : .refused(reason))
+        if isNavigation(slot) {
+            return askControl(slot, request, reason == .signInRequired ? .signIn : .refused(reason))
+        }
+        guard isFormNavigation(slot) else {
+            return refuse(slot, reason == .signInRequired ? 401 : 403, reason)
+        }
+        return askControl(slot, request, .refused(reason), readsBody: false)
     }
 }

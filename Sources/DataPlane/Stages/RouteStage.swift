@@ -59,6 +59,15 @@ extension Reactor {
         return contains("text/html", in: head.extracting(accept.indices), wholly: false)
     }
 
+    /// Whether a person has sent a form and is looking at the answer. Only a browser that says so: programs post, too.
+    func isFormNavigation(_ slot: Int32) -> Bool {
+        guard downstreams[slot].pointee.exchange.method == .post,
+            let mode = work.pointee.fields.value(.secFetchMode)
+        else { return false }
+        let head = downstreams[slot].pointee.input.bytes.span
+        return contains("navigate", in: head.extracting(mode.indices), wholly: true)
+    }
+
     func contains(_ word: StaticString, in text: Span<UInt8>, wholly: Bool) -> Bool {
         let length = word.utf8CodeUnitCount
         guard text.count >= length, !wholly || text.count == length else { return false }

@@ -58,8 +58,10 @@ final class EchoApplication: Site {
         guard let count = Int64(text), (0...Self.bytesMax).contains(count) else {
             return try exchange.send(.text("The path names a number of bytes.\n", status: 400))
         }
+        let pause = Parameters(parsing: exchange.head.query)?["pause"].flatMap { Int64($0) } ?? 0
         try exchange.sendBytes(
-            count: count, fields: [("Content-Type", "application/octet-stream")], piece: Self.block)
+            count: count, fields: [("Content-Type", "application/octet-stream")], piece: Self.block,
+            pauseMilliseconds: min(max(pause, 0), 60_000))
     }
 
     private func sendStatus(_ exchange: Exchange, _ text: String) throws {

@@ -36,7 +36,8 @@ final class Lab: Sendable {
 
     /// The first line on standard output and the content of lab.json.
     var summary: JSONValue {
-        [
+        let device = graph.state.withLock { $0.devices.first }
+        return [
             "openid": .integer(Int64(servers[0].port)), "graph": .integer(Int64(servers[1].port)),
             "echo": .integer(Int64(servers[2].port)), "vendors": .integer(Int64(servers[3].port)),
             "issuer": .string(provider.issuer),
@@ -50,7 +51,9 @@ final class Lab: Sendable {
                 }),
             "tenant": .string(GraphEmulator.tenant), "graphClient": .string(GraphEmulator.clientID),
             "graphSecret": .string(GraphEmulator.clientSecret),
-            "device": .string(graph.state.withLock { $0.devices.first?.id ?? "" }),
+            "device": .string(device?.id ?? ""),
+            "directoryDevice": device?.members["azureADDeviceId"] ?? "",
+            "serial": device?.members["serialNumber"] ?? "",
         ]
     }
 }

@@ -1,5 +1,6 @@
 /// One request and its answer on one connection.
 
+import Foundation
 import JSON
 
 /// What a site throws to end the connection without any answer: a fault asked for it.
@@ -128,7 +129,11 @@ final class Exchange {
     }
 
     /// A body of `count` bytes made piece by piece.
-    func sendBytes(count: Int64, fields: [(String, String)], piece: [UInt8]) throws {
+    ///
+    /// - Parameter pauseMilliseconds: before each piece, for a download that takes its time.
+    func sendBytes(
+        count: Int64, fields: [(String, String)], piece: [UInt8], pauseMilliseconds: Int64 = 0
+    ) throws {
         status = 200
         if !bodyEnded { isReusable = false }
         var all = fields + [("Content-Length", String(count)), ("Date", Timestamp.httpDate(nowSeconds))]
@@ -138,6 +143,7 @@ final class Exchange {
         var left = count
         while left > 0 {
             let size = Int(min(left, Int64(piece.count)))
+            if pauseMilliseconds > 0 { Thread.sleep(forTimeInterval: Double(pauseMilliseconds) / 1000) }
             try stream.write(size == piece.count ? piece : Array(piece.prefix(size)))
             left -= Int64(size)
         }

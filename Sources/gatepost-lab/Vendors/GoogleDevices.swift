@@ -8,7 +8,7 @@ struct GoogleDevices: Vendor {
     static let admin = "admin@corp.example"
     static let scope = "https://www.googleapis.com/auth/cloud-identity.devices.readonly"
     static let tokenSeconds: Int64 = 3_599
-    /// The account's public key as Google knows it; a test makes the pair.
+    /// The account's public key as Google knows it; a test makes the pair and uploads its certificate.
     static let registered = Mutex<VerificationKey?>(nil)
 
     let name = "google"
@@ -50,6 +50,16 @@ struct GoogleDevices: Vendor {
         return .json([
             "access_token": .string(token), "token_type": "Bearer", "expires_in": .integer(Self.tokenSeconds),
         ])
+    }
+
+    /// `POST certificate`: the PEM certificate of the account's key, as one uploads it in Google's console.
+    func control(_ path: [String], _ exchange: Exchange) throws -> Response? {
+        guard path == ["certificate"] else { return nil }
+        guard exchange.head.method == "POST",
+            let certificate = try? Certificate(pem: try exchange.readBody())
+        else { return .json(["error": "POST a PEM certificate"], status: 400) }
+        Self.registered.withLock { $0 = certificate.publicKey }
+        return .json([:])
     }
 
     private func accepts(_ text: String, endpoint: String, nowSeconds: Int64) -> Bool {

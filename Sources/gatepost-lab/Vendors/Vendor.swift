@@ -30,6 +30,8 @@ protocol Vendor: Sendable {
     func hint(seconds: Int64, nowSeconds: Int64) -> String
     /// Whether the request carries what the vendor asks for.
     func isAuthorized(_ exchange: Exchange, _ emulator: VendorEmulator) -> Bool
+    /// A control path of this vendor's own, behind `/<vendor>/lab`; nil: no such path.
+    func control(_ path: [String], _ exchange: Exchange) throws -> Response?
     /// Everything else; nil: no such path.
     func answer(_ path: [String], _ exchange: Exchange, _ emulator: VendorEmulator) throws -> Response?
 }
@@ -44,6 +46,8 @@ extension Vendor {
     func hint(seconds: Int64, nowSeconds: Int64) -> String { "\(seconds)" }
 
     func open(_ path: [String], _ exchange: Exchange, _ emulator: VendorEmulator) throws -> Response? { nil }
+
+    func control(_ path: [String], _ exchange: Exchange) throws -> Response? { nil }
 
     func isAuthorized(_ exchange: Exchange, _ emulator: VendorEmulator) -> Bool {
         guard let field = exchange.head.field("authorization"), field.lowercased().hasPrefix("bearer ") else {

@@ -19,7 +19,9 @@ extension VendorEmulator {
         case "clock": return try number(exchange, "offsetSeconds") { clock.setOffset(seconds: $0) }
         case "limits":
             return try limits(exchange)
-        default: return .json(["error": "try devices, faults, clock, limits or calls"], status: 404)
+        default:
+            return try vendor.control(path, exchange)
+                ?? .json(["error": "try devices, faults, clock, limits or calls"], status: 404)
         }
     }
 
