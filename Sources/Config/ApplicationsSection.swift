@@ -95,7 +95,7 @@ enum ApplicationsSection {
         let session = reader.duration("session") ?? 28_800
         let origins = OriginsKey.read(reader)
         let fields = FieldsKey.read(reader)
-        RestrictionLimits.check(policies, against: fields, reader)
+        RestrictionLimits.check(policies.map(\.policy), against: fields, reader)
         let allowsSlash = reader.flag("allow-encoded-slash") ?? false
         let authorities = NamedFiles(reader: reader).file("upstream-authorities", holding: "CERTIFICATE")
         if let upstreams, !upstreams.contains(where: \.isTLS) {
