@@ -182,6 +182,8 @@ struct DecisionLogTests {
         let log = try fixture.log()
         let recorder = DecisionRecorder(log: log)
         let first = recorder.record(try fixture.made())
+        fixture.advance(60)
+        #expect(recorder.record(try fixture.made()) == first)
         log.flush(milliseconds: 10_000)
         fixture.advance(86_400)
         // The line of somebody else begins the new file.
@@ -192,6 +194,9 @@ struct DecisionLogTests {
         recorder.finish()
         #expect(first != second && fixture.files.count == 2)
         #expect(fixture.lines("decision").last?["cause"] == "renew")
+        // The renewal in between is told in the new file, and counts.
+        let replay = try fixture.replay()
+        #expect(replay.isEqual && replay.counts.decisions == 4 && replay.counts.elsewhere == 1)
     }
 
     @Test func `a full disk costs lines that are counted, and what follows has its inputs again`() throws {

@@ -61,7 +61,7 @@ final class DecisionRecorder: Sendable {
                 state.known[made.session.id] = known
                 return known.id
             }
-            if let old, old.generation == generation { confirm(old) }
+            if let old { confirm(old) }
             return state.remember(begin(made, print, marks, finding, generation, after: old), made.session.id)
         }
     }

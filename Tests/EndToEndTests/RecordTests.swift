@@ -1,0 +1,37 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    @Suite("What the gateway did can be decided again")
+    struct RecordTests {
+        @Test("002.1 every request of the access log and every decision comes out the same, bit for bit")
+        func replay() throws {
+            let stack = try Stack.current()
+            let client = Client(stack)
+            let callback = try #require(try client.answerForm(of: "people").location)
+            #expect(try client.follow(try client.get(callback)).answer.status == 200)
+            for path in ["/", "/a/b", "/a%20b?secret=1"] {
+                #expect(try client.fetch("https://people.corp.test" + path).status == 200)
+            }
+            #expect(try Client(stack).fetch("https://people.corp.test/nobody").status == 401)
+            let lines = try poll("the access log", seconds: 10) {
+                let requests = try stack.accessLog().filter { $0["request_id"] != nil }
+                return requests.contains { $0["path"] as? String == "/nobody" } ? requests : nil
+            }
+            let log = stack.path("requests.jsonl")
+            try lines.map { String(decoding: try JSONSerialization.data(withJSONObject: $0), as: UTF8.self) }
+                .joined(separator: "\n").appending("\n").write(
+                    toFile: log, atomically: true, encoding: .utf8)
+            let answer = try stack.gatepost("replay", "--requests", log, "--json")
+            let result = try #require(
+                try JSONSerialization.jsonObject(with: Data(answer.utf8)) as? [String: Any])
+            #expect(result["equal"] as? Bool == true, "\(answer)")
+            #expect(result["requests_unknown"] as? Int == 0, "\(answer)")
+            #expect((result["decisions"] as? Int ?? 0) > 0 && (result["requests"] as? Int ?? 0) >= 4)
+            let last = try #require(lines.last { $0["path"] as? String == "/a/b" }?["decision"] as? String)
+            let explained = try stack.gatepost("explain", "--decision", last)
+            #expect(explained.contains("at people: forward (policy-allows)"), "\(explained)")
+            #expect(try stack.gatepost("events", "--application", "people").contains(last))
+        }
+    }
+}
