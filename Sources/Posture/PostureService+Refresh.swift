@@ -57,11 +57,14 @@ extension PostureService {
         }
     }
 
-    /// Probes again now (*Reconnect* of providers.md 10.3) and synchronises when it works.
+    /// Probes again now with a new token (*Reconnect* of providers.md 10.3) and synchronises when it works.
     public func reconnect(integration: String) async -> IntegrationStatus? {
         let key = ExactKey(integration)
-        guard let connector = connectors.first(where: { ExactText.isEqual($0.integration, integration) })
-        else { return nil }
+        guard let connector = connector(integration) else { return nil }
+        // What is under way began with what was known before.
+        if let under = synchronisations[key] { await under.value }
+        await connector.forgetToken()
+        probesWanted.insert(key)
         await synchronise(connector)
         return statuses[key]
     }
@@ -91,9 +94,11 @@ extension PostureService {
             status.devicesKnown = census.devices
             status.oldestObservedSeconds = census.oldestObservedSeconds
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
+            status.medianObservedSeconds = census.medianObservedSeconds
             status.connection = await connector.status()
             all.append(status)
         }
+        Self.noteExcess(in: &all)
         all += await signalReports()
         for agent in agents {
             all.append(
@@ -103,8 +108,24 @@ extension PostureService {
         return all
     }
 
+    /// 002.16: what integrations of one application may do and none of them has a use for.
+    private static func noteExcess(in all: inout [IntegrationStatus]) {
+        var needed: [ExactKey: Set<String>] = [:]
+        for status in all {
+            guard let application = status.connection.application else { continue }
+            needed[ExactKey(application), default: []].formUnion(status.connection.needed)
+        }
+        for index in all.indices {
+            guard let application = all[index].connection.application else { continue }
+            let used = needed[ExactKey(application)] ?? []
+            all[index].connection.excessPermissions = (all[index].connection.granted ?? []).filter { name in
+                !used.contains(name) && !ConnectorStatus.signInScopes.contains(name)
+            }
+        }
+    }
+
     /// One at a time per integration: who comes while one is under way waits for its end instead.
-    private func synchronise(_ connector: any Connector) async {
+    func synchronise(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)
         if let under = synchronisations[key] { return await under.value }
         let task = Task { await readEverything(connector) }
@@ -120,7 +141,7 @@ extension PostureService {
 
     private func readEverything(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)
-        if statuses[key]?.state != .configured {
+        if probesWanted.remove(key) != nil || statuses[key]?.state != .configured {
             let probed = await clock.within(Self.fetchSecondsMax) { await connector.probe() }
             // The outer nil: nobody answered in time. The inner one: nothing failed.
             guard let probed else { return late(Self.fetchSecondsMax, connector) }
@@ -231,7 +252,7 @@ extension PostureService {
         ConnectorFailure(.timeout, "no answer within \(Int(seconds)) s")
     }
 
-    private func note(_ failure: ConnectorFailure, of connector: any Connector) {
+    func note(_ failure: ConnectorFailure, of connector: any Connector) {
         statuses[ExactKey(connector.integration)]?.note(failure, nowSeconds: clock.nowSeconds())
         retryProbe(connector, failure)
     }

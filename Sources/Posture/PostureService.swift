@@ -68,6 +68,8 @@ public actor PostureService {
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]
     var synchronisations: [ExactKey: Task<Void, Never>] = [:]
     var signals = SignalState()
+    /// Integrations that an administrator wants probed again.
+    var probesWanted: Set<ExactKey> = []
 
     /// Devices whose facts changed, in order; for one consumer. Never drops: a lost change would leave a
     /// stream open that should be cut, and the number waiting is bounded by what one synchronisation can

@@ -32,6 +32,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var devicesKnown: Int
     /// The oldest device report that still counts.
     public var oldestObservedSeconds: Int64?
+    /// Half of the device reports that still count are older.
+    public var medianObservedSeconds: Int64?
     /// What the connector knows of its own connection.
     public var connection: ConnectorStatus
     /// Of a Shared Signals stream; nil for everything else.

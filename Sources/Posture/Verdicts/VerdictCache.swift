@@ -203,10 +203,27 @@ actor VerdictCache {
     /// When the last proven complete synchronisation ended.
     func completedAt(_ integration: String) -> Int64? { completedAtSeconds[ExactKey(integration)] }
 
-    /// How many devices are known, and the oldest report among those that still count.
-    func census(_ integration: String, nowSeconds: Int64) -> (devices: Int, oldestObservedSeconds: Int64?) {
-        let own = records.filter { $0.key.integration == ExactKey(integration) }.map(\.value.verdict)
-        return (own.count, own.filter { $0.expiresAtSeconds > nowSeconds }.map(\.observedAtSeconds).min())
+    /// How many devices are known, and how old the reports are among those that still count.
+    struct Census: Sendable, Hashable {
+        var devices: Int
+        var oldestObservedSeconds: Int64?
+        var medianObservedSeconds: Int64?
+    }
+
+    func census(_ integration: String, nowSeconds: Int64) -> Census {
+        let name = ExactKey(integration)
+        var devices = 0
+        var reports: [Int64] = []
+        for (key, record) in records where key.integration == name {
+            devices += 1
+            if record.verdict.expiresAtSeconds > nowSeconds {
+                reports.append(record.verdict.observedAtSeconds)
+            }
+        }
+        reports.sort()
+        return Census(
+            devices: devices, oldestObservedSeconds: reports.first,
+            medianObservedSeconds: reports.isEmpty ? nil : reports[reports.count / 2])
     }
 
     // MARK: Changing

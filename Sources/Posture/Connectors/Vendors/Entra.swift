@@ -11,6 +11,7 @@ struct EntraConnector: Connector {
         try EntraConnector(connection, parts)
     }
     static let permission = "Device.Read.All"
+    static let permissions = [permission, PartnerList.permission]
     /// Delta links of directory objects last seven days; a complete reading once a week also heals what was
     /// missed.
     static let baselineSecondsMax: Int64 = 6 * 86_400
@@ -43,8 +44,14 @@ struct EntraConnector: Connector {
         var status = await graph.status()
         status.missingPermissions = await missing.names
         status.partners = await partners.partners
-        status.account = await tenant.delegation?.account
+        await tenant.describe(needing: Self.permissions, in: &status)
         return status
+    }
+
+    func forgetToken() async { await graph.forgetToken() }
+
+    var consent: GraphConsent? {
+        GraphConsent(tenant: tenant, client: graph, scopes: Self.permissions)
     }
 
     /// `Device.Read.All` is required; the list of partners is not.
@@ -55,8 +62,7 @@ struct EntraConnector: Connector {
         } catch {
             guard error.kind == .forbidden else { return error }
             await missing.note(Self.permission, isMissing: true)
-            return ConnectorFailure(
-                .forbidden, "permission \(Self.permission) (application) is missing: \(error.what)")
+            return tenant.missing(Self.permission, error)
         }
         await missing.note(Self.permission, isMissing: false)
         await partners.refresh(graph, missing, waitSecondsMax: Self.fetchWaitSecondsMax)
