@@ -14,7 +14,9 @@ struct Gatepost: ParsableCommand {
             """,
         version: "gatepost \(versionText)",
         subcommands: [
-            Serve.self, Check.self, Status.self, Explain.self, Verdicts.self, Reconnect.self, Session.self,
+            Serve.self, Check.self, Status.self, Explain.self, Verdicts.self, Integrations.self,
+            Reconnect.self,
+            Session.self,
             Device.self,
             EnrollToken.self, Keys.self, Schema.self, Version.self,
         ])

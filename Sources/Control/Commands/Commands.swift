@@ -33,6 +33,8 @@ extension ControlPlane {
             case "status": return await status()
             case "verdicts": return try await verdicts(command)
             case "reconnect": return await reconnect(command)
+            case "integrations": return await listIntegrations()
+            case "integration-connect": return await connectIntegration(command)
             case "keys-rotate": return try await rotateKeysCommand(command)
             case "device-list": return listDevices(await services.posture.devices())
             case "device-revoke": return try await revokeDevice(command)

@@ -29,7 +29,7 @@ struct Table {
     }
 
     /// Cells hold text of providers and devices; a terminal must not take it for commands.
-    private static func printable(_ cell: String) -> String {
+    static func printable(_ cell: String) -> String {
         var plain = String.UnicodeScalarView()
         for scalar in cell.unicodeScalars {
             let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)

@@ -39,13 +39,25 @@ public struct IntegrationStatus: Sendable, Hashable {
     /// Of a Shared Signals stream; nil for everything else.
     public var signals: SignalStreamStatus?
 
-    init(integration: String, provider: String, state: State) {
+    /// Takes the members as they are.
+    public init(
+        integration: String, provider: String, state: State, pendingReason: String? = nil,
+        lastSuccessSeconds: Int64? = nil, lastFailure: ConnectorFailure? = nil,
+        lastFailureSeconds: Int64? = nil, devicesKnown: Int = 0, oldestObservedSeconds: Int64? = nil,
+        medianObservedSeconds: Int64? = nil, connection: ConnectorStatus = ConnectorStatus()
+    ) {
         self.integration = integration
         self.provider = provider
         self.state = state
+        self.pendingReason = pendingReason
+        self.lastSuccessSeconds = lastSuccessSeconds
+        self.lastFailure = lastFailure
+        self.lastFailureSeconds = lastFailureSeconds
+        self.devicesKnown = devicesKnown
+        self.oldestObservedSeconds = oldestObservedSeconds
+        self.medianObservedSeconds = medianObservedSeconds
+        self.connection = connection
         failureCounts = [:]
-        devicesKnown = 0
-        connection = ConnectorStatus()
     }
 
     /// Notes a read that succeeded.
