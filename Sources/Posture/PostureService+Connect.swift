@@ -106,6 +106,7 @@ extension PostureService {
         guard let connector = connector(integration) else { return nil }
         let key = ExactKey(connector.integration)
         await connector.forgetToken()
+        publications[key]?.resume()
         let probed = await clock.within(Self.connectProbeSecondsMax) { await connector.probe() }
         switch probed {
         case .none:

@@ -16,6 +16,9 @@ extension PostureService {
     public func run() async {
         await withTaskGroup(of: Void.self) { group in
             for connector in connectors { group.addTask { await self.follow(connector) } }
+            for connector in connectors where connector.publishing != nil {
+                group.addTask { await self.followPublishing(connector) }
+            }
             group.addTask { await self.forgetExpired() }
             group.addTask { await self.followSignals() }
         }
@@ -64,6 +67,7 @@ extension PostureService {
         // What is under way began with what was known before.
         if let under = synchronisations[key] { await under.value }
         await connector.forgetToken()
+        publications[key]?.resume()
         probesWanted.insert(key)
         await synchronise(connector)
         return statuses[key]
@@ -89,13 +93,17 @@ extension PostureService {
     public func integrationStatus() async -> [IntegrationStatus] {
         var all: [IntegrationStatus] = []
         for connector in connectors {
-            guard var status = statuses[ExactKey(connector.integration)] else { continue }
+            let key = ExactKey(connector.integration)
+            guard var status = statuses[key] else { continue }
             let census = await cache.census(connector.integration, nowSeconds: clock.nowSeconds())
             status.devicesKnown = census.devices
             status.oldestObservedSeconds = census.oldestObservedSeconds
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
             status.medianObservedSeconds = census.medianObservedSeconds
             status.connection = await connector.status()
+            status.publishing =
+                connector.publishing == nil
+                ? nil : publications[key]?.status ?? PublishingStatus(waiting: 0, written: 0, dropped: 0)
             all.append(status)
         }
         Self.noteExcess(in: &all)

@@ -85,6 +85,35 @@ struct GraphKeysTests {
         }
     }
 
+    @Test("publishing is switched off by default, and never by what it was decided by") func publishing()
+        throws
+    {
+        let own = "provider: entra, \(Self.tenant), client-secret: { file: secret }"
+        #expect(try read(own)?.texts["publish-verdict"] == nil)
+        let publishing = "\(own), publish-verdict: true"
+        #expect(try read(publishing)?.texts["publish-verdict"] == "true")
+        let circle = { (integration: String, other: String) in
+            try self.folder.problems(
+                try Sample.replacing(
+                    "integrations:\n", "integrations:\n  it: { \(publishing) }\n\(other)"
+                ).replacing(
+                    "device-policies:\n",
+                    with:
+                        "device-policies:\n  - { name: circle, platform: linux, priority: 77, result: partial, "
+                        + "rules: [ { entra: \(integration), managed: true } ] }\n"))
+        }
+        let problem = "reads the directory that this writes to"
+        #expect(try circle("it", "").contains { $0.contains(problem) })
+        #expect(try circle("twin", "  twin: { \(own) }\n").contains { $0.contains(problem) })
+        let elsewhere = own.replacing("9b1f2d3c", with: "0b1f2d3c")
+        #expect(try circle("far", "  far: { \(elsewhere) }\n").allSatisfy { !$0.contains(problem) })
+        #expect(
+            try problems(
+                "provider: intune, \(Self.tenant), client-secret: { file: secret }, publish-verdict: true"
+            )
+            .contains { $0.contains("publish-verdict") }, "only the directory takes it")
+    }
+
     @Test(
         "a certificate that is not whole is refused",
         arguments: [

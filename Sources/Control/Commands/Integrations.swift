@@ -105,6 +105,7 @@ struct IntegrationsText {
         if let account = connection.account {
             notes.append("reads in the name of \(account)\(ends(connection))")
         }
+        if let publishing = status.publishing { notes.append(note(on: publishing)) }
         notes += connection.partners.map { partner in
             "partner \(partner.name), heartbeat \(age(partner.lastHeartbeatSeconds)): "
                 + (partner.hint.map { "\(partner.state); \($0)" } ?? "Active")
@@ -113,6 +114,19 @@ struct IntegrationsText {
             notes += SignalStatusText(status: signals, nowSeconds: nowSeconds).lines
         }
         return notes.map(Table.printable)
+    }
+
+    /// Writing has a state of its own: whether it works changes nothing about reading.
+    private func note(on publishing: PublishingStatus) -> String {
+        var note =
+            "publishes verdicts: \(publishing.written) written, last \(age(publishing.lastWrittenSeconds)), "
+            + "\(publishing.waiting) waiting"
+        if publishing.dropped > 0 { note += ", \(publishing.dropped) put off" }
+        if let problem = publishing.problem { note += "; last problem: \(problem)" }
+        if let until = publishing.pausedUntilSeconds, until > nowSeconds {
+            note += "; goes on in \(Age(seconds: until - nowSeconds))"
+        }
+        return note
     }
 
     private func ends(_ connection: ConnectorStatus) -> String {
@@ -142,9 +156,20 @@ struct IntegrationsText {
         members["server_offset_seconds"] = seconds(connection.serverOffsetSeconds)
         members["excess_permissions"] = .array(connection.excessPermissions.map { .string($0) })
         members["account_ends_at"] = seconds(connection.accountEndsAtSeconds)
+        members["publishing"] = status.publishing.map(Self.json) ?? .null
         members["connectable"] = .bool(connection.isConnectable)
         members["redirect_uri"] =
             connection.isConnectable ? .string(connectPrefix + status.integration) : .null
         return .object(members)
+    }
+
+    private static func json(_ publishing: PublishingStatus) -> JSONValue {
+        [
+            "waiting": .integer(Int64(publishing.waiting)), "written": .integer(Int64(publishing.written)),
+            "dropped": .integer(Int64(publishing.dropped)),
+            "last_written": publishing.lastWrittenSeconds.map { .integer($0) } ?? .null,
+            "problem": publishing.problem.map { .string($0) } ?? .null,
+            "paused_until": publishing.pausedUntilSeconds.map { .integer($0) } ?? .null,
+        ]
     }
 }

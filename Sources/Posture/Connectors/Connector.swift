@@ -158,6 +158,10 @@ protocol Connector: Sendable {
     func status() async -> ConnectorStatus
     /// The next question is asked with a new token.
     func forgetToken() async
+    /// The permission with which our own verdicts are written there; nil: that is not switched on.
+    var publishing: String? { get }
+    /// Writes our verdict about one device. The same twice does what once does.
+    func publish(_ state: PublishedState, objectID: String) async -> ConnectorFailure?
     /// How an administrator connects it in a browser; nil: all that it needs is configured.
     var consent: GraphConsent? { get }
 }
@@ -184,6 +188,11 @@ extension Connector {
 
     func forgetToken() async {}
     var consent: GraphConsent? { nil }
+    var publishing: String? { nil }
+
+    func publish(_ state: PublishedState, objectID: String) async -> ConnectorFailure? {
+        ConnectorFailure(.configError, "\(provider) takes no verdicts")
+    }
 
     /// A synchronisation has nobody waiting for it.
     static var syncWaitSecondsMax: Double { 600 }

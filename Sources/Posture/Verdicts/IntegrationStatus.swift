@@ -36,6 +36,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var medianObservedSeconds: Int64?
     /// What the connector knows of its own connection.
     public var connection: ConnectorStatus
+    /// Of a directory that our verdicts are written to; nil for everything else.
+    public var publishing: PublishingStatus?
     /// Of a Shared Signals stream; nil for everything else.
     public var signals: SignalStreamStatus?
 
