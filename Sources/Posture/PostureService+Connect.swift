@@ -1,4 +1,4 @@
-import Access
+public import Access
 import JSON
 import Signatures
 import Store
@@ -118,6 +118,28 @@ extension PostureService {
             schedule.retryFullSync(connector.integration, atSeconds: clock.nowSeconds())
         }
         return statuses[key]
+    }
+
+    /// Which attribute of a person names them at an integration; nil: it is not asked about people.
+    public nonisolated func ownerAttribute(integration: String) -> String? {
+        connectors.first { ExactText.isEqual($0.integration, integration) }?.ownerAttribute
+    }
+
+    /// What an integration knows of a person's devices, asked now: nothing of it is kept.
+    ///
+    /// - Throws: why it could not be asked.
+    public func devices(
+        ofPerson person: String, integration: String
+    ) async throws(ConnectorFailure) -> [Verdict] {
+        guard let connector = connector(integration) else {
+            throw ConnectorFailure(.configError, "no provider integration is named \(integration)")
+        }
+        switch await clock.within(Self.connectProbeSecondsMax, { await connector.devices(ofPerson: person) })
+        {
+        case .none: throw ConnectorFailure(.timeout, "no answer in time")
+        case .some(.failed(let failure)): throw failure
+        case .some(.records(let records)): return records.map(\.verdict)
+        }
     }
 
     func connector(_ integration: String) -> (any Connector)? {

@@ -164,9 +164,10 @@ extension PostureService {
         let started = clock.nowSeconds()
         let known = directory.all.compactMap { knownDevice($0.id) }
         let read = await clock.within(Self.syncSecondsMax) { await connector.sync(known: known) }
-        guard let result = read else {
+        guard var result = read else {
             return late(Self.syncSecondsMax, connector)
         }
+        dropChecksOfStrangers(from: &result.records)
         let now = clock.nowSeconds()
         let changes: VerdictCache.Changes
         if result.isComplete {
@@ -181,6 +182,14 @@ extension PostureService {
             note(failure, of: connector)
         } else {
             statuses[key]?.noteSuccess(nowSeconds: now)
+        }
+    }
+
+    /// Single checks are many and long, and most devices of a provider are nobody's here. Who enrols one is asked for
+    /// it by itself, and gets them then.
+    private func dropChecksOfStrangers(from records: inout [VerdictRecord]) {
+        for index in records.indices where !records[index].verdict.checks.isEmpty {
+            if directory.owners(of: records[index].keys).isEmpty { records[index].verdict.checks = [] }
         }
     }
 

@@ -4,7 +4,7 @@ import JSON
 struct Integrations: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show all integrations, connect one in a browser, try one again.",
-        subcommands: [List.self, Connect.self, Reconnect.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Connect.self, Reconnect.self, Devices.self], defaultSubcommand: List.self)
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -32,6 +32,24 @@ struct Integrations: ParsableCommand {
         func run() throws {
             let answer = try gateway.ask([
                 "command": "integration-connect", "integration": .string(integration),
+            ])
+            print(json ? answer.serializedText() : answer["text"]?.string ?? "")
+        }
+    }
+
+    struct Devices: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what an integration knows of the devices of a device's owner.",
+            discussion: "For Intune. It is asked now: for the question why a device is not found there.")
+        @Argument(help: "The integration's configured name.") var integration: String
+        @Option(help: "The device, by the id that \"device list\" shows.") var device: String
+        @Flag(help: "Print JSON.") var json = false
+        @OptionGroup var gateway: SocketOption
+
+        func run() throws {
+            let answer = try gateway.ask([
+                "command": "integration-devices", "integration": .string(integration),
+                "device": .string(device),
             ])
             print(json ? answer.serializedText() : answer["text"]?.string ?? "")
         }

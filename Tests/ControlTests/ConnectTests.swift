@@ -2,6 +2,7 @@ import Access
 import Border
 import Config
 import Foundation
+import Identity
 import JSON
 import Posture
 import Testing
@@ -125,6 +126,38 @@ struct ConnectTests {
         #expect(list.map { $0["integration"]?.string } == ["intune", "entra", "agents"])
         #expect(list.map { $0["state"]?.string } == ["pending", "pending", "configured"])
         #expect(list.map { $0["connectable"]?.bool } == [true, true, false])
+    }
+
+    @Test(
+        "001.21 what names a device's owner at the provider is configurable: address, subject or a claim",
+        arguments: ["email", "subject", "oid"])
+    func owner(_ attribute: String) async throws {
+        let house = try Gatehouse(
+            Self.config.replacingOccurrences(
+                of: "intune: { provider: intune,",
+                with: "intune: { provider: intune, owner-attribute: \(attribute),"))
+        try await house.enroll("laptop", owner: "ada@corp.example")
+        let command: JSONValue = [
+            "command": "integration-devices", "integration": "intune", "device": "laptop",
+        ]
+        if attribute == "oid" {
+            let before = await house.control.execute(command)
+            #expect(before["error"]?.string?.contains("has no oid") == true)
+            let (global, _, _) = try await house.signIn()
+            try await Sessions(store: house.store, ring: house.control.ring).change(global.id) {
+                $0.claims["oid"] = .text("0f1e2d3c-4b5a-4697-8877-665544332211")
+            }
+        }
+        // Nothing listens there: that it was asked shows that the owner has a name.
+        let answer = await house.control.execute(command)
+        #expect(answer["error"]?.string?.contains("has no") == false)
+        for (integration, device) in [("agents", "laptop"), ("intune", "none")] {
+            let refused = await house.control.execute([
+                "command": "integration-devices", "integration": .string(integration),
+                "device": .string(device),
+            ])
+            #expect(refused["error"] != nil)
+        }
     }
 
     @Test("000.7 002.16 001.17 ages, errors, throttling, permissions, account and partners are in the list")

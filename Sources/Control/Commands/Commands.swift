@@ -34,6 +34,7 @@ extension ControlPlane {
             case "verdicts": return try await verdicts(command)
             case "reconnect": return await reconnect(command)
             case "integrations": return await listIntegrations()
+            case "integration-devices": return try await ownersDevices(command)
             case "integration-connect": return await connectIntegration(command)
             case "keys-rotate": return try await rotateKeysCommand(command)
             case "device-list": return listDevices(await services.posture.devices())

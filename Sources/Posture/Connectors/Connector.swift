@@ -155,6 +155,11 @@ protocol Connector: Sendable {
     func changes(since position: String) async -> IncrementalResult
     /// Asks for one device by whichever of its keys the provider can look up.
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer
+    /// A person's own devices, by what names the person at the provider (002.12).
+    func devices(ofPerson person: String) async -> DeviceAnswer
+    /// Which attribute of a person names them at the provider (001.21): `email`, `subject` or a claim; nil: it is not
+    /// asked about people.
+    var ownerAttribute: String? { get }
     func status() async -> ConnectorStatus
     /// The next question is asked with a new token.
     func forgetToken() async
@@ -187,6 +192,12 @@ extension Connector {
     }
 
     func forgetToken() async {}
+    var ownerAttribute: String? { nil }
+
+    func devices(ofPerson person: String) async -> DeviceAnswer {
+        .failed(ConnectorFailure(.configError, "\(provider) is not asked about people"))
+    }
+
     var consent: GraphConsent? { nil }
     var publishing: String? { nil }
 

@@ -22,8 +22,8 @@ struct IntuneConnector: Connector {
 
     let connection: IntuneConnection
     private let tenant: Graph.Tenant
-    private let graph: ProviderClient
-    private let clock: PostureClock
+    let graph: ProviderClient
+    let clock: PostureClock
     private let missing = MissingPermissions()
     private let partners = PartnerList()
 

@@ -203,13 +203,6 @@ actor VerdictCache {
     /// When the last proven complete synchronisation ended.
     func completedAt(_ integration: String) -> Int64? { completedAtSeconds[ExactKey(integration)] }
 
-    /// How many devices are known, and how old the reports are among those that still count.
-    struct Census: Sendable, Hashable {
-        var devices: Int
-        var oldestObservedSeconds: Int64?
-        var medianObservedSeconds: Int64?
-    }
-
     func census(_ integration: String, nowSeconds: Int64) -> Census {
         let name = ExactKey(integration)
         var devices = 0
@@ -233,6 +226,14 @@ actor VerdictCache {
         let native = NativeKey(fresh.verdict)
         let old = records[native]
         if let old, !Self.isNotOlder(fresh.verdict, than: old.verdict) { return false }
+        var fresh = fresh
+        // A list may leave out what a question about one device brings. The device has said nothing since, so what it
+        // said then still stands.
+        if let before = old?.verdict, fresh.verdict.checks.isEmpty, before.state == fresh.verdict.state,
+            before.observedAtSeconds == fresh.verdict.observedAtSeconds, before.expiresAtSeconds > nowSeconds
+        {
+            fresh.verdict.checks = before.checks
+        }
         keep(fresh)
         if old.map({ Self.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
             changes.keys.formUnion(fresh.keys)
