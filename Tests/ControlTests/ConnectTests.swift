@@ -5,6 +5,7 @@ import Foundation
 import Identity
 import JSON
 import Posture
+import Store
 import Testing
 
 @testable import Control

@@ -93,6 +93,30 @@ struct DelegatedConnectTests {
         #expect(await own.service.connect(integration: "graph", parameters: consent).word == "refused")
     }
 
+    @Test("who connects while another name's token is under way: the new name stays") func overtaken()
+        async throws
+    {
+        let store = try GraphLab.store()
+        let vault = TokenVault.sealed(in: store, ring: .ephemeral())
+        let delegation = Graph.Delegation(
+            integration: "it", seed: "old-seed", application: "t/c", vault: vault)
+        #expect(await delegation.token() == "old-seed")
+        func answer(_ name: String) -> JSONValue {
+            let claims: JSONValue = ["preferred_username": .string(name)]
+            return [
+                "refresh_token": .string("refresh-\(name)"),
+                "id_token": .string("x.\(Base64URL.encode(claims.serialized())).x"),
+            ]
+        }
+        await delegation.connected(answer("new"), nowSeconds: 1)
+        await delegation.received(answer("old"), nowSeconds: 2)
+        #expect(await delegation.token() == "refresh-new")
+        #expect(await delegation.account == "new")
+        #expect(await vault.load("it")?.contains("refresh-new") == true)
+        await delegation.received(answer("new"), nowSeconds: 3)
+        #expect(await delegation.receivedAtSeconds == 3)
+    }
+
     @Test("002.15 a refresh token that ended makes it pending until somebody connects again") func ended()
         async throws
     {

@@ -85,7 +85,10 @@ struct DirectoryRowTests {
         #expect(own.allSatisfy { $0.integration == "intune" })
         #expect(try await service.devices(ofPerson: "nobody@corp.example", integration: "intune").isEmpty)
         #expect(try await service.devices(ofPerson: "x/../../devices", integration: "intune").isEmpty)
-        for (person, name) in [("", "intune"), ("a b", "intune"), (upn, "entra"), (upn, "nobody")] {
+        for (person, name) in [
+            ("", "intune"), (".", "intune"), ("..", "intune"), ("a b", "intune"), (upn, "entra"),
+            (upn, "nobody"),
+        ] {
             await #expect(throws: ConnectorFailure.self) {
                 try await service.devices(ofPerson: person, integration: name)
             }

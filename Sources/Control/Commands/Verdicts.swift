@@ -125,6 +125,16 @@ struct VerdictsText {
                 ("match_key", .string(verdict.matchKey)),
                 ("match_strength", .string(verdict.matchStrength.rawValue)),
                 ("digest", .string(verdict.digest)),
+                (
+                    "checks",
+                    .array(
+                        verdict.checks.map { check in
+                            [
+                                "id": .string(check.id), "title": .string(check.title),
+                                "state": .string(check.state.rawValue),
+                            ]
+                        })
+                ),
                 ("remedies", .array(verdict.remedies.map { .string($0) })),
             ]))
     }

@@ -35,6 +35,8 @@ extension ControlPlane {
             services.snapshot.revision = revision
         }
         revocations.forgetRecords()
+        // Other policies may call other devices compliant.
+        upkeep.withLock { $0.publishedAtSeconds = nil }
         do {
             try await redecide(.all, limit: Self.sessionsMax)
         } catch {

@@ -30,14 +30,15 @@ extension ControlPlane {
                     await posture.probeNow(integration: name)
                 } ?? nil
         }
-        // The path of a request that nobody asked for is anybody's text.
-        let isOurs = outcome != .stateUnknown && outcome != .noSuchIntegration
-        EventLog.write(
-            "integration-connect",
-            [
-                ("request_id", .string(request.requestID)), ("outcome", .string(outcome.word)),
-                ("integration", isOurs ? .string(name) : .null),
-            ])
+        // A request that nobody here began is the access log's matter: anybody can send many.
+        if outcome != .stateUnknown, outcome != .noSuchIntegration {
+            EventLog.write(
+                "integration-connect",
+                [
+                    ("request_id", .string(request.requestID)), ("outcome", .string(outcome.word)),
+                    ("integration", .string(name)),
+                ])
+        }
         let page = ConnectPage(integration: name, outcome: outcome, status: status)
         return answers.page(
             page.httpStatus, page.page(requestID: request.requestID, nonce: Answers.nonce()))

@@ -86,7 +86,7 @@ struct GraphConsent: Sendable {
             return .wrongTenant(ProviderClient.plain(directory))
         }
         try await tenant.facts.received(answer, client)
-        await tenant.delegation?.received(answer, nowSeconds: now)
+        await tenant.delegation?.connected(answer, nowSeconds: now)
         return .connected(account: await tenant.delegation?.account ?? "(unnamed)")
     }
 

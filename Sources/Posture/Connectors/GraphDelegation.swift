@@ -42,12 +42,15 @@ extension Graph {
         /// The vendor's limit without a use.
         static let idleSecondsMax: Int64 = 90 * 86_400
 
-        private let integration: String
+        nonisolated let integration: String
         private let vault: TokenVault
         /// Of what the administrator configured; another one ends what grew from the one before.
         private let fingerprint: String
         private let seed: String?
         private var current: String?
+        /// How often somebody connected, and as of which time the token that is in use was handed out.
+        private var connections = 0
+        private var connectionsInUse = 0
         /// Whose name it is, for administrators to read: the token answer's own word, decided by nothing
         /// here.
         private(set) var account: String?
@@ -66,6 +69,12 @@ extension Graph {
 
         /// nil: nobody has connected yet.
         func token() async -> String? {
+            let token = await newest()
+            connectionsInUse = connections
+            return token
+        }
+
+        private func newest() async -> String? {
             if let current { return current }
             let kept = await vault.load(integration).flatMap { try? JSONValue(parsing: Array($0.utf8)) }
             // Another call may have been answered meanwhile.
@@ -79,8 +88,19 @@ extension Graph {
             return token
         }
 
+        /// Somebody signed in anew: what is still under way in the name before ends with its own answer.
+        func connected(_ answer: JSONValue, nowSeconds: Int64) async {
+            connections += 1
+            await keep(answer, nowSeconds: nowSeconds)
+        }
+
         /// A new refresh token takes the place of the one that was used, before its access token is.
         func received(_ answer: JSONValue, nowSeconds: Int64) async {
+            guard connectionsInUse == connections else { return }
+            await keep(answer, nowSeconds: nowSeconds)
+        }
+
+        private func keep(_ answer: JSONValue, nowSeconds: Int64) async {
             if let name = UnverifiedClaims.read(answer["id_token"]?.string)?["preferred_username"]?.string {
                 account = RecordReading.shortened(name)
             }

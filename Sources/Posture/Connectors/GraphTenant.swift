@@ -111,7 +111,8 @@ extension Graph.Tenant {
         }
         guard let token = await delegation.token() else {
             throw ConnectorFailure(
-                .authFailed, "nobody has connected it yet: gatepost integrations connect NAME")
+                .authFailed,
+                "nobody has connected it yet: gatepost integrations connect \(delegation.integration)")
         }
         return proof(nowSeconds: nowSeconds) + [
             (name: "grant_type", value: "refresh_token"), (name: "refresh_token", value: token),

@@ -11,7 +11,8 @@ extension IntuneConnector {
     /// - Parameter person: a user principal name, or a user's object id.
     func devices(ofPerson person: String) async -> DeviceAnswer {
         guard (1...Self.personBytesMax).contains(person.utf8.count),
-            person.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
+            // Dots alone would be a step up in the path.
+            person.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), person.contains(where: { $0 != "." })
         else { return .failed(ConnectorFailure(.configError, "that names nobody")) }
         var walk = PageWalk()
         do throws(ConnectorFailure) {

@@ -42,7 +42,11 @@ actor ProviderClient {
     }
 
     /// The next call asks for a new token: permissions stand in a token for as long as it lives.
-    func forgetToken() { token = nil }
+    func forgetToken() async {
+        // One that is being asked for now was asked for with what was known before.
+        if let refresh { _ = await refresh.value }
+        token = nil
+    }
 
     /// One read of an absolute URL, or of a path below `base`.
     ///
