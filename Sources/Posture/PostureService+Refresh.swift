@@ -99,6 +99,7 @@ extension PostureService {
             status.devicesKnown = census.devices
             status.oldestObservedSeconds = census.oldestObservedSeconds
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
+            status.labels = census.labels
             status.medianObservedSeconds = census.medianObservedSeconds
             status.connection = await connector.status()
             status.publishing =
@@ -175,9 +176,12 @@ extension PostureService {
                 integration: connector.integration, with: result.records, startedAtSeconds: started,
                 ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position)
         } else {
-            changes = await cache.apply(result.records, nowSeconds: now)
+            changes = await cache.apply(result.records, nowSeconds: now, isList: true)
         }
         announce(changes)
+        for device in directory.owners(of: Array(changes.outdated)) {
+            schedule.askSoon(device: device.text, integration: connector.integration, nowSeconds: now)
+        }
         if let failure = result.failure {
             note(failure, of: connector)
         } else {

@@ -11,6 +11,10 @@ private func states(_ verdict: Verdict) -> [String: Verdict.Check.State] {
     Dictionary(verdict.checks.map { ($0.id, $0.state) }, uniquingKeysWith: { first, _ in first })
 }
 
+extension PostureService {
+    fileprivate func nextDue(_ integration: String) -> Int64? { schedule.nextDueSeconds(integration) }
+}
+
 @Suite("Single checks that vendors deliver, for rules that name one")
 struct CheckTests {
     struct Row: Sendable, CustomTestStringConvertible {
@@ -86,20 +90,41 @@ struct CheckTests {
         #expect(await connector.status().missingPermissions == [IntuneSettings.permission])
     }
 
-    @Test("single checks are kept for enrolled devices only, and a list that leaves them out takes none away")
-    func kept() async throws {
+    @Test(
+        "a list takes no single check away, and a device that has reported since is asked for again at once")
+    func carried() async throws {
         let lab = try GraphLab()
-        let store = try GraphLab.store()
         let connector = try lab.connector("intune")
-        let service = try await lab.service(connector, store: store)
-        _ = await service.reconnect(integration: "intune")
+        let service = try await lab.service(connector, store: try GraphLab.store())
         let key = try #require(DeviceKey(.entra, GraphLab.alice))
+        func checks() async -> [Verdict.Check] {
+            await service.cache.records(of: "intune", key: key).first?.verdict.checks ?? []
+        }
+        try lab.control(
+            "POST", "devices/alice-laptop", ["lastSyncDateTime": .string(Timestamp.rfc3339(lab.clock.now))])
+        await service.refreshDue()
         await service.priorityFetch(deviceID: "device-1")
-        let before = try #require(await service.cache.records(of: "intune", key: key).first?.verdict)
-        #expect(!before.checks.isEmpty)
+        let before = await checks()
+        #expect(!before.isEmpty)
+        lab.clock.now += 60
         await service.synchronise(connector)
-        let after = try #require(await service.cache.records(of: "intune", key: key).first?.verdict)
-        #expect(after.observedAtSeconds != before.observedAtSeconds || after.checks == before.checks)
+        #expect(await checks() == before)
+        let due = await service.nextDue("intune")
+        #expect((due ?? 0) > lab.clock.now, "nothing new, nothing to ask")
+        try lab.control(
+            "POST", "devices/alice-laptop", ["lastSyncDateTime": .string(Timestamp.rfc3339(lab.clock.now))])
+        await service.synchronise(connector)
+        #expect(await checks() == before)
+        #expect(await service.nextDue("intune") == lab.clock.now)
+        // Without the permission the question about the device says so: what was carried ends with it.
+        lab.graph.faults.activate(.missingSettingScope)
+        await service.refreshDue()
+        #expect(await checks().isEmpty)
+        let labels = try #require(await service.integrationStatus().first).labels
+        #expect(labels.contains("compliant") && labels.contains("registered"), "000.14 labels are offered")
+    }
+
+    @Test("single checks are kept for enrolled devices only") func kept() async throws {
         let sentinel = try VendorFixture(.sentinelOne)
         let agent = try sentinel.connector()
         let stranger = try await ServiceSetting.service(

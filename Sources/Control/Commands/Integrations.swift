@@ -145,6 +145,7 @@ struct IntegrationsText {
         let connection = status.connection
         members["oldest_report_at"] = seconds(status.oldestObservedSeconds)
         members["median_report_at"] = seconds(status.medianObservedSeconds)
+        members["labels"] = .array(status.labels.map { .string($0) })
         members["last_error"] = status.lastFailure.map { .string($0.what) } ?? .null
         members["failure_counts"] = .object(
             JSONObject(

@@ -4,5 +4,8 @@ extension VerdictCache {
         var devices: Int
         var oldestObservedSeconds: Int64?
         var medianObservedSeconds: Int64?
+        /// Sorted; at most `labelsMax`.
+        var labels: [String]
+        static let labelsMax = 200
     }
 }

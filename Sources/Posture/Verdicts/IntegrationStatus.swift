@@ -34,6 +34,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var oldestObservedSeconds: Int64?
     /// Half of the device reports that still count are older.
     public var medianObservedSeconds: Int64?
+    /// Labels that its devices have, for whoever writes rules (000.14).
+    public var labels: [String] = []
     /// What the connector knows of its own connection.
     public var connection: ConnectorStatus
     /// Of a directory that our verdicts are written to; nil for everything else.

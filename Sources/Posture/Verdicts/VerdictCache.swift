@@ -43,20 +43,18 @@ actor VerdictCache {
         }
     }
 
-    /// Keys whose devices' facts changed.
-    struct Changes: Sendable {
-        var keys: Set<DeviceKey> = []
-        /// Kept in memory although the store failed: the next write repairs it.
-        var storeFailure: StoreError?
-    }
-
     /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
-    func apply(_ fresh: [VerdictRecord], nowSeconds: Int64) async -> Changes {
+    ///
+    /// - Parameter isList: whether they come from a list, which leaves out what a question about one device brings.
+    func apply(_ fresh: [VerdictRecord], nowSeconds: Int64, isList: Bool = false) async -> Changes {
         var changes = Changes()
-        let kept = fresh.filter { merge($0, nowSeconds: nowSeconds, into: &changes) }
+        let kept = fresh.filter {
+            merge($0, nowSeconds: nowSeconds, carriesChecks: isList, into: &changes)
+        }
         guard !kept.isEmpty else { return changes }
         do throws(StoreError) {
-            try await store.upsert(verdicts: kept.map(\.verdict))
+            try await store.upsert(
+                verdicts: kept.compactMap { records[NativeKey($0.verdict)]?.verdict })
         } catch {
             changes.storeFailure = error
         }
@@ -69,7 +67,7 @@ actor VerdictCache {
         nowSeconds: Int64, position: String? = nil
     ) async -> Changes {
         var changes = Changes()
-        for record in fresh { _ = merge(record, nowSeconds: nowSeconds, into: &changes) }
+        for record in fresh { _ = merge(record, nowSeconds: nowSeconds, carriesChecks: true, into: &changes) }
         let name = ExactKey(integration)
         let present = Set(fresh.map { ExactKey($0.verdict.nativeID) })
         for (key, record) in records where key.integration == name && !present.contains(key.nativeID) {
@@ -106,7 +104,8 @@ actor VerdictCache {
         var changes = Changes()
         let name = ExactKey(integration)
         var touched: Set<NativeKey> = []
-        for record in delta.changed where merge(record, nowSeconds: nowSeconds, into: &changes) {
+        for record in delta.changed
+        where merge(record, nowSeconds: nowSeconds, carriesChecks: true, into: &changes) {
             touched.insert(NativeKey(record.verdict))
         }
         for id in delta.removed {
@@ -207,8 +206,10 @@ actor VerdictCache {
         let name = ExactKey(integration)
         var devices = 0
         var reports: [Int64] = []
+        var labels: Set<String> = []
         for (key, record) in records where key.integration == name {
             devices += 1
+            if labels.count < Census.labelsMax { labels.formUnion(record.verdict.labels) }
             if record.verdict.expiresAtSeconds > nowSeconds {
                 reports.append(record.verdict.observedAtSeconds)
             }
@@ -216,30 +217,41 @@ actor VerdictCache {
         reports.sort()
         return Census(
             devices: devices, oldestObservedSeconds: reports.first,
-            medianObservedSeconds: reports.isEmpty ? nil : reports[reports.count / 2])
+            medianObservedSeconds: reports.isEmpty ? nil : reports[reports.count / 2],
+            labels: Array(labels.sorted().prefix(Census.labelsMax)))
     }
 
     // MARK: Changing
 
     /// - Returns: whether the record was taken.
-    private func merge(_ fresh: VerdictRecord, nowSeconds: Int64, into changes: inout Changes) -> Bool {
+    private func merge(
+        _ fresh: VerdictRecord, nowSeconds: Int64, carriesChecks: Bool, into changes: inout Changes
+    ) -> Bool {
         let native = NativeKey(fresh.verdict)
         let old = records[native]
         if let old, !Self.isNotOlder(fresh.verdict, than: old.verdict) { return false }
-        var fresh = fresh
-        // A list may leave out what a question about one device brings. The device has said nothing since, so what it
-        // said then still stands.
-        if let before = old?.verdict, fresh.verdict.checks.isEmpty, before.state == fresh.verdict.state,
-            before.observedAtSeconds == fresh.verdict.observedAtSeconds, before.expiresAtSeconds > nowSeconds
-        {
-            fresh.verdict.checks = before.checks
-        }
+        let fresh =
+            carriesChecks ? carryingChecks(fresh, from: old?.verdict, nowSeconds, into: &changes) : fresh
         keep(fresh)
         if old.map({ Self.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
             changes.keys.formUnion(fresh.keys)
             changes.keys.formUnion(old?.keys ?? [])
         }
         return true
+    }
+
+    /// A list leaves out what a question about one device brings: that stands until the device is asked for again, at
+    /// once when it has reported since. Otherwise each list would cut everybody whom a single check let in.
+    private func carryingChecks(
+        _ fresh: VerdictRecord, from old: Verdict?, _ nowSeconds: Int64, into changes: inout Changes
+    ) -> VerdictRecord {
+        guard let old, fresh.verdict.checks.isEmpty, !old.checks.isEmpty, old.expiresAtSeconds > nowSeconds,
+            old.state == fresh.verdict.state
+        else { return fresh }
+        var carrying = fresh
+        carrying.verdict.checks = old.checks
+        if old.observedAtSeconds != fresh.verdict.observedAtSeconds { changes.outdated.formUnion(fresh.keys) }
+        return carrying
     }
 
     private func markMissing(
@@ -274,31 +286,5 @@ actor VerdictCache {
             if byKey[key]?.isEmpty == true { byKey[key] = nil }
         }
         records[native] = nil
-    }
-
-    /// (observed, assessed, fetched) is not older than what is stored. A provider that answers from a
-    /// lagging replica must not turn time back.
-    static func isNotOlder(_ fresh: Verdict, than old: Verdict) -> Bool {
-        let new = (fresh.observedAtSeconds, fresh.assessedAtSeconds ?? 0, fresh.fetchedAtSeconds)
-        // A record that went missing keeps its old report time; any later answer about the device wins over
-        // that.
-        if old.state == .notFound { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
-        // Nor is a report older whose time cannot be known (none, or from the future): it is not fresh, but
-        // it is news.
-        if fresh.observedAtSeconds == 0 { return fresh.fetchedAtSeconds >= old.fetchedAtSeconds }
-        return new >= (old.observedAtSeconds, old.assessedAtSeconds ?? 0, old.fetchedAtSeconds)
-    }
-
-    /// Whether a decision could come out differently: not for a mere later fetch of the same content.
-    private static func differs(_ fresh: VerdictRecord, _ old: VerdictRecord, nowSeconds: Int64) -> Bool {
-        let new = fresh.verdict
-        let before = old.verdict
-        return new.state != before.state || !ExactText.isEqual(new.labels, before.labels)
-            || new.isManaged != before.isManaged
-            || new.risk != before.risk || new.score != before.score
-            || new.isSensorRunning != before.isSensorRunning
-            || fresh.keys != old.keys || new.checks != before.checks
-            || (before.expiresAtSeconds <= nowSeconds) != (new.expiresAtSeconds <= nowSeconds)
-            || new.expiresAtSeconds < before.expiresAtSeconds
     }
 }
