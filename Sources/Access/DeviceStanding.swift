@@ -1,7 +1,8 @@
 extension PolicySnapshot {
-    /// Whether the device policies call a device compliant, for somebody who may not be told anything else: nil when
-    /// that is not known. What is missing, stale or ambiguous never makes a device non-compliant here, and what a
-    /// strategy leaves of a device that otherwise complies is a "no" only when its rule is known not to hold.
+    /// Whether the device policies call a device compliant, for somebody who may not be told anything else:
+    /// nil when that is not known. What is missing, stale or ambiguous never makes a device non-compliant
+    /// here, and what a strategy leaves of a device that otherwise complies is a "no" only when its rule is
+    /// known not to hold.
     public func standing(of device: DeviceFacts, atSeconds nowSeconds: Int64) -> Bool? {
         var trace = Trace(nowSeconds: nowSeconds, isRecording: false)
         let use = VerdictUse(.failClosed, for: device)
@@ -18,7 +19,8 @@ extension PolicySnapshot {
             }
             if outcome == .yes { return false }
         }
-        // Nothing is asked of devices of this platform, or all that could make it compliant is known not to hold.
+        // Nothing is asked of devices of this platform, or all that could make it compliant is known not to
+        // hold.
         return policies.contains { $0.result == .compliant } ? false : nil
     }
 }

@@ -11,8 +11,8 @@ extension PostureService {
     /// Begins to connect an integration in a browser.
     ///
     /// - Parameter redirectURI: where the directory sends the browser back to.
-    /// - Throws: `config_error` for an integration that is not connected like that, and what keeps the tenant from
-    ///   being found (001.14).
+    /// - Throws: `config_error` for an integration that is not connected like that, and what keeps the
+    ///   tenant from being found (001.14).
     public func connectLink(
         integration: String, redirectURI: String
     ) async throws(ConnectorFailure) -> ConnectLink {
@@ -100,8 +100,8 @@ extension PostureService {
         ConnectAnswer.privilegeNumbers.contains(number)
     }
 
-    /// Probes now, with a new token: pending → configured, or the reason why not. What it reads then comes with its
-    /// next round, which is due at once.
+    /// Probes now, with a new token: pending → configured, or the reason why not. What it reads then comes
+    /// with its next round, which is due at once.
     public func probeNow(integration: String) async -> IntegrationStatus? {
         guard let connector = connector(integration) else { return nil }
         let key = ExactKey(connector.integration)

@@ -1,8 +1,8 @@
 import Access
 import Store
 
-/// Our own verdict, written to the directories that an administrator switched on for it. Nobody's request waits
-/// for it, and nothing that is read depends on whether it works.
+/// Our own verdict, written to the directories that an administrator switched on for it. Nobody's request
+/// waits for it, and nothing that is read depends on whether it works.
 extension PostureService {
     /// Seconds between two writes to one directory: a tenth of what the vendor lets through.
     static let publishSpacingSeconds = 0.1
@@ -10,7 +10,8 @@ extension PostureService {
     /// Whether anybody wants to be told.
     public nonisolated var publishes: Bool { connectors.contains { $0.publishing != nil } }
 
-    /// Takes the standing of a device as the device policies have it now; what it was before need not be known.
+    /// Takes the standing of a device as the device policies have it now; what it was before need not be
+    /// known.
     public func publish(_ state: PublishedState, deviceID: String) async {
         for connector in connectors where connector.publishing != nil {
             await offer(state, deviceID, to: connector)
@@ -41,12 +42,13 @@ extension PostureService {
             device, PublishQueue.Wish(objectID: objectID, state: state), nowSeconds: clock.nowSeconds())
     }
 
-    /// The directory's own id of a device, by the id that is pinned to its key and by nothing weaker: what is written
-    /// must not be about somebody else's device.
+    /// The directory's own id of a device, by the id that is pinned to its key and by nothing weaker: what
+    /// is written must not be about somebody else's device.
     private func objectID(of deviceID: String, at connector: any Connector) async -> String? {
         let (key, device) = (ExactKey(connector.integration), ExactKey(deviceID))
         guard directory[deviceID]?.isRevoked == false else {
-            // Its ids are free for another enrolment already; what was written before says which object it was.
+            // Its ids are free for another enrolment already; what was written before says which object it
+            // was.
             return (publications[key]?.published[device] ?? nil)?.wish.objectID
         }
         guard directory.conflicts(of: deviceID).isEmpty,

@@ -189,8 +189,8 @@ extension PostureService {
         }
     }
 
-    /// Single checks are many and long, and most devices of a provider are nobody's here. Who enrols one is asked for
-    /// it by itself, and gets them then.
+    /// Single checks are many and long, and most devices of a provider are nobody's here. Who enrols one is
+    /// asked for it by itself, and gets them then.
     private func dropChecksOfStrangers(from records: inout [VerdictRecord]) {
         for index in records.indices where !records[index].verdict.checks.isEmpty {
             if directory.owners(of: records[index].keys).isEmpty { records[index].verdict.checks = [] }

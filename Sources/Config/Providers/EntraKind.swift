@@ -20,8 +20,8 @@ extension ProviderKind {
             + "(`isCompliant`, `isManaged`); needs the permission `Device.ReadWrite.All`.",
         standard: "`false`", example: "true")
 
-    /// What is written to a directory must not be what it was decided by: that would end in a circle, or in a verdict
-    /// that only confirms itself.
+    /// What is written to a directory must not be what it was decided by: that would end in a circle, or in
+    /// a verdict that only confirms itself.
     static func checkPublishing(
         _ read: [IntegrationSettings], _ policies: [DevicePolicy], _ root: SectionReader
     ) {
@@ -40,7 +40,8 @@ extension ProviderKind {
                 }
                 root.context.diagnostics.problem(
                     place, key,
-                    "device policy \(policy.name) asks \(name), which reads the directory that this writes to",
+                    "device policy \(policy.name) asks \(name), which "
+                        + "reads the directory that this writes to",
                     "ask another integration in the policy, or remove publish-verdict")
             }
             if !policies.contains(where: { $0.result == .compliant }) {

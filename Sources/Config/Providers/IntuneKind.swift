@@ -10,7 +10,7 @@ extension ProviderKind {
     /// 001.21: directories seldom agree on what names a person.
     static let ownerAttribute = KeySpec.optional(
         "owner-attribute", .text,
-        "What names the owner of a device there when `gatepost integrations devices` asks about them: `email`, "
-            + "`subject`, or a claim of the sign-in; as user principal name or object id.",
+        "What names the owner of a device there when `gatepost integrations devices` asks about them: "
+            + "`email`, `subject`, or a claim of the sign-in; as user principal name or object id.",
         standard: "`email`", example: "oid")
 }

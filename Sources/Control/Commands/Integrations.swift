@@ -93,7 +93,8 @@ struct IntegrationsText {
             notes.append(
                 connection.isConnectable
                     ? "next: gatepost integrations connect \(name) (redirect URI \(connectPrefix)\(name))"
-                    : "next: mend the credentials or permissions, then gatepost integrations reconnect \(name)"
+                    : "next: mend the credentials or permissions, then gatepost integrations "
+                        + "reconnect \(name)"
             )
         } else if let failure = status.lastFailure {
             notes.append("last error: \(failure.what)")

@@ -4,8 +4,8 @@ import JSON
 import Posture
 import Store
 
-/// `gatepost integrations devices`: what a provider knows of the devices of somebody's owner, for the question why one
-/// of them is not found (002.12, 001.21).
+/// `gatepost integrations devices`: what a provider knows of the devices of somebody's owner, for the
+/// question why one of them is not found (002.12, 001.21).
 extension ControlPlane {
     func ownersDevices(_ command: JSONValue) async throws(StoreError) -> JSONValue {
         guard let name = command["integration"]?.string, let id = command["device"]?.string else {

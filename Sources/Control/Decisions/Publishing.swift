@@ -4,8 +4,9 @@ import Posture
 import Store
 import Synchronization
 
-/// Our own verdict for directories that take it: what the device policies make of a device, whoever asks. Their
-/// class knows nothing of applications and their owners' rules, because Conditional Access has its own.
+/// Our own verdict for directories that take it: what the device policies make of a device, whoever asks.
+/// Their class knows nothing of applications and their owners' rules, because Conditional Access has its
+/// own.
 extension ControlPlane {
     /// Every device is looked at this often: verdicts also end by time, without any news.
     static let publishSweepSeconds: Int64 = 900

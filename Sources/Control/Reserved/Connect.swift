@@ -10,7 +10,8 @@ enum ConnectPath {
     static let prefix = "/.gatepost/connect/"
 }
 
-/// The end of connecting an integration: what the directory answered, checked, said and tried out (000.8, 003.11).
+/// The end of connecting an integration: what the directory answered, checked, said and tried out (000.8,
+/// 003.11).
 extension ControlPlane {
     /// The page answers in time for the browser; the probe goes on by itself.
     private static let probeMilliseconds = 5_000

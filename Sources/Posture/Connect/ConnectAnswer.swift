@@ -1,5 +1,5 @@
-/// What a directory's answer to an administrator's consent or sign-in says (providers.md 2.1), before anything of it
-/// is believed.
+/// What a directory's answer to an administrator's consent or sign-in says (providers.md 2.1), before
+/// anything of it is believed.
 enum ConnectAnswer: Sendable, Hashable {
     /// `admin_consent=True`.
     case consented(tenant: String?)
@@ -9,8 +9,8 @@ enum ConnectAnswer: Sendable, Hashable {
     case refused(String, number: Int64?)
     case unreadable
 
-    /// Numbers that say of a refusal that the person may not consent: without them it reads like a choice. They choose
-    /// the words of a page and nothing else; the vendor calls its texts no contract.
+    /// Numbers that say of a refusal that the person may not consent: without them it reads like a choice.
+    /// They choose the words of a page and nothing else; the vendor calls its texts no contract.
     static let privilegeNumbers: Set<Int64> = [65_001, 90_093, 90_094, 90_095, 900_941]
 
     init(_ parameters: [String: String]) {

@@ -1,8 +1,8 @@
 import JSON
 import Signatures
 
-/// What travels sealed through the administrator's browser: made for one integration, for one visit, for fifteen
-/// minutes. Nothing is kept here until it returns, so links that nobody follows cost nothing.
+/// What travels sealed through the administrator's browser: made for one integration, for one visit, for
+/// fifteen minutes. Nothing is kept here until it returns, so links that nobody follows cost nothing.
 struct ConnectState: Sendable, Hashable {
     static let lifeSeconds: Int64 = 900
     static let bytesMax = 2_048

@@ -157,8 +157,8 @@ protocol Connector: Sendable {
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer
     /// A person's own devices, by what names the person at the provider (002.12).
     func devices(ofPerson person: String) async -> DeviceAnswer
-    /// Which attribute of a person names them at the provider (001.21): `email`, `subject` or a claim; nil: it is not
-    /// asked about people.
+    /// Which attribute of a person names them at the provider (001.21): `email`, `subject` or a claim; nil:
+    /// it is not asked about people.
     var ownerAttribute: String? { get }
     func status() async -> ConnectorStatus
     /// The next question is asked with a new token.

@@ -35,8 +35,8 @@ struct TokenVault: Sendable {
 }
 
 extension Graph {
-    /// Reading in the name of an administrator (002.15): a refresh token that is replaced with each use. The first one
-    /// is configured, or comes from the administrator's sign-in.
+    /// Reading in the name of an administrator (002.15): a refresh token that is replaced with each use.
+    /// The first one is configured, or comes from the administrator's sign-in.
     actor Delegation {
         static let tokenBytesMax = 16_384
         /// The vendor's limit without a use.

@@ -1,8 +1,8 @@
 import Fetch
 import JSON
 
-/// What a tenant's tokens say beside being tokens: which directory issued them (001.14) and what we may do with
-/// them (002.16).
+/// What a tenant's tokens say beside being tokens: which directory issued them (001.14) and what we may do
+/// with them (002.16).
 actor TokenFacts {
     static let permissionsMax = 200
 
@@ -52,8 +52,8 @@ actor TokenFacts {
 
     /// Reads a token answer.
     ///
-    /// - Throws: `auth_failed` when a token names another directory than the configured one. A token that names
-    ///   none is the issuer's own affair: it came from the tenant's token endpoint.
+    /// - Throws: `auth_failed` when a token names another directory than the configured one. A token that
+    ///   names none is the issuer's own affair: it came from the tenant's token endpoint.
     func received(_ answer: JSONValue, _ client: ProviderClient) async throws(ConnectorFailure) {
         let access = UnverifiedClaims.read(answer["access_token"]?.string)
         let identity = UnverifiedClaims.read(answer["id_token"]?.string)

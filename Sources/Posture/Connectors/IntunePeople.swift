@@ -1,8 +1,8 @@
 import Access
 import JSON
 
-/// A person's managed devices (002.12), for administrators who look for the reason why a device is not found: it may
-/// be enrolled under another id, or nothing may be assigned to the person.
+/// A person's managed devices (002.12), for administrators who look for the reason why a device is not
+/// found: it may be enrolled under another id, or nothing may be assigned to the person.
 extension IntuneConnector {
     static let personBytesMax = 256
 

@@ -7,8 +7,8 @@ enum IntuneSettings {
     static let permission = "DeviceManagementConfiguration.Read.All"
     static let namesMax = 5
 
-    /// Every policy and every setting with its state, for rules and for administrators (002.13). One that several policies ask
-    /// for is as bad as the worst of them says.
+    /// Every policy and every setting with its state, for rules and for administrators (002.13). One that
+    /// several policies ask for is as bad as the worst of them says.
     static func checks(_ answer: JSONValue) -> [Verdict.Check] {
         var checks = CheckList()
         for policy in (answer["value"]?.array ?? []).prefix(100) {

@@ -1,16 +1,17 @@
 import Access
 
-/// What is to be written to one directory: the newest news of each device, in order, and when writing may go on. A
-/// value; the service has the clock, the store and the connector.
+/// What is to be written to one directory: the newest news of each device, in order, and when writing may
+/// go on. A value; the service has the clock, the store and the connector.
 struct PublishQueue: Sendable {
     static let waitingMax = 10_000
     static let rememberedMax = 200_000
-    /// "Compliant" follows something else about the same device only after so long: however a loop came about, it
-    /// turns slowly. "Not compliant" never waits.
+    /// "Compliant" follows something else about the same device only after so long: however a loop came
+    /// about, it turns slowly. "Not compliant" never waits.
     static let spacingSeconds: Int64 = 60
     /// A missing permission is granted by people.
     static let forbiddenSeconds: Int64 = 900
-    /// A directory that refuses one device's news refuses it an hour later, too, or somebody changed something.
+    /// A directory that refuses one device's news refuses it an hour later, too, or somebody changed
+    /// something.
     static let refusedSeconds: Int64 = 3_600
     /// As long as a directory may make us wait (providers.md 1.1).
     static let hintSecondsMax: Int64 = 3_600

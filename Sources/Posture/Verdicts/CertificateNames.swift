@@ -44,7 +44,8 @@ public struct CertificateNames: Sendable, Hashable {
 
     /// The Intune ids among the DNS names: a bare GUID, or a GUID as the first label under `suffix` (003.10).
     ///
-    /// - Parameter suffix: as an administrator writes it, with or without a dot in front; nil: bare GUIDs only.
+    /// - Parameter suffix: as an administrator writes it, with or without a dot in front; nil: bare GUIDs
+    ///   only.
     public func intuneIDs(suffix: String? = nil) -> Set<DeviceKey> {
         let suffix = suffix.flatMap(Self.hostName).map { $0.hasPrefix(".") ? $0 : ".\($0)" }
         let ids = dnsNames.prefix(100).compactMap { raw -> DeviceKey? in
@@ -57,8 +58,8 @@ public struct CertificateNames: Sendable, Hashable {
         return Set(ids)
     }
 
-    /// The one record that the certificate names. The id in a DNS name goes before the common name (003.9), and where
-    /// the two name different devices neither counts.
+    /// The one record that the certificate names. The id in a DNS name goes before the common name (003.9),
+    /// and where the two name different devices neither counts.
     ///
     /// - Parameters:
     ///   - devices: all records that the provider has.
@@ -73,7 +74,8 @@ public struct CertificateNames: Sendable, Hashable {
         }
         let byID = devices.filter { $0.intuneID == id }
         let found = Self.one(byID, key: DeviceKey.Kind.intune.rawValue, strength: .strong)
-        // A name that belongs to other records only contradicts the id; one that nobody has contradicts nothing.
+        // A name that belongs to other records only contradicts the id; one that nobody has contradicts
+        // nothing.
         if case .device(let nativeID, _, _) = found, let byName, !byName.isEmpty,
             !byName.contains(where: { ExactText.isEqual($0.nativeID, nativeID) })
         {
@@ -105,8 +107,8 @@ public struct CertificateNames: Sendable, Hashable {
         return .device(nativeID: first.nativeID, key: key, strength: strength)
     }
 
-    /// Lower case, without a trailing dot; nil for what is no host name: an empty one, one that is too long, and any
-    /// byte but letters, digits, `-`, `_` and `.`.
+    /// Lower case, without a trailing dot; nil for what is no host name: an empty one, one that is too
+    /// long, and any byte but letters, digits, `-`, `_` and `.`.
     static func hostName(_ raw: String) -> String? {
         var text = raw.lowercased()
         if text.hasSuffix(".") { text.removeLast() }

@@ -45,7 +45,8 @@ actor VerdictCache {
 
     /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
     ///
-    /// - Parameter isList: whether they come from a list, which leaves out what a question about one device brings.
+    /// - Parameter isList: whether they come from a list, which leaves out what a question about one device
+    ///   brings.
     func apply(_ fresh: [VerdictRecord], nowSeconds: Int64, isList: Bool = false) async -> Changes {
         var changes = Changes()
         let kept = fresh.filter {
@@ -240,8 +241,9 @@ actor VerdictCache {
         return true
     }
 
-    /// A list leaves out what a question about one device brings: that stands until the device is asked for again, at
-    /// once when it has reported since. Otherwise each list would cut everybody whom a single check let in.
+    /// A list leaves out what a question about one device brings: that stands until the device is asked for
+    /// again, at once when it has reported since. Otherwise each list would cut everybody whom a single
+    /// check let in.
     private func carryingChecks(
         _ fresh: VerdictRecord, from old: Verdict?, _ nowSeconds: Int64, into changes: inout Changes
     ) -> VerdictRecord {

@@ -1,5 +1,5 @@
-/// The admin-consent and authorization endpoints, where an administrator's browser comes to connect the gateway
-/// (providers.md 2.1), with everything that can go wrong there as a choice on the page.
+/// The admin-consent and authorization endpoints, where an administrator's browser comes to connect the
+/// gateway (providers.md 2.1), with everything that can go wrong there as a choice on the page.
 
 import JSON
 import Signatures
@@ -128,7 +128,8 @@ extension GraphEmulator {
 
     private func choices(_ request: Parameters, path: String, isConsent: Bool) -> String {
         let hidden = request.pairs.map { pair in
-            "<input type=\"hidden\" name=\"\(Style.escape(pair.name))\" value=\"\(Style.escape(pair.value))\">"
+            "<input type=\"hidden\" name=\"\(Style.escape(pair.name))\" "
+                + "value=\"\(Style.escape(pair.value))\">"
         }.joined()
         let buttons = [
             ("approve", isConsent ? "Accept" : "Continue as \(Self.account)"), ("decline", "Cancel"),
@@ -193,7 +194,8 @@ extension GraphEmulator {
             ], fields: identityFields(exchange))
     }
 
-    /// `GET /lab/consent` lists what is granted, `POST {"roles": […]}` grants exactly that from the next token on.
+    /// `GET /lab/consent` lists what is granted, `POST {"roles": […]}` grants exactly that from the next
+    /// token on.
     func consentControl(_ exchange: Exchange) throws -> Response {
         if exchange.head.method == "POST" {
             guard let roles = (try? JSONValue(parsing: try exchange.readBody()))?["roles"]?.array else {

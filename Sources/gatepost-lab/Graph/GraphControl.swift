@@ -29,7 +29,9 @@ extension GraphEmulator {
             return .json(
                 [
                     "error":
-                        "try devices, directory, partners, certificate, consent, faults, clock, limits, resource-units"
+                        .string(
+                            "try devices, directory, partners, certificate, consent, faults, clock, "
+                                + "limits, resource-units")
                 ], status: 404)
         }
     }

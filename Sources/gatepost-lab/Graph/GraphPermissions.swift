@@ -31,7 +31,8 @@ extension GraphEmulator {
         return nil
     }
 
-    /// `PATCH /devices/{object id}` with `isCompliant` and `isManaged`: 204, and the change is in the next delta.
+    /// `PATCH /devices/{object id}` with `isCompliant` and `isManaged`: 204, and the change is in the next
+    /// delta.
     func patchDevice(_ exchange: Exchange, id: String, _ body: [UInt8]) -> Response {
         if let refusal = permissionRefusal(exchange, ["devices", id], method: "PATCH") { return refusal }
         guard let members = (try? JSONValue(parsing: body))?.object, !members.members.isEmpty,

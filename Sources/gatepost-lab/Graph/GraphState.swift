@@ -34,8 +34,8 @@ struct GraphState {
 
     init(devices: [ManagedDevice]) { self.devices = devices }
 
-    /// A token as the vendor's are: opaque by contract, readable in fact. Nobody but we can tell it from a forged one,
-    /// so nobody signs it.
+    /// A token as the vendor's are: opaque by contract, readable in fact. Nobody but we can tell it from a
+    /// forged one, so nobody signs it.
     mutating func issueToken(
         nowSeconds: Int64, permissions: Set<String>, isDelegated: Bool = false,
         tenant: String = GraphEmulator.tenant

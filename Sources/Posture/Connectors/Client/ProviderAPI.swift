@@ -52,8 +52,8 @@ struct TokenGrant: Sendable {
     var errorWord: @Sendable (JSONValue) -> String? = { $0["error"]?.string }
     /// What else a token answer says, for example that the account is elsewhere.
     var check: @Sendable (FetchResponse) -> ConnectorFailure? = { _ in nil }
-    /// Hears of every token answer: a refresh token in it replaces the one that was used, and what it throws makes
-    /// the token none.
+    /// Hears of every token answer: a refresh token in it replaces the one that was used, and what it
+    /// throws makes the token none.
     var received: @Sendable (JSONValue, ProviderClient) async throws(ConnectorFailure) -> Void = { _, _ in }
 }
 

@@ -1,7 +1,8 @@
 import JSON
 
-/// Our own verdict in the directory's record of a device, where Conditional Access reads it (001.2, the other way).
-/// Microsoft takes `isCompliant` from Intune, and for Windows from an MDM application that it approved.
+/// Our own verdict in the directory's record of a device, where Conditional Access reads it (001.2, the
+/// other way). Microsoft takes `isCompliant` from Intune, and for Windows from an MDM application that it
+/// approved.
 extension EntraConnector {
     var publishing: String? {
         connection.texts["publish-verdict"] == "true" ? Self.writePermission : nil

@@ -62,8 +62,8 @@ enum Kolide {
             ])
     }
 
-    /// Issues are a call for each device there, and its limit lets 270 through in a minute: the verdict over them is what
-    /// the list says.
+    /// Issues are a call for each device there, and its limit lets 270 through in a minute: the verdict
+    /// over them is what the list says.
     private static func checks(_ record: JSONValue) -> [Verdict.Check] {
         var checks = CheckList()
         checks.add(
