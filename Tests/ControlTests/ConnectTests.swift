@@ -41,7 +41,7 @@ struct ConnectTests {
         return (answer.status, String(decoding: answer.body, as: UTF8.self))
     }
 
-    @Test("000.8 001.16 the command names the address, who may open it, and where it ends") func link()
+    @Test("001.16 000.8 the command names the address, who may open it, and where it ends") func link()
         async throws
     {
         let house = try Gatehouse(Self.config)

@@ -11,7 +11,7 @@ import Testing
 @Suite("Connecting by signing in: the gateway reads in that person's name")
 struct DelegatedConnectTests {
     @Test(
-        "002.15 003.12 a sign-in connects, shows whose account it is, and lasts over a start",
+        "003.12 002.15 a sign-in connects, shows whose account it is, and lasts over a start",
         arguments: ["intune", "entra"])
     func signIn(_ provider: String) async throws {
         let connect = try await ConnectLab.delegated(provider)

@@ -122,7 +122,7 @@ struct DirectoryRowTests {
     }
 
     @Test(
-        "000.1 000.14 003.1 Intune's labels and the agent's facts decide together, on Windows and on macOS",
+        "003.1 000.1 000.14 Intune's labels and the agent's facts decide together, on Windows and on macOS",
         arguments: [Platform.windows, .macos])
     func together(_ platform: Platform) async throws {
         let service = try await service()

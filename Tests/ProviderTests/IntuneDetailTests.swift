@@ -84,7 +84,7 @@ struct IntuneDetailTests {
         #expect(checks == [Verdict.Check(id: "A", title: "Title", state: state)])
     }
 
-    @Test("001.12 001.17 Intune's integration shows the partners, too") func partners() async throws {
+    @Test("001.17 001.12 Intune's integration shows the partners, too") func partners() async throws {
         lab.graph.directory.withLock { $0.partners = [EntraTests.partner("unresponsive"), ["id": ""], "x"] }
         #expect(await connector.probe() == nil)
         let partners = await connector.status().partners
