@@ -77,6 +77,30 @@ struct PublishQueueTests {
     }
 
     @Test(
+        "a directory that takes one device's news and not another's: the others go on, and four refusals are not all"
+    )
+    func heldBack() {
+        var queue = PublishQueue()
+        for number in 0..<6 { queue.offer(ExactKey("d\(number)"), wish(true), nowSeconds: Self.now) }
+        func refuse() -> ExactKey? {
+            guard let next = queue.next(nowSeconds: Self.now) else { return nil }
+            queue.failed(
+                next.device, next.wish, failure(.forbidden), permission: "P", nowSeconds: Self.now, random: 0)
+            return next.device
+        }
+        let refusedOnes = (0..<4).map { _ in refuse() }
+        #expect(Set(refusedOnes.compactMap { $0 }).count == 4)
+        let fifth = queue.next(nowSeconds: Self.now)
+        queue.wrote(fifth?.device ?? device, wish(true), nowSeconds: Self.now)
+        #expect(queue.status.problem?.contains("P") == true, "the refused ones are still told of")
+        #expect(refuse() != nil)
+        #expect(queue.next(nowSeconds: Self.now) == nil && queue.status.pausedUntilSeconds == nil)
+        queue.resume()
+        for _ in 0..<5 { #expect(refuse() != nil) }
+        #expect(queue.status.pausedUntilSeconds == Self.now + 900, "five in a row are the permission")
+    }
+
+    @Test(
         "what is refused of one device lets the others go on, and is tried again an hour later or when it changes"
     )
     func refused() {

@@ -10,6 +10,8 @@ struct PublishQueue: Sendable {
     static let spacingSeconds: Int64 = 60
     /// A missing permission is granted by people.
     static let forbiddenSeconds: Int64 = 900
+    /// So many refusals in a row are no longer about single devices: the permission is missing.
+    static let forbiddenInRowMax = 5
     /// A directory that refuses one device's news refuses it an hour later, too, or somebody changed
     /// something.
     static let refusedSeconds: Int64 = 3_600
@@ -26,6 +28,9 @@ struct PublishQueue: Sendable {
     private var waiting: [ExactKey: Wish] = [:]
     private var order: [ExactKey] = []
     private var refused: [ExactKey: (wish: Wish, untilSeconds: Int64)] = [:]
+    /// A directory may take one device's news and not another's (another platform): those wait by themselves.
+    private var heldUntil: [ExactKey: Int64] = [:]
+    private var forbiddenInRow = 0
     private var failures = 0
     private(set) var status = PublishingStatus(waiting: 0, written: 0, dropped: 0)
 
@@ -43,6 +48,7 @@ struct PublishQueue: Sendable {
     mutating func offer(_ device: ExactKey, _ wish: Wish, nowSeconds: Int64) {
         if let last = published[device] ?? nil, last.wish == wish {
             waiting[device] = nil
+            heldUntil[device] = nil
             return noteWaiting()
         }
         if let no = refused[device], no.wish == wish, nowSeconds < no.untilSeconds { return }
@@ -74,6 +80,10 @@ struct PublishQueue: Sendable {
             let device = order.removeFirst()
             guard let wish = waiting[device] else { continue }
             later.append(device)
+            if let until = heldUntil[device], nowSeconds < until {
+                if later.count >= 100 { return nil }
+                continue
+            }
             if wish.state.isCompliant, let last = published[device] ?? nil,
                 // A clock that jumped back must not keep anybody waiting until it has caught up.
                 (0..<Self.spacingSeconds).contains(nowSeconds - last.atSeconds)
@@ -93,10 +103,12 @@ struct PublishQueue: Sendable {
         if waiting[device] == wish { take(device) }
         remember(device, wish, atSeconds: nowSeconds)
         refused[device] = nil
+        heldUntil[device] = nil
+        forbiddenInRow = 0
         failures = 0
         status.written += 1
         status.lastWrittenSeconds = nowSeconds
-        status.problem = nil
+        if heldUntil.isEmpty { status.problem = nil }
         status.pausedUntilSeconds = nil
         noteWaiting()
     }
@@ -112,6 +124,9 @@ struct PublishQueue: Sendable {
         switch failure.kind {
         case .forbidden:
             status.problem = "permission \(permission) is missing: \(failure.what)"
+            heldUntil[device] = nowSeconds + Self.forbiddenSeconds
+            forbiddenInRow += 1
+            guard forbiddenInRow >= Self.forbiddenInRowMax else { return }
             status.pausedUntilSeconds = nowSeconds + Self.forbiddenSeconds
         case .notFound, .malformedResponse, .pagingLoop, .configError:
             // This device's news alone is refused: the others go on.
@@ -128,10 +143,15 @@ struct PublishQueue: Sendable {
     }
 
     /// Writing may go on now.
-    mutating func resume() { status.pausedUntilSeconds = nil }
+    mutating func resume() {
+        status.pausedUntilSeconds = nil
+        heldUntil = [:]
+        forbiddenInRow = 0
+    }
 
     private mutating func take(_ device: ExactKey) {
         waiting[device] = nil
+        heldUntil[device] = nil
         if order.first == device { order.removeFirst() }
     }
 
