@@ -77,6 +77,7 @@ public struct ConfigSnapshot: Sendable {
         CrossChecks.loops(gateway, applications, context)
         CrossChecks.unused(providers, root, applications)
         CrossChecks.devices(devicePolicies, root, applications)
+        ProviderKind.checkPublishing(integrations, devicePolicies, root)
         GroupsSection.warnOfUnused(root)
         let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
         RemediationLinks.warn(devicePolicies, root, applications)

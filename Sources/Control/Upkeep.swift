@@ -14,6 +14,10 @@ struct UpkeepTimes: Sendable {
 
     /// nil: not since the start.
     var ticketKeysRotatedAtSeconds: Int64?
+    /// When every device's standing was last offered to the directories that take it.
+    var publishedAtSeconds: Int64?
+    /// Devices whose standing is to be offered before that.
+    var changedDevices: Set<String> = []
 }
 
 /// What the control plane does without being asked.
@@ -35,7 +39,13 @@ extension ControlPlane {
                 try? await Task.sleep(for: .seconds(60))
             }
         }
-        following.withLock { $0 = [providers, news, upkeep] }
+        let publishing = Task(priority: .utility) { [self] in
+            while !Task.isCancelled {
+                await publishNews()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        following.withLock { $0 = [providers, news, upkeep, publishing] }
     }
 
     /// Ends what follows providers and changes, and frees the administration socket.

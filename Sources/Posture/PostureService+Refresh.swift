@@ -16,6 +16,9 @@ extension PostureService {
     public func run() async {
         await withTaskGroup(of: Void.self) { group in
             for connector in connectors { group.addTask { await self.follow(connector) } }
+            for connector in connectors where connector.publishing != nil {
+                group.addTask { await self.followPublishing(connector) }
+            }
             group.addTask { await self.forgetExpired() }
             group.addTask { await self.followSignals() }
         }
@@ -57,11 +60,15 @@ extension PostureService {
         }
     }
 
-    /// Probes again now (*Reconnect* of providers.md 10.3) and synchronises when it works.
+    /// Probes again now with a new token (*Reconnect* of providers.md 10.3) and synchronises when it works.
     public func reconnect(integration: String) async -> IntegrationStatus? {
         let key = ExactKey(integration)
-        guard let connector = connectors.first(where: { ExactText.isEqual($0.integration, integration) })
-        else { return nil }
+        guard let connector = connector(integration) else { return nil }
+        // What is under way began with what was known before.
+        if let under = synchronisations[key] { await under.value }
+        await connector.forgetToken()
+        publications[key]?.resume()
+        probesWanted.insert(key)
         await synchronise(connector)
         return statuses[key]
     }
@@ -86,17 +93,24 @@ extension PostureService {
     public func integrationStatus() async -> [IntegrationStatus] {
         var all: [IntegrationStatus] = []
         for connector in connectors {
-            guard var status = statuses[ExactKey(connector.integration)] else { continue }
+            let key = ExactKey(connector.integration)
+            guard var status = statuses[key] else { continue }
             let census = await cache.census(connector.integration, nowSeconds: clock.nowSeconds())
             status.devicesKnown = census.devices
             status.oldestObservedSeconds = census.oldestObservedSeconds
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
+            status.labels = census.labels
+            status.medianObservedSeconds = census.medianObservedSeconds
             status.connection = await connector.status()
             if let failure = await cache.loadFailure(connector.integration) {
                 status.storeFailure = "\(failure)"
             }
+            status.publishing =
+                connector.publishing == nil
+                ? nil : publications[key]?.status ?? PublishingStatus(waiting: 0, written: 0, dropped: 0)
             all.append(status)
         }
+        Self.noteExcess(in: &all)
         all += await signalReports()
         for agent in agents {
             all.append(
@@ -106,8 +120,24 @@ extension PostureService {
         return all
     }
 
+    /// 002.16: what integrations of one application may do and none of them has a use for.
+    private static func noteExcess(in all: inout [IntegrationStatus]) {
+        var needed: [ExactKey: Set<String>] = [:]
+        for status in all {
+            guard let application = status.connection.application else { continue }
+            needed[ExactKey(application), default: []].formUnion(status.connection.needed)
+        }
+        for index in all.indices {
+            guard let application = all[index].connection.application else { continue }
+            let used = needed[ExactKey(application)] ?? []
+            all[index].connection.excessPermissions = (all[index].connection.granted ?? []).filter { name in
+                !used.contains(name) && !ConnectorStatus.signInScopes.contains(name)
+            }
+        }
+    }
+
     /// One at a time per integration: who comes while one is under way waits for its end instead.
-    private func synchronise(_ connector: any Connector) async {
+    func synchronise(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)
         if let under = synchronisations[key] { return await under.value }
         let task = Task { await readEverything(connector) }
@@ -123,7 +153,7 @@ extension PostureService {
 
     private func readEverything(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)
-        if statuses[key]?.state != .configured {
+        if probesWanted.remove(key) != nil || statuses[key]?.state != .configured {
             let probed = await clock.within(Self.fetchSecondsMax) { await connector.probe() }
             // The outer nil: nobody answered in time. The inner one: nothing failed.
             guard let probed else { return late(Self.fetchSecondsMax, connector) }
@@ -141,14 +171,15 @@ extension PostureService {
         guard let result = read else {
             return late(Self.syncSecondsMax, connector)
         }
+        let records = await withoutChecksOfStrangers(result.records)
         let now = clock.nowSeconds()
         await take(of: connector) { tell in
             guard result.isComplete else {
                 return await self.cache.apply(
-                    result.records, of: connector.integration, nowSeconds: now, tell: tell)
+                    records, of: connector.integration, nowSeconds: now, isList: true, tell: tell)
             }
             return await self.cache.replace(
-                integration: connector.integration, with: result.records, startedAtSeconds: started,
+                integration: connector.integration, with: records, startedAtSeconds: started,
                 ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position, tell: tell)
         }
         if let failure = result.failure {
@@ -156,6 +187,25 @@ extension PostureService {
         } else {
             statuses[key]?.noteSuccess(nowSeconds: now)
         }
+    }
+
+    /// Single checks are many and long, and most devices of a provider are nobody's here. Who enrols one is
+    /// asked for it by itself, and gets them then.
+    private func withoutChecksOfStrangers(_ records: VerdictRecords) async -> VerdictRecords {
+        var kept = VerdictRecords()
+        for index in records.indices {
+            // Others have questions, too.
+            if index % VerdictCache.stepRecords == VerdictCache.stepRecords - 1 { await Task.yield() }
+            let packed = records.packed(at: index)
+            guard packed.hasChecks, directory.owners(of: records[index].keys).isEmpty else {
+                kept.append(packed, of: records.integration)
+                continue
+            }
+            var record = records[index]
+            record.verdict.checks = []
+            kept.append(record)
+        }
+        return kept
     }
 
     /// - Returns: false when everything has to be read instead.
@@ -178,7 +228,8 @@ extension PostureService {
             statuses[ExactKey(connector.integration)]?.noteSuccess(nowSeconds: now)
         case .failed(let failure, let read):
             await take(of: connector) { tell in
-                await self.cache.apply(read, of: connector.integration, nowSeconds: now, tell: tell)
+                await self.cache.apply(
+                    read, of: connector.integration, nowSeconds: now, isList: true, tell: tell)
             }
             note(failure, of: connector)
         }
@@ -232,10 +283,16 @@ extension PostureService {
         _ taking: @Sendable (_ tell: @escaping VerdictCache.Tell) async -> VerdictWrites
     ) async {
         let affected = Affected()
-        let writes = await taking { keys in
-            await affected.add(self.directory.owners(of: Array(keys)))
+        let writes = await taking { news in
+            await affected.add(
+                changed: self.directory.owners(of: Array(news.changed)),
+                outdated: self.directory.owners(of: Array(news.outdated)))
         }
-        announceChange(await affected.devices)
+        announceChange(await affected.changed)
+        let now = clock.nowSeconds()
+        for device in await affected.outdated {
+            schedule.askSoon(device: device.text, integration: connector.integration, nowSeconds: now)
+        }
         let key = ExactKey(connector.integration)
         do throws(StoreError) {
             try await cache.persist(writes)
@@ -247,9 +304,13 @@ extension PostureService {
 
     /// Our devices among those of a provider that changed.
     private actor Affected {
-        private(set) var devices: Set<ExactKey> = []
+        private(set) var changed: Set<ExactKey> = []
+        private(set) var outdated: Set<ExactKey> = []
 
-        func add(_ more: Set<ExactKey>) { devices.formUnion(more) }
+        func add(changed: Set<ExactKey>, outdated: Set<ExactKey>) {
+            self.changed.formUnion(changed)
+            self.outdated.formUnion(outdated)
+        }
     }
 
     /// Whoever stops the service is no failure of a provider.
@@ -262,7 +323,7 @@ extension PostureService {
         ConnectorFailure(.timeout, "no answer within \(Int(seconds)) s")
     }
 
-    private func note(_ failure: ConnectorFailure, of connector: any Connector) {
+    func note(_ failure: ConnectorFailure, of connector: any Connector) {
         statuses[ExactKey(connector.integration)]?.note(failure, nowSeconds: clock.nowSeconds())
         retryProbe(connector, failure)
     }

@@ -70,6 +70,10 @@ public actor PostureService {
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]
     var synchronisations: [ExactKey: Task<Void, Never>] = [:]
     var signals = SignalState()
+    /// Integrations that an administrator wants probed again.
+    var probesWanted: Set<ExactKey> = []
+    /// What is to be written, by integration.
+    var publications: [ExactKey: PublishQueue] = [:]
 
     /// Devices whose facts changed, in order; for one consumer. Never drops: a lost change would leave a
     /// stream open that should be cut, and the number waiting is bounded by what one synchronisation can

@@ -88,6 +88,8 @@ struct IntuneConnection: Sendable {
     public var deviceAgeSecondsMax: Int64
     /// How long a fetched answer may be used, seconds.
     public var ttlSeconds: Int64
+    /// What names a person there: `email`, `subject` or a claim (001.21).
+    var ownerAttribute = "email"
     /// Whether `inGracePeriod` carries the label `compliant` until the grace ends.
     public var graceCountsAsCompliant: Bool
     /// Without a slash at the end.
@@ -108,6 +110,7 @@ struct IntuneConnection: Sendable {
             deviceAgeSecondsMax: connection.deviceAgeSecondsMax, ttlSeconds: connection.ttlSeconds,
             loginURL: tenant.loginURL, graphURL: tenant.graphURL, authoritiesPEM: connection.authoritiesPEM,
             allowsPlainHTTP: connection.allowsPlainHTTP)
+        ownerAttribute = connection.texts["owner-attribute"] ?? ownerAttribute
         credential = tenant.credential
         delegation = tenant.delegation
     }

@@ -88,6 +88,9 @@ public struct PackedVerdict: Sendable, Hashable {
         return reader.text().map { ExactText.isEqual($0, nativeID) } ?? false
     }
 
+    /// Whether single checks are in it.
+    public var hasChecks: Bool { flags.contains(.hasChecks) }
+
     /// The provider's own id of the device.
     public var nativeID: String {
         var reader = Reader(bytes: bytes, position: Self.headBytes)
@@ -163,6 +166,7 @@ public struct PackedVerdict: Sendable, Hashable {
         static let hasDerivedID = Flags(rawValue: 256)
         static let hasRawDigest = Flags(rawValue: 512)
         static let hasStandardRemedies = Flags(rawValue: 1_024)
+        static let hasChecks = Flags(rawValue: 2_048)
     }
 
     /// The order of each list is the format: new values go to the end.

@@ -17,6 +17,7 @@ extension PackedVerdict {
             if verdict.score != nil { flags.insert(.hasScore) }
             if verdict.assessedAtSeconds != nil { flags.insert(.hasAssessment) }
             if verdict.graceUntilSeconds != nil { flags.insert(.hasGrace) }
+            if !verdict.checks.isEmpty { flags.insert(.hasChecks) }
             if hasDerivedID(verdict) { flags.insert(.hasDerivedID) }
             if PackedVerdict.rawDigest(verdict.digest) != nil { flags.insert(.hasRawDigest) }
             bytes.append(PackedVerdict.version)

@@ -104,19 +104,6 @@ struct Verdicts: ParsableCommand {
     }
 }
 
-struct Reconnect: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Probe a posture provider again and synchronise when it works.",
-        discussion: "For an integration that \"status\" shows as pending, after its permissions were mended.")
-    @Argument(help: "The integration's configured name.") var integration: String
-    @OptionGroup var gateway: SocketOption
-
-    func run() throws {
-        let command: JSONValue = ["command": "reconnect", "integration": .string(integration)]
-        print(try gateway.ask(command)["text"]?.string ?? "")
-    }
-}
-
 struct Device: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List enrolled devices and end a lost one.", subcommands: [List.self, Revoke.self])

@@ -14,9 +14,9 @@ struct Gatepost: ParsableCommand {
             """,
         version: "gatepost \(versionText)",
         subcommands: [
-            Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Reconnect.self,
-            Session.self, Device.self, Held.self, Events.self, ReplayLog.self, Erase.self, EnrollToken.self,
-            Keys.self, Schema.self, Version.self,
+            Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Integrations.self,
+            Reconnect.self, Session.self, Device.self, Held.self, Events.self, ReplayLog.self, Erase.self,
+            EnrollToken.self, Keys.self, Schema.self, Version.self,
         ])
 }
 

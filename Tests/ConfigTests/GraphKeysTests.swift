@@ -50,6 +50,70 @@ struct GraphKeysTests {
         #expect(try !problems(start.replacing("{ file: secret }", with: "s3cret")).isEmpty)
     }
 
+    @Test("002.15 delegated permissions without a token are for whoever connects; no secret is needed")
+    func connected() throws {
+        for provider in ["intune", "entra"] {
+            let start = "provider: \(provider), \(Self.tenant), permissions: delegated"
+            let settings = try #require(try read(start))
+            #expect(settings.texts["permissions"] == "delegated" && settings.secrets.isEmpty)
+            #expect(try problems("\(start), client-secret: { file: secret }").isEmpty)
+            #expect(try !problems("\(start), \(Self.pair), client-secret: { file: secret }").isEmpty)
+            let own = start.replacing("delegated", with: "application")
+            #expect(try !problems(own).isEmpty, "its own permissions need its own credentials")
+            let token = "refresh-token: { file: secret }, client-secret: { file: secret }"
+            #expect(
+                try problems("\(own), \(token)").contains { $0.contains("contradicts refresh-token") })
+        }
+    }
+
+    @Test(
+        "001.14 a tenant is one directory: its id or a domain of it",
+        arguments: [
+            ("9b1f2d3c-0000-4000-8000-1234567890ab", true), ("9B1F2D3C-0000-4000-8000-1234567890AB", true),
+            ("corp.example", true), ("corp.onmicrosoft.com", true), ("common", false),
+            ("organizations", false), ("consumers", false), ("corp", false),
+            ("9b1f2d3c-0000-4000-8000-1234567890a", false), ("9b1f2d3c0000400080001234567890ab", false),
+            ("9b1f2d3c-0000-4000-8000-1234567890ag", false), ("corp.example/x", false), ("..", false),
+            ("corp example", false), ("corp.example?x", false),
+        ])
+    func tenants(_ tenant: String, _ isGood: Bool) throws {
+        for provider in ["intune", "entra", "defender"] {
+            let found = try problems(
+                "provider: \(provider), tenant: \"\(tenant)\", client-id: a, client-secret: { file: secret }")
+            #expect(found.isEmpty == isGood, "\(provider): \(found)")
+            #expect(isGood || found.allSatisfy { $0.contains("tenant") })
+        }
+    }
+
+    @Test("publishing is switched off by default, and never by what it was decided by") func publishing()
+        throws
+    {
+        let own = "provider: entra, \(Self.tenant), client-secret: { file: secret }"
+        #expect(try read(own)?.texts["publish-verdict"] == nil)
+        let publishing = "\(own), publish-verdict: true"
+        #expect(try read(publishing)?.texts["publish-verdict"] == "true")
+        let circle = { (integration: String, other: String) in
+            try self.folder.problems(
+                try Sample.replacing(
+                    "integrations:\n", "integrations:\n  it: { \(publishing) }\n\(other)"
+                ).replacing(
+                    "device-policies:\n",
+                    with:
+                        "device-policies:\n  - { name: circle, platform: linux, priority: 77, result: partial, "
+                        + "rules: [ { entra: \(integration), managed: true } ] }\n"))
+        }
+        let problem = "reads the directory that this writes to"
+        #expect(try circle("it", "").contains { $0.contains(problem) })
+        #expect(try circle("twin", "  twin: { \(own) }\n").contains { $0.contains(problem) })
+        let elsewhere = own.replacing("9b1f2d3c", with: "0b1f2d3c")
+        #expect(try circle("far", "  far: { \(elsewhere) }\n").allSatisfy { !$0.contains(problem) })
+        #expect(
+            try problems(
+                "provider: intune, \(Self.tenant), client-secret: { file: secret }, publish-verdict: true"
+            )
+            .contains { $0.contains("publish-verdict") }, "only the directory takes it")
+    }
+
     @Test(
         "a certificate that is not whole is refused",
         arguments: [

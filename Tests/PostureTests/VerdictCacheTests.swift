@@ -15,7 +15,7 @@ extension VerdictCache {
 
     func apply(_ fresh: VerdictRecords, of integration: String, nowSeconds: Int64) async -> Outcome {
         let told = Told()
-        let writes = await apply(fresh, of: integration, nowSeconds: nowSeconds) { await told.add($0) }
+        let writes = await apply(fresh, of: integration, nowSeconds: nowSeconds) { await told.add($0.changed) }
         return (await told.keys, writes)
     }
 
@@ -27,7 +27,7 @@ extension VerdictCache {
         let writes = await replace(
             integration: integration, with: fresh, startedAtSeconds: startedAtSeconds, ttlSeconds: ttlSeconds,
             nowSeconds: nowSeconds, position: position
-        ) { await told.add($0) }
+        ) { await told.add($0.changed) }
         return (await told.keys, writes)
     }
 
@@ -39,7 +39,7 @@ extension VerdictCache {
         let writes = await apply(
             delta, integration: integration, startedAtSeconds: startedAtSeconds, ttlSeconds: ttlSeconds,
             nowSeconds: nowSeconds
-        ) { await told.add($0) }
+        ) { await told.add($0.changed) }
         return (await told.keys, writes)
     }
 }
@@ -124,7 +124,10 @@ struct VerdictCacheTests {
             try await replace([Self.record("a", at: 40), Self.record("c", at: 40)], at: 40)
                 == [Self.key("SN-c")])
         #expect(await Self.state(cache, "c") == .compliant)
-        #expect(await cache.census("edr", nowSeconds: 40) == (2, 40))
+        #expect(
+            await cache.census("edr", nowSeconds: 40)
+                == VerdictCache.Census(
+                    devices: 2, oldestObservedSeconds: 40, medianObservedSeconds: 40, labels: ["compliant"]))
     }
 
     @Test("a device that was asked while the synchronisation ran is not missing from it")

@@ -171,6 +171,26 @@ struct EntraTests {
         #expect(try #require(await alice()).state == .noncompliant, "silence heals nothing")
     }
 
+    @Test(
+        "001.15 users or platforms that do not match are hinted at; what works needs no hint",
+        arguments: [
+            ("enabled", true, nil), ("enabled", false, "assign platforms and user groups"),
+            ("unresponsive", true, "synchronise the directories"),
+            ("unavailable", true, "synchronise the directories"),
+            ("terminated", true, "connect it to Microsoft again"),
+            ("somethingNew", true, "a state that is not known"),
+        ] as [(String, Bool, String?)])
+    func partnerHint(_ word: String, _ hasPlatforms: Bool, _ hint: String?) async throws {
+        guard var partner = Self.partner(word).object else { return }
+        if !hasPlatforms { for name in ["iosOnboarded", "macOsOnboarded"] { partner[name] = false } }
+        let told = JSONValue.object(partner)
+        lab.graph.directory.withLock { $0.partners = [told] }
+        #expect(await connector.probe() == nil)
+        let shown = try #require(await connector.status().partners.first)
+        #expect((shown.hint == nil) == (hint == nil))
+        if let hint { #expect(shown.hint?.contains(hint) == true) }
+    }
+
     // MARK: What is no proof
 
     @Test(

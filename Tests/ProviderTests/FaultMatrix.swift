@@ -98,7 +98,7 @@ enum FaultMatrix {
         case .wrongType: .complete
         case .serverError, .badGateway, .unavailable, .down: .failed(.unavailable)
         case .slow, .drip: .failed(.timeout)
-        case .revokedSecret, .expiredSecret, .claimsChallenge: .failed(.authFailed)
+        case .revokedSecret, .expiredSecret, .claimsChallenge, .otherTenant: .failed(.authFailed)
         case .expireTokens: .complete
         case .missingScope: .failed(.forbidden)
         case .unknownEnum, .nullFields, .futureSync: .worthless

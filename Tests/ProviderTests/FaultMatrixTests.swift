@@ -114,7 +114,7 @@ struct FaultMatrixTests {
             graph.faults.activate(fault, milliseconds: fault == .slow ? 900 : 20)
         case _: graph.faults.activate(fault)
         }
-        if [.revokedSecret, .expiredSecret, .expireTokens].contains(fault) {
+        if [.revokedSecret, .expiredSecret, .expireTokens, .otherTenant].contains(fault) {
             graph.state.withLock { $0.expireTokens() }
         }
         try await run.finish(FaultMatrix.outcome(of: fault), "intune \(fault.rawValue)")

@@ -54,7 +54,8 @@ struct Run {
         let alice = try #require(alice)
         let before = await service.cache.completedAt(connector.integration)
         let known = await service.cache.census(connector.integration, nowSeconds: clock.now).devices
-        let status = try #require(await service.reconnect(integration: connector.integration))
+        await service.synchronise(connector)
+        let status = try #require(await service.integrationStatus().first)
         if case .failed(let kind) = outcome {
             #expect(status.lastFailure?.kind == kind, "\(name): \(status.lastFailure?.what ?? "no failure")")
             let isRefusal = kind == .authFailed || kind == .forbidden

@@ -18,6 +18,11 @@ extension ProviderKind {
                     + "application's own.",
                 standard: "application permissions", example: "{ file: secrets/graph-refresh }"),
             .optional(
+                "permissions", .choice(["application", "delegated"]),
+                "Whether it reads in its own name, or in that of the administrator who connects it with "
+                    + "`gatepost integrations connect`.",
+                standard: "`application`; `delegated` with `refresh-token`", example: "delegated"),
+            .optional(
                 "graph-url", .url, "Base of Microsoft Graph, of the same cloud.",
                 standard: "`https://graph.microsoft.com`", example: "https://graph.microsoft.us"),
         ]
@@ -35,8 +40,15 @@ extension ProviderKind {
 
     @Sendable static func checkGraph(_ reader: SectionReader) {
         checkTenant(reader)
+        let permissions = reader.choice("permissions")
+        if permissions == "application", reader.has("refresh-token") {
+            reader.problem(
+                "permissions", "application contradicts refresh-token, which is somebody's",
+                "remove one of the two")
+        }
         let isPublic =
-            reader.has("refresh-token") && !reader.has("client-secret") && !reader.has("client-certificate")
+            (reader.has("refresh-token") || permissions == "delegated") && !reader.has("client-secret")
+            && !reader.has("client-certificate")
         if !isPublic, reader.has("client-secret") == reader.has("client-certificate") {
             reader.problem(
                 "client-secret", "needs exactly one of client-secret and client-certificate",

@@ -26,13 +26,24 @@ extension ProviderKind {
             standard: "`https://login.microsoftonline.com`", example: "https://login.microsoftonline.us"),
     ]
 
+    private static func isGUID(_ text: String) -> Bool {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        return parts.map(\.utf8.count) == [8, 4, 4, 4, 12]
+            && parts.joined().utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x46).contains(byte) || (0x61...0x66).contains(byte)
+            }
+    }
+
     /// The tenant becomes a segment of the token URL, so nothing but a GUID or a domain may be in it.
     @Sendable static func checkTenant(_ reader: SectionReader) {
         guard let text = reader.text("tenant") else { return }
         if ["common", "organizations", "consumers"].contains(text) {
             return reader.problem("tenant", "\"\(text)\" is no single tenant", "write the directory id")
         }
-        guard HostSyntax.nameProblem(text.lowercased()) != nil else { return }
+        // An id that lost a digit would otherwise pass for a name without a dot.
+        guard HostSyntax.nameProblem(text.lowercased()) != nil || !text.contains(".") && !isGUID(text) else {
+            return
+        }
         reader.problem(
             "tenant", "\"\(text)\" is neither a directory id nor a domain", "write the directory id")
     }

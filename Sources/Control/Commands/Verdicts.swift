@@ -12,11 +12,13 @@ extension ControlPlane {
         guard let device = await services.posture.deviceFacts(id: id, statement: statement) else {
             return ["error": .string("no enrolled device \(id); gatepost device list shows them")]
         }
-        let text = VerdictsText(device: device, nowSeconds: nowSeconds())
+        var text = VerdictsText(device: device, nowSeconds: nowSeconds())
+        text.publications = await services.posture.publicationsOf(deviceID: id)
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("device", .string(id)),
                 ("verdicts", .array(device.verdicts.map(text.json))),
+                ("published", .array(text.publications.map(text.json))),
             ]))
     }
 
@@ -36,8 +38,38 @@ extension ControlPlane {
 struct VerdictsText {
     var device: DeviceFacts
     var nowSeconds: Int64
+    /// What directories were told of it.
+    var publications: [Publication] = []
 
-    var text: String {
+    var text: String { ([table] + publications.map(line)).joined(separator: "\n") }
+
+    private func line(_ publication: Publication) -> String {
+        let said =
+            publication.state.map { "\(words($0)), \(age(publication.atSeconds ?? 0))" } ?? "nothing yet"
+        let waiting = publication.waiting.map { "; waiting: \(words($0))" } ?? ""
+        return "published to \(publication.integration): \(said)\(waiting)"
+    }
+
+    private func words(_ state: PublishedState) -> String {
+        let managed = state.isManaged.map { $0 ? ", managed" : ", not managed" } ?? ""
+        return (state.isCompliant ? "compliant" : "not compliant") + managed
+    }
+
+    func json(_ publication: Publication) -> JSONValue {
+        func json(_ state: PublishedState?) -> JSONValue {
+            guard let state else { return .null }
+            return [
+                "is_compliant": .bool(state.isCompliant),
+                "is_managed": state.isManaged.map { .bool($0) } ?? .null,
+            ]
+        }
+        return [
+            "integration": .string(publication.integration), "state": json(publication.state),
+            "at": publication.atSeconds.map { .integer($0) } ?? .null, "waiting": json(publication.waiting),
+        ]
+    }
+
+    private var table: String {
         guard !device.verdicts.isEmpty else { return "no provider says anything about \(device.id) yet" }
         let rows = device.verdicts.map { verdict in
             [
@@ -93,6 +125,16 @@ struct VerdictsText {
                 ("match_key", .string(verdict.matchKey)),
                 ("match_strength", .string(verdict.matchStrength.rawValue)),
                 ("digest", .string(verdict.digest)),
+                (
+                    "checks",
+                    .array(
+                        verdict.checks.map { check in
+                            [
+                                "id": .string(check.id), "title": .string(check.title),
+                                "state": .string(check.state.rawValue),
+                            ]
+                        })
+                ),
                 ("remedies", .array(verdict.remedies.map { .string($0) })),
             ]))
     }

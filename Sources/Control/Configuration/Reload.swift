@@ -43,6 +43,8 @@ extension ControlPlane {
         decisions.shadow.load(config.gateway.shadowPolicy)
         decisions.begin(config.policy)
         revocations.forgetRecords()
+        // Other policies may call other devices compliant.
+        upkeep.withLock { $0.publishedAtSeconds = nil }
         decisions.changeBegins(.everybody)
         defer {
             decisions.changeEnds(

@@ -81,6 +81,7 @@ extension ControlPlane {
             var open = batch ?? beginBatch(cause, eventNanoseconds: change.eventNanoseconds)
             open.cause = cause
             await decideAnew(device: change.deviceID, &open)
+            noteForPublishing(change.deviceID)
             if change.followedBy == 0 { await finish(open) }
             batch = change.followedBy == 0 ? nil : open
         }

@@ -27,6 +27,7 @@ extension ControlPlane {
     private func authHost(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         if request.path.hasPrefix("/.gatepost/callback/") { return await signInStep(request) }
+        if request.path.hasPrefix(ConnectPath.prefix) { return await connectAnswer(request) }
         if request.path.hasPrefix(SignalPath.prefix) { return await pushedSignal(request) }
         switch (request.path, request.method) {
         case ("/.gatepost/sign-in", _), ("/.gatepost/sign-out", _): return await signInStep(request)

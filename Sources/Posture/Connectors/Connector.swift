@@ -106,6 +106,22 @@ public struct ConnectorStatus: Sendable, Hashable {
     public var partners: [PartnerState] = []
     /// In whose name the provider is read; nil: in the application's own.
     public var account: String?
+    /// When the refresh token of that account ends unless it is used before; nil: not known.
+    public var accountEndsAtSeconds: Int64?
+    /// Nothing is asked before, because the provider said so; nil: it may be asked now.
+    public var throttledUntilSeconds: Int64?
+    /// Permissions that were granted beyond what any integration of the same application needs (002.16).
+    public var excessPermissions: [String] = []
+    /// Whether an administrator connects it in a browser.
+    public var isConnectable = false
+    /// Come with every sign-in and read no device.
+    static let signInScopes: Set<String> = ["openid", "profile", "email", "offline_access", "User.Read"]
+    /// What the newest token may do; nil: not known.
+    var granted: [String]?
+    /// What the connector can make use of.
+    var needed: Set<String> = []
+    /// Integrations with the same application share its permissions.
+    var application: String?
 
     /// Makes a status.
     public init(
@@ -139,7 +155,20 @@ protocol Connector: Sendable {
     func changes(since position: String) async -> IncrementalResult
     /// Asks for one device by whichever of its keys the provider can look up.
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer
+    /// A person's own devices, by what names the person at the provider (002.12).
+    func devices(ofPerson person: String) async -> DeviceAnswer
+    /// Which attribute of a person names them at the provider (001.21): `email`, `subject` or a claim; nil:
+    /// it is not asked about people.
+    var ownerAttribute: String? { get }
     func status() async -> ConnectorStatus
+    /// The next question is asked with a new token.
+    func forgetToken() async
+    /// The permission with which our own verdicts are written there; nil: that is not switched on.
+    var publishing: String? { get }
+    /// Writes our verdict about one device. The same twice does what once does.
+    func publish(_ state: PublishedState, objectID: String) async -> ConnectorFailure?
+    /// How an administrator connects it in a browser; nil: all that it needs is configured.
+    var consent: GraphConsent? { get }
 }
 
 /// An enrolled device as providers may be told of it.
@@ -161,6 +190,21 @@ extension Connector {
     func changes(since position: String) async -> IncrementalResult {
         .baselineNeeded("the provider has no incremental reads")
     }
+
+    func forgetToken() async {}
+    var ownerAttribute: String? { nil }
+
+    func devices(ofPerson person: String) async -> DeviceAnswer {
+        .failed(ConnectorFailure(.configError, "\(provider) is not asked about people"))
+    }
+
+    var consent: GraphConsent? { nil }
+    var publishing: String? { nil }
+
+    func publish(_ state: PublishedState, objectID: String) async -> ConnectorFailure? {
+        ConnectorFailure(.configError, "\(provider) takes no verdicts")
+    }
+
     /// A synchronisation has nobody waiting for it.
     static var syncWaitSecondsMax: Double { 600 }
     /// A priority fetch has somebody waiting in front of a page.

@@ -41,6 +41,8 @@ struct DeclaredConnector: Connector {
         return status
     }
 
+    func forgetToken() async { await client.forgetToken() }
+
     func probe() async -> ConnectorFailure? {
         do throws(ConnectorFailure) {
             _ = try await page(at: firstPosition, size: 1, waitSecondsMax: Self.fetchWaitSecondsMax)

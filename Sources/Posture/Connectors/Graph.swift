@@ -4,8 +4,15 @@ import JSON
 enum Graph {
     static func api(_ tenant: Tenant) -> ProviderAPI {
         let grant = TokenGrant(
-            url: tenant.tokenURL, form: { nowSeconds in await tenant.form(nowSeconds: nowSeconds) },
-            errorWord: tokenErrorWord, received: { answer in await tenant.delegation?.received(answer) })
+            url: tenant.tokenURL,
+            form: { nowSeconds async throws(ConnectorFailure) in
+                try await tenant.form(nowSeconds: nowSeconds)
+            },
+            errorWord: tokenErrorWord,
+            received: { answer, client async throws(ConnectorFailure) in
+                try await tenant.facts.received(answer, client)
+                await tenant.delegation?.received(answer, nowSeconds: client.clock.nowSeconds())
+            })
         return ProviderAPI(
             name: "Graph", base: tenant.graphURL, credentials: .token(grant),
             requestIDField: "client-request-id",

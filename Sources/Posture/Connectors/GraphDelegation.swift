@@ -36,27 +36,45 @@ struct TokenVault: Sendable {
 
 extension Graph {
     /// Reading in the name of an administrator (002.15): a refresh token that is replaced with each use.
+    /// The first one is configured, or comes from the administrator's sign-in.
     actor Delegation {
         static let tokenBytesMax = 16_384
+        /// The vendor's limit without a use.
+        static let idleSecondsMax: Int64 = 90 * 86_400
 
-        private let integration: String
+        nonisolated let integration: String
         private let vault: TokenVault
-        /// What the administrator configured; another one ends what grew from the one before.
-        private let seed: String
+        /// Of what the administrator configured; another one ends what grew from the one before.
+        private let fingerprint: String
+        private let seed: String?
         private var current: String?
+        /// How often somebody connected, and as of which time the token that is in use was handed out.
+        private var connections = 0
+        private var connectionsInUse = 0
         /// Whose name it is, for administrators to read: the token answer's own word, decided by nothing
         /// here.
         private(set) var account: String?
+        /// When the newest refresh token came; nil: not known.
+        private(set) var receivedAtSeconds: Int64?
 
-        init(integration: String, seed: String, vault: TokenVault) {
+        /// - Parameters:
+        ///   - seed: the configured refresh token; nil: somebody connects.
+        ///   - application: tenant and client, to which a token that somebody connected with belongs.
+        init(integration: String, seed: String?, application: String, vault: TokenVault) {
             self.integration = integration
             self.seed = seed
             self.vault = vault
+            fingerprint = Base64URL.encode(Digest.sha256(Array((seed ?? "connect " + application).utf8)))
         }
 
-        private var fingerprint: String { Base64URL.encode(Digest.sha256(Array(seed.utf8))) }
+        /// nil: nobody has connected yet.
+        func token() async -> String? {
+            let token = await newest()
+            connectionsInUse = connections
+            return token
+        }
 
-        func token() async -> String {
+        private func newest() async -> String? {
             if let current { return current }
             let kept = await vault.load(integration).flatMap { try? JSONValue(parsing: Array($0.utf8)) }
             // Another call may have been answered meanwhile.
@@ -65,22 +83,37 @@ extension Graph {
                 return seed
             }
             current = token
+            account = account ?? kept?["account"]?.string
+            receivedAtSeconds = receivedAtSeconds ?? kept?["at"]?.integer
             return token
         }
 
+        /// Somebody signed in anew: what is still under way in the name before ends with its own answer.
+        func connected(_ answer: JSONValue, nowSeconds: Int64) async {
+            connections += 1
+            await keep(answer, nowSeconds: nowSeconds)
+        }
+
         /// A new refresh token takes the place of the one that was used, before its access token is.
-        func received(_ answer: JSONValue) async {
-            if let identity = answer["id_token"]?.string, let claims = (try? JWS(compact: identity))?.payload,
-                let name = (try? JSONValue(parsing: claims))?["preferred_username"]?.string
-            {
+        func received(_ answer: JSONValue, nowSeconds: Int64) async {
+            guard connectionsInUse == connections else { return }
+            await keep(answer, nowSeconds: nowSeconds)
+        }
+
+        private func keep(_ answer: JSONValue, nowSeconds: Int64) async {
+            if let name = UnverifiedClaims.read(answer["id_token"]?.string)?["preferred_username"]?.string {
                 account = RecordReading.shortened(name)
             }
             guard let fresh = answer["refresh_token"]?.string, !fresh.isEmpty,
                 fresh.utf8.count <= Self.tokenBytesMax
             else { return }
             current = fresh
-            let kept: JSONValue = ["seed": .string(fingerprint), "token": .string(fresh)]
-            await vault.save(integration, kept.serializedText())
+            receivedAtSeconds = nowSeconds
+            var kept: JSONObject = [
+                "seed": .string(fingerprint), "token": .string(fresh), "at": .integer(nowSeconds),
+            ]
+            if let account { kept["account"] = .string(account) }
+            await vault.save(integration, JSONValue.object(kept).serializedText())
         }
     }
 }

@@ -16,6 +16,7 @@ extension Graph {
         var graphURL: String
         var authoritiesPEM: [UInt8]?
         var allowsPlainHTTP: Bool
+        var facts: TokenFacts
 
         var tokenURL: String { "\(loginURL)/\(id)/oauth2/v2.0/token" }
     }
@@ -73,9 +74,16 @@ extension Graph.Tenant {
     /// The tenant of a configured provider that is read through Graph.
     init(_ connection: ProviderConnection, vault: TokenVault = .none) throws(ConnectorFailure) {
         let credential: Graph.Credential
-        let delegation = connection.secrets["refresh-token"].map {
-            Graph.Delegation(integration: connection.integration, seed: $0, vault: vault)
-        }
+        let (tenant, clientID) = (try connection.text("tenant"), try connection.text("client-id"))
+        let loginURL = try connection.text("login-url")
+        let seed = connection.secrets["refresh-token"]
+        let isDelegated = seed != nil || connection.texts["permissions"] == "delegated"
+        let delegation =
+            isDelegated
+            ? Graph.Delegation(
+                integration: connection.integration, seed: seed, application: "\(tenant)/\(clientID)",
+                vault: vault)
+            : nil
         if let chain = connection.files["client-certificate.chain"] {
             let key = try connection.secret("client-certificate.key")
             credential = .certificate(
@@ -86,40 +94,51 @@ extension Graph.Tenant {
             credential = .secret(try connection.secret("client-secret"))
         }
         self.init(
-            id: try connection.text("tenant"), clientID: try connection.text("client-id"),
-            credential: credential, delegation: delegation,
-            loginURL: try connection.text("login-url"), graphURL: try connection.text("graph-url"),
-            authoritiesPEM: connection.authoritiesPEM, allowsPlainHTTP: connection.allowsPlainHTTP)
+            id: tenant, clientID: clientID, credential: credential, delegation: delegation,
+            loginURL: loginURL, graphURL: try connection.text("graph-url"),
+            authoritiesPEM: connection.authoritiesPEM, allowsPlainHTTP: connection.allowsPlainHTTP,
+            facts: TokenFacts(tenant: tenant, loginURL: loginURL))
     }
 
     /// The form of the client-credentials grant, or of the next use of the refresh token.
-    func form(nowSeconds: Int64) async -> [(name: String, value: String)] {
-        var form = [(name: "client_id", value: clientID)]
-        if let delegation {
-            form += [
-                (name: "grant_type", value: "refresh_token"),
-                (name: "refresh_token", value: await delegation.token()),
-                (name: "scope", value: "\(graphURL)/.default openid profile offline_access"),
-            ]
-        } else {
-            form += [
-                (name: "grant_type", value: "client_credentials"),
-                (name: "scope", value: graphURL + "/.default"),
+    ///
+    /// - Throws: `auth_failed` where nobody has connected yet.
+    func form(nowSeconds: Int64) async throws(ConnectorFailure) -> [(name: String, value: String)] {
+        guard let delegation else {
+            return proof(nowSeconds: nowSeconds) + [
+                (name: "grant_type", value: "client_credentials"), (name: "scope", value: ownScope),
             ]
         }
+        guard let token = await delegation.token() else {
+            throw ConnectorFailure(
+                .authFailed,
+                "nobody has connected it yet: gatepost integrations connect \(delegation.integration)")
+        }
+        return proof(nowSeconds: nowSeconds) + [
+            (name: "grant_type", value: "refresh_token"), (name: "refresh_token", value: token),
+            (name: "scope", value: "\(ownScope) openid profile offline_access"),
+        ]
+    }
+
+    /// Everything that is granted to the application.
+    var ownScope: String { graphURL + "/.default" }
+
+    /// Who the application is, and its proof where it has one.
+    func proof(nowSeconds: Int64) -> [(name: String, value: String)] {
+        let name = (name: "client_id", value: clientID)
         switch credential {
-        case .none: break
-        case .secret(let secret): form.append((name: "client_secret", value: secret))
+        case .none: return [name]
+        case .secret(let secret): return [name, (name: "client_secret", value: secret)]
         case .certificate(let certificate):
             let assertion = certificate.assertion(
                 clientID: clientID, audience: tokenURL, nowSeconds: nowSeconds)
-            form += [
+            return [
+                name,
                 (
                     name: "client_assertion_type",
                     value: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
                 ), (name: "client_assertion", value: assertion),
             ]
         }
-        return form
     }
 }

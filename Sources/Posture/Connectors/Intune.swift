@@ -21,10 +21,15 @@ struct IntuneConnector: Connector {
     ].joined(separator: ",")
 
     let connection: IntuneConnection
-    private let graph: ProviderClient
-    private let clock: PostureClock
+    private let tenant: Graph.Tenant
+    let graph: ProviderClient
+    let clock: PostureClock
     private let missing = MissingPermissions()
     private let partners = PartnerList()
+
+    static let permission = "DeviceManagementManagedDevices.Read.All"
+    /// 000.9, 002.16: the list that administrators are asked to grant, and no more.
+    static let permissions = [permission, PartnerList.permission, IntuneSettings.permission]
 
     var integration: String { connection.integration }
     var provider: String { ManagedDevice.provider }
@@ -40,11 +45,12 @@ struct IntuneConnector: Connector {
     ) {
         self.connection = connection
         self.clock = clock
-        let tenant = Graph.Tenant(
+        tenant = Graph.Tenant(
             id: connection.tenant, clientID: connection.clientID, credential: connection.credential,
             delegation: connection.delegation,
             loginURL: connection.loginURL, graphURL: connection.graphURL,
-            authoritiesPEM: connection.authoritiesPEM, allowsPlainHTTP: connection.allowsPlainHTTP)
+            authoritiesPEM: connection.authoritiesPEM, allowsPlainHTTP: connection.allowsPlainHTTP,
+            facts: TokenFacts(tenant: connection.tenant, loginURL: connection.loginURL))
         graph = ProviderClient(api: Graph.api(tenant), fetcher: fetcher, clock: clock, random: random)
     }
 
@@ -52,8 +58,14 @@ struct IntuneConnector: Connector {
         var status = await graph.status()
         status.missingPermissions = await missing.names
         status.partners = await partners.partners
-        status.account = await connection.delegation?.account
+        await tenant.describe(needing: Self.permissions, in: &status)
         return status
+    }
+
+    func forgetToken() async { await graph.forgetToken() }
+
+    var consent: GraphConsent? {
+        GraphConsent(tenant: tenant, client: graph, scopes: Self.permissions)
     }
 
     /// 000.9: `DeviceManagementManagedDevices.Read.All` is required,
@@ -63,12 +75,10 @@ struct IntuneConnector: Connector {
             _ = try await read(Self.devices + "?$top=1&$select=id")
         } catch {
             guard error.kind == .forbidden else { return error }
-            await missing.note("DeviceManagementManagedDevices.Read.All", isMissing: true)
-            return ConnectorFailure(
-                .forbidden,
-                "permission DeviceManagementManagedDevices.Read.All (application) is missing: \(error.what)")
+            await missing.note(Self.permission, isMissing: true)
+            return tenant.missing(Self.permission, error)
         }
-        await missing.note("DeviceManagementManagedDevices.Read.All", isMissing: false)
+        await missing.note(Self.permission, isMissing: false)
         await partners.refresh(graph, missing, waitSecondsMax: Self.fetchWaitSecondsMax)
         return nil
     }

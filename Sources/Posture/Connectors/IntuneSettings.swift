@@ -6,25 +6,21 @@ import JSON
 enum IntuneSettings {
     static let permission = "DeviceManagementConfiguration.Read.All"
     static let namesMax = 5
-    static let checksMax = 200
 
-    /// Every setting with its state, for rules and for administrators (002.13). One that several policies ask
-    /// for is as bad as the worst of them says.
+    /// Every policy and every setting with its state, for rules and for administrators (002.13). One that
+    /// several policies ask for is as bad as the worst of them says.
     static func checks(_ answer: JSONValue) -> [Verdict.Check] {
-        var checks: [String: Verdict.Check] = [:]
+        var checks = CheckList()
         for policy in (answer["value"]?.array ?? []).prefix(100) {
+            // The policy by its name (002.4), beside its settings.
+            checks.add(policy["id"]?.string, policy["displayName"]?.string, state(policy["state"]?.string))
             for setting in (policy["settingStates"]?.array ?? []).prefix(1_000) {
-                guard let id = setting["setting"]?.string.map(RecordReading.shortened), !id.isEmpty else {
-                    continue
-                }
-                let title = setting["settingName"]?.string.map(RecordReading.shortened) ?? id
-                let check = Verdict.Check(id: id, title: title, state: state(setting["state"]?.string))
-                if checks[id].map({ rank(check.state) > rank($0.state) }) ?? (checks.count < checksMax) {
-                    checks[id] = check
-                }
+                checks.add(
+                    setting["setting"]?.string, setting["settingName"]?.string,
+                    state(setting["state"]?.string))
             }
         }
-        return checks.values.sorted { $0.id < $1.id }
+        return checks.checks
     }
 
     private static func state(_ word: String?) -> Verdict.Check.State {
@@ -33,15 +29,6 @@ enum IntuneSettings {
         case "noncompliant", "error", "conflict": .fail
         case "notapplicable", "notassigned": .notApplicable
         case _: .unknown
-        }
-    }
-
-    private static func rank(_ state: Verdict.Check.State) -> Int {
-        switch state {
-        case .notApplicable: 0
-        case .pass: 1
-        case .unknown: 2
-        case .fail: 3
         }
     }
 

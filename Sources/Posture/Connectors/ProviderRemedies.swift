@@ -5,6 +5,14 @@ import Access
 enum ProviderRemedies {
     static func sentences(_ state: Verdict.State, provider: String) -> [String] {
         if provider == ManagedDevice.provider { return IntuneRemedies.sentences(state) }
+        if provider == EntraConnector.vendor.name, state == .notFound {
+            return [
+                "Microsoft Entra does not know this device. Register or join it with your work account: "
+                    + "on phones and Macs in the app that manages it, on Windows under “Access work or "
+                    + "school”. If that is done, ask your administrator whether your licence and the "
+                    + "assignment of the platform and of your group cover it."
+            ]
+        }
         let title = Vendor.all.first { $0.name == provider }?.title ?? provider
         switch state {
         case .notManaged, .notFound:

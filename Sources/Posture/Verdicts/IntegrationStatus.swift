@@ -34,18 +34,36 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var devicesKnown: Int
     /// The oldest device report that still counts.
     public var oldestObservedSeconds: Int64?
+    /// Half of the device reports that still count are older.
+    public var medianObservedSeconds: Int64?
+    /// Labels that its devices have, for whoever writes rules (000.14).
+    public var labels: [String] = []
     /// What the connector knows of its own connection.
     public var connection: ConnectorStatus
+    /// Of a directory that our verdicts are written to; nil for everything else.
+    public var publishing: PublishingStatus?
     /// Of a Shared Signals stream; nil for everything else.
     public var signals: SignalStreamStatus?
 
-    init(integration: String, provider: String, state: State) {
+    /// Takes the members as they are.
+    public init(
+        integration: String, provider: String, state: State, pendingReason: String? = nil,
+        lastSuccessSeconds: Int64? = nil, lastFailure: ConnectorFailure? = nil,
+        lastFailureSeconds: Int64? = nil, devicesKnown: Int = 0, oldestObservedSeconds: Int64? = nil,
+        medianObservedSeconds: Int64? = nil, connection: ConnectorStatus = ConnectorStatus()
+    ) {
         self.integration = integration
         self.provider = provider
         self.state = state
+        self.pendingReason = pendingReason
+        self.lastSuccessSeconds = lastSuccessSeconds
+        self.lastFailure = lastFailure
+        self.lastFailureSeconds = lastFailureSeconds
+        self.devicesKnown = devicesKnown
+        self.oldestObservedSeconds = oldestObservedSeconds
+        self.medianObservedSeconds = medianObservedSeconds
+        self.connection = connection
         failureCounts = [:]
-        devicesKnown = 0
-        connection = ConnectorStatus()
     }
 
     /// Notes a read that succeeded.

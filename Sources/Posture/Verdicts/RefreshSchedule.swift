@@ -37,6 +37,13 @@ struct RefreshSchedule: Sendable {
             key, atSeconds: nowSeconds + Self.jittered(pace.deviceSeconds, random))
     }
 
+    /// A device that has an appointment is asked in the next round.
+    mutating func askSoon(device: String, integration: String, nowSeconds: Int64) {
+        let (device, integration) = (ExactKey(device), ExactKey(integration))
+        guard devices[integration]?.contains(device) == true else { return }
+        devices[integration]?.set(device, atSeconds: nowSeconds)
+    }
+
     /// No more appointments for a device that was revoked.
     mutating func remove(device: String) {
         for integration in devices.keys { devices[integration]?.remove(ExactKey(device)) }

@@ -70,21 +70,30 @@ actor VerdictCache {
         for task in loading.values { await task.value }
     }
 
-    /// Whom a change concerns: takes the keys of devices whose facts changed, a step at a time, because most of a
-    /// provider's devices are nobody's here.
-    typealias Tell = @Sendable (Set<DeviceKey>) async -> Void
+    /// Whom a change concerns, by the keys of devices.
+    struct News: Sendable {
+        /// Their facts changed.
+        var changed: Set<DeviceKey> = []
+        /// Their single checks are those of an older report than the rest.
+        var outdated: Set<DeviceKey> = []
 
-    /// One taking under way: keys not told yet, and what the store has not heard of.
+        var isEmpty: Bool { changed.isEmpty && outdated.isEmpty }
+    }
+
+    /// Takes news a step at a time, because most of a provider's devices are nobody's here.
+    typealias Tell = @Sendable (News) async -> Void
+
+    /// One taking under way: news not told yet, and what the store has not heard of.
     private struct Changes {
-        var keys: Set<DeviceKey> = []
+        var news = News()
         var writes: VerdictWrites
 
         init(_ table: VerdictTable) { writes = VerdictWrites(integration: table.integration) }
 
-        mutating func tellKeys(_ tell: Tell) async {
-            guard !keys.isEmpty else { return }
-            let told = keys
-            keys = []
+        mutating func tellNews(_ tell: Tell) async {
+            guard !news.isEmpty else { return }
+            let told = news
+            news = News()
             await tell(told)
         }
     }
@@ -101,14 +110,15 @@ actor VerdictCache {
 
     /// Takes records that were read one by one or by an incomplete synchronisation: absence says nothing.
     ///
+    /// - Parameter isList: whether they come from a list, which leaves out what a question about one device brings.
     /// - Returns: what to `persist` when everybody has been told.
     func apply(
-        _ fresh: VerdictRecords, of integration: String, nowSeconds: Int64, tell: Tell
+        _ fresh: VerdictRecords, of integration: String, nowSeconds: Int64, isList: Bool = false, tell: Tell
     ) async -> VerdictWrites {
         await ready(integration)
         let table = table(integration)
         var changes = Changes(table)
-        await merge(fresh, into: table, nowSeconds: nowSeconds, &changes, tell)
+        await merge(fresh, into: table, isList: isList, nowSeconds: nowSeconds, &changes, tell)
         return changes.writes
     }
 
@@ -121,7 +131,7 @@ actor VerdictCache {
         let table = table(integration)
         var changes = Changes(table)
         let sweep = table.beginSweep()
-        await merge(fresh, into: table, sweep: sweep, nowSeconds: nowSeconds, &changes, tell)
+        await merge(fresh, into: table, isList: true, sweep: sweep, nowSeconds: nowSeconds, &changes, tell)
         await pass(table, &changes, tell) { slot, record, changes in
             // Fetched by itself after this synchronisation began: newer knowledge than the page it is missing from.
             guard !table.isSeen(slot, in: sweep), record.fetchedAtSeconds < startedAtSeconds else { return }
@@ -149,7 +159,7 @@ actor VerdictCache {
         await ready(integration)
         let table = table(integration)
         var changes = Changes(table)
-        await merge(delta.changed, into: table, nowSeconds: nowSeconds, &changes, tell)
+        await merge(delta.changed, into: table, isList: true, nowSeconds: nowSeconds, &changes, tell)
         var removed: Set<UInt32> = []
         for id in delta.removed {
             guard let slot = table.slot(of: id), let head = table.head(at: slot),
@@ -174,7 +184,7 @@ actor VerdictCache {
             guard let old = table.head(at: slot, under: before), old.expiresAtSeconds <= nowSeconds,
                 record.expiresAtSeconds > nowSeconds
             else { return }
-            changes.keys.formUnion(table.record(at: slot)?.keys ?? [])
+            changes.news.changed.formUnion(table.record(at: slot)?.keys ?? [])
         }
         changes.writes.state = SyncState(
             integration: integration, completedAtSeconds: startedAtSeconds, deltaLink: delta.position)
@@ -192,7 +202,7 @@ actor VerdictCache {
             guard let slot = table.slot(of: record.verdict.nativeID) else { continue }
             Self.markMissing(slot, of: table, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds, &changes)
         }
-        await changes.tellKeys(tell)
+        await changes.tellNews(tell)
         return changes.writes
     }
 
@@ -230,50 +240,59 @@ actor VerdictCache {
     /// Why what an integration said before the start could not be read; nil: it could.
     func loadFailure(_ integration: String) -> StoreError? { failures[ExactKey(integration)] }
 
-    /// How many devices are known, and the oldest report among those that still count.
-    func census(_ integration: String, nowSeconds: Int64) -> (devices: Int, oldestObservedSeconds: Int64?) {
-        guard let table = tables[ExactKey(integration)] else { return (0, nil) }
-        var oldest: Int64?
+    /// What is known of an integration's devices as a whole.
+    func census(_ integration: String, nowSeconds: Int64) -> Census {
+        guard let table = tables[ExactKey(integration)] else { return Census(devices: 0, labels: []) }
+        var reports: [Int64] = []
         for slot in 0..<table.slotsEnd {
             guard let head = table.head(at: slot), head.expiresAtSeconds > nowSeconds else { continue }
-            oldest = min(oldest ?? .max, head.observedAtSeconds)
+            reports.append(head.observedAtSeconds)
         }
-        return (table.count, oldest)
+        reports.sort()
+        return Census(
+            devices: table.count, oldestObservedSeconds: reports.first,
+            medianObservedSeconds: reports.isEmpty ? nil : reports[reports.count / 2],
+            labels: Array(table.labels.prefix(Census.labelsMax)))
     }
 
     // MARK: Changing
 
     private func merge(
-        _ fresh: VerdictRecords, into table: VerdictTable, sweep: UInt32? = nil, nowSeconds: Int64,
-        _ changes: inout Changes, _ tell: Tell
+        _ fresh: VerdictRecords, into table: VerdictTable, isList: Bool, sweep: UInt32? = nil,
+        nowSeconds: Int64, _ changes: inout Changes, _ tell: Tell
     ) async {
         for index in fresh.indices {
             if index % Self.stepRecords == Self.stepRecords - 1 {
-                await changes.tellKeys(tell)
+                await changes.tellNews(tell)
                 await Task.yield()
             }
             let slot = Self.merge(
-                fresh[index], fresh.packed(at: index), into: table, nowSeconds: nowSeconds, &changes)
+                fresh[index], fresh.packed(at: index), into: table, isList: isList, nowSeconds: nowSeconds,
+                &changes)
             if let sweep { table.see(slot, in: sweep) }
         }
-        await changes.tellKeys(tell)
+        await changes.tellNews(tell)
     }
 
     /// - Returns: the slot of the device's record, whether or not this one was taken.
     private static func merge(
-        _ fresh: VerdictRecord, _ packed: PackedVerdict, into table: VerdictTable, nowSeconds: Int64,
-        _ changes: inout Changes
+        _ fresh: VerdictRecord, _ packed: PackedVerdict, into table: VerdictTable, isList: Bool,
+        nowSeconds: Int64, _ changes: inout Changes
     ) -> UInt32 {
         var known: VerdictRecord?
         if let slot = table.slot(of: fresh.verdict.nativeID), let record = table.record(at: slot) {
             guard VerdictOrder.isNotOlder(fresh.verdict, than: record.verdict) else { return slot }
             known = record
         }
-        let slot = table.keep(fresh, packed)
+        let carrying = isList ? known.flatMap { VerdictOrder.carryingChecks(fresh, from: $0, nowSeconds) } : nil
+        let slot = carrying.map { table.keep($0) } ?? table.keep(fresh, packed)
         changes.writes.slots.append(slot)
-        if known.map({ VerdictOrder.differs(fresh, $0, nowSeconds: nowSeconds) }) ?? true {
-            changes.keys.formUnion(fresh.keys)
-            changes.keys.formUnion(known?.keys ?? [])
+        if carrying != nil, known?.verdict.observedAtSeconds != fresh.verdict.observedAtSeconds {
+            changes.news.outdated.formUnion(fresh.keys)
+        }
+        if known.map({ VerdictOrder.differs(carrying ?? fresh, $0, nowSeconds: nowSeconds) }) ?? true {
+            changes.news.changed.formUnion(fresh.keys)
+            changes.news.changed.formUnion(known?.keys ?? [])
         }
         return slot
     }
@@ -289,11 +308,11 @@ actor VerdictCache {
             if let head = table.head(at: slot) { look(slot, head, &changes) }
             slot += 1
             if slot % 4_096 == 0 {
-                await changes.tellKeys(tell)
+                await changes.tellNews(tell)
                 await Task.yield()
             }
         }
-        await changes.tellKeys(tell)
+        await changes.tellNews(tell)
     }
 
     private static func markMissing(
@@ -303,7 +322,7 @@ actor VerdictCache {
         guard let record = table.record(at: slot) else { return }
         table.keep(VerdictOrder.missing(record, ttlSeconds: ttlSeconds, nowSeconds: nowSeconds))
         changes.writes.slots.append(slot)
-        if record.verdict.state != .notFound { changes.keys.formUnion(record.keys) }
+        if record.verdict.state != .notFound { changes.news.changed.formUnion(record.keys) }
     }
 
     private static func forget(_ slot: UInt32, of table: VerdictTable, _ changes: inout Changes) {

@@ -29,6 +29,21 @@ enum VerdictOrder {
             || new.expiresAtSeconds < before.expiresAtSeconds
     }
 
+    /// A list leaves out what a question about one device brings: that stands until the device is asked for again, at
+    /// once when it has reported since. Otherwise each list would cut everybody whom a single check let in.
+    ///
+    /// - Returns: nil when there is nothing to carry over.
+    static func carryingChecks(
+        _ fresh: VerdictRecord, from old: VerdictRecord, _ nowSeconds: Int64
+    ) -> VerdictRecord? {
+        guard fresh.verdict.checks.isEmpty, !old.verdict.checks.isEmpty,
+            old.verdict.expiresAtSeconds > nowSeconds, old.verdict.state == fresh.verdict.state
+        else { return nil }
+        var carrying = fresh
+        carrying.verdict.checks = old.verdict.checks
+        return carrying
+    }
+
     /// A record whose device is not at its provider any more.
     static func missing(_ record: VerdictRecord, ttlSeconds: Int64, nowSeconds: Int64) -> VerdictRecord {
         var missing = record

@@ -25,10 +25,15 @@ final class VerdictTable {
     private var byNativeID = SlotIndex()
     private var byKey = SlotIndex()
     private var sweep: UInt32 = 0
+    /// How many records have each label.
+    private var labelCounts: [ExactKey: Int] = [:]
 
     init(integration: String) { self.integration = integration }
 
     var count: Int { records.count - free.count }
+
+    /// The labels of all records, sorted.
+    var labels: [String] { labelCounts.keys.map(\.text).sorted() }
 
     /// One past the last slot.
     var slotsEnd: UInt32 { UInt32(records.count) }
@@ -99,7 +104,8 @@ final class VerdictTable {
     @discardableResult
     func keep(_ record: VerdictRecord, _ packed: PackedVerdict? = nil) -> UInt32 {
         keep(
-            packed ?? VerdictRecords.packed(record), nativeID: record.verdict.nativeID, keys: record.keys)
+            packed ?? VerdictRecords.packed(record), nativeID: record.verdict.nativeID, keys: record.keys,
+            labels: record.verdict.labels)
     }
 
     /// Takes a row of the store, unless something newer has come meanwhile.
@@ -107,14 +113,19 @@ final class VerdictTable {
         guard slot(of: row.nativeID) == nil,
             let verdict = row.record.unpacked(integration: integration)
         else { return }
-        keep(row.record, nativeID: row.nativeID, keys: DeviceKey.decoded(verdict.matchKey))
+        keep(
+            row.record, nativeID: row.nativeID, keys: DeviceKey.decoded(verdict.matchKey),
+            labels: verdict.labels)
     }
 
     @discardableResult
-    private func keep(_ packed: PackedVerdict, nativeID: String, keys: [DeviceKey]) -> UInt32 {
+    private func keep(
+        _ packed: PackedVerdict, nativeID: String, keys: [DeviceKey], labels: [String]
+    ) -> UInt32 {
+        for label in labels { labelCounts[ExactKey(label), default: 0] += 1 }
         if let slot = slot(of: nativeID) {
             if let old = records[Int(slot)]?.unpacked(integration: integration) {
-                forgetKeys(of: old, at: slot)
+                forgetNames(of: old, at: slot)
             }
             records[Int(slot)] = packed
             for key in keys { byKey.insert(Self.hash(key), slot) }
@@ -137,13 +148,17 @@ final class VerdictTable {
 
     func forget(_ slot: UInt32) {
         guard let old = records[Int(slot)]?.unpacked(integration: integration) else { return }
-        forgetKeys(of: old, at: slot)
+        forgetNames(of: old, at: slot)
         byNativeID.remove(SlotIndex.hash(old.nativeID, nil), slot)
         records[Int(slot)] = nil
         free.append(slot)
     }
 
-    private func forgetKeys(of verdict: Verdict, at slot: UInt32) {
+    private func forgetNames(of verdict: Verdict, at slot: UInt32) {
+        for label in verdict.labels.map(ExactKey.init) {
+            let left = (labelCounts[label] ?? 1) - 1
+            labelCounts[label] = left == 0 ? nil : left
+        }
         for key in DeviceKey.decoded(verdict.matchKey) { byKey.remove(Self.hash(key), slot) }
     }
 

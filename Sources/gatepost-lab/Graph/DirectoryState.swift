@@ -72,6 +72,8 @@ struct DirectoryState {
     var unitsMax: Int64 = 8_000
     /// Complete readings that ended, for tests that count.
     var baselines = 0
+    /// What was written to devices, in order, for tests that count.
+    var writes: [(id: String, members: JSONObject)] = []
     private(set) var sequence: Int64 = 1
     private var tokens: [String: Token] = [:]
     private var spent: [(seconds: Int64, units: Int64)] = []

@@ -16,6 +16,7 @@ extension GraphEmulator {
         case "directory": return try directoryControl(exchange, Array(segments.dropFirst()))
         case "partners": return try partnerControl(exchange)
         case "certificate": return try certificateControl(exchange)
+        case "consent": return try consentControl(exchange)
         case "resource-units":
             return try number(exchange, "per10Seconds") { units in directory.withLock { $0.unitsMax = units }
             }
@@ -28,7 +29,9 @@ extension GraphEmulator {
             return .json(
                 [
                     "error":
-                        "try devices, directory, partners, certificate, faults, clock, limits, resource-units"
+                        .string(
+                            "try devices, directory, partners, certificate, consent, faults, clock, "
+                                + "limits, resource-units")
                 ], status: 404)
         }
     }

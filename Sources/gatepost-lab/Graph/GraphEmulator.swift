@@ -20,6 +20,7 @@ final class GraphEmulator: Site {
     let directory: Mutex<DirectoryState>
     /// The certificate that is registered with the application, when one is.
     let certificate = Mutex<Certificate?>(nil)
+    let consent = Mutex(ConsentState())
 
     init(port: UInt16, devices: [ManagedDevice], clock: LabClock) {
         address = "http://127.0.0.1:\(port)"
@@ -38,15 +39,20 @@ final class GraphEmulator: Site {
         if segments.count == 4, segments[1...3] == ["oauth2", "v2.0", "token"] {
             return try exchange.send(token(exchange, tenant: segments[0]))
         }
+        if let response = try consentEndpoint(exchange, segments) { return try exchange.send(response) }
         guard segments.first == "v1.0" else {
             return try exchange.send(
                 error(exchange, 404, "ResourceNotFound", "Resource not found for the segment."))
         }
-        let body = exchange.head.method == "POST" ? try exchange.readBody(bytesMax: 1 << 20) : []
+        let hasBody = ["POST", "PATCH"].contains(exchange.head.method)
+        let body = hasBody ? try exchange.readBody(bytesMax: 1 << 20) : []
         if let refusal = admission(exchange) { return try exchange.send(refusal) }
         let route = Array(segments.dropFirst())
         if exchange.head.method == "POST", route == ["$batch"] {
             return try exchange.send(batch(exchange, body))
+        }
+        if exchange.head.method == "PATCH", route.count == 2, route[0] == "devices" {
+            return try exchange.send(patchDevice(exchange, id: route[1], body))
         }
         guard exchange.head.method == "GET" else {
             return try exchange.send(error(exchange, 405, "BadRequest", "Only GET is supported here."))
@@ -59,6 +65,7 @@ final class GraphEmulator: Site {
         guard let parameters = Parameters(parsing: query) else {
             return error(exchange, 400, "BadRequest", "The query is malformed or names an option twice.")
         }
+        if let refusal = permissionRefusal(exchange, route, method: "GET") { return refusal }
         if let found = directoryResource(exchange, route, parameters) { return found }
         switch route.count {
         case 4

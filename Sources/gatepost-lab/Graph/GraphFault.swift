@@ -39,6 +39,7 @@ enum GraphFault: String, CaseIterable, Sendable {
     case expiredSecret = "expired-secret"
     case expireTokens = "expire-tokens"
     case missingScope = "missing-scope"
+    case otherTenant = "other-tenant"
     case claimsChallenge = "claims-challenge"
     case missingPartnerScope = "missing-partner-scope"
     case missingSettingScope = "missing-setting-scope"

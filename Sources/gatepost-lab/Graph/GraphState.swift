@@ -1,5 +1,6 @@
 /// What the emulator remembers: devices, tokens, pages under way, requests of the last 20 seconds.
 
+import JSON
 import Signatures
 
 struct GraphState {
@@ -17,7 +18,12 @@ struct GraphState {
     }
 
     var devices: [ManagedDevice]
-    private(set) var tokens: [String: Int64] = [:]
+    struct AccessToken {
+        var expiresAtSeconds: Int64
+        var permissions: Set<String>
+    }
+
+    private(set) var tokens: [String: AccessToken] = [:]
     private(set) var pages: [String: Page] = [:]
     private var requestSeconds: [Int64] = []
     var requestsMax = 2000
@@ -28,18 +34,34 @@ struct GraphState {
 
     init(devices: [ManagedDevice]) { self.devices = devices }
 
-    mutating func issueToken(nowSeconds: Int64) -> String {
+    /// A token as the vendor's are: opaque by contract, readable in fact. Nobody but we can tell it from a
+    /// forged one, so nobody signs it.
+    mutating func issueToken(
+        nowSeconds: Int64, permissions: Set<String>, isDelegated: Bool = false,
+        tenant: String = GraphEmulator.tenant
+    ) -> String {
         if tokens.count >= Self.entriesMax { tokens.removeAll() }
-        let token = Base64URL.encode(Random.bytes(48))
-        tokens[token] = nowSeconds + Self.tokenSeconds
+        let names = permissions.sorted()
+        let claims: JSONValue = [
+            "tid": .string(tenant), "appid": .string(GraphEmulator.clientID),
+            isDelegated ? "scp" : "roles": isDelegated
+                ? .string(names.joined(separator: " ")) : .array(names.map { .string($0) }),
+        ]
+        let parts = [Array("{\"alg\":\"none\"}".utf8), claims.serialized(), Random.bytes(48)]
+        let token = parts.map { Base64URL.encode($0) }.joined(separator: ".")
+        tokens[token] = AccessToken(
+            expiresAtSeconds: nowSeconds + Self.tokenSeconds, permissions: permissions)
         return token
     }
+
+    /// What a token was issued with; nothing for one that is not known.
+    func permissions(token: String) -> Set<String> { tokens[token]?.permissions ?? [] }
 
     mutating func expireTokens() { tokens.removeAll() }
 
     func accepts(token: String, nowSeconds: Int64) -> Bool {
-        guard let expiry = tokens[token] else { return false }
-        return nowSeconds < expiry
+        guard let known = tokens[token] else { return false }
+        return nowSeconds < known.expiresAtSeconds
     }
 
     /// False when this request is over the limit. It counts all the same, as at the vendor.

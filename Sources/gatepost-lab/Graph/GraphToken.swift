@@ -11,10 +11,11 @@ extension GraphEmulator {
             exchange.head.field("content-type")?.hasPrefix("application/x-www-form-urlencoded") == true,
             let form = Parameters(parsing: try exchange.readBody())
         else { return refuse(exchange, "invalid_request", 900144, "The request body is not a form.") }
-        guard tenant == Self.tenant else {
+        guard Self.isTenant(tenant) else {
             return refuse(exchange, "invalid_request", 90002, "Tenant '\(tenant)' not found.")
         }
         if form["grant_type"] == "refresh_token" { return delegated(exchange, form) }
+        if form["grant_type"] == "authorization_code" { return codeGrant(exchange, form) }
         guard form["grant_type"] == "client_credentials" else {
             return refuse(exchange, "unsupported_grant_type", 70003, "The grant type is not supported.")
         }
@@ -66,20 +67,7 @@ extension GraphEmulator {
         guard let scopes = form["scope"]?.split(separator: " "), scopes.contains("offline_access"),
             scopes.contains("\(address)/.default")
         else { return refuse(exchange, "invalid_scope", 70011, "The provided scope is not valid.") }
-        let fresh = Base64URL.encode(Random.bytes(48))
-        let token = state.withLock { state in
-            state.refreshTokens[fresh] = now
-            return state.issueToken(nowSeconds: now)
-        }
-        let identity = JWS.sign(
-            header: [:], payload: ["preferred_username": "admin@corp.example"],
-            with: SigningKey.generateP256())
-        return .json(
-            [
-                "token_type": "Bearer", "expires_in": .integer(GraphState.tokenSeconds),
-                "access_token": .string(token), "refresh_token": .string(fresh),
-                "id_token": .string(identity),
-            ], fields: identityFields(exchange))
+        return issueDelegated(exchange, permissions: ConsentState.registered)
     }
 
     private func issue(_ exchange: Exchange, _ form: Parameters) -> Response {
@@ -87,7 +75,11 @@ extension GraphEmulator {
         guard let scope = form["scope"], scope.hasSuffix("/.default"),
             [address, "https://graph.microsoft.com"].contains(String(scope.dropLast("/.default".count)))
         else { return refuse(exchange, "invalid_scope", 70011, "The provided scope is not valid.") }
-        let issued = state.withLock { $0.issueToken(nowSeconds: exchange.nowSeconds) }
+        let roles = consent.withLock { $0.roles }
+        let tenant = faults.fires(.otherTenant) == nil ? Self.tenant : Self.otherTenant
+        let issued = state.withLock {
+            $0.issueToken(nowSeconds: exchange.nowSeconds, permissions: roles, tenant: tenant)
+        }
         return .json(
             [
                 "token_type": "Bearer", "expires_in": .integer(GraphState.tokenSeconds),
@@ -104,7 +96,7 @@ extension GraphEmulator {
             let claims = try? token.payloadObject, token.verify(with: certificate.publicKey)
         else { return false }
         let now = exchange.nowSeconds
-        let endpoint = "\(address)/\(Self.tenant)/oauth2/v2.0/token"
+        let endpoint = address + exchange.head.path
         let isFresh = claims["jti"]?.string.map { id in
             state.withLock { $0.usedAssertions.insert(id).inserted }
         }
@@ -124,7 +116,7 @@ extension GraphEmulator {
         return .json([:])
     }
 
-    private func refuse(
+    func refuse(
         _ exchange: Exchange, _ error: String, _ code: Int64, _ text: String, status: Int = 400
     ) -> Response {
         let trace = UUID().uuidString.lowercased()

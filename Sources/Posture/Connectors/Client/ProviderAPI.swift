@@ -52,8 +52,9 @@ struct TokenGrant: Sendable {
     var errorWord: @Sendable (JSONValue) -> String? = { $0["error"]?.string }
     /// What else a token answer says, for example that the account is elsewhere.
     var check: @Sendable (FetchResponse) -> ConnectorFailure? = { _ in nil }
-    /// Hears of every token answer: a refresh token in it replaces the one that was used.
-    var received: @Sendable (JSONValue) async -> Void = { _ in }
+    /// Hears of every token answer: a refresh token in it replaces the one that was used, and what it
+    /// throws makes the token none.
+    var received: @Sendable (JSONValue, ProviderClient) async throws(ConnectorFailure) -> Void = { _, _ in }
 }
 
 /// One call: only idempotent ones are retried, so the caller says which they are.

@@ -34,8 +34,18 @@ actor ProviderClient {
     }
 
     func status() -> ConnectorStatus {
-        ConnectorStatus(
+        var status = ConnectorStatus(
             tokenExpiresAtSeconds: token?.expiresAtSeconds, serverOffsetSeconds: serverOffsetSeconds)
+        status.throttledUntilSeconds =
+            throttledUntilSeconds > clock.nowSeconds() ? throttledUntilSeconds : nil
+        return status
+    }
+
+    /// The next call asks for a new token: permissions stand in a token for as long as it lives.
+    func forgetToken() async {
+        // One that is being asked for now was asked for with what was known before.
+        if let refresh { _ = await refresh.value }
+        token = nil
     }
 
     /// One read of an absolute URL, or of a path below `base`.

@@ -68,7 +68,7 @@ extension ProviderClient {
             guard let fresh = ProviderToken(answer, grant, nowSeconds: clock.nowSeconds()) else {
                 throw ConnectorFailure(.malformedResponse, "\(api.name): token answer without a usable token")
             }
-            await grant.received(answer)
+            try await grant.received(answer, self)
             token = fresh
             return .success(fresh)
         } catch {

@@ -75,6 +75,8 @@ struct CrowdStrikeConnector: Connector {
         return status
     }
 
+    func forgetToken() async { await falcon.forgetToken() }
+
     /// 000.22: *Hosts* and *Zero Trust Assessment*, each with read permission.
     func probe() async -> ConnectorFailure? {
         for (scope, path) in [

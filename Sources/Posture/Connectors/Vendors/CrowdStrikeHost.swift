@@ -40,7 +40,8 @@ struct FalconHost: Sendable {
             isSensorRunning: isRunning, labels: labels(isAssessed: score != nil), observedAtSeconds: seen,
             assessedAtSeconds: assessedAt,
             fetchedAtSeconds: nowSeconds, expiresAtSeconds: expires, matchKey: DeviceKey.encoded(keys),
-            matchStrength: .weak, rawState: status, digest: digest, remedies: remedies(isRunning: isRunning))
+            matchStrength: .weak, rawState: status, digest: digest, remedies: remedies(isRunning: isRunning),
+            checks: assessedAt == nil ? [] : checks)
         return VerdictRecord(verdict: verdict, keys: keys)
     }
 
@@ -78,6 +79,21 @@ struct FalconHost: Sendable {
             return nil
         }
         return Verdict.Score(value: number, minimum: 1, maximum: 100, higherIsBetter: true)
+    }
+
+    /// The assessment's signals; an assessment that is too old says nothing of them either.
+    private var checks: [Verdict.Check] {
+        var checks = CheckList()
+        for name in ["os_signals", "sensor_signals"] {
+            for signal in (assessment?["assessment_items"]?[name]?.array ?? []).prefix(CheckList.countMax) {
+                let words: [String: Verdict.Check.State] = ["yes": .pass, "no": .fail]
+                checks.add(
+                    signal["signal_id"]?.string ?? signal["signal_name"]?.string,
+                    signal["signal_name"]?.string,
+                    words[signal["meets_criteria"]?.string?.lowercased() ?? ""] ?? .unknown)
+            }
+        }
+        return checks.checks
     }
 
     private func labels(isAssessed: Bool) -> [String] {

@@ -38,6 +38,8 @@ struct CustomConnector: Connector {
 
     func status() async -> ConnectorStatus { await client.status() }
 
+    func forgetToken() async { await client.forgetToken() }
+
     /// An empty batch: whoever answers it speaks the contract and knows us.
     func probe() async -> ConnectorFailure? {
         do throws(ConnectorFailure) {

@@ -18,6 +18,8 @@ struct DefenderConnector: Connector {
     private let client: ProviderClient
     private let clock: PostureClock
     private let missing = MissingPermissions()
+    private let facts: TokenFacts
+    private let application: String
 
     var integration: String { connection.integration }
     var provider: String { Self.vendor.name }
@@ -34,10 +36,16 @@ struct DefenderConnector: Connector {
             (name: "client_secret", value: try connection.secret("client-secret")),
             (name: "scope", value: connection.texts["scope"] ?? Self.standardScope),
         ]
-        let login = try connection.text("login-url")
+        let (login, tenant) = (try connection.text("login-url"), try connection.text("tenant"))
+        let facts = TokenFacts(tenant: tenant, loginURL: login)
+        self.facts = facts
+        // A token of this API: what the same application may do at Graph is no part of it.
+        application = "defender \(tenant) \(try connection.text("client-id"))"
         let grant = TokenGrant(
-            url: "\(login)/\(try connection.text("tenant"))/oauth2/v2.0/token", form: { _ in form },
-            errorWord: Graph.tokenErrorWord)
+            url: "\(login)/\(tenant)/oauth2/v2.0/token", form: { _ in form }, errorWord: Graph.tokenErrorWord,
+            received: { answer, client async throws(ConnectorFailure) in
+                try await facts.received(answer, client)
+            })
         self.connection = connection
         clock = parts.clock
         client = parts.client(
@@ -52,8 +60,13 @@ struct DefenderConnector: Connector {
     func status() async -> ConnectorStatus {
         var status = await client.status()
         status.missingPermissions = await missing.names
+        status.granted = await facts.granted
+        status.needed = [Self.permission]
+        status.application = application
         return status
     }
+
+    func forgetToken() async { await client.forgetToken() }
 
     func probe() async -> ConnectorFailure? {
         do throws(ConnectorFailure) {

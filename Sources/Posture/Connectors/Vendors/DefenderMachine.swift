@@ -30,7 +30,7 @@ struct DefenderMachine: Sendable {
             observedAtSeconds: seen, fetchedAtSeconds: nowSeconds,
             expiresAtSeconds: connection.expiry(fetchedAtSeconds: nowSeconds, observedAtSeconds: seen),
             matchKey: DeviceKey.encoded(keys), matchStrength: .weak, rawState: word("healthStatus"),
-            digest: digest, remedies: remedies)
+            digest: digest, remedies: remedies, checks: checks)
         return VerdictRecord(verdict: verdict, keys: keys)
     }
 
@@ -77,6 +77,19 @@ struct DefenderMachine: Sendable {
 
     /// Both are nullable: null is no score yet.
     private func isAbsent(_ name: String) -> Bool { value[name] == nil || value[name] == .null }
+
+    private var checks: [Verdict.Check] {
+        var checks = CheckList()
+        checks.add("onboardingStatus", "Onboarded", isOnboarded.map { $0 ? .pass : .fail } ?? .unknown)
+        checks.add(
+            "healthStatus", "The sensor reports", isSensorRunning.map { $0 ? .pass : .fail } ?? .unknown)
+        if !isAbsent("exposureLevel") {
+            checks.add(
+                word: value["exposureLevel"], "exposureLevel", "No high exposure",
+                good: ["none", "low", "medium"], bad: ["high"])
+        }
+        return checks.checks
+    }
 
     private var labels: [String] {
         var labels: Set<String> = []

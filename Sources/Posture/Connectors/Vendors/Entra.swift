@@ -12,14 +12,20 @@ struct EntraConnector: Connector {
         try EntraConnector(connection, parts)
     }
     static let permission = "Device.Read.All"
+    static let writePermission = "Device.ReadWrite.All"
     /// Delta links of directory objects last seven days; a complete reading once a week also heals what was
     /// missed.
     static let baselineSecondsMax: Int64 = 6 * 86_400
     private static let background = [(name: "x-ms-throttle-priority", value: "low")]
 
-    private let connection: ProviderConnection
-    private let tenant: Graph.Tenant
-    private let graph: ProviderClient
+    /// The list that administrators are asked to grant, and no more.
+    private var permissions: [String] {
+        [Self.permission, PartnerList.permission] + (publishing == nil ? [] : [Self.writePermission])
+    }
+
+    let connection: ProviderConnection
+    let tenant: Graph.Tenant
+    let graph: ProviderClient
     private let clock: PostureClock
     private let missing = MissingPermissions()
     private let partners = PartnerList()
@@ -44,8 +50,14 @@ struct EntraConnector: Connector {
         var status = await graph.status()
         status.missingPermissions = await missing.names
         status.partners = await partners.partners
-        status.account = await tenant.delegation?.account
+        await tenant.describe(needing: permissions, in: &status)
         return status
+    }
+
+    func forgetToken() async { await graph.forgetToken() }
+
+    var consent: GraphConsent? {
+        GraphConsent(tenant: tenant, client: graph, scopes: permissions)
     }
 
     /// `Device.Read.All` is required; the list of partners is not.
@@ -56,8 +68,7 @@ struct EntraConnector: Connector {
         } catch {
             guard error.kind == .forbidden else { return error }
             await missing.note(Self.permission, isMissing: true)
-            return ConnectorFailure(
-                .forbidden, "permission \(Self.permission) (application) is missing: \(error.what)")
+            return tenant.missing(Self.permission, error)
         }
         await missing.note(Self.permission, isMissing: false)
         await partners.refresh(graph, missing, waitSecondsMax: Self.fetchWaitSecondsMax)

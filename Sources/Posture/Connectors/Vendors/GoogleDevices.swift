@@ -57,6 +57,7 @@ enum GoogleDevices {
             state: state, isManaged: management.isEmpty ? nil : management == "APPROVED", labels: labels,
             lastSeenSeconds: record["lastSyncTime"]?.timestamp,
             rawState: "managementState=\(management) compromisedState=\(compromised)",
+            checks: checks(record),
             remedies: [
                 state == .noncompliant
                     ? "Google has this device as blocked or compromised. Contact your administrator."
@@ -65,6 +66,24 @@ enum GoogleDevices {
                         + "“Sync now”, and ask your administrator to approve the device if that does "
                         + "not help."
             ])
+    }
+
+    private static func checks(_ record: JSONValue) -> [Verdict.Check] {
+        var checks = CheckList()
+        checks.add(
+            word: record["managementState"], "managementState", "Approved", good: ["approved"],
+            bad: ["blocked", "pending", "unprovisioned", "wiping", "wiped"])
+        checks.add(
+            word: record["compromisedState"], "compromisedState", "Not compromised",
+            good: ["uncompromised", "not_compromised"], bad: ["compromised"])
+        if record["encryptionState"]?.string == "UNSUPPORTED_BY_DEVICE" {
+            checks.add("encryptionState", "Encrypted", .notApplicable)
+        } else {
+            checks.add(
+                word: record["encryptionState"], "encryptionState", "Encrypted", good: ["encrypted"],
+                bad: ["not_encrypted"])
+        }
+        return checks.checks
     }
 
     /// The two resources spell it differently.

@@ -80,7 +80,7 @@ enum Jamf {
                 (.mac, record.at(["hardware", "macAddress"])),
             ]), state: state, isManaged: isManaged, labels: labels,
             lastSeenSeconds: (general?["lastContactTime"] ?? general?["reportDate"])?.timestamp,
-            rawState: word,
+            rawState: word, checks: checks(record),
             remedies: [
                 state == .notManaged
                     ? "Jamf Pro knows this Mac but does not manage it. Enrol it with your work account."
@@ -88,6 +88,28 @@ enum Jamf {
                         + "Self Service, install "
                         + "what is pending there and run “Update Inventory”, then check again."
             ])
+    }
+
+    /// What the inventory says of single protections; Jamf names no verdict about them.
+    private static func checks(_ record: JSONValue) -> [Verdict.Check] {
+        var checks = CheckList()
+        let security = record["security"]
+        checks.add(
+            word: security?["sipStatus"], "sipStatus", "System Integrity Protection", good: ["enabled"],
+            bad: ["disabled"])
+        checks.add(
+            word: security?["gatekeeperStatus"], "gatekeeperStatus", "Gatekeeper",
+            good: ["app_store_and_identified_developers", "app_store"], bad: ["disabled"])
+        checks.add(
+            word: security?["secureBootLevel"], "secureBootLevel", "Secure Boot", good: ["full_security"],
+            bad: ["medium_security", "no_security"])
+        checks.add(flag: security?["firewallEnabled"], "firewallEnabled", "Firewall")
+        checks.add(flag: security?["activationLockEnabled"], "activationLockEnabled", "Activation Lock")
+        checks.add(
+            word: record.at(["operatingSystem", "fileVault2Status"]), "fileVault2Status", "FileVault",
+            good: ["all_encrypted", "boot_encrypted"],
+            bad: ["not_encrypted", "boot_partially_encrypted", "some_encrypted"])
+        return checks.checks
     }
 
     private static func judgement(_ record: JSONValue, group: String?) -> (word: String, state: Verdict.State)

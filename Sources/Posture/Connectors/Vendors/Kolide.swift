@@ -50,7 +50,7 @@ enum Kolide {
             labels: ["device_type", "form_factor"].compactMap { name in
                 record[name]?.lowercasedWord.map { "\(name == "device_type" ? "type" : "form"):\($0)" }
             }, lastSeenSeconds: record["last_seen_at"]?.timestamp,
-            graceUntilSeconds: grace, rawState: word,
+            graceUntilSeconds: grace, rawState: word, checks: checks(record),
             remedies: [
                 state == .noncompliant
                     ? "Kolide blocks this device. Open the 1Password Device Trust menu, fix the "
@@ -60,5 +60,15 @@ enum Kolide {
                         + "fix what it lists "
                         + "before the device is blocked."
             ])
+    }
+
+    /// Issues are a call for each device there, and its limit lets 270 through in a minute: the verdict
+    /// over them is what the list says.
+    private static func checks(_ record: JSONValue) -> [Verdict.Check] {
+        var checks = CheckList()
+        checks.add(
+            word: record["auth_state"], "auth_state", "Device Trust lets it sign in",
+            good: ["good", "notified", "will block"], bad: ["blocked"])
+        return checks.checks
     }
 }

@@ -69,6 +69,7 @@ enum SentinelOne {
             rawState: problems.isEmpty
                 ? "isActive=\(isActive.map { $0 ? "true" : "false" } ?? "null") operationalState=\(operation)"
                 : problems.joined(separator: ", "),
+            checks: checks(record, threatsMax: connection.number("max-active-threats", 0)),
             remedies: [
                 state == .noncompliant
                     ? "SentinelOne reports a problem on this device: \(problems.joined(separator: ", ")). "
@@ -86,6 +87,25 @@ enum SentinelOne {
         "disabled_error",
         "db_corruption",
     ]
+
+    private static func checks(_ record: JSONValue, threatsMax: Int64) -> [Verdict.Check] {
+        var checks = CheckList()
+        checks.add(flag: record["infected"], "infected", "Not infected", good: false)
+        checks.add(flag: record["isActive"], "isActive", "The agent is active")
+        checks.add(flag: record["isUpToDate"], "isUpToDate", "The agent is up to date")
+        checks.add(
+            word: record["operationalState"], "operationalState", "Protection is in order", good: ["na"],
+            bad: badOperations)
+        checks.add(
+            word: record["networkStatus"], "networkStatus", "Connected to the network",
+            good: ["connected", "connecting"], bad: ["disconnected", "disconnecting"])
+        if let threats = record["activeThreats"] {
+            checks.add(
+                "activeThreats", "No active threats",
+                threats.integer.map { $0 > threatsMax ? .fail : .pass } ?? .unknown)
+        }
+        return checks.checks
+    }
 
     private static func labels(_ record: JSONValue, network: String?) -> [String] {
         var labels: [String] = []

@@ -69,6 +69,8 @@ struct WorkspaceOneConnector: Connector {
 
     func status() async -> ConnectorStatus { await client.status() }
 
+    func forgetToken() async { await client.forgetToken() }
+
     func probe() async -> ConnectorFailure? {
         do throws(ConnectorFailure) {
             _ = try await page(0, size: 1, waitSecondsMax: Self.fetchWaitSecondsMax)

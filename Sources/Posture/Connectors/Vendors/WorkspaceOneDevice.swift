@@ -34,7 +34,7 @@ struct WorkspaceOneDevice: Sendable {
             fetchedAtSeconds: nowSeconds,
             expiresAtSeconds: connection.expiry(fetchedAtSeconds: nowSeconds, observedAtSeconds: seen),
             matchKey: DeviceKey.encoded(keys), matchStrength: .weak, rawState: rawState, digest: digest,
-            remedies: remedies)
+            remedies: remedies, checks: checks)
         return VerdictRecord(verdict: verdict, keys: keys)
     }
 
@@ -89,6 +89,18 @@ struct WorkspaceOneDevice: Sendable {
         default: break
         }
         return labels.sorted()
+    }
+
+    /// The console's compliance policies by their names, which is all that tells them apart.
+    private var checks: [Verdict.Check] {
+        var checks = CheckList()
+        checks.add(flag: value["CompromisedStatus"], "CompromisedStatus", "Not compromised", good: false)
+        let policies = value["ComplianceSummary"]?["DeviceCompliance"]?.array ?? []
+        for policy in policies.prefix(CheckList.countMax) {
+            guard let name = policy["PolicyName"]?.string else { continue }
+            checks.add(name, nil, policy["CompliantStatus"]?.bool.map { $0 ? .pass : .fail } ?? .unknown)
+        }
+        return checks.checks
     }
 
     private var failedPolicies: [String] {
