@@ -5,10 +5,10 @@ public import Access
 ///
 /// Not in it: the integration, which every place that keeps one knows already.
 ///
-/// Layout, numbers little-endian: version (1 byte), state, strength, risk, flags (2 bytes), five times of 8 bytes
-/// (reported, assessed, fetched, expires, end of grace), native id, provider, id, digest, match key, raw state, labels,
-/// remedies, checks, score. Texts and lists carry their length before them, as a variable-length integer; a GUID is its 16
-/// bytes, and a key that is the native id is not told twice.
+/// Layout, numbers little-endian: version (1 byte), state, strength, risk, flags (2 bytes), five times of 8
+/// bytes (reported, assessed, fetched, expires, end of grace), native id, provider, id, digest, match key,
+/// raw state, labels, remedies, checks, score. Texts and lists carry their length before them, as a
+/// variable-length integer; a GUID is its 16 bytes, and a key that is the native id is not told twice.
 public struct PackedVerdict: Sendable, Hashable {
     /// The layout. Others are not read: a provider says it all again.
     public static let version: UInt8 = 1

@@ -130,8 +130,9 @@ struct Analyze: ParsableCommand {
             abstract:
                 "Whether two configurations decide every case alike; if not, a case that they decide differently.",
             discussion: """
-                Compared is who is let in, to what, and whether nobody is sent to sign in. Texts, names of policies and the
-                words of refusals make no difference. Exit status: 0 equal, 1 different, 3 not known.
+                Compared is who is let in, to what, and whether nobody is sent to sign in. Texts, names of
+                policies and the words of refusals make no difference. Exit status: 0 equal, 1 different, 3
+                not known.
                 """)
         @Argument(help: "A configuration: a YAML file, or a folder of *.yaml files.") var first: String
         @Argument(help: "The other one.") var second: String

@@ -7,8 +7,9 @@ struct Events: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what was decided, what was found and what followed, from the decision log.",
         discussion: """
-            Reads the log's files; the gateway need not run. Kinds: decision, change, cut, integration, shadow, lost, and on
-            demand confirmed and file. Times: 2026-01-31T23:59:59Z, or seconds since 1970.
+            Reads the log's files; the gateway need not run. Kinds: decision, change, cut, integration,
+            shadow, lost, and on demand confirmed and file. Times: 2026-01-31T23:59:59Z, or seconds since
+            1970.
             """)
     @Option(help: "Only of this application.") var application: String?
     @Option(help: "Only of this device id.") var device: String?

@@ -11,10 +11,10 @@ struct ReplayLog: ParsableCommand {
         commandName: "replay",
         abstract: "Decide a decision log again: bit for bit, or by a candidate policy.",
         discussion: """
-            Exit status 0: every decision came to what the log says. 1: one did not, or a line is damaged; each is printed
-            with its explanation. Persons who were erased are counted and change nothing.
-            With --policy also says who would be blocked and who would be let in, in decisions. With --requests both are
-            done for the requests of an access log as well. Equal inputs are decided once.
+            Exit status 0: every decision came to what the log says. 1: one did not, or a line is damaged;
+            each is printed with its explanation. Persons who were erased are counted and change nothing. With
+            --policy also says who would be blocked and who would be let in, in decisions. With --requests
+            both are done for the requests of an access log as well. Equal inputs are decided once.
             """)
     @Argument(help: "Files or folders of a decision log; the configured folder when absent.")
     var logs: [String] = []
@@ -64,9 +64,10 @@ struct Erase: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Erase what the decision log says of one person.",
         discussion: """
-            Their lines lose what they say, in every file of the folder, also while the gateway runs. The decisions about them
-            stay, under a pseudonym, and can no longer be explained or decided again. Somebody who is still signed in is written
-            again when the next file begins: end their sessions first. Copies elsewhere are not touched.
+            Their lines lose what they say, in every file of the folder, also while the gateway runs. The
+            decisions about them stay, under a pseudonym, and can no longer be explained or decided again.
+            Somebody who is still signed in is written again when the next file begins: end their sessions
+            first. Copies elsewhere are not touched.
             """)
     @Option(help: "The person's email address.") var user: String?
     @Option(help: "The person's pseudonym, as decision lines have it.") var person: String?

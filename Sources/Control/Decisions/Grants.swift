@@ -63,7 +63,8 @@ extension ResidualPolicy {
 }
 
 extension Reason {
-    /// Whether it says that something about the device is missing or not known; not that it is bad, nor who may come in.
+    /// Whether it says that something about the device is missing or not known; not that it is bad, nor who
+    /// may come in.
     var isAboutDevice: Bool {
         switch self {
         case .deviceRequired, .deviceUnknown, .deviceDenied, .devicePartial, .postureMissing,

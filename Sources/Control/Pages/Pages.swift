@@ -45,7 +45,8 @@ enum Pages {
         if watches {
             main += """
                 <p class="status" role="status" aria-live="polite"><span class="spinner" aria-hidden="true"></span>
-                <span id="status" data-reason="\(reason.rawValue)">This page continues by itself as soon as the check passes.</span></p>
+                <span id="status" data-reason="\(reason.rawValue)">\
+                This page continues by itself as soon as the check passes.</span></p>
                 <noscript><p><a class="button" href="">Check again</a></p></noscript>
                 """
         }

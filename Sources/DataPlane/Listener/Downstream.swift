@@ -130,13 +130,16 @@ struct Exchange {
     var isDecidedByRoute = false
     /// What a pulled record will be filed under.
     var secret = Token(0, 0, 0, 0)
-    var pulls = 0
     var parkTicket: UInt32 = 0
     /// What was decided; nil as long as nothing was, and where the control plane answers.
     var decision: Reason?
 
     var upstream: Int32 = -1
-    var connectAttempts = 0
+    /// How often a record was pulled, an upstream tried, and an interim answer received; each is bounded far below its
+    /// type.
+    var pulls: UInt8 = 0
+    var connectAttempts: UInt16 = 0
+    var interimResponses: UInt8 = 0
     /// The reused connection died before it answered: the one repetition uses a fresh one.
     var isRetry = false
 
@@ -151,7 +154,6 @@ struct Exchange {
     var isResponseBegun = false
     var isResponseComplete = false
     var isEventStream = false
-    var interimResponses = 0
     var upstreamFraming = BodyFraming.none
     var responseRemaining: Int64 = 0
     var responseDecoder = ChunkedDecoder()

@@ -28,9 +28,9 @@ struct Confirmation: Sendable {
 
 /// Writes entries as the lines of one file: an input once, before the first decision that names it.
 ///
-/// Inputs are named by content: 16 bytes of SHA-256 over their canonical JSON (sorted members, no floats). What is said of
-/// a person is named by a *keyed* digest, and persons by a pseudonym made with the same key, so that a file in which
-/// a person's line was erased says nothing of them, not even to somebody who guesses.
+/// Inputs are named by content: 16 bytes of SHA-256 over their canonical JSON (sorted members, no floats).
+/// What is said of a person is named by a *keyed* digest, and persons by a pseudonym made with the same key,
+/// so that a file in which a person's line was erased says nothing of them, not even to somebody who guesses.
 struct DecisionLines {
     static let version: Int64 = 1
 

@@ -2,9 +2,9 @@ import Glibc
 import Identity
 import JSON
 
-/// Takes a person out of a decision log: their lines lose what they say and keep their length, so that nothing else moves
-/// and the file that is being written can stay open. What is left names them by pseudonym and digest, both made with
-/// a key that is not in the lines.
+/// Takes a person out of a decision log: their lines lose what they say and keep their length, so that
+/// nothing else moves and the file that is being written can stay open. What is left names them by pseudonym
+/// and digest, both made with a key that is not in the lines.
 public struct PersonErasure {
     private let folder: String
 

@@ -92,8 +92,8 @@ public struct ReplayReport {
         ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
         if !odd.isEmpty { lines.append(odd.joined(separator: ", ")) }
         lines.append(
-            "\(counts.decided) decided, equal inputs once: \(rate(counts.decisions, seconds)) decisions/s with reading; "
-                + "each for itself \(rate(counts.decided, seconds)) with reading, "
+            "\(counts.decided) decided, equal inputs once: \(rate(counts.decisions, seconds)) decisions/s "
+                + "with reading; each for itself \(rate(counts.decided, seconds)) with reading, "
                 + "\(rate(counts.decided, replay.decidingSeconds)) without")
         lines.append(
             "\(rate(counts.decisions, processorSeconds)) decisions per second of the processor, each for itself "
