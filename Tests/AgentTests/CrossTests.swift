@@ -75,7 +75,7 @@ struct CrossTests {
         #expect(try await reason { try await gateway.judge(second, changed) } == .signatureInvalid)
     }
 
-    @Test("004.6 this agent passes a minimum of its own version and not a higher one") func version()
+    @Test("003.7 004.6 this agent passes a minimum of its own version and not a higher one") func version()
         async throws
     {
         for (minimum, expected) in [(AssertionMaker.version, nil), ("99.0", Reason.agentOutdated)] {

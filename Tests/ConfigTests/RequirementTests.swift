@@ -26,6 +26,24 @@ struct RequirementTests {
         #expect(try problems(policy: Self.policy + "\n" + sameName).contains("\"linux\" is the name of"))
     }
 
+    @Test("004.8 an integration has any name of plain letters, and no two have the same")
+    func integrationNames() throws {
+        #expect(
+            try folder.problems(
+                Sample.text.replacing("agents:", with: "laptops-2:")
+                    .replacing("agent: agents", with: "agent: laptops-2")
+            ).isEmpty)
+        for name in ["\"\"", "\"two words\"", "\"a/b\""] {
+            let text = Sample.text.replacing("  agents:", with: "  \(name):")
+                .replacing("agent: agents", with: "agent: \(name)")
+            #expect(!(try folder.problems(text)).isEmpty, "\(name)")
+        }
+        let line =
+            "  agents: { provider: endpoint-agent, max-last-seen: 3d, enrollment-ca: { certificate: chain.pem } }"
+        let problems = try folder.problems(try Sample.replacing(line, line + "\n" + line))
+        #expect(problems.contains { $0.contains("agents") && $0.contains("twice") }, "\(problems)")
+    }
+
     @Test("000.13 a device policy is for exactly one platform")
     func onePlatform() throws {
         let none = Self.policy.replacing("platform: linux, ", with: "")

@@ -152,7 +152,7 @@ struct RevocationTests {
         #expect(client.receive() == nil)
     }
 
-    @Test func `the next request of a revoked session asks again and is refused`() throws {
+    @Test func `001.1 the next request of a revoked session asks again and is refused`() throws {
         let origin = Self.origin()
         let isEnded = BodyTests.Shared(Atomic(0))
         let gateway = try Gateway([Facts.closed(origin.port)]) { message, gateway in

@@ -147,7 +147,7 @@ struct FetcherTests {
     @Test func `cancelling the task ends the transfer at once`() async throws {
         let server = LoopbackServer(.silence)
         var slow = request(server)
-        slow.timeoutMilliseconds = 60_000
+        slow.timeoutMilliseconds = 600_000
         let fetcher = fetcher
         let task = Task { [slow] in await failure(fetcher, slow) }
         while server.requests.isEmpty { await Task.yield() }
