@@ -17,6 +17,8 @@ final class VerdictTable {
     var position: String?
     /// nil: each record counts from its own time on.
     var confirmation: Confirmation?
+    /// What the store could not take.
+    var unwritten: VerdictWrites?
 
     private var records: [PackedVerdict?] = []
     /// The sweep in which a slot was last seen.
