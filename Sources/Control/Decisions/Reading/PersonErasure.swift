@@ -49,7 +49,7 @@ public struct PersonErasure {
         var lines: [Line] = []
         var feed = try LineFeed(path, lineBytesMax: DecisionFile.lineBytesMax)
         var start = feed.offset
-        while let line = feed.next() {
+        while let line = try feed.next() {
             defer { start = feed.offset }
             guard case .line(let bytes) = line, bytes.starts(with: prefix),
                 let value = try? JSONValue(parsing: bytes), let pseudonym = value["person"]?.string,
