@@ -91,6 +91,20 @@ struct ReplayTests {
         #expect(replay.differences.first?.text.contains("healthy-staff.require[0]") == true)
     }
 
+    @Test func `what a log says cannot command the terminal that shows the report`() throws {
+        let fixture = DecisionFixture()
+        let text = try logged(fixture).replacingOccurrences(
+            of: "\"reason\":\"", with: "\"reason\":\"\\u001b]0;x\\u0007\\u202e\\u009b2J")
+        let replay = try replay(text, of: fixture)
+        #expect(!replay.differences.isEmpty)
+        let report = ReplayReport(
+            replay: replay, requests: nil, candidate: nil, seconds: 1, requestSeconds: 0, processorSeconds: 1)
+        #expect(report.text.contains("\u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}2J"))
+        #expect(report.text.split(separator: "\n").count > 3, "lines stay lines")
+        #expect(
+            report.text.unicodeScalars.allSatisfy { $0 == "\n" || $0.properties.generalCategory != .control })
+    }
+
     @Test(
         arguments: [
             ("{\"kind\":\"decision\"", "{\"kind\":\"decision\",\"kind\":\"decision\""),

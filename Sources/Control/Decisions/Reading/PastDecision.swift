@@ -58,7 +58,7 @@ public enum PastDecision {
         var members = text.answer.object?.members ?? []
         members.removeAll { $0.name == "text" }
         let shown: [(String, JSONValue)] = [
-            ("text", .string("\(head)\n\(text.text)")),
+            ("text", .string(Table.printableLines("\(head)\n\(text.text)"))),
             ("decision", .string(decision.id.text)),
             ("at", .integer(decision.atSeconds)), ("cause", .string(decision.cause)),
             ("equal", .bool(isEqual)),
