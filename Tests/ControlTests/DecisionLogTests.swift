@@ -7,6 +7,7 @@ import JSON
 import Testing
 
 @testable import Control
+@testable import Posture
 
 @Suite("Decisions are on record, whole and within bounds")
 struct DecisionLogTests {
@@ -115,7 +116,8 @@ struct DecisionLogTests {
 
     @Test(
         arguments: [
-            (DecisionCause.verdict, "intune", ["registered"]), (.signal, "shared-signals", ["registered"]),
+            (DecisionCause.verdict, "intune", ["registered"]),
+            (.signal, SignalVerdicts.provider, ["registered"]),
             (.agent, "intune", ["compliant"]),
         ])
     func `an input that changes makes another decision, and says which it was`(
