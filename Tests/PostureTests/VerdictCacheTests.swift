@@ -46,9 +46,9 @@ extension VerdictCache {
 
 @Suite("The verdict cache: what it takes, what it forgets, what it reads after a start")
 struct VerdictCacheTests {
-    private static let ttl: Int64 = 100
+    static let ttl: Int64 = 100
 
-    private static func record(
+    static func record(
         _ id: String, _ state: Verdict.State = .compliant, at seconds: Int64 = 10, observed: Int64? = nil,
         serial: String? = nil
     ) -> VerdictRecord {
@@ -61,12 +61,12 @@ struct VerdictCacheTests {
             keys: keys)
     }
 
-    private static func key(_ serial: String) -> DeviceKey {
+    static func key(_ serial: String) -> DeviceKey {
         guard let key = DeviceKey(.serial, serial) else { preconditionFailure("\(serial)") }
         return key
     }
 
-    private static func state(_ cache: VerdictCache, _ id: String) async -> Verdict.State? {
+    static func state(_ cache: VerdictCache, _ id: String) async -> Verdict.State? {
         await cache.records(of: "edr", key: key("SN-\(id)")).first?.verdict.state
     }
 
@@ -206,65 +206,6 @@ struct VerdictCacheTests {
         #expect(await Self.state(cache, "a") == nil)
         #expect(await cache.loadFailure("edr") != nil)
         #expect(await cache.completedAt("edr") == nil)
-    }
-
-    @Test("what the store could not take is written before a later position counts")
-    func unwrittenFirst() async throws {
-        let store = MemoryStore()
-        let cache = VerdictCache(store: store)
-        let first = await cache.replace(
-            integration: "edr", with: [Self.record("a"), Self.record("b"), Self.record("c")],
-            startedAtSeconds: 10, ttlSeconds: Self.ttl, nowSeconds: 10, position: "p1")
-        try await cache.persist(first.writes)
-        func changes(_ changed: VerdictRecords, _ removed: [String], _ position: String, at seconds: Int64)
-            async throws
-        {
-            let changes = await cache.apply(
-                IncrementalChanges(changed: changed, removed: removed, position: position),
-                integration: "edr", startedAtSeconds: seconds, ttlSeconds: Self.ttl, nowSeconds: seconds)
-            try await cache.persist(changes.writes)
-        }
-        await store.failVerdictWrites(true)
-        let bad = Self.record("a", .noncompliant, at: 60)
-        await #expect(throws: StoreError.self) { try await changes([bad], ["b"], "p2", at: 60) }
-        // Another failure does not forget the one before; "b" leaves memory meanwhile.
-        await #expect(throws: StoreError.self) { try await changes([], [], "p3", at: 70) }
-        await store.failVerdictWrites(false)
-        // Nobody names them again: the provider told it once.
-        try await changes([], [], "p4", at: 80)
-
-        let again = VerdictCache(store: store)
-        try await again.load(integrations: [("edr", ttlSeconds: Self.ttl)])
-        #expect(await Self.state(again, "a") == .noncompliant)
-        #expect(await Self.state(again, "b") == nil)
-        #expect(await Self.state(again, "c") == .compliant)
-        #expect(await again.position("edr") == "p4")
-    }
-
-    @Test("rows that could not be read at a start are not confirmed at the next one")
-    func unreadNotConfirmed() async throws {
-        let store = MemoryStore()
-        try await store.upsert([VerdictRow(Self.record("gone").verdict)], of: "edr")
-        await store.failVerdictReads(true)
-        let cache = VerdictCache(store: store)
-        try await cache.load(integrations: [("edr", ttlSeconds: Self.ttl)])
-        await cache.ready()
-        await store.failVerdictReads(false)
-        // It is not in there, and nothing in memory says that it ever was.
-        let all = await cache.replace(
-            integration: "edr", with: [Self.record("a", at: 60)], startedAtSeconds: 60,
-            ttlSeconds: Self.ttl, nowSeconds: 60, position: "p1")
-        try await cache.persist(all.writes)
-        let later = await cache.apply(
-            IncrementalChanges(changed: [], removed: [], position: "p2"), integration: "edr",
-            startedAtSeconds: 90, ttlSeconds: Self.ttl, nowSeconds: 90)
-        try await cache.persist(later.writes)
-
-        let again = VerdictCache(store: store)
-        try await again.load(integrations: [("edr", ttlSeconds: Self.ttl)])
-        let gone = await again.records(of: "edr", key: Self.key("SN-gone")).first?.verdict
-        #expect(gone?.expiresAtSeconds == 10 + Self.ttl, "by its own word alone")
-        #expect(await again.position("edr") == nil, "everything is read again")
     }
 
     @Test("a store that fails takes nothing away from memory, and says so")

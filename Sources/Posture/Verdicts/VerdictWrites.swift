@@ -30,18 +30,23 @@ extension VerdictCache {
         let table = table(writes.integration)
         var all = writes
         if let left = table.unwritten { all.add(recordsOf: left) }
-        table.unwritten = nil
+        let failures = table.failedWrites
         do throws(StoreError) {
-            try await write(all, of: table)
+            try await write(all, of: table, after: failures)
         } catch {
-            // Somebody else may have failed meanwhile.
             if let left = table.unwritten { all.add(recordsOf: left) }
             table.unwritten = all
+            table.failedWrites += 1
             throw error
         }
+        // Unless somebody else has failed meanwhile.
+        if table.failedWrites == failures { table.unwritten = nil }
     }
 
-    private func write(_ writes: VerdictWrites, of table: VerdictTable) async throws(StoreError) {
+    /// - Parameter failures: of `table` when `writes` was made whole.
+    private func write(
+        _ writes: VerdictWrites, of table: VerdictTable, after failures: Int
+    ) async throws(StoreError) {
         for start in stride(from: 0, to: writes.slots.count, by: SQLiteStore.verdictsPerStep) {
             let end = min(start + SQLiteStore.verdictsPerStep, writes.slots.count)
             try await store.upsert(
@@ -50,9 +55,9 @@ extension VerdictCache {
         // What came back meanwhile was written by whoever brought it.
         let removed = writes.removed.filter { table.slot(of: $0) == nil }
         try await store.removeVerdicts(removed, of: writes.integration)
-        // Last: after a crash before it the same comes once more, and taking it twice changes nothing. Not while
-        // something of before is missing.
-        guard let state = writes.state, table.unwritten == nil else { return }
+        // Last: after a crash before it the same comes once more, and taking it twice changes nothing. Not when
+        // something else could not be written meanwhile.
+        guard let state = writes.state, table.failedWrites == failures else { return }
         try await store.upsert(state)
     }
 }
