@@ -117,7 +117,7 @@ struct LogFiles {
         do throws(ControlFailure) {
             return try work()
         } catch {
-            ConfigurationFile.report(error.what)
+            ConfigurationFile.report(EventTable.printableLines(error.what))
             throw ExitCode(1)
         }
     }

@@ -93,6 +93,33 @@ struct BlastRadiusTests {
         #expect(radius.held(nowSeconds: 86_400).isEmpty)
     }
 
+    @Test("a hold that is over is not begun again under another name") func notRenamed() {
+        var radius = BlastRadius(settings: BlastRadiusSettings())
+        _ = settle(&radius, (0..<30).map { Self.loss($0) }, live: 100, at: 0)
+        let more = HeldCause(kind: .absence(["health", "mdm"]))
+        let before = settle(&radius, (0..<30).map { Self.loss($0, more) }, live: 100, at: 86_399)
+        #expect(before.held.count == 30 && before.begun.isEmpty, "still under the old name")
+        let over = settle(&radius, (0..<30).map { Self.loss($0, more) }, live: 100, at: 86_400)
+        #expect(over.held.isEmpty && over.begun.isEmpty)
+        #expect(radius.held(nowSeconds: 86_400).isEmpty)
+    }
+
+    @Test("judged again and again while a batch is open, nothing is held beyond its time")
+    func provisionalBound() {
+        let causes = [Self.silence, HeldCause(kind: .absence(["health", "mdm"]))]
+        for names in [[0], [0, 1]] {
+            var radius = BlastRadius(settings: BlastRadiusSettings())
+            radius.beginBatch()
+            for minute in 0..<1_440 {
+                let loss = Self.loss(1, causes[names[minute % names.count]])
+                let ruling = radius.judge(loss, live: 100, nowSeconds: Int64(minute) * 60)
+                #expect(ruling.held == ["s1"], "minute \(minute)")
+            }
+            #expect(radius.remainingSeconds("s1", nowSeconds: 86_399) == 1, "\(names)")
+            #expect(radius.judge(Self.loss(1), live: 100, nowSeconds: 86_400).held.isEmpty, "\(names)")
+        }
+    }
+
     @Test("switched off, what is held is let go") func off() {
         var radius = BlastRadius(settings: BlastRadiusSettings())
         _ = settle(&radius, (0..<30).map { Self.loss($0) }, live: 100, at: 0)

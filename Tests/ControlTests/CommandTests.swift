@@ -131,6 +131,21 @@ struct CommandTests {
     @Test func `a cell cannot command the terminal`() {
         let text = Table(header: ["a"], rows: [["x\u{1b}[2J\u{9b}y"]]).text
         #expect(text == "a\nx\u{fffd}[2J\u{fffd}y")
+        // What turns the direction of reading shows columns in another order than they have.
+        for scalar in "\u{202a}\u{202e}\u{2066}\u{2069}\u{200f}\u{61c}\u{2028}".unicodeScalars {
+            #expect(Table(header: ["a"], rows: [["x\(scalar)y"]]).text == "a\nx\u{fffd}y")
+        }
+    }
+
+    @Test func `an answer cannot command the terminal outside of its tables either`() async throws {
+        let house = try Gatehouse()
+        let answer = await house.control.execute([
+            "command": "explain", "application": "wiki", "path": "/", "client": "10.0.0.1",
+            "method": "GET\u{1b}[2J\nX",
+        ])
+        #expect(answer["text"]?.string?.contains("GET\u{fffd}[2J\nX / from 10.0.0.1") == true)
+        let refusal = await house.control.execute(["command": "explain", "application": "\u{9b}2J"])
+        #expect(refusal["error"]?.string?.hasPrefix("no application \u{fffd}2J") == true)
     }
 
     @Test("keys are rotated by purpose, and reactors get the ones that are theirs")

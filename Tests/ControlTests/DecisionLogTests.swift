@@ -7,9 +7,26 @@ import JSON
 import Testing
 
 @testable import Control
+@testable import Posture
 
 @Suite("Decisions are on record, whole and within bounds")
 struct DecisionLogTests {
+    @Test func `files whose names are no numbers of ours do not stop the log`() throws {
+        let fixture = DecisionFixture()
+        try FileManager.default.createDirectory(
+            atPath: fixture.folder, withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+        for number in ["9223372036854775807", "-7", "+7", "", "\u{667}", "99999999999999999999"] {
+            let path = "\(fixture.folder)/decisions-\(number).jsonl"
+            #expect(FileManager.default.createFile(atPath: path, contents: Data()))
+        }
+        let recorder = DecisionRecorder(log: try fixture.log())
+        _ = recorder.record(try fixture.made())
+        recorder.finish()
+        #expect(fixture.files.map { $0.split(separator: "/").last } == ["decisions-00000001.jsonl"])
+        #expect(fixture.lines("decision").count == 1)
+    }
+
     @Test(
         """
         001.25, 002.1 a decision stands in the log with its device, its verdict and both ages, the policies that \
@@ -99,7 +116,8 @@ struct DecisionLogTests {
 
     @Test(
         arguments: [
-            (DecisionCause.verdict, "intune", ["registered"]), (.signal, "shared-signals", ["registered"]),
+            (DecisionCause.verdict, "intune", ["registered"]),
+            (.signal, SignalVerdicts.provider, ["registered"]),
             (.agent, "intune", ["compliant"]),
         ])
     func `an input that changes makes another decision, and says which it was`(

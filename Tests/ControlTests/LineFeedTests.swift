@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 @testable import Control
@@ -11,7 +12,7 @@ struct LineFeedTests {
         try text.write(toFile: path, atomically: true, encoding: .utf8)
         var feed = try LineFeed(path, from: offset, lineBytesMax: max)
         var lines: [String] = []
-        while let line = feed.next() {
+        while let line = try feed.next() {
             switch line {
             case .line(let bytes): lines.append(String(decoding: bytes, as: UTF8.self))
             case .tooLong: lines.append("too long")
@@ -36,6 +37,27 @@ struct LineFeedTests {
             #expect(try read("a\n\(line)\nb\n") == ["a", "too long", "b"], "\(count)")
             #expect(try read("a\n\(line)") == ["a", "partial"], "\(count)")
         }
+    }
+
+    @Test(arguments: ["/dev/zero", "/tmp", "/dev/null"])
+    func `what is no file is refused, not read for ever or taken for an empty one`(_ path: String) {
+        #expect(throws: ControlFailure.self) {
+            var feed = try LineFeed(path, lineBytesMax: 1 << 20)
+            _ = try feed.next()
+        }
+    }
+
+    @Test func `a pipe that nobody writes to is refused at once`() throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "feed-\(UUID().uuidString)").path
+        try #require(mkfifo(path, 0o600) == 0)
+        defer { unlink(path) }
+        #expect(throws: ControlFailure.self) { _ = try LineFeed(path, lineBytesMax: 1) }
+    }
+
+    @Test func `a file that cannot be read to its end is an error, not an end`() throws {
+        // Offset 0 is never mapped: read(2) says EIO.
+        var feed = try LineFeed("/proc/self/mem", lineBytesMax: 1 << 20)
+        #expect(throws: ControlFailure.self) { _ = try feed.next() }
     }
 
     @Test func `reading goes on where it ended, and a file that is not there is an error`() throws {

@@ -65,6 +65,18 @@ struct PastDecisionTests {
         #expect(refusal(id, fixture.files).contains("erased; the decision came to forward (policy-allows)"))
     }
 
+    @Test func `a file that somebody wrote into cannot command the terminal`() throws {
+        let fixture = DecisionFixture()
+        let recorder = DecisionRecorder(log: try fixture.log())
+        let id = recorder.record(try fixture.made())
+        recorder.finish()
+        let text = fixture.text(fixture.files[0])
+            .replacingOccurrences(of: "\"cause\":\"", with: "\"cause\":\"\\u001b[2J")
+        try text.write(toFile: fixture.files[0], atomically: true, encoding: .utf8)
+        let past = try PastDecision.explain(id, in: fixture.files)
+        #expect(past["text"]?.string?.contains("cause: \u{fffd}[2Jpull\n") == true)
+    }
+
     @Test(
         "a request that somebody asks about is decided as the gateway would",
         arguments: [

@@ -71,8 +71,9 @@ struct ReplayTests {
         arguments: [
             ("\"result\":\"", "\"result\":\"0"), ("\"valid_until\":1", "\"valid_until\":2"),
             ("\"open_until\":1", "\"open_until\":2"), ("\"session\":\"session-1", "\"session\":\"session-9"),
+            ("\"outcome\":\"", "\"outcome\":\"not-"), ("\"reason\":\"", "\"reason\":\"not-"),
         ])
-    func `one wrong digit is a difference that is shown with its explanation`(
+    func `one wrong digit or word is a difference that is shown with its explanation`(
         _ found: String, _ changed: String
     ) throws {
         let fixture = DecisionFixture()
@@ -88,6 +89,20 @@ struct ReplayTests {
         let replay = try replay(wrong, of: fixture)
         #expect(replay.counts.different == 1 && !replay.isEqual)
         #expect(replay.differences.first?.text.contains("healthy-staff.require[0]") == true)
+    }
+
+    @Test func `what a log says cannot command the terminal that shows the report`() throws {
+        let fixture = DecisionFixture()
+        let text = try logged(fixture).replacingOccurrences(
+            of: "\"reason\":\"", with: "\"reason\":\"\\u001b]0;x\\u0007\\u202e\\u009b2J")
+        let replay = try replay(text, of: fixture)
+        #expect(!replay.differences.isEmpty)
+        let report = ReplayReport(
+            replay: replay, requests: nil, candidate: nil, seconds: 1, requestSeconds: 0, processorSeconds: 1)
+        #expect(report.text.contains("\u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}2J"))
+        #expect(report.text.split(separator: "\n").count > 3, "lines stay lines")
+        #expect(
+            report.text.unicodeScalars.allSatisfy { $0 == "\n" || $0.properties.generalCategory != .control })
     }
 
     @Test(

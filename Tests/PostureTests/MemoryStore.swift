@@ -12,10 +12,15 @@ actor MemoryStore: GatewayStore {
     var failsDeviceWrites = false
     var failsVerdictReads = false
     var failsVerdictWrites = false
+    var holdsNextWrite = false
+    var heldWrite: CheckedContinuation<Void, Never>?
 
     func failDeviceWrites(_ fails: Bool) { failsDeviceWrites = fails }
     func failVerdictReads(_ fails: Bool) { failsVerdictReads = fails }
     func failVerdictWrites(_ fails: Bool) { failsVerdictWrites = fails }
+    /// The next write of verdicts waits, and fails when it is let go.
+    func holdNextVerdictWrite() { holdsNextWrite = true }
+    func letGoOfWrite() { heldWrite?.resume() }
     func auditKinds() -> [String] { records.map(\.kind) }
 
     func insert(_ session: StoredSession) async throws(StoreError) {}
@@ -57,6 +62,11 @@ actor MemoryStore: GatewayStore {
 
     func upsert(_ rows: [VerdictRow], of integration: String) async throws(StoreError) {
         guard !failsVerdictWrites else {
+            throw StoreError(.full, file: "verdicts.sqlite", what: "disk full", remedy: "make room")
+        }
+        if holdsNextWrite {
+            holdsNextWrite = false
+            await withCheckedContinuation { heldWrite = $0 }
             throw StoreError(.full, file: "verdicts.sqlite", what: "disk full", remedy: "make room")
         }
         for row in rows { kept[integration, default: [:]][row.nativeID] = row.record }

@@ -46,9 +46,9 @@ extension VerdictCache {
 
 @Suite("The verdict cache: what it takes, what it forgets, what it reads after a start")
 struct VerdictCacheTests {
-    private static let ttl: Int64 = 100
+    static let ttl: Int64 = 100
 
-    private static func record(
+    static func record(
         _ id: String, _ state: Verdict.State = .compliant, at seconds: Int64 = 10, observed: Int64? = nil,
         serial: String? = nil
     ) -> VerdictRecord {
@@ -61,12 +61,12 @@ struct VerdictCacheTests {
             keys: keys)
     }
 
-    private static func key(_ serial: String) -> DeviceKey {
+    static func key(_ serial: String) -> DeviceKey {
         guard let key = DeviceKey(.serial, serial) else { preconditionFailure("\(serial)") }
         return key
     }
 
-    private static func state(_ cache: VerdictCache, _ id: String) async -> Verdict.State? {
+    static func state(_ cache: VerdictCache, _ id: String) async -> Verdict.State? {
         await cache.records(of: "edr", key: key("SN-\(id)")).first?.verdict.state
     }
 

@@ -25,6 +25,16 @@ extension ControlPlane {
 
     /// - Parameter uid: whose process asks, by the kernel's word; nil: not known.
     func execute(_ command: JSONValue, uid: UInt32? = nil) async -> JSONValue {
+        let answer = await carryOut(command, uid)
+        guard var shown = answer.object else { return answer }
+        // For terminals, and full of other people's words.
+        for name in ["text", "error"] {
+            if let text = shown[name]?.string { shown[name] = .string(Table.printableLines(text)) }
+        }
+        return .object(shown)
+    }
+
+    private func carryOut(_ command: JSONValue, _ uid: UInt32?) async -> JSONValue {
         do throws(StoreError) {
             switch command["command"]?.string {
             case "explain": return try await explain(command)

@@ -28,19 +28,35 @@ struct Table {
         }.joined(separator: "\n")
     }
 
-    /// Cells hold text of providers and devices; a terminal must not take it for commands.
+    /// Cells hold text of providers and devices; a terminal must not take it for commands, nor show it in another order
+    /// than it has.
     static func printable(_ cell: String) -> String {
         var plain = String.UnicodeScalarView()
-        for scalar in cell.unicodeScalars {
-            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-            plain.append(isControl ? "\u{fffd}" : scalar)
-        }
+        for scalar in cell.unicodeScalars { plain.append(isPrintable(scalar) ? scalar : "\u{fffd}") }
         return String(plain)
+    }
+
+    /// The same for text of several lines.
+    static func printableLines(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { printable(String($0)) }
+            .joined(separator: "\n")
+    }
+
+    private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7f...0x9f: false
+        // What turns the direction of reading, and ends of lines that are none of ours.
+        case 0x61c, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: false
+        case _: true
+        }
     }
 }
 
 /// Rows as the other commands show them, for programs that bring their own.
 public enum EventTable {
+    /// Lines for a terminal: text of whoever wrote a file must not command it.
+    public static func printableLines(_ text: String) -> String { Table.printableLines(text) }
+
     /// Columns under their heading, control characters made visible.
     public static func text(header: [String]?, rows: [[String]]) -> String {
         guard let header = header ?? rows.first else { return "" }

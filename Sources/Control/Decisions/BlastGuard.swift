@@ -114,8 +114,12 @@ final class BlastGuard: Sendable {
         device?.verdicts = known.map { Witnesses.asOfNow($0, nowSeconds) }
         let world = SupposedWorld(session: decided.session.facts, device: device, nowSeconds: nowSeconds)
         guard let then = world.decision(under: former, at: old.application),
-            let keeps = then.restores(lost, of: old)
+            var keeps = then.restores(lost, of: old)
         else { return .explicit }
+        // Reactors send no field that clients could write as well: nothing but refusals would be kept.
+        let mayKeep = policy.application(named: old.application)?.protects(old.residual) ?? false
+        keeps.new = keeps.new && mayKeep
+        guard keeps.new || keeps.open else { return .explicit }
         var kind = HeldCause.Kind.absence(Witnesses.silent(known, decided.device?.verdicts ?? [], nowSeconds))
         if former.identity != policy.identity,
             world.decision(under: policy, at: old.application)?.restores(keeps, of: old) != keeps
@@ -178,6 +182,17 @@ private struct SupposedWorld {
             new: policy.residual(of: session, device, for: application, atSeconds: nowSeconds),
             open: policy.residual(of: session, device?.forWhatIsOpen, for: application, atSeconds: nowSeconds)
         )
+    }
+}
+
+extension Application {
+    /// Whether no client can send what these policies tell the application: some policy here sets the same fields.
+    fileprivate func protects(_ residual: Residual) -> Bool {
+        func names(_ restriction: Restriction?) -> [String] {
+            (restriction?.upstreamFields ?? []).map { $0.name.lowercased() }
+        }
+        let own = Set(policies.flatMap { names($0.restriction) })
+        return residual.policies.allSatisfy { own.isSuperset(of: names($0.restriction)) }
     }
 }
 

@@ -128,9 +128,12 @@ struct BlastRadius: Sendable {
         forgetOldCuts(settings)
         var fresh: [SessionLoss] = []
         for loss in losses {
-            if let hold = holds[loss.session], !hold.isProvisional, remaining(hold.loss.cause) > 0 {
+            let hold = holds[loss.session]
+            // It was held for as long as it may be: another name of what is missing does not begin that again.
+            let isOver = hold.map { remaining($0.loss.cause) == 0 } ?? false
+            if let hold, !hold.isProvisional, !isOver {
                 ruling.held.insert(loss.session)
-            } else if released.contains(loss.session) || isPassing(loss.cause, settings) {
+            } else if isOver || released.contains(loss.session) || isPassing(loss.cause, settings) {
                 drop(loss.session)
             } else {
                 fresh.append(loss)
@@ -182,11 +185,13 @@ struct BlastRadius: Sendable {
     // MARK: Holding
 
     private mutating func hold(_ loss: SessionLoss, isProvisional: Bool, _ nowSeconds: Int64) {
+        // A session that is judged again was held since it was held first.
+        let began = holds[loss.session].flatMap { since[$0.loss.cause] }
         drop(loss.session)
         holds[loss.session] = Hold(loss: loss, isProvisional: isProvisional)
         sessions[loss.cause, default: []].insert(loss.session)
         if loss.cause.isAbsence, let device = loss.device { devices[device, default: 0] += 1 }
-        if since[loss.cause] == nil { since[loss.cause] = (nowSeconds, elapsedSeconds) }
+        if since[loss.cause] == nil { since[loss.cause] = began ?? (nowSeconds, elapsedSeconds) }
     }
 
     /// A session is held no more: it has recovered, lost by an explicit fact, or ended.

@@ -112,6 +112,9 @@ public struct DeviceSignal: Sendable, Hashable {
         case risk(Verdict.Risk)
     }
 
+    /// What verdicts made of signals have for a provider; the integration's own is `shared-signals`.
+    public static let verdictProvider = "signal"
+
     /// The configured name of the stream.
     public var stream: String
     /// Our id of the device.

@@ -6,7 +6,7 @@ import Access
 struct SignalVerdicts: Sendable {
     /// A stream whose transmitter was not heard of for so long says nothing (providers.md 14.2).
     static let unverifiedSecondsMax: Int64 = 86_400
-    static let provider = "signal"
+    static let provider = DeviceSignal.verdictProvider
     private static let awaitingLabel = "awaiting-confirmation"
 
     /// One stream's words about one device.

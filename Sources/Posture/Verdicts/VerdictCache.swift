@@ -13,7 +13,7 @@ actor VerdictCache {
     private var tables: [ExactKey: VerdictTable] = [:]
     private var loading: [ExactKey: Task<Void, Never>] = [:]
     private var failures: [ExactKey: StoreError] = [:]
-    private let store: any GatewayStore
+    let store: any GatewayStore
 
     init(store: any GatewayStore) { self.store = store }
 
@@ -98,7 +98,7 @@ actor VerdictCache {
         }
     }
 
-    private func table(_ integration: String) -> VerdictTable {
+    func table(_ integration: String) -> VerdictTable {
         let key = ExactKey(integration)
         if let table = tables[key] { return table }
         let table = VerdictTable(integration: integration)
@@ -145,8 +145,7 @@ actor VerdictCache {
         table.completedAtSeconds = nowSeconds
         table.position = position
         table.confirmation = nil
-        changes.writes.state = SyncState(
-            integration: integration, completedAtSeconds: nowSeconds, deltaLink: position)
+        changes.writes.state = syncState(integration, completedAtSeconds: nowSeconds, position)
         return changes.writes
     }
 
@@ -186,8 +185,8 @@ actor VerdictCache {
             else { return }
             changes.news.changed.formUnion(table.record(at: slot)?.keys ?? [])
         }
-        changes.writes.state = SyncState(
-            integration: integration, completedAtSeconds: startedAtSeconds, deltaLink: delta.position)
+        changes.writes.state = syncState(
+            integration, completedAtSeconds: startedAtSeconds, delta.position)
         return changes.writes
     }
 
@@ -204,23 +203,6 @@ actor VerdictCache {
         }
         await changes.tellNews(tell)
         return changes.writes
-    }
-
-    /// Writes what was taken, as it is now. Whoever is affected has been told before: the disk may be slow.
-    ///
-    /// - Throws: when the store failed. Memory keeps what it took; the next synchronisation writes it again.
-    func persist(_ writes: VerdictWrites) async throws(StoreError) {
-        let table = table(writes.integration)
-        for start in stride(from: 0, to: writes.slots.count, by: SQLiteStore.verdictsPerStep) {
-            let end = min(start + SQLiteStore.verdictsPerStep, writes.slots.count)
-            try await store.upsert(
-                writes.slots[start..<end].compactMap { table.row(at: $0) }, of: writes.integration)
-        }
-        // What came back meanwhile was written by whoever brought it.
-        let removed = writes.removed.filter { table.slot(of: $0) == nil }
-        try await store.removeVerdicts(removed, of: writes.integration)
-        // Last: after a crash before it the same comes once more, and taking it twice changes nothing.
-        if let state = writes.state { try await store.upsert(state) }
     }
 
     // MARK: Reading
@@ -297,6 +279,16 @@ actor VerdictCache {
         return slot
     }
 
+    /// What the store is to say of a synchronisation. Rows that could not be read at the start may be of devices that are
+    /// gone, and nobody would ever take them back: a position would confirm them after the next start.
+    private func syncState(
+        _ integration: String, completedAtSeconds: Int64, _ position: String?
+    ) -> SyncState {
+        SyncState(
+            integration: integration, completedAtSeconds: completedAtSeconds,
+            deltaLink: failures[ExactKey(integration)] == nil ? position : nil)
+    }
+
     /// Looks at every record of an integration, with gaps: what comes in one of them is looked at too, or is newer than
     /// the pass.
     private func pass(
@@ -329,16 +321,4 @@ actor VerdictCache {
         if let id = table.row(at: slot)?.nativeID { changes.writes.removed.append(id) }
         table.forget(slot)
     }
-}
-
-/// What the store has to hear of what the cache took.
-struct VerdictWrites: Sendable {
-    let integration: String
-    /// Where the records are; what stands there when they are written is the newest.
-    var slots: [UInt32] = []
-    /// Native ids of records that are no more.
-    var removed: [String] = []
-    var state: SyncState?
-
-    init(integration: String) { self.integration = integration }
 }

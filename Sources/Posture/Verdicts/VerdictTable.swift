@@ -17,6 +17,10 @@ final class VerdictTable {
     var position: String?
     /// nil: each record counts from its own time on.
     var confirmation: Confirmation?
+    /// What the store could not take; it stays until a write with it has succeeded.
+    var unwritten: VerdictWrites?
+    /// How often it could not.
+    var failedWrites = 0
 
     private var records: [PackedVerdict?] = []
     /// The sweep in which a slot was last seen.

@@ -71,8 +71,11 @@ struct DecisionFolder: Sendable {
     static func files(in folder: String) -> [(number: Int, path: String)] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return names.compactMap { name in
-            guard name.hasPrefix(filePrefix), name.hasSuffix(fileSuffix),
-                let number = Int(name.dropFirst(filePrefix.count).dropLast(fileSuffix.count))
+            guard name.hasPrefix(filePrefix), name.hasSuffix(fileSuffix) else { return nil }
+            // As we write them, with room to count on: nobody's file may stop the log.
+            let digits = name.dropFirst(filePrefix.count).dropLast(fileSuffix.count).utf8
+            guard (8...15).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }),
+                let number = Int(String(decoding: digits, as: UTF8.self))
             else { return nil }
             return (number, "\(folder)/\(name)")
         }.sorted { $0.number < $1.number }

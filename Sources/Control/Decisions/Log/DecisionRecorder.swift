@@ -1,6 +1,7 @@
 import Access
 import Border
 import JSON
+import Posture
 import Synchronization
 
 /// Names decisions and puts them on record.
@@ -74,7 +75,9 @@ final class DecisionRecorder: Sendable {
             atSeconds: made.atSeconds, sequence: count.add(1, ordering: .relaxed).newValue,
             random: UInt64.random(in: 0...UInt64.max))
         let before = Set(old?.last.verdicts.map(\.id) ?? [])
-        let isSignal = marks.contains { $0.provider == "shared-signals" && !before.contains($0.id) }
+        let isSignal = marks.contains {
+            $0.provider == DeviceSignal.verdictProvider && !before.contains($0.id)
+        }
         let cause = old.map { print.cause(after: $0.print, isSignal: isSignal) } ?? .pull
         let isTaken = log?.append(.decision(id, made, cause, finding)) ?? true
         return Known(

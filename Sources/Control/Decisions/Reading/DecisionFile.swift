@@ -80,7 +80,7 @@ public struct DecisionFile {
             emails = [:]
         }
         var feed = try LineFeed(path, from: place.byte, lineBytesMax: Self.lineBytesMax)
-        while let line = feed.next() {
+        while let line = try feed.next() {
             let item: Item?
             switch line {
             case .partial: return visit(.truncated, &self)

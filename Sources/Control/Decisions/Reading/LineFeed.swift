@@ -14,6 +14,7 @@ struct LineFeed: ~Copyable {
 
     private static let pieceBytes = 1 << 20
 
+    private let path: String
     private let descriptor: Int32
     private let lineBytesMax: Int
     private var buffer: [UInt8] = []
@@ -25,20 +26,28 @@ struct LineFeed: ~Copyable {
     /// Where the next line begins in the file.
     private(set) var offset: Int
 
-    /// - Throws: `ControlFailure` naming the file.
+    /// - Throws: `ControlFailure` naming the file, also for what is none: a pipe would be waited for, a device may have
+    ///   no end, and a folder would look like an empty log.
     init(_ path: String, from offset: Int = 0, lineBytesMax: Int) throws(ControlFailure) {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        self.path = path
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         self.offset = offset
         self.lineBytesMax = lineBytesMax
-        guard descriptor >= 0, lseek(descriptor, off_t(offset), SEEK_SET) >= 0 else {
-            throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
-        }
+        var status = stat()
+        guard descriptor >= 0, fstat(descriptor, &status) == 0 else { throw Self.failure(path) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw ControlFailure(what: "\(path): is no file") }
+        guard lseek(descriptor, off_t(offset), SEEK_SET) >= 0 else { throw Self.failure(path) }
+    }
+
+    private static func failure(_ path: String) -> ControlFailure {
+        ControlFailure(what: "\(path): \(String(cString: strerror(errno)))")
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// - Returns: nil at the end of the file.
-    mutating func next() -> Line? {
+    /// - Throws: `ControlFailure` when the file cannot be read on; that is not its end.
+    mutating func next() throws(ControlFailure) -> Line? {
         while true {
             if let end = newline() {
                 let count = end - start
@@ -56,7 +65,7 @@ struct LineFeed: ~Copyable {
                 isSkipping = false
                 return .partial
             }
-            fill()
+            try fill()
         }
     }
 
@@ -69,7 +78,7 @@ struct LineFeed: ~Copyable {
         }
     }
 
-    private mutating func fill() {
+    private mutating func fill() throws(ControlFailure) {
         buffer.removeFirst(start)
         start = 0
         if buffer.count > lineBytesMax {
@@ -87,6 +96,7 @@ struct LineFeed: ~Copyable {
             } while count < 0 && errno == EINTR
             filled = max(0, count)
         }
-        isAtEnd = count <= 0
+        guard count >= 0 else { throw Self.failure(path) }
+        isAtEnd = count == 0
     }
 }

@@ -33,7 +33,7 @@ public enum PastDecision {
     private static func holds(_ id: DecisionID, _ path: String) throws(ControlFailure) -> Bool {
         let mark = Array("{\"kind\":\"decision\",\"id\":\"\(id.text)\"".utf8)
         var feed = try LineFeed(path, lineBytesMax: DecisionFile.lineBytesMax)
-        while let line = feed.next() {
+        while let line = try feed.next() {
             if case .line(let bytes) = line, bytes.starts(with: mark) { return true }
         }
         return false
@@ -58,7 +58,8 @@ public enum PastDecision {
         var members = text.answer.object?.members ?? []
         members.removeAll { $0.name == "text" }
         let shown: [(String, JSONValue)] = [
-            ("text", .string("\(head)\n\(text.text)")), ("decision", .string(decision.id.text)),
+            ("text", .string(Table.printableLines("\(head)\n\(text.text)"))),
+            ("decision", .string(decision.id.text)),
             ("at", .integer(decision.atSeconds)), ("cause", .string(decision.cause)),
             ("equal", .bool(isEqual)),
         ]

@@ -14,22 +14,34 @@ public struct PersonErasure {
     /// Erases everybody with this address, or with this pseudonym.
     ///
     /// - Returns: lines that were rewritten.
-    /// - Throws: `ControlFailure` when a file cannot be read or written; what was erased before stays erased.
+    /// - Throws: `ControlFailure` when a file cannot be read or written, or has a damaged line of somebody; what
+    ///   was erased before stays erased.
     @discardableResult
     public func erase(email: String? = nil, pseudonym: String? = nil) throws(ControlFailure) -> Int {
         var count = 0
+        var unread: [String] = []
         // Other lines of the same person may carry another address, or none.
         var pseudonyms = Set([pseudonym].compactMap { $0 })
         let files = DecisionFolder.files(in: folder).map(\.path)
         if let folded = email.map(EmailAddress.folded) {
             for path in files {
-                for line in try persons(path) where line.email == folded { pseudonyms.insert(line.pseudonym) }
+                for line in try persons(path).lines where line.email == folded {
+                    pseudonyms.insert(line.pseudonym)
+                }
             }
         }
         for path in files {
-            let lines = try persons(path).filter { pseudonyms.contains($0.pseudonym) && !$0.isErased }
+            let found = try persons(path)
+            let lines = found.lines.filter { pseudonyms.contains($0.pseudonym) && !$0.isErased }
             try overwrite(lines, path)
             count += lines.count
+            unread += found.unread
+        }
+        guard unread.isEmpty else {
+            throw ControlFailure(
+                what:
+                    "\(count) lines erased, but these cannot be read and may be about the person; remove their "
+                    + "files: \(unread.joined(separator: ", "))")
         }
         return count
     }
@@ -43,30 +55,55 @@ public struct PersonErasure {
         var count: Int
     }
 
-    private func persons(_ path: String) throws(ControlFailure) -> [Line] {
+    private struct Found {
+        var lines: [Line] = []
+        /// `file:line` of persons who cannot be told.
+        var unread: [String] = []
+    }
+
+    private func persons(_ path: String) throws(ControlFailure) -> Found {
+        do throws(ControlFailure) {
+            return try read(path)
+        } catch {
+            // The gateway removes the oldest files, with all that they say.
+            guard access(path, F_OK) != 0 else { throw error }
+            return Found()
+        }
+    }
+
+    private func read(_ path: String) throws(ControlFailure) -> Found {
         let prefix = Array("{\"kind\":\"person\"".utf8)
         let mark = Array(",\"value\":".utf8)
-        var lines: [Line] = []
+        // As long and as full as a line may be: whoever has a thousand groups can be erased like anybody.
+        let limits = JSONLimits(
+            bytesMax: DecisionFile.lineBytesMax, membersMax: DecisionFile.lineBytesMax)
+        var found = Found()
         var feed = try LineFeed(path, lineBytesMax: DecisionFile.lineBytesMax)
-        var start = feed.offset
-        while let line = feed.next() {
+        var (start, number) = (feed.offset, 0)
+        while let line = try feed.next() {
             defer { start = feed.offset }
-            guard case .line(let bytes) = line, bytes.starts(with: prefix),
-                let value = try? JSONValue(parsing: bytes), let pseudonym = value["person"]?.string,
+            number += 1
+            guard case .line(let bytes) = line, bytes.starts(with: prefix) else { continue }
+            guard let value = try? JSONValue(parsing: bytes, limits: limits),
+                let pseudonym = value["person"]?.string,
                 let at = bytes.indices.first(where: { bytes[$0...].starts(with: mark) })
-            else { continue }
-            lines.append(
+            else {
+                found.unread.append("\(path):\(number)")
+                continue
+            }
+            found.lines.append(
                 Line(
                     pseudonym: pseudonym, email: value["value"]?["email"]?.string,
                     isErased: value["value"]?.isNull ?? true, start: start + at + mark.count,
                     count: bytes.count - 1 - at - mark.count))
         }
-        return lines
+        return found
     }
 
     private func overwrite(_ lines: [Line], _ path: String) throws(ControlFailure) {
         guard !lines.isEmpty else { return }
         let file = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+        if file < 0, errno == ENOENT { return }
         guard file >= 0 else { throw ControlFailure(what: "\(path): \(String(cString: strerror(errno)))") }
         defer { close(file) }
         for line in lines {

@@ -134,7 +134,12 @@ public struct Replay {
                 open.map { DecisionLines.digest(of: $0) } == decision.openResult
                     && open?.validUntilSeconds == decision.openUntilSeconds
             } ?? true
-        if result != decision.result || residual?.validUntilSeconds != decision.validUntilSeconds
+        // The words as well: they are what people read in the log.
+        let hasWords =
+            residual.map {
+                $0.outcome.rawValue == decision.outcome && $0.leadingReason.rawValue == decision.reason
+            } ?? false
+        if result != decision.result || !hasWords || residual?.validUntilSeconds != decision.validUntilSeconds
             || !isOpenEqual
         {
             counts.different += 1

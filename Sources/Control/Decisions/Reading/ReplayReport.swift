@@ -33,7 +33,7 @@ public struct ReplayReport {
         lines += requests?.differences ?? []
         if candidate != nil { lines += changes }
         lines += summary
-        return lines.joined(separator: "\n")
+        return Table.printableLines(lines.joined(separator: "\n"))
     }
 
     private var changes: [String] {

@@ -63,7 +63,7 @@ public struct RequestReplay {
     public mutating func add(_ path: String) throws(ControlFailure) {
         var feed = try LineFeed(path, lineBytesMax: Self.lineBytesMax)
         var number = 0
-        while let line = feed.next() {
+        while let line = try feed.next() {
             number += 1
             let problem: String?
             switch line {
