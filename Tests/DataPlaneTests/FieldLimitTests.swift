@@ -147,6 +147,28 @@ struct FieldLimitTests {
         #expect(never.pulls == 3 && never.forwarded == 0)
     }
 
+    @Test func `what identifies a person is told only where no client can write it`() throws {
+        for names in [["X-Badge"], ["x_badge"], ["X-Other"], []] {
+            let origin = TestOrigin.echo()
+            var route = Facts.closed(origin.port)
+            route.identityFieldNames = names
+            var record = Facts.record(1)
+            record.identityFields += Array("X-Badge: ada\r\n".utf8)
+            let gateway = try Gateway([route]) { [record] message, gateway in
+                guard case .pullSession(let ticket, _, _) = message else { return }
+                gateway.send(.session(ticket, record))
+            }
+            let client = try gateway.client()
+            for _ in 0..<2 {
+                let response = try #require(client.get(fields: "X-Badge: root\r\n" + Facts.cookie(1)))
+                #expect(!response.text.contains("root"), "\(names)")
+                let isProtected = names.contains { $0.lowercased().hasSuffix("badge") }
+                #expect(response.status == (isProtected ? 200 : 503), "\(names)")
+                #expect(response.text.contains("X-Badge: ada\r\n") == isProtected)
+            }
+        }
+    }
+
     @Test func `of two values for one field the application gets the earlier policy's alone`() throws {
         let origin = TestOrigin.echo()
         let limits = [Self.access, .upstreamField(name: "x_access", value: "wider")]

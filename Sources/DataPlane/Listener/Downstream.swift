@@ -92,14 +92,13 @@ struct RequestNames {
 }
 
 /// What is known of the request in progress. A fresh value per request, and a trivial one: it is copied over the
-/// last one's without a reference to count. Small members stand behind those that leave a gap in front of the next
-/// eight bytes.
+/// last one's without a reference to count.
 struct Exchange {
     /// How the control plane answered for this request's token.
     enum SessionAnswer { case notAsked, none }
 
-    var names = RequestNames()
     var isBegun = false
+    var names = RequestNames()
     var keepsTracestate = false
     var beganNanoseconds: UInt64 = 0
     var parkedNanoseconds: UInt64 = 0
@@ -108,15 +107,15 @@ struct Exchange {
     var sentNanoseconds: UInt64 = 0
     var headNanoseconds: UInt64 = 0
 
+    var isRouted = false
+    var method = Method.get
+    var accessMethod = RequestMethod.get
+    var isHTTP10 = false
     /// 0 once the head was consumed.
     var headBytes = 0
     /// Bytes of a collected body that still lie behind the head.
     var collectedBytes = 0
     var requestFraming = BodyFraming.none
-    var isRouted = false
-    var method = Method.get
-    var accessMethod = RequestMethod.get
-    var isHTTP10 = false
     var requestRemaining: Int64 = 0
     var requestDecoder = ChunkedDecoder()
     var isRequestComplete = false
@@ -131,15 +130,16 @@ struct Exchange {
     var isDecidedByRoute = false
     /// What a pulled record will be filed under.
     var secret = Token(0, 0, 0, 0)
-    var pulls = 0
     var parkTicket: UInt32 = 0
     /// What was decided; nil as long as nothing was, and where the control plane answers.
     var decision: Reason?
 
     var upstream: Int32 = -1
-    var connectAttempts = 0
-    var interimResponses = 0
-    var upstreamFraming = BodyFraming.none
+    /// How often a record was pulled, an upstream tried, and an interim answer received; each is bounded far below its
+    /// type.
+    var pulls: UInt8 = 0
+    var connectAttempts: UInt16 = 0
+    var interimResponses: UInt8 = 0
     /// The reused connection died before it answered: the one repetition uses a fresh one.
     var isRetry = false
 
@@ -154,6 +154,7 @@ struct Exchange {
     var isResponseBegun = false
     var isResponseComplete = false
     var isEventStream = false
+    var upstreamFraming = BodyFraming.none
     var responseRemaining: Int64 = 0
     var responseDecoder = ChunkedDecoder()
     var downstreamFraming = BodyFraming.none

@@ -10,6 +10,11 @@ extension Reactor {
             return refuse(slot, 403, .originNotAllowed)
         }
         guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
+        if session >= 0, sessions[session].pointee.provenRevision != route.revision,
+            !mayTell(session, route)
+        {
+            return pullAgain(slot, session)
+        }
         if connection.pointee.limits != nil, let step = enforceLimits(on: request, slot, route, session) {
             return step
         }

@@ -6,6 +6,8 @@ struct CachedSession: ~Copyable {
     var record: SessionRecord
     /// Of the record's residual.
     var limits: PolicyLimits?
+    /// The configuration under which no client can write the record's fields; greatest: not looked at yet.
+    var provenRevision = UInt64.max
     let secret: Token
     let digest: Token
     /// First open exchange (a downstream slot), -1 when there is none.
@@ -110,6 +112,7 @@ final class SessionCache {
         unlinkAll(slot)
         entries[slot].pointee.record = record
         entries[slot].pointee.limits = prepared.limits(of: record.residual)
+        entries[slot].pointee.provenRevision = .max
         linkAll(slot)
     }
 
