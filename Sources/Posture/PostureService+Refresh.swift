@@ -92,6 +92,7 @@ extension PostureService {
             status.oldestObservedSeconds = census.oldestObservedSeconds
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
             status.connection = await connector.status()
+            status.devicesRead = progress[ExactKey(connector.integration)]?.devices
             if let failure = await cache.loadFailure(connector.integration) {
                 status.storeFailure = "\(failure)"
             }
@@ -130,6 +131,15 @@ extension PostureService {
             if let failure = probed { return note(failure, of: connector) }
             statuses[key]?.noteConfigured(nowSeconds: clock.nowSeconds())
         }
+        let read = SyncProgress()
+        progress[key] = read
+        defer { progress[key] = nil }
+        probeEnded(key)
+        await SyncProgress.$current.withValue(read) { await readDevices(connector) }
+    }
+
+    private func readDevices(_ connector: any Connector) async {
+        let key = ExactKey(connector.integration)
         if let position = await cache.position(connector.integration),
             await readChanges(connector, since: position)
         {
