@@ -6,9 +6,10 @@ import Synchronization
 /// What happened in the control plane, as JSON lines on standard error.
 enum EventLog {
     private static let writer = LineWriter(descriptor: STDERR_FILENO)
+    private static let clock = SecondText()
 
     static func write(_ event: String, _ members: [(String, JSONValue)]) {
-        let time = Date().formatted(.iso8601)
+        let time = clock.text(atSeconds: systemSeconds())
         let line = JSONValue.object(
             JSONObject([("time", .string(time)), ("event", .string(event))] + members))
         writer.append(line.serialized())
@@ -16,6 +17,23 @@ enum EventLog {
 
     /// Waits until everything said so far is written, at most a second.
     static func flush() { writer.flush(milliseconds: 1_000) }
+}
+
+/// The text of a second, made once: a change may write thousands of lines in one, and formatting costs more than the
+/// rest of the line.
+final class SecondText: Sendable {
+    private let last = Mutex<(seconds: Int64, text: String)>((.min, ""))
+
+    /// ISO 8601, UTC, without fractions.
+    func text(atSeconds seconds: Int64) -> String {
+        last.withLock { last in
+            if last.seconds != seconds {
+                let date = Date(timeIntervalSince1970: Double(seconds))
+                last = (seconds, date.formatted(.iso8601))
+            }
+            return last.text
+        }
+    }
 }
 
 /// Writes lines from a thread of its own. Whoever says something never waits for the reader of the log, and a log

@@ -102,6 +102,7 @@ extension PostureService {
             status.labels = census.labels
             status.medianObservedSeconds = census.medianObservedSeconds
             status.connection = await connector.status()
+            status.devicesRead = progress[ExactKey(connector.integration)]?.devices
             if let failure = await cache.loadFailure(connector.integration) {
                 status.storeFailure = "\(failure)"
             }
@@ -160,6 +161,15 @@ extension PostureService {
             if let failure = probed { return note(failure, of: connector) }
             statuses[key]?.noteConfigured(nowSeconds: clock.nowSeconds())
         }
+        let read = SyncProgress()
+        progress[key] = read
+        defer { progress[key] = nil }
+        probeEnded(key)
+        await SyncProgress.$current.withValue(read) { await readDevices(connector) }
+    }
+
+    private func readDevices(_ connector: any Connector) async {
+        let key = ExactKey(connector.integration)
         if let position = await cache.position(connector.integration),
             await readChanges(connector, since: position)
         {

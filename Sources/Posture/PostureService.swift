@@ -34,6 +34,20 @@ public struct DeviceChange: Sendable, Hashable {
     public var followedBy: Int
 }
 
+/// A device as one session proved it.
+public struct DeviceQuestion: Sendable, Hashable {
+    /// The id of its certificate.
+    public var id: String
+    /// What the agent signed for this session; nil: nothing.
+    public var statement: AgentStatement?
+
+    /// Takes the members as they are.
+    public init(id: String, statement: AgentStatement?) {
+        self.id = id
+        self.statement = statement
+    }
+}
+
 /// What a successful handshake proves.
 public struct DeviceProof: Sendable, Hashable {
     /// The id of its certificate.
@@ -74,6 +88,10 @@ public actor PostureService {
     var probesWanted: Set<ExactKey> = []
     /// What is to be written, by integration.
     var publications: [ExactKey: PublishQueue] = [:]
+    /// Synchronisations that have got beyond their probe.
+    var progress: [ExactKey: SyncProgress] = [:]
+    /// Who waits for a probe's end.
+    var probeWaiters: [ExactKey: [CheckedContinuation<Void, Never>]] = [:]
 
     /// Devices whose facts changed, in order; for one consumer. Never drops: a lost change would leave a
     /// stream open that should be cut, and the number waiting is bounded by what one synchronisation can
@@ -152,15 +170,47 @@ public actor PostureService {
     }
 
     /// What is known of a device, for a decision; nil when no such device is enrolled or it was revoked.
-    ///
-    /// - Parameter statement: the one kept with the session that asks.
     public func deviceFacts(id: String, statement: AgentStatement?) async -> DeviceFacts? {
-        guard let device = directory[id], !device.isRevoked else { return nil }
-        let keys = directory.keys(of: id)
-        var conflicts = directory.conflicts(of: id)
-        if case .list(let kinds)? = statement?.facts[StatementFacts.conflictFact] {
-            conflicts.formUnion(kinds)
+        await deviceFacts(of: [DeviceQuestion(id: id, statement: statement)])[0]
+    }
+
+    /// The same for many sessions, in their order: a device's verdicts are matched once for all sessions on it.
+    ///
+    /// - Parameter questions: nil: a session without a device, about which nothing is known.
+    public func deviceFacts(of questions: [DeviceQuestion?]) async -> [DeviceFacts?] {
+        var answers: [DeviceFacts?] = []
+        answers.reserveCapacity(questions.count)
+        var matched: [MatchedDevice: [Verdict]] = [:]
+        for question in questions {
+            guard let question, let device = directory[question.id], !device.isRevoked else {
+                answers.append(nil)
+                continue
+            }
+            var conflicts = directory.conflicts(of: question.id)
+            if case .list(let kinds)? = question.statement?.facts[StatementFacts.conflictFact] {
+                conflicts.formUnion(kinds)
+            }
+            let name = MatchedDevice(id: ExactKey(question.id), conflicts: conflicts)
+            var verdicts = matched[name]
+            if verdicts == nil { verdicts = await self.verdicts(of: question.id, conflicts: conflicts) }
+            matched[name] = verdicts
+            answers.append(
+                DeviceFacts(
+                    id: question.id, platform: device.platform, ownerIssuer: device.ownerIssuer,
+                    ownerSubject: device.ownerSubject, statement: question.statement, verdicts: verdicts ?? []
+                ))
         }
+        return answers
+    }
+
+    /// Verdicts depend on the device and on what a session's statement contradicts.
+    private struct MatchedDevice: Hashable {
+        var id: ExactKey
+        var conflicts: Set<String>
+    }
+
+    private func verdicts(of id: String, conflicts: Set<String>) async -> [Verdict] {
+        let keys = directory.keys(of: id)
         var verdicts: [Verdict] = []
         for connector in connectors {
             let verdict = await VerdictMatching.verdict(
@@ -169,10 +219,7 @@ public actor PostureService {
                 ttlSeconds: connector.pace.ttlSeconds, cache: cache, nowSeconds: clock.nowSeconds())
             if let verdict { verdicts.append(verdict) }
         }
-        return DeviceFacts(
-            id: id, platform: device.platform, ownerIssuer: device.ownerIssuer,
-            ownerSubject: device.ownerSubject, statement: statement,
-            verdicts: underSignals(verdicts, deviceID: id, keys: keys))
+        return underSignals(verdicts, deviceID: id, keys: keys)
     }
 
     /// Every enrolled device, by id.

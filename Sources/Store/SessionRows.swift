@@ -12,6 +12,10 @@ enum SessionRows {
     private static let count = 22
     /// Variables in one statement (SQLite, "Limits": 32,766; less keeps the transaction short).
     private static let idsMax = 500
+    // Statements differ from session to session, groups and claims from person to person.
+    private static let statements = DecodedColumn<AgentStatement>(textsMax: 12_000)
+    private static let groups = DecodedColumn<[String]>(textsMax: 12_000)
+    private static let claims = DecodedColumn<[String: ClaimValue]>(textsMax: 12_000)
 
     static func insert(_ session: StoredSession, _ db: Database, file: String) throws {
         if session.kind == .application {
@@ -73,11 +77,22 @@ enum SessionRows {
             case .person(let issuer, let subject): ("issuer = ? AND subject = ?", [issuer, subject])
             case .email(let email): ("email = ?", [email])
             case .device(let id): ("device_id = ?", [id])
+            case .ids(let ids): ("id \(oneOf)", [try JSONColumn.text(ids)])
+            case .globals(let ids): ("global_id \(oneOf)", [try JSONColumn.text(ids)])
+            case .devices(let ids): ("device_id \(oneOf)", [try JSONColumn.text(ids)])
             }
         let sql = "SELECT \(columns) FROM sessions WHERE \(condition) ORDER BY created_at DESC, id LIMIT ?"
-        return try Row.fetchAll(db, sql: sql, arguments: StatementArguments(values) + [limit])
-            .map { try session($0, file: file) }
+        let statement = try db.cachedStatement(sql: sql)
+        // Row by row: a listing may be everybody, and each row is large.
+        let rows = try Row.fetchCursor(statement, arguments: StatementArguments(values) + [limit])
+        var found: [StoredSession] = []
+        while let row = try rows.next() { found.append(try session(row, file: file)) }
+        return found
     }
+
+    /// A list of any length is one variable, so the statement is prepared once (SQLite, "The json_each() table-valued
+    /// function").
+    private static let oneOf = "IN (SELECT value FROM json_each(?))"
 
     /// The sessions and, of the global ones, their application sessions; all of them are deleted.
     static func remove(ids: [String], _ db: Database, file: String) throws -> [StoredSession] {
@@ -117,27 +132,24 @@ enum SessionRows {
         ]
     }
 
+    /// Columns by their place in `columns`: looked up by name, twenty-two of them cost more than the query.
     private static func session(_ row: Row, file: String) throws -> StoredSession {
-        guard let kind = StoredSession.Kind(rawValue: row["kind"]) else {
+        guard let kind = StoredSession.Kind(rawValue: row[1]) else {
             throw StoreError(
                 .malformedRow, file: file, what: "a session has an unknown kind",
                 remedy: StoreError.corruptRemedy)
         }
-        let statement: AgentStatement? = try (row["statement"] as String?).map {
-            try JSONColumn.value($0, "sessions.statement", file: file)
+        let statement = try (row[21] as String?).map {
+            try statements.value($0, "sessions.statement", file: file)
         }
         return StoredSession(
-            id: row["id"], kind: kind, tokenDigest: [UInt8](row["token_digest"] as Data),
-            previousTokenDigest: (row["previous_token_digest"] as Data?).map { [UInt8]($0) },
-            previousUntilSeconds: row["previous_until"], globalID: row["global_id"],
-            application: row["application"],
-            host: row["host"], identityProvider: row["identity_provider"], issuer: row["issuer"],
-            subject: row["subject"], email: row["email"], name: row["name"],
-            groups: try JSONColumn.value(row["groups"], "sessions.groups", file: file),
-            claims: try JSONColumn.value(row["claims"], "sessions.claims", file: file),
-            idToken: row["id_token"],
-            authenticatedAtSeconds: row["authenticated_at"], createdAtSeconds: row["created_at"],
-            expiresAtSeconds: row["expires_at"], deviceID: row["device_id"],
-            deviceThumbprint: row["device_thumbprint"], statement: statement)
+            id: row[0], kind: kind, tokenDigest: [UInt8](row[2] as Data),
+            previousTokenDigest: (row[3] as Data?).map { [UInt8]($0) },
+            previousUntilSeconds: row[4], globalID: row[5], application: row[6], host: row[7],
+            identityProvider: row[8], issuer: row[9], subject: row[10], email: row[11], name: row[12],
+            groups: try groups.value(row[13], "sessions.groups", file: file),
+            claims: try claims.value(row[14], "sessions.claims", file: file),
+            idToken: row[15], authenticatedAtSeconds: row[16], createdAtSeconds: row[17],
+            expiresAtSeconds: row[18], deviceID: row[19], deviceThumbprint: row[20], statement: statement)
     }
 }

@@ -107,4 +107,10 @@ public enum SessionQuery: Sendable, Hashable {
     case email(String)
     /// Every session that proved this device.
     case device(id: String)
+    /// The sessions with these ids, expired or not; an id that nobody has is left out.
+    case ids([String])
+    /// The application sessions of these global sessions (they themselves are not among them).
+    case globals(ids: [String])
+    /// Every session that proved one of these devices.
+    case devices(ids: [String])
 }

@@ -1,11 +1,11 @@
 import Access
 import Foundation
 import Identity
-import Posture
 import Store
 import Testing
 
 @testable import Control
+@testable import Posture
 
 /// How fast the control plane decides sessions anew; run by hand, on a build with optimisation:
 /// `GATEPOST_BENCH=10000 swift test -c release -Xswiftc -enable-testing --filter RedecisionBench`
@@ -36,6 +36,30 @@ struct RedecisionBench {
             let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
             #expect(house.reactors.revocations.count == count)
             print("round \(round): \(count) sessions in \(seconds) s, \(Int(Double(count) / seconds)) per s")
+        }
+    }
+
+    @Test("sessions on devices that go bad in one answer of their provider, cut per second")
+    func devicesGoBad() async throws {
+        let count = Int(ProcessInfo.processInfo.environment["GATEPOST_BENCH"] ?? "") ?? 1_000
+        let guarded = try await GuardHouse(count)
+        defer { guarded.end() }
+        let (house, everybody) = (guarded.house, Array(0..<count))
+        for round in 1...3 {
+            for state in [Verdict.State.noncompliant, .compliant] {
+                house.advance(1)
+                await guarded.say(state, of: everybody)
+                house.reactors.clear()
+                let took = await ContinuousClock().measure {
+                    await house.control.services.posture.announceChange(
+                        Set(everybody.map { ExactKey("d\($0)") }))
+                    await house.reactors.wait { $0.count >= count }
+                }
+                #expect(guarded.openCount == (state == .compliant ? count : 0))
+                let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
+                let rate = Int(Double(count) / seconds)
+                print("round \(round), \(state.rawValue): \(count) sessions in \(seconds) s, \(rate) per s")
+            }
         }
     }
 

@@ -43,6 +43,9 @@ actor MemoryStore: GatewayStore {
             case .person(let issuer, let subject): row.issuer == issuer && row.subject == subject
             case .email(let email): row.email == email
             case .device(let id): row.deviceID == id
+            case .ids(let ids): ids.contains(row.id)
+            case .globals(let ids): row.globalID.map(ids.contains) ?? false
+            case .devices(let ids): row.deviceID.map(ids.contains) ?? false
             }
         }
         return Array(found.sorted { $0.createdAtSeconds > $1.createdAtSeconds }.prefix(limit))

@@ -193,6 +193,23 @@ struct RefreshTests {
         #expect(slow.runningMost == 1)
     }
 
+    @Test("a reconnect answers when the probe has, and the synchronisation goes on behind the answer")
+    func answersEarly() async throws {
+        let begun = try #require(await service.beginReconnect(integration: "a-slow"))
+        #expect(begun.status.state == .configured)
+        #expect(begun.status.devicesRead == 0)
+        let synchronisation = try #require(begun.synchronisation)
+        #expect(await eventually { slow.waiting == 1 })
+        // Who asks meanwhile is not kept waiting either.
+        #expect(await service.beginReconnect(integration: "a-slow")?.synchronisation != nil)
+        #expect(await service.integrationStatus().first?.devicesRead == 0)
+        slow.set(open: true)
+        await synchronisation.value
+        #expect(slow.runningMost == 1)
+        #expect(await service.integrationStatus().first?.devicesRead == nil)
+        #expect(await service.beginReconnect(integration: "none") == nil)
+    }
+
     @Test("stopping the service is no failure of a provider") func stopping() async throws {
         let run = Task { await service.run() }
         #expect(await eventually { slow.waiting == 1 })

@@ -165,6 +165,34 @@ struct SessionStoreTests {
         #expect(try await store.sessions(elsewhere, limit: 10).isEmpty)
     }
 
+    @Test func `sessions are listed by many ids, global sessions and devices in one question`() async throws {
+        try await store.insert(Fixture.global("g1", seed: 1))
+        try await store.insert(Fixture.application("a1", of: "g1", seed: 2))
+        try await store.insert(Fixture.global("g2", seed: 3, subject: "bob", expires: 1))
+        var third = Fixture.global("g3", seed: 4)
+        third.deviceID = "it's \"quoted\", [3]"
+        try await store.insert(third)
+        func ids(_ query: SessionQuery, limit: Int = 10) async throws -> Set<String> {
+            Set(try await store.sessions(query, limit: limit).map(\.id))
+        }
+        #expect(try await ids(.ids(["g2", "a1", "nobody"])) == ["g2", "a1"], "expired or not")
+        #expect(try await ids(.ids([])).isEmpty)
+        #expect(try await ids(.ids(["g1", "g2", "g3"]), limit: 2).count == 2)
+        #expect(try await ids(.globals(ids: ["g1", "g2"])) == ["a1"])
+        #expect(try await ids(.globals(ids: [])).isEmpty)
+        #expect(try await ids(.devices(ids: [third.deviceID ?? ""])) == ["g3"])
+        #expect(try await ids(.devices(ids: ["device-1", "it"])) == ["g1", "a1", "g2"])
+        let many = (0..<3_000).map { "x\($0)" } + ["g1"]
+        #expect(try await ids(.ids(many)) == ["g1"])
+    }
+
+    @Test func `a session of many in one answer is the session that was kept`() async throws {
+        for seed in 1...3 { try await store.insert(Fixture.global("g\(seed)", seed: seed)) }
+        let all = try await store.sessions(.ids(["g1", "g2", "g3"]), limit: 3)
+        for session in all { #expect(try await store.session(id: session.id) == session) }
+        #expect(Set(all.map(\.tokenDigest)).count == 3)
+    }
+
     @Test func `what expires is forgotten at its second and not before`() async throws {
         try await store.insert(Fixture.global("g1", seed: 1, expires: 2_000))
         try await store.insert(Fixture.application("a1", of: "g1", seed: 2))

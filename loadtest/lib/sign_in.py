@@ -126,15 +126,20 @@ def sign_in(browser, gateway_port, agent_port):
     raise SignInFailed(f"still not signed in after {STEPS_MAX} steps, at {url}")
 
 
+def cookie_field(secret):
+    """With a second cookie, as every real application has one: the gateway takes its own out and leaves this."""
+    return f"{COOKIE}={secret}; app_session=8f14e45fceea167a5a36dedd4bea2543; theme=dark"
+
+
 def main():
     gateway_port, agent_port, authorities, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
     try:
         secret = sign_in(Browser(authorities), gateway_port, agent_port)
     except (SignInFailed, OSError, http.client.HTTPException, ValueError) as failure:
         sys.exit(f"loadtest: signing in failed: {failure}")
-    # A second cookie, as every real application has one: the gateway takes its own out and leaves this.
     with open(path, "w", encoding="ascii") as file:
-        file.write(f"{COOKIE}={secret}; app_session=8f14e45fceea167a5a36dedd4bea2543; theme=dark\n")
+        file.write(cookie_field(secret) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -45,6 +45,9 @@ struct StatusText {
             if let reason = integration.pendingReason {
                 lines.append("\(integration.integration): \(reason)")
             }
+            if let read = integration.devicesRead {
+                lines.append("\(integration.integration): being synchronised, \(read) devices read so far")
+            }
             if let failure = integration.storeFailure {
                 lines.append("\(integration.integration): the store: \(failure)")
             }
@@ -116,6 +119,7 @@ struct StatusText {
                 ("reason", status.pendingReason.map { .string($0) } ?? .null),
                 ("store_failure", status.storeFailure.map { .string($0) } ?? .null),
                 ("devices", .integer(Int64(status.devicesKnown))),
+                ("devices_read", status.devicesRead.map { .integer(Int64($0)) } ?? .null),
                 ("last_success", status.lastSuccessSeconds.map { .integer($0) } ?? .null),
                 ("last_failure", status.lastFailure.map { .string($0.kind.rawValue) } ?? .null),
                 ("last_failure_at", status.lastFailureSeconds.map { .integer($0) } ?? .null),

@@ -25,12 +25,31 @@ extension ControlPlane {
     /// Probes one integration again, as *Reconnect* does.
     func reconnect(_ command: JSONValue) async -> JSONValue {
         guard let name = command["integration"]?.string else { return ["error": "name an integration"] }
-        guard let status = await services.posture.reconnect(integration: name) else {
+        guard let begun = await services.posture.beginReconnect(integration: name) else {
             let names = await services.posture.integrationStatus().map(\.integration).joined(separator: ", ")
             return ["error": .string("no provider integration \(name); there are: \(names)")]
         }
-        let reason = status.pendingReason.map { ": \($0)" } ?? ""
-        return ["text": .string("\(name) is \(status.state.rawValue)\(reason)")]
+        return ["text": .string(ReconnectText(name: name, begun: begun).text)]
+    }
+}
+
+/// What a provider said when it was asked again.
+struct ReconnectText {
+    var name: String
+    var begun: Reconnection
+
+    var text: String {
+        let status = begun.status
+        var first = "\(name) is \(status.state.rawValue)"
+        if let reason = status.pendingReason { first += ": \(reason)" }
+        var lines = [first]
+        lines += status.connection.missingPermissions.map { "works without \($0), which is not granted" }
+        if begun.synchronisation != nil {
+            let read = status.devicesRead ?? 0
+            lines.append(
+                "its devices are being read (\(read) so far); gatepost status shows how far that has got")
+        }
+        return lines.joined(separator: "\n")
     }
 }
 

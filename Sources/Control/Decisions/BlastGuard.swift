@@ -7,9 +7,16 @@ import Synchronization
 /// A session decided anew, with what it was decided from.
 struct DecidedSession: Sendable {
     var session: StoredSession
+    /// Without identity fields, which `SessionRecords.signed` makes at the end.
     var record: SessionRecord
     /// nil: none was proven, or the one that was no longer counts.
     var device: DeviceFacts?
+    /// What the device came to, for the assertion; nil: as `device`.
+    var result: DeviceResult?
+    /// Configured plain fields.
+    var fields: [FieldSettings]
+    /// When it was decided: the assertion's beginning.
+    var atSeconds: Int64
 }
 
 /// What a new decision takes from a session, and why.

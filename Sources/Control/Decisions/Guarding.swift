@@ -2,36 +2,7 @@ import Access
 import Border
 import Config
 import JSON
-import Posture
 import Store
-
-/// Sessions that are decided anew for one reason. What they lose by silence or reload is judged as a whole, before
-/// the first of it is cut; everything else goes out as it is found.
-struct ChangeBatch: Sendable {
-    /// Of what is being decided now.
-    var cause: ChangeCause
-    var eventNanoseconds: UInt64
-    fileprivate var losses: [Loss] = []
-
-    /// One that waits for the judgement. Of verdicts only their ids: a batch may be everybody.
-    fileprivate struct Loss: Sendable {
-        var decided: DecidedSession
-        var supposed: SupposedLoss
-        var cause: ChangeCause
-        var verdicts: VerdictIDs
-    }
-}
-
-/// Which verdicts stood behind a decision and the one before it, for the log.
-fileprivate struct VerdictIDs: Sendable {
-    var old: [String]
-    var new: [String]
-
-    init(_ before: [Verdict], _ device: DeviceFacts?) {
-        old = before.map(\.id).sorted()
-        new = (device?.verdicts ?? []).map(\.id).sorted()
-    }
-}
 
 /// The blast-radius guard between a decision and the reactors.
 extension ControlPlane {
@@ -39,6 +10,8 @@ extension ControlPlane {
     private static let attemptsMax = 4
     /// Effects sent in one step.
     private static let sliceEffects = 400
+    /// The same where each needs a signature.
+    private static let stepUnchanged = 50
 
     /// `settle` must follow.
     func beginBatch(_ cause: ChangeCause, eventNanoseconds: UInt64) -> ChangeBatch {
@@ -67,50 +40,54 @@ extension ControlPlane {
     }
 
     /// One session of a batch.
-    ///
-    /// - Returns: nil when it waits for the judgement of the whole.
-    func unheld(
-        _ decided: DecidedSession, _ services: Services, _ batch: inout ChangeBatch
-    ) -> SessionRecord? {
+    func unheld(_ decided: DecidedSession, _ services: Services, _ batch: inout ChangeBatch) -> BatchOutcome {
         let (loss, before) = reading(of: decided, services, nowSeconds())
+        let cause = batch.cause(of: decided)
         switch loss {
-        case .nothing: return passed(decided)
-        case .explicit: return lost(decided, batch.cause, VerdictIDs(before, decided.device))
+        case .nothing: return .same(passed(decided))
+        case .explicit: return .less(lost(decided, cause, VerdictIDs(before, decided.device)))
         case .supposed(let supposed):
             var waiting = ChangeBatch.Loss(
-                decided: decided, supposed: supposed, cause: batch.cause,
+                decided: decided, supposed: supposed, cause: cause,
                 verdicts: VerdictIDs(before, decided.device))
             waiting.decided.device = nil
             batch.losses.append(waiting)
-            return nil
+            return .waits
         }
     }
 
-    /// Judges a batch and carries the judgement out.
-    func settle(_ batch: ChangeBatch, attempt: Int = 1) async throws(StoreError) {
-        let now = nowSeconds()
-        let live = revocations.sessionCount
-        let losses = batch.losses.map(\.supposed.loss)
-        let ruling = blast.radius { $0.settle(losses, live: live, nowSeconds: now) }
-        // Where something begins to be held nothing is cut, so nobody waits for the trail.
-        await announce(ruling)
-        var again = ruling.letGo
+    /// Tells reactors of the sessions that lose nothing, in steps: other work of the control plane goes on between.
+    ///
+    /// - Returns: sessions to decide again: touched meanwhile, or decided later by somebody else.
+    func tellUnchanged(_ batch: inout ChangeBatch) async -> Set<String> {
+        var again: Set<String> = []
         var effects: [Revocation.Effect] = []
-        for loss in batch.losses {
-            let id = loss.decided.session.id
-            let isHeld = ruling.held.contains(id)
-            let record =
-                isHeld
-                ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.verdicts)
-            if ruling.new.contains(id) {
-                note(record, loss.cause, loss.verdicts, heldBy: loss.supposed.loss.cause.id)
+        let now = nowSeconds()
+        let records = services.records
+        for waiting in batch.unchanged {
+            let id = waiting.record.session
+            if let latest = revocations.latest(id), latest.sequence > waiting.record.sequence {
+                again.insert(id)
+                continue
             }
-            effects += loss.decided.effects(record, nowSeconds: now)
-            guard effects.count >= Self.sliceEffects else { continue }
+            effects += waiting.decided.effects(
+                records.signed(waiting.record, of: waiting.decided), nowSeconds: now)
+            guard effects.count >= Self.stepUnchanged else { continue }
             again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
             effects = []
+            await Task.yield()
         }
         again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
+        batch.unchanged = []
+        return again
+    }
+
+    /// Judges a batch and carries the judgement out; then those hear of it that lose nothing.
+    func settle(_ batch: ChangeBatch, attempt: Int = 1) async throws(StoreError) {
+        var batch = batch
+        var again = await judge(batch)
+        again.formUnion(batch.again)
+        again.formUnion(await tellUnchanged(&batch))
         guard !again.isEmpty else { return }
         guard attempt < Self.attemptsMax else {
             revocations.send(again.sorted().map { .endSession($0) }, eventNanoseconds: batch.eventNanoseconds)
@@ -125,6 +102,36 @@ extension ControlPlane {
         }
         try await settle(next, attempt: attempt + 1)
         if let failure { throw failure }
+    }
+
+    /// - Returns: sessions to decide again.
+    private func judge(_ batch: ChangeBatch) async -> Set<String> {
+        let now = nowSeconds()
+        let live = revocations.sessionCount
+        let losses = batch.losses.map(\.supposed.loss)
+        let ruling = blast.radius { $0.settle(losses, live: live, nowSeconds: now) }
+        // Where something begins to be held nothing is cut, so nobody waits for the trail.
+        await announce(ruling)
+        var again = ruling.letGo
+        var effects: [Revocation.Effect] = []
+        let records = services.records
+        // A stable order: those that are cut before those that keep something and need a signature for it.
+        for isHeld in [false, true] {
+            for loss in batch.losses where ruling.held.contains(loss.decided.session.id) == isHeld {
+                let record =
+                    isHeld
+                    ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.verdicts)
+                if ruling.new.contains(loss.decided.session.id) {
+                    note(record, loss.cause, loss.verdicts, heldBy: loss.supposed.loss.cause.id)
+                }
+                effects += loss.decided.effects(records.signed(record, of: loss.decided), nowSeconds: now)
+                guard effects.count >= Self.sliceEffects else { continue }
+                again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
+                effects = []
+            }
+        }
+        again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
+        return again
     }
 
     private func reading(
@@ -240,18 +247,5 @@ extension ControlPlane {
         try? await store.appendAudit(
             kind: kind, atSeconds: nowSeconds(),
             json: JSONValue.object(JSONObject(members)).serializedText())
-    }
-}
-
-extension DecidedSession {
-    /// What reactors are told of the session.
-    func effects(_ record: SessionRecord, nowSeconds: Int64) -> [Revocation.Effect] {
-        // A parallel tab may still hold the token before the last rotation: its cached record changes too.
-        guard let previous = session.previousTokenDigest, let until = session.previousUntilSeconds,
-            nowSeconds < until
-        else { return [.replace(record)] }
-        var twin = record
-        twin.tokenDigest = previous
-        return [.replace(record), .replace(twin)]
     }
 }

@@ -10,6 +10,10 @@ extension ControlPlane {
     private static let attemptsMax = 4
     /// Sessions decided before the reactors hear of them: the first are cut while the rest is still being decided.
     private static let sliceSessions = 200
+    /// Sign-ins whose application sessions are read at once.
+    private static let globalsPerStep = 500
+    /// Sessions that lose nothing and wait for the others to be cut; a reload may be about everybody.
+    private static let waitingMax = 10_000
 
     /// A reactor met a token that it does not know.
     func pull(_ ticket: Ticket, _ digest: [UInt8], _ application: String) async {
@@ -21,7 +25,7 @@ extension ControlPlane {
         do throws(StoreError) {
             var record: SessionRecord?
             if let decided = try await decided(digest, application) {
-                let kept = await guarded(decided, .request)
+                let kept = services.records.signed(await guarded(decided, .request), of: decided)
                 revocations.keep(kept, nowSeconds: now)
                 record = kept
             }
@@ -50,7 +54,8 @@ extension ControlPlane {
                     }
                     return
                 }
-                if revocations.send([.replace(await guarded(decided, .renewal))]).isEmpty { return }
+                let record = services.records.signed(await guarded(decided, .renewal), of: decided)
+                if revocations.send([.replace(record)]).isEmpty { return }
             } catch {
                 // What is decided stays decided until its own end, which the reactor keeps.
                 return EventLog.write("store-failed", [("what", .string("\(error)"))])
@@ -71,55 +76,6 @@ extension ControlPlane {
         // The browser may still hold the token before the last rotation: the reactor knows the record by the token.
         decided?.record.tokenDigest = digest
         return decided
-    }
-
-    /// Follows what becomes known of devices. What one answer of a provider changed is judged as a whole.
-    func followDevices() async {
-        var batch: ChangeBatch?
-        for await change in services.posture.changes {
-            let cause = ChangeCause.device(change.deviceID)
-            var open = batch ?? beginBatch(cause, eventNanoseconds: change.eventNanoseconds)
-            open.cause = cause
-            await decideAnew(device: change.deviceID, &open)
-            noteForPublishing(change.deviceID)
-            if change.followedBy == 0 { await finish(open) }
-            batch = change.followedBy == 0 ? nil : open
-        }
-        if let batch { await finish(batch) }
-    }
-
-    /// A device's facts changed: every session on it is decided anew, and open streams follow.
-    func deviceChanged(_ device: String, _ eventNanoseconds: UInt64) async {
-        var batch = beginBatch(.device(device), eventNanoseconds: eventNanoseconds)
-        await decideAnew(device: device, &batch)
-        await finish(batch)
-    }
-
-    private func finish(_ batch: ChangeBatch) async {
-        do throws(StoreError) {
-            try await settle(batch)
-        } catch {
-            // What could not be read again keeps its record until that ends, at most 100 s.
-            EventLog.write("store-failed", [("what", .string("\(error)"))])
-        }
-        changes.announce()
-    }
-
-    private func decideAnew(device: String, _ batch: inout ChangeBatch) async {
-        decisions.changeBegins(.device(device))
-        defer { decisions.changeEnds(.device(device), "device", atSeconds: nowSeconds()) }
-        do throws(StoreError) {
-            let sessions = try await store.sessions(.device(id: device), limit: Sessions.listMax)
-            for global in sessions where global.kind == .global {
-                try await decideAnew(.global(id: global.id), limit: Sessions.listMax, &batch)
-            }
-        } catch {
-            // Whose sessions these are cannot be read now. The news may be bad, so what the device has open ends;
-            // the next request asks again and gets the store's own failure.
-            EventLog.write(
-                "store-failed", [("what", .string("\(error)")), ("device_cut", .string(device))])
-            revocations.send([.endDevice(device)], eventNanoseconds: batch.eventNanoseconds)
-        }
     }
 
     /// Decides every application session of a global session anew.
@@ -146,20 +102,24 @@ extension ControlPlane {
         if let failure { throw failure }
     }
 
+    /// - Returns: whether there may be more sessions than the limit.
+    @discardableResult
     private func decideAnew(
         _ query: SessionQuery, limit: Int, _ batch: inout ChangeBatch
-    ) async throws(StoreError) {
+    ) async throws(StoreError) -> Bool {
         var open: Set<String>?
+        var isFull = false
         for _ in 0..<Self.attemptsMax {
             let sequence = revocations.sequence
-            let sessions = try await store.sessions(query, limit: limit).filter {
-                open?.contains($0.id) ?? true
-            }
-            let overtaken = try await decideAnew(sessions, sequence: sequence, &batch)
-            if overtaken.isEmpty { return }
+            let all = try await store.sessions(query, limit: limit)
+            isFull = all.count >= limit
+            let overtaken = try await decideAnew(
+                all.filter { open?.contains($0.id) ?? true }, sequence: sequence, &batch)
+            if overtaken.isEmpty { return isFull }
             open = overtaken
         }
         end(open ?? [], batch)
+        return isFull
     }
 
     /// The same for sessions by their ids.
@@ -168,8 +128,10 @@ extension ControlPlane {
         for _ in 0..<Self.attemptsMax {
             let sequence = revocations.sequence
             var sessions: [StoredSession] = []
-            for id in open.sorted() {
-                if let session = try await store.session(id: id) { sessions.append(session) }
+            let ids = open.sorted()
+            for start in stride(from: 0, to: ids.count, by: Self.globalsPerStep) {
+                let some = Array(ids[start..<min(start + Self.globalsPerStep, ids.count)])
+                sessions += try await store.sessions(.ids(some), limit: some.count)
             }
             open = try await decideAnew(sessions, sequence: sequence, &batch)
             if open.isEmpty { return }
@@ -181,36 +143,80 @@ extension ControlPlane {
         revocations.send(sessions.sorted().map { .endSession($0) }, eventNanoseconds: batch.eventNanoseconds)
     }
 
+    /// The same for the application sessions of these sign-ins.
+    func decideAnew(globals: ArraySlice<String>, _ batch: inout ChangeBatch) async throws(StoreError) {
+        var start = globals.startIndex
+        while start < globals.endIndex {
+            let end = min(start + Self.globalsPerStep, globals.endIndex)
+            try await decideAnew(someGlobals: globals[start..<end], &batch)
+            start = end
+        }
+    }
+
+    private func decideAnew(
+        someGlobals globals: ArraySlice<String>, _ batch: inout ChangeBatch
+    ) async throws(StoreError) {
+        let query = SessionQuery.globals(ids: Array(globals))
+        let isFull = try await decideAnew(query, limit: Sessions.listMax, &batch)
+        guard isFull, globals.count > 1 else { return }
+        // More than one listing holds: nobody is left out.
+        let middle = globals.startIndex + globals.count / 2
+        try await decideAnew(someGlobals: globals[..<middle], &batch)
+        try await decideAnew(someGlobals: globals[middle...], &batch)
+    }
+
     /// - Returns: sessions that were touched meanwhile.
     private func decideAnew(
         _ sessions: [StoredSession], sequence: UInt64, _ batch: inout ChangeBatch
     ) async throws(StoreError) -> Set<String> {
         var overtaken: Set<String> = []
-        for start in stride(from: 0, to: sessions.count, by: Self.sliceSessions) {
-            let slice = sessions[start..<min(start + Self.sliceSessions, sessions.count)]
-            let effects = try await effects(of: slice, sequence: sequence, &batch)
-            overtaken.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
+        // Those that reactors know may have something open; the others only have to be decided before they are used.
+        let known = revocations.known(sessions.lazy.map(\.id))
+        let sorted = sessions.filter { known.contains($0.id) } + sessions.filter { !known.contains($0.id) }
+        for start in stride(from: 0, to: sorted.count, by: Self.sliceSessions) {
+            let slice = Array(sorted[start..<min(start + Self.sliceSessions, sorted.count)])
+            let cuts = try await cuts(of: slice, sequence: sequence, &batch)
+            overtaken.formUnion(revocations.send(cuts, eventNanoseconds: batch.eventNanoseconds))
+            if batch.unchanged.count >= Self.waitingMax {
+                // They may be of another question than this one's: the batch decides them again.
+                batch.again.formUnion(await tellUnchanged(&batch))
+            }
         }
         return overtaken
     }
 
-    private func effects(
-        of sessions: ArraySlice<StoredSession>, sequence: UInt64, _ batch: inout ChangeBatch
+    /// Decides sessions. Those that lose nothing wait in the batch until every cut is on its way.
+    ///
+    /// - Returns: what the others lose, first those that lose everything.
+    private func cuts(
+        of sessions: [StoredSession], sequence: UInt64, _ batch: inout ChangeBatch
     ) async throws(StoreError) -> [Revocation.Effect] {
         let now = nowSeconds()
         let services = services
-        var effects: [Revocation.Effect] = []
-        for session in sessions where session.kind == .application {
-            guard session.expiresAtSeconds > now,
-                let decided = try await services.records.decided(session, sequence: sequence, nowSeconds: now)
-            else {
+        let living = sessions.filter { $0.kind == .application && $0.expiresAtSeconds > now }
+        let all = try await services.records.decided(living, sequence: sequence, nowSeconds: now)
+        var effects: [Revocation.Effect] = sessions.compactMap { session in
+            session.kind == .application && session.expiresAtSeconds <= now ? .endSession(session.id) : nil
+        }
+        var narrowed: [Revocation.Effect] = []
+        for (session, decided) in zip(living, all) {
+            guard let decided else {
                 effects.append(.endSession(session.id))
                 continue
             }
-            guard let record = unheld(decided, services, &batch) else { continue }
-            effects += decided.effects(record, nowSeconds: now)
+            switch unheld(decided, services, &batch) {
+            case .waits: break
+            case .same(let record): batch.unchanged.append(UnchangedSession(decided, record))
+            case .less(let record):
+                let signed = services.records.signed(record, of: decided)
+                if signed.identityFields.isEmpty {
+                    effects += decided.effects(signed, nowSeconds: now)
+                } else {
+                    narrowed += decided.effects(signed, nowSeconds: now)
+                }
+            }
         }
-        return effects
+        return effects + narrowed
     }
 
     /// Ends sessions in the store first, then on the reactors: nothing that is acknowledged can come back.

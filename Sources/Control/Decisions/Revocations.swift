@@ -75,6 +75,11 @@ final class Revocations: Sendable {
     /// The record that a session was given last.
     func latest(_ session: String) -> SessionRecord? { state.withLock { $0.table.latest[session] } }
 
+    /// Those of these sessions that reactors were given a record of.
+    func known(_ sessions: some Sequence<String>) -> Set<String> {
+        state.withLock { state in Set(sessions.filter { state.table.latest[$0] != nil }) }
+    }
+
     /// The identities of the policies that records in use come from.
     var policiesInUse: Set<String> {
         state.withLock { Set($0.table.latest.values.lazy.map(\.residual.policyIdentity)) }

@@ -12,59 +12,115 @@ struct SessionRecords: Sendable {
     var store: any GatewayStore
     var decisions: DecisionRecorder
 
-    /// - Parameter sequence: the revocation sequence read *before* `session` was loaded.
-    /// - Returns: nil when the session is not one of this application.
+    /// Decides one session; see the one for many.
     func decided(_ session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
         -> DecidedSession?
     {
+        try await decided([session], sequence: sequence, nowSeconds: nowSeconds)[0]
+    }
+
+    /// Decides sessions, in their order, with one read of the store and one question about devices for all of them.
+    ///
+    /// Their records have no identity fields yet; `signed` makes them for those that let somebody in.
+    ///
+    /// - Parameter sequence: the revocation sequence read *before* the sessions were loaded.
+    /// - Returns: nil for a session that is not one of a configured application, or whose sign-in has ended.
+    func decided(
+        _ sessions: [StoredSession], sequence: UInt64, nowSeconds: Int64
+    ) async throws(StoreError) -> [DecidedSession?] {
+        let globals = try await globals(of: sessions, nowSeconds: nowSeconds)
+        let owners = sessions.map { session in session.globalID.flatMap { globals[$0] } }
+        let devices = await posture.deviceFacts(of: owners.map { $0.flatMap(Self.question) })
+        return sessions.indices.map { index in
+            owners[index].flatMap {
+                decided(
+                    sessions[index], of: $0, on: devices[index], sequence: sequence, nowSeconds: nowSeconds)
+            }
+        }
+    }
+
+    /// The device belongs to the person's global session: one proof counts for every application.
+    private func globals(
+        of sessions: [StoredSession], nowSeconds: Int64
+    ) async throws(StoreError) -> [String: StoredSession] {
+        let ids = Set(sessions.compactMap { $0.kind == .application ? $0.globalID : nil })
+        guard !ids.isEmpty else { return [:] }
+        let found = try await store.sessions(.ids(ids.sorted()), limit: ids.count)
+        return Dictionary(
+            found.lazy.filter { $0.expiresAtSeconds > nowSeconds }.map { ($0.id, $0) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    private func decided(
+        _ session: StoredSession, of global: StoredSession, on device: DeviceFacts?, sequence: UInt64,
+        nowSeconds: Int64
+    ) -> DecidedSession? {
         guard session.kind == .application, let name = session.application,
             let policy = config.policy.applications.first(where: { $0.name == name }),
             let settings = config.applications.first(where: { $0.name == name })
         else { return nil }
-        // The device belongs to the person's global session: one proof counts for every application.
-        guard let globalID = session.globalID, let global = try await store.session(id: globalID),
-            global.expiresAtSeconds > nowSeconds
-        else { return nil }
-        let device = await facts(of: global)
-        var residual = config.policy.residual(of: session.facts, device, for: policy, atSeconds: nowSeconds)
-        let decided = residual
-        // What is open has a grace of its own when only the handshake has grown old.
-        let open = config.policy.residual(
-            of: session.facts, device?.forWhatIsOpen, for: policy, atSeconds: nowSeconds)
-        let decidedUntil = min(open.validUntilSeconds, session.expiresAtSeconds)
+        let facts = session.facts
+        let assessed = config.policy.assess(facts, device, for: policy, atSeconds: nowSeconds)
+        let decided = assessed.residual
+        var residual = decided
+        let open = open(to: facts, device, policy, else: decided, nowSeconds)
         // The assertion inside the record must not outlive its own expiry, so the record does not either.
         let assertionEnds = nowSeconds + Assertion.lifetimeSeconds - 20
         residual.validUntilSeconds = min(residual.validUntilSeconds, assertionEnds, session.expiresAtSeconds)
         let result = device.map {
-            config.policy.deviceResult(
-                of: $0, for: session.facts.person, owner: policy.deviceOwner, outage: policy.outage,
-                atSeconds: nowSeconds,
-                recordingLines: false)
+            // What the policies asked of the device is the same question.
+            assessed.device
+                ?? config.policy.deviceResult(
+                    of: $0, for: facts.person, owner: policy.deviceOwner, outage: policy.outage,
+                    atSeconds: nowSeconds, recordingLines: false)
         }
-        let token = assertion.token(
-            for: session, application: name, deviceID: global.deviceID, device: result, nowSeconds: nowSeconds
-        )
         var record = SessionRecord(
             sequence: sequence, tokenDigest: session.tokenDigest, session: session.id,
             person: "\(session.issuer) \(session.subject)", device: global.deviceID, application: name,
-            residual: residual, identityFields: fields(settings.fields, session, token: token),
-            expiresAtSeconds: session.expiresAtSeconds)
+            residual: residual, identityFields: [], expiresAtSeconds: session.expiresAtSeconds)
         record.renewAtSeconds = nowSeconds + Assertion.lifetimeSeconds / 2
-        record.streamsUntilSeconds = decidedUntil
+        record.streamsUntilSeconds = min(open.validUntilSeconds, session.expiresAtSeconds)
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
         }
         record.decision = decisions.record(
             MadeDecision(
-                atSeconds: nowSeconds, application: name, session: session.facts, device: device,
+                atSeconds: nowSeconds, application: name, session: facts, device: device,
                 policy: config.policy, residual: decided, open: record.openResidual, deviceResult: result))
-        return DecidedSession(session: session, record: record, device: device)
+        return DecidedSession(
+            session: session, record: record, device: device, result: result, fields: settings.fields,
+            atSeconds: nowSeconds)
+    }
+
+    /// What is open has a grace of its own when only the handshake has grown old; else it is the same decision.
+    private func open(
+        to facts: SessionFacts, _ device: DeviceFacts?, _ policy: Application, else decided: Residual,
+        _ nowSeconds: Int64
+    ) -> Residual {
+        let open = device?.forWhatIsOpen
+        guard open?.statement?.expiresAtSeconds != device?.statement?.expiresAtSeconds else { return decided }
+        return config.policy.residual(of: facts, open, for: policy, atSeconds: nowSeconds)
+    }
+
+    /// The record with what the upstream gets: the assertion and the configured fields. One that lets nobody in
+    /// needs neither, and a signature is what costs most of a decision.
+    func signed(_ record: SessionRecord, of decided: DecidedSession) -> SessionRecord {
+        guard record.residual.policies.contains(where: \.grants) else { return record }
+        let token = assertion.token(
+            for: decided.session, application: record.application, deviceID: record.device,
+            device: decided.result, nowSeconds: decided.atSeconds)
+        var record = record
+        record.identityFields = fields(decided.fields, decided.session, token: token)
+        return record
     }
 
     /// The device of a global session with the statement that this session itself obtained.
     func facts(of global: StoredSession) async -> DeviceFacts? {
-        guard let id = global.deviceID else { return nil }
-        return await posture.deviceFacts(id: id, statement: global.statement)
+        await posture.deviceFacts(of: [Self.question(global)])[0]
+    }
+
+    private static func question(_ global: StoredSession) -> DeviceQuestion? {
+        global.deviceID.map { DeviceQuestion(id: $0, statement: global.statement) }
     }
 
     private func fields(_ configured: [FieldSettings], _ session: StoredSession, token: String) -> [UInt8] {

@@ -32,6 +32,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var failureCounts: [ConnectorFailure.Kind: Int]
     /// Devices with a record.
     public var devicesKnown: Int
+    /// Devices that the synchronisation under way has read; nil: none is under way.
+    public var devicesRead: Int?
     /// The oldest device report that still counts.
     public var oldestObservedSeconds: Int64?
     /// Half of the device reports that still count are older.

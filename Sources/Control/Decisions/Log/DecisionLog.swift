@@ -10,6 +10,8 @@ import Synchronization
 final class DecisionLog: Sendable {
     /// Entries that wait; a reload that decides more sessions at once has the rest at their next renewal.
     static let entriesMax = 65_536
+    /// How much the log gives way to the rest of the control plane.
+    private static let niceness: Int32 = 10
     /// Encoded together.
     private static let chunkEntries = 64
 
@@ -53,6 +55,9 @@ final class DecisionLog: Sendable {
         let descriptor = first.descriptor
         let (number, path) = (first.number, first.path)
         Thread.detachNewThread { [weak self] in
+            // This thread alone (nice(2), "C library/kernel differences"): when thousands are cut at once their lines
+            // are encoded after the cut, not beside it.
+            _ = nice(Self.niceness)
             var pen = DecisionPen(
                 folder: folder, descriptor: descriptor, number: number, path: path, nowSeconds: nowSeconds,
                 write: write)

@@ -1,4 +1,18 @@
 import JSON
+import Synchronization
+
+/// How far a synchronisation has got, for whoever looks at it from outside.
+final class SyncProgress: Sendable {
+    /// Of the synchronisation that runs in this task.
+    @TaskLocal static var current: SyncProgress?
+
+    private let count = Atomic<Int>(0)
+
+    /// Devices read so far.
+    var devices: Int { count.load(ordering: .relaxed) }
+
+    func note(devices: Int) { count.store(devices, ordering: .relaxed) }
+}
 
 /// The guards of providers.md 1.1 around a list that is read page by page: a cursor that comes twice, pages without
 /// end, two pages with the same devices, and a link to somewhere else end it.
@@ -51,6 +65,7 @@ struct PageWalk: Sendable {
             pageIDs.insert(id)
             if ids.insert(id).inserted { records.append(record) }
         }
+        SyncProgress.current?.note(devices: records.count)
         guard records.count <= Self.recordsMax else {
             throw ConnectorFailure(.malformedResponse, "more than \(Self.recordsMax) devices")
         }
