@@ -279,8 +279,9 @@ actor VerdictCache {
         return slot
     }
 
-    /// What the store is to say of a synchronisation. Rows that could not be read at the start may be of devices that are
-    /// gone, and nobody would ever take them back: a position would confirm them after the next start.
+    /// What the store is to say of a synchronisation. Rows that could not be read at the start may be of
+    /// devices that are gone, and nobody would ever take them back: a position would confirm them after the
+    /// next start.
     private func syncState(
         _ integration: String, completedAtSeconds: Int64, _ position: String?
     ) -> SyncState {
