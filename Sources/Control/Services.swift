@@ -61,6 +61,12 @@ struct Services: Sendable {
             .compactMap { $0 }.min()
     }
 
+    /// The shortest such time of this configuration; nil: there is none.
+    var shortestIdleSeconds: Int64? {
+        let all = config.applications.map(\.signIn) + config.identityProviders.map(\.signIn)
+        return all.compactMap(\.idleSeconds).min()
+    }
+
     /// The policies of an application by its name.
     func policy(_ name: String?) -> Application? {
         config.policy.applications.first { $0.name == name }

@@ -22,6 +22,8 @@ extension Sessions {
     }
 
     /// Notes that an application session, and so its global session, is being used.
+    ///
+    /// - Parameter idleSeconds: the shortest time that anything below the global session may be judged by.
     public func noteUse(
         of session: StoredSession, idleSeconds: Int64, nowSeconds: Int64
     ) async throws(StoreError) {
@@ -31,12 +33,5 @@ extension Sessions {
         for id in [session.id, session.globalID].compactMap({ $0 }) {
             try await change(id) { $0.claims[StoredSession.usedClaim] = .integer(nowSeconds) }
         }
-    }
-}
-
-extension IdentityConfiguration {
-    /// How long a session of this provider at this application may be unused; nil: as long as it lasts.
-    func idleSeconds(_ provider: String, _ application: IdentityApplication) -> Int64? {
-        [self.provider(provider)?.ask.idleSeconds, application.ask.idleSeconds].compactMap { $0 }.min()
     }
 }

@@ -29,13 +29,7 @@ extension SignInFlow {
             var session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: .global, host: request.host,
                 nowSeconds: request.nowSeconds)
-            // Left unused for too long: the provider is asked whether it is still the same person.
-            if let found = session,
-                let idle = configuration.idleSeconds(found.identityProvider, application),
-                Sessions.isIdle(found, idleSeconds: idle, atSeconds: request.nowSeconds)
-            {
-                session = nil
-            }
+            if let found = session, !isRecent(found, for: application, request.nowSeconds) { session = nil }
             if let demand = goal.demand { return await stepUp(demand, goal, application, session, request) }
             let wanted = parameters["provider"]
             if let session, Sessions.counts(session, at: application),
@@ -47,6 +41,19 @@ extension SignInFlow {
         } catch {
             return storeFailed(error, retryURL: url(of: goal))
         }
+    }
+
+    /// Whether a sign-in is handed over without a word to its provider: not one that was left unused for too long, or
+    /// whose proof is older than the application's or the provider's `max-age`.
+    private func isRecent(
+        _ session: StoredSession, for application: IdentityApplication, _ nowSeconds: Int64
+    ) -> Bool {
+        let provider = configuration.provider(session.identityProvider)
+        let idle = [provider?.ask.idleSeconds, application.ask.idleSeconds].compactMap { $0 }.min()
+        if let idle, Sessions.isIdle(session, idleSeconds: idle, atSeconds: nowSeconds) { return false }
+        let ages = [provider?.ask.maxAgeSeconds, application.ask.maxAgeSeconds].compactMap { $0 }
+        let proof = StepUp(ageSecondsMax: ages.min().map { $0 + IDTokenValidator.skewSeconds })
+        return proof.unmet(by: session.facts.person, atSeconds: nowSeconds).isEmpty
     }
 
     /// A session of the demanded provider that has everything already (another application asked before) is handed over;

@@ -60,6 +60,32 @@ struct ConfiguredAskTests {
         }
     }
 
+    @Test(
+        "a sign-in that is there already is not handed over beyond the application's max-age or idle time",
+        arguments: [
+            (ConfiguredAsk(maxAgeSeconds: 600), Int64(720), true),
+            (ConfiguredAsk(maxAgeSeconds: 600), 721, false),
+            (ConfiguredAsk(idleSeconds: 600), 674, true), (ConfiguredAsk(idleSeconds: 600), 675, false),
+            (ConfiguredAsk(), 40_000, true),
+        ])
+    func handedOver(_ ask: ConfiguredAsk, _ after: Int64, _ isHandedOver: Bool) async throws {
+        var configuration = World.configuration
+        configuration.applications[2].ask = ask
+        await world.flow.replace(configuration: configuration)
+        let start = world.nowSeconds
+        world.tenant.misbehave { $0.claims = { $0["auth_time"] = .integer(start) } }
+        let browser = Browser(world)
+        await browser.go("\(wiki)/")
+        world.advance(after)
+        let now = world.nowSeconds
+        world.tenant.misbehave { $0.claims = { $0["auth_time"] = .integer(now) } }
+        // The provider is chosen already: only whether it is asked is the question.
+        _ = await browser.step("https://both.corp.example:8443/")
+        let begun = try #require(browser.last?.url)
+        let next = await browser.step(begun + "&provider=entra")?.url
+        #expect(next?.hasPrefix("https://both.corp.example:8443/.gatepost/handoff") == isHandedOver)
+    }
+
     @Test("a sign-in lasts as long as its provider's session says, exactly")
     func lifetime() async throws {
         let session = try await signIn(ConfiguredAsk(sessionSeconds: 600), ConfiguredAsk()).landing.session

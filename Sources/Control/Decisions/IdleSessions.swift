@@ -7,10 +7,14 @@ extension ControlPlane {
     ///
     /// A reactor asks for requests, and for what is open: an open stream uses its session.
     func isInUse(_ session: StoredSession, _ nowSeconds: Int64) async throws(StoreError) -> Bool {
-        guard let idle = services.idleSeconds(of: session) else { return true }
-        let sessions = Sessions(store: store, ring: ring)
-        guard Sessions.isIdle(session, idleSeconds: idle, atSeconds: nowSeconds) else {
-            try await sessions.noteUse(of: session, idleSeconds: idle, nowSeconds: nowSeconds)
+        let services = services
+        // Also of applications without a time of their own: who uses them has not left.
+        guard let shortest = services.shortestIdleSeconds else { return true }
+        guard let idle = services.idleSeconds(of: session),
+            Sessions.isIdle(session, idleSeconds: idle, atSeconds: nowSeconds)
+        else {
+            try await Sessions(store: store, ring: ring).noteUse(
+                of: session, idleSeconds: shortest, nowSeconds: nowSeconds)
             return true
         }
         var idleID = session.id
