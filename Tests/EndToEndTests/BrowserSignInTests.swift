@@ -103,6 +103,11 @@ extension EndToEnd {
             try browser.signInAtCanaille("alice")
             try browser.waitForApplication("wiki")
             #expect(try browser.url == page)
+            // The next sign-in of this tab has none: it gets none of the one before.
+            try browser.open("https://people.corp.test/roster")
+            try browser.signInAtLab("alice")
+            try browser.waitForApplication("people")
+            #expect(try browser.url == "https://people.corp.test/roster")
 
             let other = try Chromium(stack)
             try other.open("https://desk.corp.test/tickets/7#comment")
@@ -111,11 +116,6 @@ extension EndToEnd {
             try other.signInAtLab("bob")
             try other.waitForApplication("desk")
             #expect(try other.url == "https://desk.corp.test/tickets/7#comment")
-            // The next sign-in of this tab has none: it gets none of the one before.
-            try other.open("https://people.corp.test/roster")
-            try other.signInAtLab("bob")
-            try other.waitForApplication("people")
-            #expect(try other.url == "https://people.corp.test/roster")
         }
 
         private static func object(_ part: String) -> [String: Any]? {
