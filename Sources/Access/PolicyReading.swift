@@ -19,6 +19,9 @@ struct PolicyReading {
     /// Whether it would match if the device met every condition about it: would showing another one help?
     var isHopeful: Bool { terms.left(.hopeful) != nil }
 
+    /// What would be left if the device met every condition about it; nil where it could not match even so.
+    var hoping: ResidualPolicy? { terms.left(.hopeful).map { residual($0, .policyAllows) } }
+
     /// What is left of a policy that blocks: nil only when it *certainly* does not match. What is not known
     /// counts as matching, so that a missing fact can never lift a block.
     func blocking(unless reason: Reason) -> ResidualPolicy? {

@@ -27,6 +27,8 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var streamsUntilSeconds: Int64
     /// The decision that `residual` came from, as the access log and the decision log name it; nil: none was named.
     public var decision: DecisionID?
+    /// Stronger sign-ins that would open what `residual` refuses; looked at only after it has refused.
+    public var stepUps: [StepUpWay] = []
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64
@@ -41,6 +43,21 @@ public struct SessionRecord: Sendable, Codable, Hashable {
         self.identityFields = identityFields
         self.expiresAtSeconds = expiresAtSeconds
         streamsUntilSeconds = min(residual.validUntilSeconds, expiresAtSeconds)
+    }
+}
+
+/// A stronger sign-in of a session, prepared for whoever is refused.
+public struct StepUpWay: Sendable, Codable, Hashable {
+    /// What it opens: the requests that this forwards.
+    public var residual: Residual
+    /// The parameters of a `WWW-Authenticate` challenge (RFC 9470 §3), without line ends.
+    public var challenge: String
+    /// The query of `open_url` that begins it, without "?".
+    public var query: String
+    public init(residual: Residual, challenge: String, query: String) {
+        self.residual = residual
+        self.challenge = challenge
+        self.query = query
     }
 }
 

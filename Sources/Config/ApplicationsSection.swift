@@ -25,7 +25,7 @@ enum ApplicationsSection {
                 example: "any"),
             .optional(
                 "session", .duration(60...2_592_000),
-                "Longest life of a session at this application; while the sign-in at the auth host lasts (12 h), "
+                "Longest life of a session at this application; while the sign-in at the auth host lasts, "
                     + "the next one is made without a question.",
                 standard: "`8h`", example: "8h"),
             .optional(
@@ -52,7 +52,7 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ])
+        ] + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
@@ -93,6 +93,9 @@ enum ApplicationsSection {
         let outage = OutageKey.read(reader)
         let tags = NamedConditions.tags(reader)
         let session = reader.duration("session") ?? 28_800
+        var signIn = SignInKeys.read(reader)
+        signIn.scopes = reader.texts("scopes") ?? []
+        SignInKeys.checkScopes(signIn.scopes, reader)
         let origins = OriginsKey.read(reader)
         let fields = FieldsKey.read(reader)
         RestrictionLimits.check(policies.map(\.policy), against: fields, reader)
@@ -106,7 +109,8 @@ enum ApplicationsSection {
             name: name, host: host, upstreams: upstreams, identityProviders: providers,
             deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
             allowsEncodedSlash: allowsSlash,
-            upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent)
+            upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent,
+            signIn: signIn)
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,

@@ -23,7 +23,7 @@ enum IdentityProvidersSection {
             .optional(
                 "unsafe-allow-http", .flag, "Accepts an `http://` issuer, on loopback only.",
                 standard: "`false`", example: "true"),
-        ])
+        ] + SignInKeys.provider)
 
     static func read(_ root: SectionReader) -> [IdentityProviderSettings] {
         var providers: [IdentityProviderSettings] = []
@@ -54,11 +54,14 @@ enum IdentityProvidersSection {
         let secret = files.secret("client-secret")
         let authorities = files.file("authorities", holding: "CERTIFICATE")
         let scopes = scopes(reader)
+        var signIn = SignInKeys.read(reader)
+        signIn.sessionSeconds = reader.duration("session")
+        let asksForACRS = reader.choice("step-up") == "acrs"
         guard let issuer, let clientID, let secret, let scopes else { return nil }
         return IdentityProviderSettings(
             name: name, displayName: shown, issuer: issuer.text, clientID: clientID, clientSecret: secret,
             scopes: scopes, authoritiesPEM: reader.has("authorities") ? authorities : nil,
-            allowsPlainHTTP: allowsPlain)
+            allowsPlainHTTP: allowsPlain, signIn: signIn, asksForACRS: asksForACRS)
     }
 
     private static func displayName(_ reader: SectionReader) -> String? {
@@ -71,9 +74,7 @@ enum IdentityProvidersSection {
     private static func scopes(_ reader: SectionReader) -> [String]? {
         guard reader.has("scopes") else { return ["openid", "profile", "email"] }
         guard let scopes = reader.texts("scopes") else { return nil }
-        for scope in scopes where scope.contains(" ") || scope.contains("\"") || scope.contains("\\") {
-            reader.problem("scopes", "\"\(scope)\" is not one scope", "list scopes one by one")
-        }
+        SignInKeys.checkScopes(scopes, reader)
         if !scopes.contains("openid") {
             reader.problem(
                 "scopes", "openid is not among them", "add openid; without it there is no id token")

@@ -99,6 +99,26 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var authoritiesPEM: [UInt8]?
     /// Plain HTTP is accepted, on loopback only.
     public var allowsPlainHTTP: Bool
+    /// What every sign-in there asks, and how long its sessions last.
+    public var signIn = SignInSettings()
+    /// Authentication contexts are asked for in Entra's way (`acrs` in `claims`) instead of by `acr_values`.
+    public var asksForACRS = false
+}
+
+/// What sign-ins ask, at a provider or for an application.
+public struct SignInSettings: Sendable, Hashable {
+    /// `acr-values`, the preferred one first.
+    public var contexts: [String] = []
+    /// `max-age`.
+    public var maxAgeSeconds: Int64?
+    /// `prompt`.
+    public var prompt: String?
+    /// Of an application: scopes beside the provider's.
+    public var scopes: [String] = []
+    /// Of a provider: how long a sign-in there lasts; nil: the default.
+    public var sessionSeconds: Int64?
+    /// `idle`; nil: a session that is not used ends like every other.
+    public var idleSeconds: Int64?
 }
 
 /// `integrations.<name>`.
@@ -183,6 +203,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var upstreamAuthoritiesPEM: [UInt8]?
     /// The `endpoint-agent` integration that proves devices for it; nil: none.
     public var agent: String?
+    /// What sign-ins for it ask.
+    public var signIn = SignInSettings()
 }
 
 /// One place that requests of an application go to.

@@ -54,6 +54,19 @@ struct Services: Sendable {
         config.applications.first { $0.name == name }
     }
 
+    /// How long a session may be unused: the shorter of its application's and its provider's time; nil: neither has one.
+    func idleSeconds(of session: StoredSession) -> Int64? {
+        let provider = config.identityProviders.first { $0.name == session.identityProvider }
+        return [application(session.application)?.signIn.idleSeconds, provider?.signIn.idleSeconds]
+            .compactMap { $0 }.min()
+    }
+
+    /// The shortest such time of this configuration; nil: there is none.
+    var shortestIdleSeconds: Int64? {
+        let all = config.applications.map(\.signIn) + config.identityProviders.map(\.signIn)
+        return all.compactMap(\.idleSeconds).min()
+    }
+
     /// The policies of an application by its name.
     func policy(_ name: String?) -> Application? {
         config.policy.applications.first { $0.name == name }
@@ -122,20 +135,32 @@ struct Services: Sendable {
             allowsPlainHTTP: settings.allowsPlainHTTP)
     }
 
+    private static func ask(_ settings: SignInSettings) -> ConfiguredAsk {
+        ConfiguredAsk(
+            contexts: settings.contexts, maxAgeSeconds: settings.maxAgeSeconds, prompt: settings.prompt,
+            scopes: settings.scopes, sessionSeconds: settings.sessionSeconds,
+            idleSeconds: settings.idleSeconds)
+    }
+
     private static func flow(
         _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
         ended: @escaping @Sendable ([StoredSession]) -> Void
     ) -> SignInFlow {
         let providers = config.identityProviders.map {
-            IdentityProviderRegistration(
+            var registration = IdentityProviderRegistration(
                 name: $0.name, issuer: $0.issuer, clientID: $0.clientID, clientSecret: $0.clientSecret.text,
                 displayName: $0.displayName, scopes: $0.scopes, authoritiesPEM: $0.authoritiesPEM,
                 allowsPlainHTTP: $0.allowsPlainHTTP)
+            registration.ask = ask($0.signIn)
+            registration.contextStyle = $0.asksForACRS ? .acrs : .acr
+            return registration
         }
         let applications = config.applications.map {
-            IdentityApplication(
+            var application = IdentityApplication(
                 name: $0.name, host: $0.host, identityProviders: $0.identityProviders,
                 sessionSeconds: $0.sessionSecondsMax)
+            application.ask = ask($0.signIn)
+            return application
         }
         return SignInFlow(
             configuration: IdentityConfiguration(

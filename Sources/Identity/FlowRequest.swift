@@ -41,6 +41,12 @@ public struct FlowRequest: Sendable {
 public enum FlowAnswer: Sendable {
     /// 303 to an absolute URL, with `Referrer-Policy: no-referrer` and `Cache-Control: no-store`.
     case redirect(url: String, setCookies: [String])
+    /// The way to an identity provider: 303, or for browsers a page that keeps the fragment of its own URL and goes on.
+    case leave(url: String, setCookies: [String])
+    /// The way back from one: 303, or a page that adds the fragment that was kept.
+    case comeBack(url: String, setCookies: [String])
+    /// 303 after a step-up: the sessions below this global session are to be decided anew.
+    case upgraded(globalID: String, url: String, setCookies: [String])
     /// A page that lets the person choose.
     case chooser(choices: [ProviderChoice], application: String, host: String)
     /// A page with a form that POSTs to `/.gatepost/sign-out` of the same host.
@@ -75,18 +81,21 @@ public struct FlowRefusal: Sendable, Hashable {
     public var detail: String
     /// Absolute URL on a host of ours that begins again; nil when nothing is known to return to.
     public var retryURL: String?
+    /// What was asked of the sign-in and did not come.
+    public var shortfalls: [StepUp.Shortfall]
     /// Complete `Set-Cookie` values.
     public var setCookies: [String]
 
     /// A refusal out of its parts.
     public init(
         _ reason: Reason, detail: String, providerCode: String? = nil, providerWords: String? = nil,
-        retryURL: String? = nil, setCookies: [String] = []
+        shortfalls: [StepUp.Shortfall] = [], retryURL: String? = nil, setCookies: [String] = []
     ) {
         self.reason = reason
         self.detail = detail
         self.providerCode = providerCode
         self.providerWords = providerWords
+        self.shortfalls = shortfalls
         self.retryURL = retryURL
         self.setCookies = setCookies
     }

@@ -16,8 +16,8 @@ public enum FormText {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// `a=b&c=d`
-    static func encode(_ pairs: [(String, String)]) -> String {
+    /// `a=b&c=d`, everything but unreserved characters as %XX.
+    public static func encode(_ pairs: [(String, String)]) -> String {
         pairs.map { "\(encode($0.0))=\(encode($0.1))" }.joined(separator: "&")
     }
 

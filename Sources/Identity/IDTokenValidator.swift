@@ -72,15 +72,15 @@ public struct IDTokenValidator: Sendable {
             throw invalid("iss is not the issuer")
         }
         try checkAudience(claims)
-        let issuedAtSeconds = try checkTimes(claims)
+        try checkTimes(claims)
         guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8))
         else {
             throw invalid("nonce is not the one sent")
         }
         try checkAccessToken(claims, token.algorithm)
-        let authenticatedAtSeconds = try authenticationTime(claims) ?? issuedAtSeconds
+        // Not `iat` instead: a token made anew from an old session would prove a person who is not there.
         let person = try ClaimReader(claims: claims).person(
-            issuer: iss, authenticatedAtSeconds: authenticatedAtSeconds)
+            issuer: iss, authenticatedAtSeconds: try authenticationTime(claims))
         return IDToken(person: person, claims: claims)
     }
 
@@ -110,8 +110,7 @@ public struct IDTokenValidator: Sendable {
         guard audience.count == 1 || party != nil else { throw invalid("several audiences and no azp") }
     }
 
-    /// - Returns: `iat`.
-    private func checkTimes(_ claims: JSONObject) throws(IdentityError) -> Int64 {
+    private func checkTimes(_ claims: JSONObject) throws(IdentityError) {
         guard let expiry = seconds(claims["exp"]), nowSeconds < expiry.saturating(plus: Self.skewSeconds)
         else {
             throw invalid("exp is missing or past")
@@ -127,16 +126,17 @@ public struct IDTokenValidator: Sendable {
                 throw invalid("nbf is in the future")
             }
         }
-        return issued
     }
 
     /// Providers send whole numbers, floats, 0 and nothing; 0 and nothing both mean "not said".
-    private func authenticationTime(_ claims: JSONObject) throws(IdentityError) -> Int64? {
-        guard let value = claims["auth_time"], !value.isNull else { return nil }
+    ///
+    /// - Returns: 0 for "not said".
+    private func authenticationTime(_ claims: JSONObject) throws(IdentityError) -> Int64 {
+        guard let value = claims["auth_time"], !value.isNull else { return 0 }
         guard let time = seconds(value), time <= nowSeconds + Self.skewSeconds else {
             throw invalid("auth_time is no time, or in the future")
         }
-        return time > 0 ? time : nil
+        return time
     }
 
     private func checkAccessToken(_ claims: JSONObject, _ algorithm: SignatureAlgorithm) throws(IdentityError)

@@ -21,6 +21,18 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var authoritiesPEM: [UInt8]?
     /// Plain HTTP is accepted, on loopback only.
     public var allowsPlainHTTP: Bool
+    /// What every sign-in here asks.
+    public var ask = ConfiguredAsk()
+    /// How authentication contexts are asked for.
+    public var contextStyle = ContextStyle.acr
+
+    /// How a provider is asked for an authentication context.
+    public enum ContextStyle: String, Sendable, Hashable, CaseIterable {
+        /// `acr_values` (OpenID Connect Core §3.1.2.1).
+        case acr
+        /// The `claims` parameter with `acrs`: Microsoft Entra's authentication contexts.
+        case acrs
+    }
 
     /// A registration out of its parts.
     public init(
@@ -37,10 +49,6 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
         self.authoritiesPEM = authoritiesPEM
         self.allowsPlainHTTP = allowsPlainHTTP
     }
-
-    var scopeText: String {
-        (scopes.contains("openid") ? scopes : ["openid"] + scopes).joined(separator: " ")
-    }
 }
 
 /// What signing in needs to know of one protected application.
@@ -53,6 +61,8 @@ public struct IdentityApplication: Sendable, Hashable {
     public var identityProviders: [String]
     /// How long an application session lasts at most; it never outlives its global session.
     public var sessionSeconds: Int64
+    /// What every sign-in for it asks.
+    public var ask = ConfiguredAsk()
 
     /// An application out of its parts.
     public init(name: String, host: String, identityProviders: [String], sessionSeconds: Int64 = 8 * 3600) {

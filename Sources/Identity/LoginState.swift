@@ -11,23 +11,42 @@ struct LoginGoal: Sendable, Equatable {
     var binding: [UInt8]
     /// How often signing in began again because its state was lost.
     var restartCount: Int64
+    /// A step-up; only in the login cookie and in the request to the auth host.
+    var demand: StepUpDemand?
+    /// Names the step-up that this is, everywhere; nil: an ordinary sign-in.
+    var stepUpName: String?
 
     /// More often means that this browser keeps no cookies: then a page is better than a loop.
     static let restartCountMax: Int64 = 2
 
+    /// Without what a step-up asks: `state` and codes only say that they belong to one.
     var members: JSONObject {
-        [
+        var members: JSONObject = [
             "app": .string(application), "host": .string(host), "target": .string(target),
             "binding": .string(Base64URL.encode(binding)), "restarts": .integer(restartCount),
         ]
+        if let stepUpName { members["step"] = .string(stepUpName) }
+        return members
     }
 
-    init(application: String, host: String, target: String, binding: [UInt8], restartCount: Int64) {
+    /// With it.
+    var wholeMembers: JSONObject {
+        var members = members
+        if let demand { members["asks"] = .object(demand.members) }
+        return members
+    }
+
+    init(
+        application: String, host: String, target: String, binding: [UInt8], restartCount: Int64,
+        demand: StepUpDemand? = nil
+    ) {
         self.application = application
         self.host = host
         self.target = target
         self.binding = binding
         self.restartCount = restartCount
+        self.demand = demand
+        stepUpName = demand.map { StepUpDemand.name(of: $0.stepUp) }
     }
 
     init?(_ value: JSONValue) {
@@ -39,6 +58,11 @@ struct LoginGoal: Sendable, Equatable {
         self.init(
             application: application, host: host, target: target, binding: binding, restartCount: restartCount
         )
+        if let asks = value["asks"] {
+            guard let found = StepUpDemand(asks) else { return nil }
+            demand = found
+        }
+        stepUpName = value["step"]?.string
     }
 }
 
@@ -53,6 +77,8 @@ struct LoginState: Sendable {
     var goal: LoginGoal
     var issuedAtSeconds: Int64
     var expiresAtSeconds: Int64
+    /// The `max_age` that was sent; nil: none.
+    var maxAgeSeconds: Int64?
 
     static let lifetimeSeconds: Int64 = 600
 
@@ -95,7 +121,8 @@ struct LoginSeals: Sendable {
     // MARK: The auth host's cookie
 
     func cookie(of state: LoginState) -> String {
-        var members = state.goal.members
+        var members = state.goal.wholeMembers
+        if let seconds = state.maxAgeSeconds { members["max_age"] = .integer(seconds) }
         members["id"] = .string(Base64URL.encode(state.id))
         members["provider"] = .string(state.provider)
         members["verifier"] = .string(state.verifier)
@@ -114,7 +141,7 @@ struct LoginSeals: Sendable {
         return LoginState(
             id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal,
             issuedAtSeconds: issuedAt,
-            expiresAtSeconds: expiry)
+            expiresAtSeconds: expiry, maxAgeSeconds: value["max_age"]?.integer)
     }
 }
 

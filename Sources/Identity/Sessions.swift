@@ -56,6 +56,7 @@ public struct Sessions: Sendable {
         session.host = application.host
         session.idToken = nil
         session.claims[Self.linkedClaim] = nil
+        session.claims[StoredSession.usedClaim] = nil
         session.createdAtSeconds = nowSeconds
         session.expiresAtSeconds = min(global.expiresAtSeconds, nowSeconds + application.sessionSeconds)
         try await store.insert(session)
@@ -155,6 +156,38 @@ public struct Sessions: Sendable {
         SessionCookie.of(cookieField: cookieField, ring: ring)?.tokenDigest
     }
 
+    /// Under this claim name an application session remembers its last step-up: what was asked, and when.
+    private static let stepUpClaim = "gatepost-step-up"
+    /// So soon after a step-up the same one is not begun again by itself.
+    static let stepUpPauseSeconds: Int64 = 30
+
+    /// Whether this session has just come from the same step-up: then another one would be a loop.
+    public static func cameFrom(
+        _ stepUp: StepUp, _ session: StoredSession, atSeconds nowSeconds: Int64
+    ) -> Bool {
+        guard case .list(let texts)? = session.claims[stepUpClaim], texts.count == 2,
+            let at = Int64(texts[1]), texts[0] == StepUpDemand.name(of: stepUp)
+        else { return false }
+        return (at..<at + stepUpPauseSeconds).contains(nowSeconds)
+    }
+
+    /// Gives an application session what its global session has learned of the person, and a new secret, in one step.
+    /// How long it lasts stays: a stronger sign-in is not a longer one.
+    func upgrade(
+        _ id: String, presented: [UInt8], from global: StoredSession, name: String, nowSeconds: Int64
+    ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie?)? {
+        try await rotate(id, presented: presented, nowSeconds: nowSeconds) { session in
+            session.email = global.email
+            session.name = global.name
+            session.groups = global.groups
+            session.claims = global.claims
+            session.claims[Self.linkedClaim] = nil
+            session.claims[StoredSession.usedClaim] = .integer(nowSeconds)
+            session.claims[Self.stepUpClaim] = .list([name, String(nowSeconds)])
+            session.authenticatedAtSeconds = global.authenticatedAtSeconds
+        }
+    }
+
     /// Ends sessions; a global one with its application sessions and with the global sessions linked to it.
     ///
     /// - Returns: everything that was ended, for revocation on the data plane.
@@ -238,6 +271,7 @@ public struct Sessions: Sendable {
             renewed.groups = person.groups
             renewed.claims = person.claims
             renewed.claims[Self.linkedClaim] = linked
+            renewed.claims[StoredSession.usedClaim] = .integer(nowSeconds)
             renewed.idToken = idToken
             renewed.authenticatedAtSeconds = person.authenticatedAtSeconds
             renewed.expiresAtSeconds = nowSeconds + lifetimeSeconds

@@ -25,13 +25,14 @@ extension SignInFlow {
     }
 
     func begin(
-        _ application: IdentityApplication, _ request: FlowRequest, target: String, restartCount: Int64
+        _ application: IdentityApplication, _ request: FlowRequest, target: String, restartCount: Int64,
+        demand: StepUpDemand? = nil
     ) -> FlowAnswer {
         let secret = random(32)
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
         let goal = LoginGoal(
             application: application.name, host: application.host, target: ReturnTarget.checked(target),
-            binding: Digest.sha256(secret), restartCount: restartCount)
+            binding: Digest.sha256(secret), restartCount: restartCount, demand: demand)
         let cookie = seals.seal(
             ["secret": .string(Base64URL.encode(secret)), "iat": .integer(request.nowSeconds)],
             as: .applicationCookie, expiresAtSeconds: expiry)
@@ -42,7 +43,7 @@ extension SignInFlow {
             else { return nil }
             return found["iat"]?.integer
         }
-        let sealed = seals.seal(goal.members, as: .request, expiresAtSeconds: expiry)
+        let sealed = seals.seal(goal.wholeMembers, as: .request, expiresAtSeconds: expiry)
         return .redirect(
             url: configuration.origin(of: configuration.authHost) + ReservedPath.signIn + "?request="
                 + sealed,
@@ -98,14 +99,16 @@ extension SignInFlow {
             guard let global = try await store.session(id: globalID), global.kind == .global,
                 request.nowSeconds < global.expiresAtSeconds, Sessions.counts(global, at: application)
             else { return await again(goal, application, request, why: "global session is gone") }
+            let done = CookieText.set(LoginSlots.name(slot), "", maxAgeSeconds: 0)
+            if let cookies = try await upgrade(goal, from: global, application, request) {
+                return .upgraded(globalID: global.id, url: url(of: goal), setCookies: cookies + [done])
+            }
             let made = try await sessions.createApplication(
                 application, under: global, nowSeconds: request.nowSeconds)
             ended(try await sessions.trim(application, under: global))
             return .redirect(
                 url: url(of: goal),
-                setCookies: [
-                    made.cookie.setCookie, CookieText.set(LoginSlots.name(slot), "", maxAgeSeconds: 0),
-                ])
+                setCookies: [made.cookie.setCookie, done])
         } catch {
             guard error.kind != .globalSessionGone else {
                 return await again(goal, application, request, why: "signed out meanwhile")
@@ -152,6 +155,10 @@ extension SignInFlow {
     private func again(
         _ goal: LoginGoal, _ application: IdentityApplication, _ request: FlowRequest, why: String
     ) async -> FlowAnswer {
+        // The page would begin the step-up anew, and lose it anew: somebody has to look at it.
+        if goal.stepUpName != nil {
+            return .refuse(FlowRefusal(.loginStateLost, detail: why, retryURL: url(of: goal)))
+        }
         do throws(StoreError) {
             let session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: .application, host: request.host,

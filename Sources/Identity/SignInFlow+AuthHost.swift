@@ -26,9 +26,11 @@ extension SignInFlow {
             return .refuse(FlowRefusal(.routeNotFound, detail: "application \(goal.application) is gone"))
         }
         do throws(StoreError) {
-            let session = try await sessions.lookUp(
+            var session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: .global, host: request.host,
                 nowSeconds: request.nowSeconds)
+            if let found = session, !isRecent(found, for: application, request.nowSeconds) { session = nil }
+            if let demand = goal.demand { return await stepUp(demand, goal, application, session, request) }
             let wanted = parameters["provider"]
             if let session, Sessions.counts(session, at: application),
                 wanted.map({ ExactText.isEqual($0, session.identityProvider) }) ?? true
@@ -39,6 +41,34 @@ extension SignInFlow {
         } catch {
             return storeFailed(error, retryURL: url(of: goal))
         }
+    }
+
+    /// Whether a sign-in is handed over without a word to its provider: not one that was left unused for too long, or
+    /// whose proof is older than the application's or the provider's `max-age`.
+    private func isRecent(
+        _ session: StoredSession, for application: IdentityApplication, _ nowSeconds: Int64
+    ) -> Bool {
+        let provider = configuration.provider(session.identityProvider)
+        let idle = [provider?.ask.idleSeconds, application.ask.idleSeconds].compactMap { $0 }.min()
+        if let idle, Sessions.isIdle(session, idleSeconds: idle, atSeconds: nowSeconds) { return false }
+        let ages = [provider?.ask.maxAgeSeconds, application.ask.maxAgeSeconds].compactMap { $0 }
+        let proof = StepUp(ageSecondsMax: ages.min().map { $0 + IDTokenValidator.skewSeconds })
+        return proof.unmet(by: session.facts.person, atSeconds: nowSeconds).isEmpty
+    }
+
+    /// A session of the demanded provider that has everything already (another application asked before) is handed over;
+    /// otherwise that provider is asked, and no other.
+    private func stepUp(
+        _ demand: StepUpDemand, _ goal: LoginGoal, _ application: IdentityApplication,
+        _ session: StoredSession?, _ request: FlowRequest
+    ) async -> FlowAnswer {
+        if let session, Sessions.counts(session, at: application),
+            ExactText.isEqual(session.identityProvider, demand.provider),
+            demand.stepUp.unmet(by: session.facts.person, atSeconds: request.nowSeconds).isEmpty
+        {
+            return handOver(goal, session, request, setCookies: [])
+        }
+        return await choose(demand.provider, goal, application, request)
     }
 
     private func choose(
@@ -53,7 +83,7 @@ extension SignInFlow {
                         detail: "\(application.name) does not accept the provider asked for",
                         retryURL: url(of: goal)))
             }
-            return await authorize(provider, goal, request)
+            return await authorize(provider, goal, application, request)
         }
         switch accepted.count {
         case 0:
@@ -62,7 +92,7 @@ extension SignInFlow {
                     .identityProviderNotAccepted, detail: "\(application.name) accepts no configured provider"
                 ))
         case 1:
-            return await authorize(accepted[0], goal, request)
+            return await authorize(accepted[0], goal, application, request)
         case _:
             // Sealed anew, so that the choice does not inherit the minutes that passed before it was shown.
             let sealed = seals.seal(
@@ -79,7 +109,8 @@ extension SignInFlow {
 
     /// The authorization request (Core §3.1.2.1, RFC 7636 §4.3).
     private func authorize(
-        _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ request: FlowRequest
+        _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ application: IdentityApplication,
+        _ request: FlowRequest
     ) async -> FlowAnswer {
         let metadata: ProviderMetadata
         do throws(IdentityError) {
@@ -88,22 +119,25 @@ extension SignInFlow {
             return .refuse(FlowRefusal(error.reason, detail: error.description, retryURL: url(of: goal)))
         }
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
+        let asked = AuthenticationRequest(provider, application, goal.demand)
         let state = LoginState(
             id: random(16), provider: provider.name, verifier: Base64URL.encode(random(32)),
             nonce: Base64URL.encode(random(32)), goal: goal, issuedAtSeconds: request.nowSeconds,
-            expiresAtSeconds: expiry)
-        let parameters = [
-            ("response_type", "code"), ("client_id", provider.clientID),
-            ("redirect_uri", configuration.callbackURL(of: provider)), ("scope", provider.scopeText),
-            ("state", stateParameter(state)), ("nonce", state.nonce), ("code_challenge", state.challenge),
-            ("code_challenge_method", "S256"),
-        ]
+            expiresAtSeconds: expiry, maxAgeSeconds: asked.maxAgeSeconds)
+        let parameters =
+            [
+                ("response_type", "code"), ("client_id", provider.clientID),
+                ("redirect_uri", configuration.callbackURL(of: provider)),
+                ("scope", asked.scopes.joined(separator: " ")),
+                ("state", stateParameter(state)), ("nonce", state.nonce), ("code_challenge", state.challenge),
+                ("code_challenge_method", "S256"),
+            ] + asked.parameters(provider.contextStyle)
         let slot = LoginSlots(cookieField: request.cookieField).place(state.id) { value in
             seals.loginState(cookie: value, nowSeconds: request.nowSeconds)?.issuedAtSeconds
         }
         let cookie = seals.cookie(of: state)
         let separator = metadata.authorizationEndpoint.contains("?") ? "&" : "?"
-        return .redirect(
+        return .leave(
             url: metadata.authorizationEndpoint + separator + FormText.encode(parameters),
             setCookies: [
                 CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)
@@ -121,17 +155,20 @@ extension SignInFlow {
     }
 
     /// The redirect to the application host with a one-time code, bound to that host's login cookie.
+    ///
+    /// - Parameter comesBack: the browser was at a provider meanwhile.
     func handOver(
-        _ goal: LoginGoal, _ global: StoredSession, _ request: FlowRequest, setCookies: [String]
+        _ goal: LoginGoal, _ global: StoredSession, _ request: FlowRequest, setCookies: [String],
+        comesBack: Bool = false
     ) -> FlowAnswer {
         var members = goal.members
         members["id"] = .string(Base64URL.encode(random(16)))
         members["global"] = .string(global.id)
         let code = seals.seal(
             members, as: .handoff, expiresAtSeconds: request.nowSeconds + Self.handoffSeconds)
-        return .redirect(
-            url: configuration.origin(of: goal.host) + ReservedPath.handoff + "?code=" + code,
-            setCookies: setCookies)
+        let url = configuration.origin(of: goal.host) + ReservedPath.handoff + "?code=" + code
+        return comesBack
+            ? .comeBack(url: url, setCookies: setCookies) : .redirect(url: url, setCookies: setCookies)
     }
 
     /// Where the sign-in that this request belongs to began, for a page that offers to begin again; nil when nothing of
@@ -179,7 +216,8 @@ extension SignInFlow {
         guard application(of: goal) != nil else {
             return .refuse(FlowRefusal(.routeNotFound, detail: "application \(goal.application) is gone"))
         }
-        guard goal.restartCount < LoginGoal.restartCountMax else {
+        // A step-up that begins anew by itself would do so for ever in a browser that keeps no cookies here.
+        guard goal.restartCount < LoginGoal.restartCountMax, goal.stepUpName == nil else {
             return .refuse(FlowRefusal(.loginStateLost, detail: why, retryURL: url(of: goal)))
         }
         let sealed = seals.seal(

@@ -72,9 +72,12 @@ extension SignInFlow {
                         .identityProviderNotAccepted, detail: "the application changed during the sign-in",
                         retryURL: url(of: state.goal), setCookies: [clearing]))
             }
+            // Before anything is kept: what does not bring what was asked changes nothing.
+            if let refusal = insufficiency(outcome, state, request, clearing: clearing) { return refusal }
             let (session, cookie) = try await establish(outcome, provider, request)
             return handOver(
-                state.goal, session, request, setCookies: [cookie?.setCookie, clearing].compactMap { $0 })
+                state.goal, session, request, setCookies: [cookie?.setCookie, clearing].compactMap { $0 },
+                comesBack: true)
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
@@ -126,6 +129,7 @@ extension SignInFlow {
         let idToken =
             isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
         let person = outcome.person
+        let lifetime = provider.ask.sessionSeconds ?? configuration.globalSessionSeconds
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),
             ExactText.isEqual(before.issuer, person.issuer),
@@ -133,13 +137,13 @@ extension SignInFlow {
             let renewed = try await sessions.renew(
                 before, presented: presented, person: person, idToken: idToken,
                 nowSeconds: request.nowSeconds,
-                lifetimeSeconds: configuration.globalSessionSeconds)
+                lifetimeSeconds: lifetime)
         {
             return renewed
         }
         let made = try await sessions.createGlobal(
             person: person, provider: provider.name, host: request.host, idToken: idToken,
-            nowSeconds: request.nowSeconds, lifetimeSeconds: configuration.globalSessionSeconds)
+            nowSeconds: request.nowSeconds, lifetimeSeconds: lifetime)
         if let before { ended(try await sessions.link(made.session, to: before)) }
         return made
     }

@@ -84,12 +84,18 @@ public struct StoredSession: Sendable, Codable, Hashable {
         self.statement = statement
     }
 
+    /// Under this claim name a session remembers when it was used last. It is no fact about the person: no decision
+    /// reads it, so that being in use changes none.
+    public static let usedClaim = "gatepost-used"
+
     /// What decisions need of it.
     public var facts: SessionFacts {
-        SessionFacts(
+        var known = claims
+        if known[Self.usedClaim] != nil { known[Self.usedClaim] = nil }
+        return SessionFacts(
             id: id, identityProvider: identityProvider,
             person: PersonFacts(
-                issuer: issuer, subject: subject, email: email, name: name, groups: groups, claims: claims,
+                issuer: issuer, subject: subject, email: email, name: name, groups: groups, claims: known,
                 authenticatedAtSeconds: authenticatedAtSeconds),
             createdAtSeconds: createdAtSeconds, expiresAtSeconds: expiresAtSeconds)
     }

@@ -94,6 +94,30 @@ extension EndToEnd {
             #expect(try browser.url == "https://desk.corp.test/tickets/7")
         }
 
+        @Test("the fragment of an address survives sign-in, chooser and device check, and no server sees it")
+        func fragment() throws {
+            let stack = try Stack.current()
+            let browser = try Chromium(stack)
+            let page = "https://wiki.corp.test/hello?x=1#part/2?a=b"
+            try browser.open(page)
+            try browser.signInAtCanaille("alice")
+            try browser.waitForApplication("wiki")
+            #expect(try browser.url == page)
+            // The next sign-in of this tab has none: it gets none of the one before.
+            try browser.open("https://people.corp.test/roster")
+            try browser.signInAtLab("alice")
+            try browser.waitForApplication("people")
+            #expect(try browser.url == "https://people.corp.test/roster")
+
+            let other = try Chromium(stack)
+            try other.open("https://desk.corp.test/tickets/7#comment")
+            try other.wait(for: "the chooser") { try other.title == "Sign in to desk" }
+            try other.click("nav a:nth-of-type(2)")
+            try other.signInAtLab("bob")
+            try other.waitForApplication("desk")
+            #expect(try other.url == "https://desk.corp.test/tickets/7#comment")
+        }
+
         private static func object(_ part: String) -> [String: Any]? {
             var text = part.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
             while text.count % 4 != 0 { text += "=" }

@@ -71,7 +71,9 @@ final class Browser {
                 return .page(url, session)
             }
             switch await step(url) {
-            case .redirect(let next, _)?: url = next
+            case .redirect(let next, _)?, .leave(let next, _)?, .comeBack(let next, _)?,
+                .upgraded(_, let next, _)?:
+                url = next
             case .refuse(let refusal)?: return .refused(refusal)
             case .chooser(let choices, _, _)?: return .chooser(choices)
             case .confirmSignOut?, .signedOut?, nil: return .nothing
@@ -120,14 +122,18 @@ enum Landing {
 extension FlowAnswer {
     var setCookies: [String] {
         switch self {
-        case .redirect(_, let cookies), .signedOut(_, _, let cookies): cookies
+        case .redirect(_, let cookies), .signedOut(_, _, let cookies), .leave(_, let cookies),
+            .comeBack(_, let cookies), .upgraded(_, _, let cookies):
+            cookies
         case .refuse(let refusal): refusal.setCookies
         case .chooser, .confirmSignOut: []
         }
     }
     var url: String? {
-        if case .redirect(let url, _) = self { return url }
-        return nil
+        switch self {
+        case .redirect(let url, _), .leave(let url, _), .comeBack(let url, _), .upgraded(_, let url, _): url
+        case .chooser, .confirmSignOut, .signedOut, .refuse: nil
+        }
     }
     var refusal: FlowRefusal? {
         if case .refuse(let refusal) = self { return refusal }

@@ -8,6 +8,8 @@ enum ChangeCause: Sendable, Hashable {
     case claims
     /// The person proved a device.
     case deviceCheck
+    /// The person came back from a stronger sign-in.
+    case stepUp
     /// Another configuration is in force, of this revision.
     case reload(UInt64)
     /// A record nears its end: what it was made of may have aged.
@@ -23,6 +25,7 @@ enum ChangeCause: Sendable, Hashable {
         case .device: "device"
         case .claims: "claims"
         case .deviceCheck: "device-check"
+        case .stepUp: "step-up"
         case .reload: "reload"
         case .renewal: "renewal"
         case .request: "request"

@@ -70,7 +70,8 @@ extension ControlPlane {
         let sequence = revocations.sequence
         let now = nowSeconds()
         guard let session = try await store.session(tokenDigest: digest, nowSeconds: now),
-            session.kind == .application, session.application == application
+            session.kind == .application, session.application == application,
+            try await isInUse(session, now)
         else { return nil }
         var decided = try await services.records.decided(session, sequence: sequence, nowSeconds: now)
         // The browser may still hold the token before the last rotation: the reactor knows the record by the token.

@@ -83,6 +83,9 @@ struct SessionRecords: Sendable {
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
         }
+        record.stepUps = config.policy.stepUps(
+            of: session.facts, device, for: policy, atSeconds: nowSeconds
+        ).map { $0.way }
         record.decision = decisions.record(
             MadeDecision(
                 atSeconds: nowSeconds, application: name, session: facts, device: device,

@@ -11,6 +11,9 @@ struct Layout {
     /// Where its forms may lead beside its own host.
     var formSources: [String] = []
 
+    /// Where the page leads by itself in a browser without scripts.
+    var withoutScript: String?
+
     /// - Parameters:
     ///   - nonce: fresh for every answer, base64url.
     ///   - main: HTML whose every outside text went through `escape`.
@@ -24,7 +27,7 @@ struct Layout {
             <meta name="color-scheme" content="light dark">
             <meta name="robots" content="noindex">
             <title>\(Self.escape(title))</title>
-            <style nonce="\(nonce)">\(Style.sheet)</style>
+            <style nonce="\(nonce)">\(Style.sheet)</style>\(refresh)
             </head>
             <body>
             <main>
@@ -36,6 +39,11 @@ struct Layout {
         html += "</body></html>"
         return Page(
             html: Array(html.utf8), contentSecurityPolicy: policy(nonce: nonce, hasScript: script != nil))
+    }
+
+    private var refresh: String {
+        guard let url = withoutScript else { return "" }
+        return "<noscript><meta http-equiv=\"refresh\" content=\"0;url=\(Self.escape(url))\"></noscript>"
     }
 
     private func policy(nonce: String, hasScript: Bool) -> String {

@@ -76,22 +76,47 @@ enum Pages {
 
     /// Any other failure that a person sees: a sentence, a remedy, the way on when there is one.
     static func failure(
-        reason: Reason, provider: ProviderWords? = nil, requestID: String, retryURL: String?,
-        isForm: Bool = false, nonce: String
+        reason: Reason, provider: ProviderWords? = nil, shortfalls: [StepUp.Shortfall] = [],
+        requestID: String, retryURL: String?, isForm: Bool = false, nonce: String
     ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
         let happened =
             reason == .identityProviderRefused && provider != nil
             ? "Your identity provider refused the sign-in" : text.happened
         var main = "<h1>\(Layout.escape(happened))</h1>" + (provider.map(quote) ?? "")
+        if !shortfalls.isEmpty {
+            main += "<ul class=\"checks\">" + shortfalls.map(item).joined() + "</ul>"
+        }
         if isForm { main += formLine }
         main += "<p class=\"soft\">\(Layout.escape(text.remedy))</p>"
         if let retryURL {
-            let word = reason == .signInRequired ? "Sign in" : "Try again"
+            let asksToSignIn = reason == .signInRequired || (reason == .authenticationInsufficient && isForm)
+            let word = asksToSignIn ? "Sign in" : "Try again"
             main += "<a class=\"button\" href=\"\(Layout.escape(retryURL))\">\(word)</a>"
         }
         main += footer(reason: reason, requestID: requestID)
         return Layout().page(title: happened, nonce: nonce, main: main)
+    }
+
+    private static func item(_ shortfall: StepUp.Shortfall) -> String {
+        """
+        <li><p>The application asks: \(Layout.escape(shortfall.asked))</p>\
+        <span class="soft">Your provider answered: \(Layout.escape(shortfall.came))</span></li>
+        """
+    }
+
+    /// A page that is left at once: to the identity provider or back from it.
+    static func passage(
+        to url: String, script: String, _ requestID: String, nonce: String
+    ) -> Layout.Page {
+        let main = """
+            <h1>Signing in</h1>
+            <p class="soft">This page goes on by itself.</p>
+            <a class="button quiet" id="go" href="\(Layout.escape(url))">Continue</a>
+            """
+        return Layout(withoutScript: url).page(
+            title: "Signing in", nonce: nonce, main: main + footer(reason: nil, requestID: requestID),
+            script: script)
     }
 
     /// What the provider said stands apart: nobody should take it for the gateway's word, or look for it here.
@@ -122,7 +147,8 @@ enum Pages {
                 """
         }
         main += "</nav>" + footer(reason: nil, requestID: requestID)
-        return Layout().page(title: "Sign in to \(application)", nonce: nonce, main: main)
+        return Layout().page(
+            title: "Sign in to \(application)", nonce: nonce, main: main, script: Scripts.passFragmentOn)
     }
 
     /// The question before signing out; the answer is a POST with our own Origin.

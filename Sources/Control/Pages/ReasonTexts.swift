@@ -56,6 +56,10 @@ enum ReasonTexts {
             "The session was ended: sign-out, expiry or an administrator.",
             "Sign in again."
         ),
+        .authenticationInsufficient: (
+            "The application asks for a stronger or a more recent sign-in than this one.",
+            "Sign in again in the way that the application asks for. If your provider cannot, ask your administrator."
+        ),
         .policyAllows: (
             "A policy of the application allows the request.",
             "Nothing."

@@ -1,4 +1,4 @@
-/// The two scripts of the pages, sent inline under the page's nonce.
+/// The scripts of the pages, sent inline under the page's nonce.
 enum Scripts {
     /// Asks whether the way is open; the gateway holds each question until something changes (at most some seconds).
     static let watchUntilOpen = """
@@ -73,7 +73,7 @@ enum Scripts {
             status.textContent = 'Asking the agent on this device…';
             const offer = await post('/.gatepost/posture/challenge', {tx});
             if (!offer.challenge) {
-              if (offer.next) { location.replace(offer.next); return; }
+              if (offer.next) { location.replace(offer.next + location.hash); return; }
               return fail(offer.reason, offer.remedy, offer.happened);
             }
             const before = await permission();
@@ -97,7 +97,7 @@ enum Scripts {
             if (!answer.assertion) return fail(answer.error);
             status.textContent = 'Checking the answer…';
             const verdict = await post('/.gatepost/posture/assert', {tx, assertion: answer.assertion});
-            if (verdict.next) { status.textContent = 'Done.'; location.replace(verdict.next); return; }
+            if (verdict.next) { status.textContent = 'Done.'; location.replace(verdict.next + location.hash); return; }
             fail(verdict.reason, verdict.remedy, verdict.happened);
           };
           const start = () => run(false).catch(() => fail('control-plane-unavailable',

@@ -47,13 +47,15 @@ struct Answers {
     ///
     /// - Parameter provider: what the identity provider said, where the refusal is its own.
     func failure(
-        _ status: Int, _ reason: Reason, provider: ProviderWords? = nil, retryURL: String? = nil,
+        _ status: Int, _ reason: Reason, provider: ProviderWords? = nil,
+        shortfalls: [StepUp.Shortfall] = [], retryURL: String? = nil,
         isForm: Bool = false, setCookies: [String] = []
     ) -> ControlResponse {
         page(
             status,
             Pages.failure(
-                reason: reason, provider: provider, requestID: request.requestID, retryURL: retryURL,
+                reason: reason, provider: provider, shortfalls: shortfalls, requestID: request.requestID,
+                retryURL: retryURL,
                 isForm: isForm, nonce: Self.nonce()),
             reason: reason, setCookies: setCookies)
     }
@@ -92,6 +94,12 @@ extension ControlRequest {
     func value(_ name: String) -> String? {
         let found = values(name)
         return found.count == 1 ? found[0] : nil
+    }
+
+    /// Whether a browser says that it will show the answer as a document (Fetch Metadata §2.1, §2.2): a page of ours
+    /// with a script then does what a redirect cannot.
+    var isDocument: Bool {
+        method == "GET" && value("sec-fetch-mode") == "navigate" && value("sec-fetch-dest") == "document"
     }
 
     /// A query parameter, decoded; nil when absent, and when the query could be read in two ways.

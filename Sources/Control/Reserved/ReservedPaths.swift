@@ -53,7 +53,9 @@ extension ControlPlane {
     private func applicationHost(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         switch (request.path, request.method) {
-        case ("/.gatepost/sign-in", "GET"): return await beginSignIn(request)
+        case ("/.gatepost/sign-in", "GET"):
+            if let name = request.parameter("step-up") { return try await stepUpAsked(name, request) }
+            return await beginSignIn(request)
         case ("/.gatepost/handoff", _), ("/.gatepost/sign-out", _): return await signInStep(request)
         case ("/.gatepost/events", "GET"): return try await events(request)
         case ("/.gatepost/sign-in", _), ("/.gatepost/events", _): return notAllowed(answers)
@@ -85,15 +87,22 @@ extension ControlPlane {
             return answers.page(403, page, reason: reason)
         }
         let now = nowSeconds()
-        let isHeld = global.deviceID.map { device in blast.radius { $0.isHeld(device: device) } } ?? false
-        let reason = isHeld && reason.isAboutDevice ? .changeHeld : reason
+        let isHeld = isHeld(global)
+        let isAboutHeld = reason.isAboutDevice || reason == .authenticationInsufficient
+        let reason = isHeld && isAboutHeld ? .changeHeld : reason
+        let device = await services.records.facts(of: global)
+        if !isHeld,
+            let answer = await stepUpAnswer(
+                request, Standing(session: session, device: device, policy: policy, nowSeconds: now))
+        {
+            return answer
+        }
         if !isForm, let settings = services.application(request.application), reason != .changeHeld,
-            needsDeviceCheck(global, policy, now),
+            needsDeviceCheck(request, session, global, policy, now),
             let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
         {
             return answers.redirect(url)
         }
-        let device = await services.records.facts(of: global)
         let record = services.config.policy.explain(session.facts, device, for: policy, atSeconds: now)
         let platform = device?.platform ?? request.browserPlatform
         let checks = FailedChecks { services.links(of: $0, on: platform) }.of(record)
@@ -104,14 +113,18 @@ extension ControlPlane {
         return answers.page(403, page, reason: reason)
     }
 
-    /// A proof helps where a policy asks for a device and none, or only an old one, is known.
-    private func needsDeviceCheck(_ global: StoredSession, _ policy: Application, _ now: Int64) -> Bool {
-        let asks = policy.policies.contains { entry in
-            (entry.include + entry.require).contains { if case .device = $0 { true } else { false } }
+    /// A proof helps where none, or only an old one, is known, and some device could let this request in. Whoever no
+    /// policy admits on any device is told so at once.
+    private func needsDeviceCheck(
+        _ request: ControlRequest, _ session: StoredSession, _ global: StoredSession, _ policy: Application,
+        _ now: Int64
+    ) -> Bool {
+        if global.deviceID != nil, let statement = global.statement, now < statement.expiresAtSeconds {
+            return false
         }
-        guard asks else { return false }
-        guard global.deviceID != nil, let statement = global.statement else { return true }
-        return now >= statement.expiresAtSeconds
+        let path = Array(request.path.utf8)
+        return services.config.policy.couldDeviceHelp(
+            session.facts, for: policy, request.facts, path: path.span, atSeconds: now)
     }
 
     /// Seconds that one question of the block page is held, well below the deadline of a parked request.

@@ -37,7 +37,9 @@ extension ControlPlane {
         // A provider may take longer than the request may wait: then a page of ours has to be in time.
         let answer = await Patience.value(milliseconds: signInMilliseconds) { await flow.answer(step) }
         switch answer {
-        case .some(.some(let answer)): return respond(answer, request)
+        case .some(.some(let answer)):
+            if case .upgraded(let globalID, _, _) = answer { await upgraded(globalID) }
+            return respond(answer, request)
         case .some(nil): return Answers(request: request).failure(404, .routeNotFound)
         case nil:
             let refusal = FlowRefusal(
@@ -59,6 +61,12 @@ extension ControlPlane {
         switch answer {
         case .redirect(let url, let setCookies):
             return answers.redirect(url, setCookies: setCookies, status: 303)
+        case .upgraded(_, let url, let setCookies):
+            return answers.redirect(url, setCookies: setCookies, status: 303)
+        case .leave(let url, let setCookies):
+            return passage(to: url, setCookies, Scripts.keepFragment, request)
+        case .comeBack(let url, let setCookies):
+            return passage(to: url, setCookies, Scripts.addFragment, request)
         case .chooser(let choices, let application, _):
             let page = Pages.chooser(
                 application: application, choices: choices.map { ($0.displayName, $0.url) },
@@ -91,8 +99,20 @@ extension ControlPlane {
                 ])
             return answers.failure(
                 Self.status(of: refusal.reason), refusal.reason, provider: ProviderWords(refusal),
-                retryURL: refusal.retryURL, setCookies: refusal.setCookies)
+                shortfalls: refusal.shortfalls, retryURL: refusal.retryURL, setCookies: refusal.setCookies)
         }
+    }
+
+    /// To a provider or back: a redirect, or for a browser's document a page whose script does it with the fragment.
+    private func passage(
+        to url: String, _ setCookies: [String], _ script: String, _ request: ControlRequest
+    ) -> ControlResponse {
+        let answers = Answers(request: request)
+        guard request.isDocument else {
+            return answers.redirect(url, setCookies: setCookies, status: 303)
+        }
+        let page = Pages.passage(to: url, script: script, request.requestID, nonce: Answers.nonce())
+        return answers.page(200, page, setCookies: setCookies)
     }
 
     private static func status(of reason: Reason) -> Int {

@@ -5,7 +5,9 @@ import HTTP
 /// The only place that makes responses out of failures and of the control plane's answers.
 extension Reactor {
     /// Answers with a status and a reason as JSON, in the gateway's own name.
-    func refuse(_ slot: Int32, _ status: Int, _ reason: Reason) -> Step {
+    ///
+    /// - Parameter way: the stronger sign-in that would help.
+    func refuse(_ slot: Int32, _ status: Int, _ reason: Reason, _ way: StepUpWay? = nil) -> Step {
         let connection = downstreams[slot]
         // Nothing may be said after a response has begun: the connection breaks instead.
         guard !connection.pointee.exchange.isResponseBegun else { return abandon(slot) }
@@ -16,13 +18,13 @@ extension Reactor {
         }
         connection.pointee.exchange.reason = reason
         var body = HeadOutput(UnsafeMutableRawBufferPointer(rebasing: work.pointee.output[16_384..<65_536]))
-        writeRefusalBody(slot, reason, into: &body)
+        writeRefusalBody(slot, reason, way, into: &body)
         var head = HeadOutput(UnsafeMutableRawBufferPointer(rebasing: work.pointee.output[0..<16_384]))
         beginOwnResponse(slot, status, into: &head)
         head.append("Content-Type: application/json\r\nCache-Control: no-store\r\nGatepost-Reason: ")
         head.append(reason.rawValue.utf8.span)
         head.append("\r\n")
-        if status == 401 { head.append("WWW-Authenticate: Gatepost realm=\"gatepost\"\r\n") }
+        if status == 401 { writeChallenge(way, into: &head) }
         writeCrossOrigin(slot, status, into: &head)
         return finishOwnResponse(
             slot, status, &head, work.pointee.outputBytes.map { $0 + 16_384 }, body.count)
@@ -98,12 +100,27 @@ extension Reactor {
         return finishExchange(slot)
     }
 
-    private func writeRefusalBody(_ slot: Int32, _ reason: Reason, into body: inout HeadOutput) {
+    private func writeChallenge(_ way: StepUpWay?, into head: inout HeadOutput) {
+        head.append("WWW-Authenticate: Gatepost realm=\"gatepost\"")
+        if let way {
+            head.append(", ")
+            head.append(way.challenge.utf8.span)
+        }
+        head.append("\r\n")
+    }
+
+    private func writeRefusalBody(
+        _ slot: Int32, _ reason: Reason, _ way: StepUpWay?, into body: inout HeadOutput
+    ) {
         body.append("{\"reason\":\"")
         body.append(reason.rawValue.utf8.span)
         if let route = downstreams[slot].pointee.route, route.application != nil {
             body.append("\",\"open_url\":\"")
             body.append(route.openURL.utf8.span)
+            if let way {
+                body.append("?")
+                body.append(way.query.utf8.span)
+            }
         }
         body.append("\",\"request_id\":\"")
         Hex.write(downstreams[slot].pointee.exchange.names.requestIDHigh, into: &body)
@@ -117,7 +134,8 @@ extension Reactor {
         head.append("Access-Control-Allow-Origin: ")
         head.append(origin.span)
         head.append("\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n")
-        head.append("Access-Control-Expose-Headers: Gatepost-Reason, Gatepost-Request-Id\r\n")
+        head.append(
+            "Access-Control-Expose-Headers: Gatepost-Reason, Gatepost-Request-Id, WWW-Authenticate\r\n")
     }
 
     /// The listed origin that the request's Origin field equals.

@@ -26,7 +26,9 @@ extension Reactor {
         switch decide(slot, request, route, session) {
         case .forward: return forward(slot, request, route, session)
         case .signIn: return turnAway(slot, request, .signInRequired)
-        case .refuse(let reason): return turnAway(slot, request, reason)
+        case .refuse(let reason):
+            if let way = stepUp(slot, request, session) { return askToStepUp(slot, request, way) }
+            return turnAway(slot, request, reason)
         case .recompute: return pullAgain(slot, session)
         }
     }

@@ -48,9 +48,19 @@ extension OpenIDProvider {
         guard parameters["code_challenge_method"] == "S256", let challenge = parameters["code_challenge"],
             Base64URL.decode(challenge)?.count == 32
         else { throw refuse("invalid_request", "PKCE with S256 is needed") }
+        guard let asked = AskedAuthentication(parameters) else {
+            throw refuse("invalid_request", "claims is not what OpenID Connect Core 5.5 describes")
+        }
+        let prompts = (parameters["prompt"] ?? "").split(separator: " ")
+        guard !prompts.contains("none") || prompts.count == 1 else {
+            throw refuse("invalid_request", "prompt=none stands alone")
+        }
+        guard parameters["max_age"].map({ Int64($0).map { $0 >= 0 } ?? false }) ?? true else {
+            throw refuse("invalid_request", "max_age is no number of seconds")
+        }
         return AuthorizationRequest(
             client: client, redirectURI: redirectURI, state: state, nonce: parameters["nonce"],
-            challenge: challenge, scopes: scopes)
+            challenge: challenge, scopes: scopes, asked: asked)
     }
 
     private func refusal(_ refusal: AuthorizationRefusal) -> Response {

@@ -28,6 +28,9 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case keySetDown = "jwks-down"
 
     // The authorization response.
+    case ignoreContexts = "acr-ignored"
+    case oldAuthTime = "old-auth-time"
+    case noAuthTime = "no-auth-time"
     case accessDenied = "access-denied"
     case stateStripped = "state-stripped"
     case wrongState = "wrong-state"

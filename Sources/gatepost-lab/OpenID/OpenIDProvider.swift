@@ -70,7 +70,11 @@ final class OpenIDProvider: Site {
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile", "email", "groups"],
-            "claims_supported": ["sub", "name", "email", "email_verified", "groups", "auth_time"],
+            "claims_supported": [
+                "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs",
+            ],
+            "claims_parameter_supported": true,
+            "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
         ])
     }

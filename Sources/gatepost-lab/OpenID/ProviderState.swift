@@ -12,6 +12,8 @@ struct AuthorizationRequest: Sendable {
     var nonce: String?
     var challenge: String
     var scopes: [String]
+    /// What was asked of the sign-in beside the person.
+    var asked = AskedAuthentication()
 }
 
 /// What a code or a token stands for.

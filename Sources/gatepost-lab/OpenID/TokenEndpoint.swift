@@ -104,6 +104,9 @@ extension OpenIDProvider {
         payload["nonce"] = grant.request.nonce.map { .string($0) }
         payload["at_hash"] = .string(
             Base64URL.encode(Array(Digest.sha256(Array(accessToken.utf8)).prefix(16))))
+        let answers =
+            faults.fires(.ignoreContexts) == nil ? grant.request.asked.claims : AskedAuthentication.ignored
+        for (name, value) in answers { payload[name] = value }
         spoil(&payload, grant, nowSeconds)
         return sign(payload)
     }
@@ -117,6 +120,7 @@ extension OpenIDProvider {
             (.wrongIssuer, "iss", "https://evil.example"), (.wrongParty, "azp", "somebody-else"),
             (.expired, "exp", .integer(nowSeconds - 3600)),
             (.issuedInFuture, "iat", .integer(nowSeconds + 3600)),
+            (.oldAuthTime, "auth_time", .integer(nowSeconds - 30 * 86_400)), (.noAuthTime, "auth_time", nil),
             (.noEmail, "email", nil), (.unverifiedEmail, "email_verified", false),
             (.floatingAuthTime, "auth_time", .number(Double(grant.authenticatedAtSeconds) + 0.5)),
         ]

@@ -1,0 +1,37 @@
+import Access
+public import Store
+
+/// Sessions that end because nobody uses them.
+extension Sessions {
+    /// Notes are taken this often at most: a session in use is asked about every minute, and each note is a write.
+    static func stepSeconds(_ idleSeconds: Int64) -> Int64 { max(60, idleSeconds / 8) }
+
+    private static func usedAtSeconds(_ session: StoredSession) -> Int64 {
+        guard case .integer(let seconds)? = session.claims[StoredSession.usedClaim] else {
+            return session.createdAtSeconds
+        }
+        return max(seconds, session.createdAtSeconds)
+    }
+
+    /// Whether nobody has used a session for so long. The last use may be one step younger than its note, so it ends that
+    /// much later, and never early.
+    public static func isIdle(
+        _ session: StoredSession, idleSeconds: Int64, atSeconds nowSeconds: Int64
+    ) -> Bool {
+        nowSeconds - usedAtSeconds(session) >= idleSeconds + stepSeconds(idleSeconds)
+    }
+
+    /// Notes that an application session, and so its global session, is being used.
+    ///
+    /// - Parameter idleSeconds: the shortest time that anything below the global session may be judged by.
+    public func noteUse(
+        of session: StoredSession, idleSeconds: Int64, nowSeconds: Int64
+    ) async throws(StoreError) {
+        let age = nowSeconds - Self.usedAtSeconds(session)
+        // A note from the future, by a clock that was wrong, would keep the session for ever.
+        guard !(0..<Self.stepSeconds(idleSeconds)).contains(age) else { return }
+        for id in [session.id, session.globalID].compactMap({ $0 }) {
+            try await change(id) { $0.claims[StoredSession.usedClaim] = .integer(nowSeconds) }
+        }
+    }
+}
