@@ -6,8 +6,7 @@ enum ClientConditions {
         ConditionSection.optional(
             "certificate", .section(table), "The connection proved such a client certificate.",
             "{ subjects: [scanner-7] }"
-        )
-        .unenforced(because: "listeners do not ask for client certificates yet"),
+        ),
         ConditionSection.optional(
             "service", .oneOrMore(.text), "The client proved itself by one of these service tokens.",
             "[backup]"

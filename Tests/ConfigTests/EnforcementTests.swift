@@ -95,7 +95,10 @@ struct EnforcementTests {
         let digest = String(repeating: "aB", count: 32)
         let certificate = try Sample.replacing(
             "{ email-domain: corp.example }",
-            "{ certificate: { subjects: [s7], names: [\"dns:s7\"], issuers: [\(digest)] } }")
+            "{ certificate: { subjects: [s7], names: [\"dns:s7\"], issuers: [\(digest)] } }"
+        ).replacing(
+            "key: key.pem } ] } ]",
+            with: "key: key.pem } ], client-certificates: { authorities: chain.pem } } ]")
         #expect(
             try load(certificate).policy.applications[0].policies[0].include == [
                 .certificate(.init(subjects: ["s7"], names: ["dns:s7"], issuerDigests: [digest.lowercased()]))

@@ -114,7 +114,7 @@ struct PolicyLanguageTests {
         .init("match: { integration: intune, minimum: sure }", "\"sure\" is not known"),
         .init("tag: internal", "no application is tagged internal; add tags to applications"),
         .init("meets: staff", "no group is named staff; add it under groups"),
-        .init("certificate: { subjects: [a] }", "would have no effect: listeners do not ask"),
+        .init("certificate: { subjects: [a] }", "but no listener does"),
         .init("service: backup", "would have no effect: no service token"),
     ]
 
