@@ -18,6 +18,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case identityProviderRefused = "identity-provider-refused"
     case loginStateLost = "login-state-lost"
     case sessionEnded = "session-ended"
+    case serviceUnknown = "service-unknown"
 
     // What policy says.
     case policyAllows = "policy-allows"

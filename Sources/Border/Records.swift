@@ -2,6 +2,9 @@ public import Access
 
 /// A session as a reactor needs it: nothing more than what deciding and forwarding one request takes.
 public struct SessionRecord: Sendable, Codable, Hashable {
+    /// Who it is about. A proof of one kind never finds the record of another.
+    public enum Client: String, Sendable, Codable { case person, serviceToken, certificate }
+
     /// The version of this value's shape; a reader refuses what it does not know.
     public var version: UInt8 = 1
     /// The revocation sequence this record was loaded at: it is used only after every later revocation was applied.
@@ -27,6 +30,7 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var streamsUntilSeconds: Int64
     /// The decision that `residual` came from, as the access log and the decision log name it; nil: none was named.
     public var decision: DecisionID?
+    public var client = Client.person
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64

@@ -104,6 +104,8 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var identityFieldNames: [String]
     /// Its policies look at client certificates: only who asks for such a host is asked for one.
     public var asksForCertificate = false
+    /// Its policies let in clients without a person: service tokens and certificates are looked at.
+    public var servesMachines = false
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

@@ -10,8 +10,7 @@ enum ClientConditions {
         ConditionSection.optional(
             "service", .oneOrMore(.text), "The client proved itself by one of these service tokens.",
             "[backup]"
-        )
-        .unenforced(because: "no service token can be issued yet"),
+        ),
     ]
     static let table = KeyTable(
         "applications.<name>.policies[].include[].certificate",

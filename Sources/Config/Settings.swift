@@ -81,6 +81,10 @@ public struct ClientCertificateSettings: Sendable, Hashable {
     public var revocationsPEM: [UInt8]?
     /// A client without a certificate ends in the handshake.
     public var isRequired: Bool
+    /// What devices with such certificates run; nil: not said.
+    public var platform: Platform?
+    /// Under which a device's id may be the first label of a DNS name, lower case; nil: an id stands alone.
+    public var deviceSuffix: String?
 }
 
 /// A certificate chain and its key.

@@ -233,7 +233,7 @@ extension PostureService {
     ) async {
         let affected = Affected()
         let writes = await taking { keys in
-            await affected.add(self.directory.owners(of: Array(keys)))
+            await affected.add(self.devices(named: keys))
         }
         announceChange(await affected.devices)
         let key = ExactKey(connector.integration)
@@ -243,6 +243,10 @@ extension PostureService {
         } catch {
             statuses[key]?.storeFailure = "\(error)"
         }
+    }
+
+    func devices(named keys: Set<DeviceKey>) -> Set<ExactKey> {
+        directory.owners(of: Array(keys)).union(machines.owners(of: keys))
     }
 
     /// Our devices among those of a provider that changed.

@@ -84,7 +84,9 @@ struct GuardHouse: Sendable {
                 expiresAtSeconds: house.now + 3_600, matchKey: "", matchStrength: .strong)
             return VerdictRecord(verdict: verdict, keys: [DeviceKey(.serial, "S-\(index)")].compactMap { $0 })
         }
-        _ = await house.control.services.posture.cache.apply(records, nowSeconds: house.now)
+        _ = await house.control.services.posture.cache.apply(
+            VerdictRecords(records), of: "health", nowSeconds: house.now
+        ) { _ in }
     }
 
     /// News about these devices as one answer of the provider; returns when reactors were told of all their sessions.

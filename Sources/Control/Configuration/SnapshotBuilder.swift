@@ -50,6 +50,7 @@ struct SnapshotBuilder {
             origins: application.origins, allowsEncodedSlash: application.allowsEncodedSlash,
             identityFieldNames: application.fields.map(\.field) + upstreamFields(of: policy))
         route.asksForCertificate = policy.looksAtCertificates
+        route.servesMachines = policy.servesMachines
         return route
     }
 

@@ -18,6 +18,7 @@ extension ControlPlane {
         if let record = revocations.fresh(digest, application: application, nowSeconds: now) {
             return await reactors.send(.session(ticket, record), to: reactor)
         }
+        if let machine = serviceToken(digest, application) { return await answer(ticket, machine) }
         do throws(StoreError) {
             var record: SessionRecord?
             if let decided = try await decided(digest, application) {
@@ -41,6 +42,7 @@ extension ControlPlane {
         }
         guard revocations.beginRenewal(digest) else { return }
         defer { revocations.endRenewal(digest) }
+        if await renewMachine(digest) { return }
         for _ in 0..<Self.attemptsMax {
             do throws(StoreError) {
                 guard let decided = try await decided(digest, application) else {
@@ -107,6 +109,7 @@ extension ControlPlane {
     private func decideAnew(device: String, _ batch: inout ChangeBatch) async {
         decisions.changeBegins(.device(device))
         defer { decisions.changeEnds(.device(device), "device", atSeconds: nowSeconds()) }
+        await redecideMachines(eventNanoseconds: batch.eventNanoseconds) { $0.device == device }
         do throws(StoreError) {
             let sessions = try await store.sessions(.device(id: device), limit: Sessions.listMax)
             for global in sessions where global.kind == .global {

@@ -56,6 +56,10 @@ enum ReasonTexts {
             "The session was ended: sign-out, expiry or an administrator.",
             "Sign in again."
         ),
+        .serviceUnknown: (
+            "The service token is not one that counts: wrong, expired or revoked.",
+            "Use a token that counts; an administrator makes or rotates one."
+        ),
         .policyAllows: (
             "A policy of the application allows the request.",
             "Nothing."

@@ -26,7 +26,13 @@ extension Reactor {
         switch decide(slot, request, route, session) {
         case .forward: return forward(slot, request, route, session)
         case .signIn: return turnAway(slot, request, .signInRequired)
-        case .refuse(let reason): return turnAway(slot, request, reason)
+        case .refuse(let reason):
+            guard session < 0 || sessions[session].pointee.record.client == .person else {
+                // A machine reads no page; a person's browser shows its certificate to whoever asks.
+                guard mayBePerson(slot, session) else { return refuse(slot, 403, reason) }
+                return turnAway(slot, request, .signInRequired)
+            }
+            return turnAway(slot, request, reason)
         case .recompute: return pullAgain(slot, session)
         }
     }

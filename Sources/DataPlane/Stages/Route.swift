@@ -37,16 +37,19 @@ final class Route {
     let openURL: String
     /// Only connections that were made for this host, and asked for a certificate, may carry its requests.
     let asksForCertificate: Bool
+    /// Clients may prove themselves without a person.
+    let servesMachines: Bool
     var nextEndpoint = 0
 
     init(
         host: String, application: ApplicationRoute?, certificate: Int32, endpoints: [Endpoint],
-        publicPort: UInt16, revision: UInt64, asksForCertificate: Bool = false
+        publicPort: UInt16, revision: UInt64
     ) {
-        self.asksForCertificate = asksForCertificate
+        asksForCertificate = application?.asksForCertificate ?? false
         self.application = application
         self.revision = revision
         isProxied = application?.kind == .proxy
+        servesMachines = application?.servesMachines ?? false
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false
         anonymous = application?.anonymous ?? Route.nobodys
         var prepared = PreparedLimits()
@@ -99,7 +102,7 @@ final class Plan {
                     host: application.host, application: application,
                     certificate: certificate(application.host),
                     endpoints: try application.upstreams.map(endpoint), publicPort: snapshot.publicPort,
-                    revision: snapshot.revision, asksForCertificate: application.asksForCertificate))
+                    revision: snapshot.revision))
         }
         self.routes = routes
         hasEncodedSlashRoute = snapshot.applications.contains { $0.allowsEncodedSlash }

@@ -37,6 +37,12 @@ extension Reactor {
             downstreams[slot].pointee.machine?.proof?.facts != nil, certificate(slot, for: route) == nil
         else { return }
         let record = session >= 0 ? sessions[session].pointee.record : nil
+        // Its own residual does not ask for the certificate, because the certificate is who it is.
+        if record?.client == .certificate {
+            counters.add(.streamsExpired)
+            _ = cutOrDrain(slot)
+            return
+        }
         let residual = record.map { $0.openResidual ?? $0.residual } ?? route.anonymous
         guard let reason = ending(slot, residual) else { return }
         counters.add(.streamsExpired)

@@ -14,6 +14,8 @@ final class ClientProof {
     let authorities: Token
     /// nil: the client showed none.
     let facts: CertificateFacts?
+    /// What the certificate's record at this host is known by.
+    let digest: Token
 
     /// - Returns: nil when the connection was not asked.
     init?(_ ssl: OpaquePointer?) {
@@ -27,7 +29,18 @@ final class ClientProof {
         self.host = Array(host.utf8)
         self.authorities = authorities
         facts = Self.facts(of: ssl)
+        digest = Self.digest(of: ssl, host: self.host)
         ERR_clear_error()
+    }
+
+    private static func digest(of ssl: OpaquePointer, host: [UInt8]) -> Token {
+        var bytes = Array("gatepost client certificate\n".utf8) + host + [0x0a]
+        var digest = [UInt8](repeating: 0, count: 32)
+        if let certificate = SSL_get1_peer_certificate(ssl) {
+            defer { X509_free(certificate) }
+            if X509_digest(certificate, EVP_sha256(), &digest, nil) == 1 { bytes += digest }
+        }
+        return Token(sha256: bytes)
     }
 
     private static func facts(of ssl: OpaquePointer) -> CertificateFacts? {
@@ -109,6 +122,8 @@ final class ClientProof {
 final class MachineMemory {
     /// nil: it was not asked for a certificate.
     let proof: ClientProof?
+    /// The service token that it last came with.
+    var lastToken: ServiceTokenMemo?
 
     init(_ proof: ClientProof?) { self.proof = proof }
 }
