@@ -89,6 +89,8 @@ public final class ControlPlane: Sendable {
         switch message {
         case .pullSession(let ticket, let digest, let application):
             Task(priority: .userInitiated) { await pull(ticket, digest, application) }
+        case .pullService(let ticket, let digest, let application):
+            Task(priority: .userInitiated) { await pullService(ticket, digest, application) }
         case .pullMachine(let ticket, let claim, let application):
             Task(priority: .userInitiated) { await pull(ticket, claim, application) }
         case .request(let request):

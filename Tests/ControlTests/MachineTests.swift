@@ -62,6 +62,14 @@ struct MachineTests {
         record.residual.policies.first { $0.action == .service }
     }
 
+    private func token(
+        _ house: Gatehouse, _ digest: [UInt8], _ application: String = "press"
+    ) async -> SessionRecord? {
+        await house.control.pullService(Ticket(reactor: 0, slot: 1, generation: 1), digest, application)
+        guard case .session(_, let record)? = house.reactors.sent.last?.message else { return nil }
+        return record
+    }
+
     private func pulled(_ house: Gatehouse, _ claim: MachineClaim) async -> SessionRecord? {
         await house.control.pull(Ticket(reactor: 0, slot: 1, generation: 1), claim, "press")
         guard case .session(_, let record)? = house.reactors.sent.last?.message else { return nil }
@@ -85,7 +93,7 @@ struct MachineTests {
         let stored = try #require(try await house.store.serviceTokens().first)
         #expect(stored.digest == MachineRegistry.digest(of: token))
         #expect(token.hasPrefix(stored.id + "."))
-        let record = try #require(await house.pulled(wire(token), "press"))
+        let record = try #require(await self.token(house, wire(token), "press"))
         #expect(record.client == .serviceToken)
         #expect(record.session == "\(stored.id)@press")
         #expect(Self.granted(record)?.name == "backup")
@@ -108,23 +116,23 @@ struct MachineTests {
     {
         let house = try await house()
         let token = try await create(house)
-        #expect(await house.pulled(wire(token + "x"), "press") == nil)
-        #expect(await house.pulled(MachineRegistry.digest(of: token), "press") == nil)
-        #expect(await house.pulled(wire(token), "vault") == nil)
+        #expect(await self.token(house, wire(token + "x"), "press") == nil)
+        #expect(await self.token(house, MachineRegistry.digest(of: token)) == nil)
+        #expect(await self.token(house, wire(token), "vault") == nil)
         let other = MachineRegistry.wire(MachineRegistry.digest(of: token), host: "vault.corp.example")
-        #expect(await house.pulled(other, "press") == nil)
-        #expect(await house.pulled(other, "vault") == nil)
+        #expect(await self.token(house, other) == nil)
+        #expect(await self.token(house, other, "vault") == nil)
         house.advance(599)
-        #expect(await house.pulled(wire(token), "press") != nil)
+        #expect(await self.token(house, wire(token), "press") != nil)
         house.advance(1)
-        #expect(await house.pulled(wire(token), "press") == nil)
+        #expect(await self.token(house, wire(token), "press") == nil)
     }
 
     @Test func `a revoked token ends everywhere at once, and is not brought back by a renewal`() async throws
     {
         let house = try await house()
         let token = try await create(house)
-        let record = try #require(await house.pulled(wire(token), "press"))
+        let record = try #require(await self.token(house, wire(token), "press"))
         _ = await ask(house, [("command", "service-token-revoke"), ("name", "backup")])
         #expect(house.reactors.revocations.map(\.effect).contains(.endSession(record.session)))
         let told = house.reactors.revocations.count
@@ -132,14 +140,14 @@ struct MachineTests {
         for revocation in house.reactors.revocations.dropFirst(told) {
             if case .replace = revocation.effect { Issue.record("it came back") }
         }
-        #expect(await house.pulled(wire(token), "press") == nil)
+        #expect(await self.token(house, wire(token), "press") == nil)
         #expect(try await house.store.serviceTokens().isEmpty)
     }
 
     @Test func `after a rotation both count for the overlap, then the new one alone`() async throws {
         let house = try await house()
         let old = try await create(house)
-        _ = await house.pulled(wire(old), "press")
+        _ = await self.token(house, wire(old), "press")
         let answer = await ask(
             house,
             [("command", "service-token-rotate"), ("name", "backup"), ("expires", 600), ("overlap", 60)])
@@ -150,10 +158,10 @@ struct MachineTests {
         }
         #expect(record.expiresAtSeconds == house.now + 60 && record.streamsUntilSeconds <= house.now + 60)
         house.advance(59)
-        #expect(await house.pulled(wire(old), "press") != nil)
+        #expect(await self.token(house, wire(old), "press") != nil)
         house.advance(1)
-        #expect(await house.pulled(wire(old), "press") == nil)
-        #expect(await house.pulled(wire(new), "press") != nil)
+        #expect(await self.token(house, wire(old), "press") == nil)
+        #expect(await self.token(house, wire(new), "press") != nil)
     }
 
     @Test(
@@ -171,7 +179,7 @@ struct MachineTests {
     @Test func `tokens and their last use survive a restart`() async throws {
         let house = try await house()
         let token = try await create(house)
-        _ = await house.pulled(wire(token), "press")
+        _ = await self.token(house, wire(token), "press")
         await house.control.keepUp()
         let stored = try #require(try await house.store.serviceTokens().first)
         #expect(stored.lastUsedAtSeconds == house.now)
@@ -257,7 +265,7 @@ struct MachineTests {
     {
         let house = try await house()
         let token = try await create(house)
-        let record = try #require(await house.pulled(wire(token), "press"))
+        let record = try #require(await self.token(house, wire(token), "press"))
         try house.rewrite { $0.replacingOccurrences(of: "service: [ backup ]", with: "service: [ restore ]") }
         try await house.control.reload()
         guard case .replace(let changed)? = house.reactors.revocations.last?.effect else {

@@ -40,7 +40,7 @@ struct MachineTests {
 
     /// Knows one token at one host.
     static let control: Gateway.Answer = { message, gateway in
-        guard case .pullSession(let ticket, let digest, _) = message else { return }
+        guard case .pullService(let ticket, let digest, _) = message else { return }
         gateway.send(.session(ticket, digest == wire() ? record(digest) : nil))
     }
 
@@ -52,7 +52,7 @@ struct MachineTests {
 
     private func pulls(_ gateway: Gateway) -> Int {
         gateway.received.withLock { all in
-            all.count { if case .pullSession = $0 { true } else { false } }
+            all.count { if case .pullService = $0 { true } else { false } }
         }
     }
 
@@ -151,7 +151,7 @@ struct MachineTests {
         let origin = RevocationTests.origin()
         let answers = Mutex(0)
         let gateway = try Gateway([Self.route(origin.port)]) { message, gateway in
-            guard case .pullSession(let ticket, let digest, _) = message else { return }
+            guard case .pullService(let ticket, let digest, _) = message else { return }
             let isFirst = answers.withLock { count in
                 count += 1
                 return count == 1

@@ -18,7 +18,6 @@ extension ControlPlane {
         if let record = revocations.fresh(digest, application: application, nowSeconds: now) {
             return await reactors.send(.session(ticket, record), to: reactor)
         }
-        if let machine = serviceToken(digest, application) { return await answer(ticket, machine) }
         do throws(StoreError) {
             var record: SessionRecord?
             if let decided = try await decided(digest, application) {

@@ -27,6 +27,20 @@ extension ControlPlane {
                 tokenDigest: claim.tokenDigest))
     }
 
+    /// A reactor met a service token that it does not know.
+    func pullService(_ ticket: Ticket, _ digest: [UInt8], _ application: String) async {
+        guard machines.tokens != nil else {
+            return await reactors.send(.sessionUnavailable(ticket), to: Int(ticket.reactor))
+        }
+        guard let machine = serviceToken(digest, application) else {
+            return await reactors.send(.session(ticket, nil), to: Int(ticket.reactor))
+        }
+        if let record = revocations.fresh(digest, application: application, nowSeconds: nowSeconds()) {
+            return await reactors.send(.session(ticket, record), to: Int(ticket.reactor))
+        }
+        await answer(ticket, machine)
+    }
+
     /// The service behind a token's digest; nil: it is none of ours.
     func serviceToken(_ digest: [UInt8], _ application: String) -> Machine? {
         guard let host = services.application(application)?.host,

@@ -41,7 +41,7 @@ extension Reactor {
             return hit
         }
         connection.pointee.exchange.secret = key
-        return .done(pull(slot, key.bytes, route.name))
+        return .done(pullService(slot, key.bytes, route.name))
     }
 
     /// A certificate is a weaker word than a token: it is shown whenever it is asked for. So where nothing is known of
@@ -64,6 +64,10 @@ extension Reactor {
         return sessionHit(found, route)
     }
 
+    private func pullService(_ slot: Int32, _ digest: [UInt8], _ application: String) -> Step {
+        ask(slot) { .pullService($0, tokenDigest: digest, application: application) }
+    }
+
     func pullMachine(_ slot: Int32, _ proof: ClientProof, _ application: String) -> Step {
         guard let facts = proof.facts else { return refuse(slot, 401, .signInRequired) }
         downstreams[slot].pointee.exchange.secret = proof.digest
@@ -77,7 +81,8 @@ extension Reactor {
     /// The record again, by what it was found by.
     func pullAnew(_ slot: Int32, _ record: SessionRecord) -> Step {
         switch record.client {
-        case .person, .serviceToken: return pull(slot, record.tokenDigest, record.application)
+        case .person: return pull(slot, record.tokenDigest, record.application)
+        case .serviceToken: return pullService(slot, record.tokenDigest, record.application)
         case .certificate:
             guard let proof = downstreams[slot].pointee.machine?.proof else {
                 return refuse(slot, 401, .signInRequired)
