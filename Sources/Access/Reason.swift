@@ -19,6 +19,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case loginStateLost = "login-state-lost"
     case sessionEnded = "session-ended"
     case authenticationInsufficient = "authentication-insufficient"
+    case serviceUnknown = "service-unknown"
 
     // What policy says.
     case policyAllows = "policy-allows"

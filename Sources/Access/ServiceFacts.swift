@@ -23,12 +23,21 @@ public final class CertificateFacts: Sendable, Hashable {
     public let names: [String]
     /// SHA-256 of the issuing certificate, 64 lower-case hexadecimal digits.
     public let issuerDigest: String
+    /// The serial number, lower-case hexadecimal without leading zero bytes; with the issuer it names the certificate.
+    public let serial: String
+    /// From this second on it does not count.
+    public let notAfterSeconds: Int64
 
     /// Takes the members as they are; nothing is checked here.
-    public init(subject: String?, names: [String], issuerDigest: String) {
+    public init(
+        subject: String?, names: [String], issuerDigest: String, serial: String = "",
+        notAfterSeconds: Int64 = .max
+    ) {
         self.subject = subject
         self.names = names
         self.issuerDigest = issuerDigest
+        self.serial = serial
+        self.notAfterSeconds = notAfterSeconds
     }
 
     /// Equal by what they say.
@@ -37,6 +46,8 @@ public final class CertificateFacts: Sendable, Hashable {
             || left.subject.map(ExactKey.init) == right.subject.map(ExactKey.init)
                 && ExactText.isEqual(left.names, right.names)
                 && ExactText.isEqual(left.issuerDigest, right.issuerDigest)
+                && ExactText.isEqual(left.serial, right.serial)
+                && left.notAfterSeconds == right.notAfterSeconds
     }
 
     /// By what they say.
@@ -44,5 +55,6 @@ public final class CertificateFacts: Sendable, Hashable {
         hasher.combine(subject)
         hasher.combine(names)
         hasher.combine(issuerDigest)
+        hasher.combine(serial)
     }
 }

@@ -37,6 +37,11 @@ public struct Revocation: Sendable, Codable, Hashable {
 public enum ToControl: Sendable, Codable, Hashable {
     /// An unknown token at an application: digest of the secret, 32 bytes.
     case pullSession(Ticket, tokenDigest: [UInt8], application: String)
+    /// An unknown service token: what it is known by at the application's host, 32 bytes. Not asked as a session's, so
+    /// that a wrong one costs no look into the store. Answered as `pullSession` is.
+    case pullService(Ticket, tokenDigest: [UInt8], application: String)
+    /// A client certificate that is not known at an application; answered as `pullSession` is.
+    case pullMachine(Ticket, MachineClaim, application: String)
     case request(ControlRequest)
     /// A session's record nears its end of validity; the answer is a `replace` revocation.
     case renew(tokenDigest: [UInt8], application: String)

@@ -2,6 +2,9 @@ public import Access
 
 /// A session as a reactor needs it: nothing more than what deciding and forwarding one request takes.
 public struct SessionRecord: Sendable, Codable, Hashable {
+    /// Who it is about. A proof of one kind never finds the record of another.
+    public enum Client: String, Sendable, Codable { case person, serviceToken, certificate }
+
     /// The version of this value's shape; a reader refuses what it does not know.
     public var version: UInt8 = 1
     /// The revocation sequence this record was loaded at: it is used only after every later revocation was applied.
@@ -29,6 +32,7 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var decision: DecisionID?
     /// Stronger sign-ins that would open what `residual` refuses; looked at only after it has refused.
     public var stepUps: [StepUpWay] = []
+    public var client = Client.person
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64

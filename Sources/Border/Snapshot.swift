@@ -15,6 +15,8 @@ public struct GatewaySnapshot: Sendable, Codable, Hashable {
     /// TLS ticket keys, the current one first; each 80 bytes (name 16, AES 32, HMAC 32).
     public var ticketKeys: [[UInt8]]
     public var accessLog: Bool
+    /// What each listener asks of clients, in the listeners' order; nil, or none at all: it asks nobody.
+    public var clientCertificates: [ClientCertificates?] = []
     public init(
         revision: UInt64, authHost: String, publicPort: UInt16, certificates: [ListenerCertificate],
         applications: [ApplicationRoute], limits: Limits, cookieKeys: [MACKey], ticketKeys: [[UInt8]],
@@ -54,6 +56,21 @@ public struct ListenerCertificate: Sendable, Codable, Hashable {
     }
 }
 
+/// Whose client certificates a listener trusts.
+public struct ClientCertificates: Sendable, Codable, Hashable {
+    /// PEM of the authorities that a path may end at, and of intermediate ones that clients do not send.
+    public var authoritiesPEM: [UInt8]
+    /// PEM of the authorities' revocation lists. Then every authority of a path needs one that is in date.
+    public var revocationsPEM: [UInt8]?
+    /// A client without a certificate ends in the handshake.
+    public var isRequired: Bool
+    public init(authoritiesPEM: [UInt8], revocationsPEM: [UInt8]? = nil, isRequired: Bool = false) {
+        self.authoritiesPEM = authoritiesPEM
+        self.revocationsPEM = revocationsPEM
+        self.isRequired = isRequired
+    }
+}
+
 public struct UpstreamAddress: Sendable, Codable, Hashable {
     /// Numeric IPv4 or IPv6 address.
     public var address: String
@@ -85,6 +102,10 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var allowsEncodedSlash: Bool
     /// Further request fields that clients may never set; folded comparison.
     public var identityFieldNames: [String]
+    /// Its policies look at client certificates: only who asks for such a host is asked for one.
+    public var asksForCertificate = false
+    /// Its policies let in clients without a person: service tokens and certificates are looked at.
+    public var servesMachines = false
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

@@ -35,3 +35,19 @@ static inline long gatepost_SSL_CTX_set_cipher_preference(SSL_CTX *context) {
     return (long)SSL_CTX_set_options(
         context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 }
+
+// Client certificates: macros and typed stacks.
+static inline int gatepost_SSL_set1_verify_cert_store(SSL *ssl, X509_STORE *store) {
+    return (int)SSL_set1_verify_cert_store(ssl, store);
+}
+static inline void gatepost_SSL_forbid_tickets(SSL *ssl) { SSL_set_options(ssl, SSL_OP_NO_TICKET); }
+static inline X509 *gatepost_verified_issuer(const SSL *ssl) {
+    STACK_OF(X509) *path = SSL_get0_verified_chain(ssl);
+    int count = path == NULL ? 0 : sk_X509_num(path);
+    return count == 0 ? NULL : sk_X509_value(path, count > 1 ? 1 : 0);
+}
+static inline int gatepost_may_identify_client(X509 *certificate) {
+    return (X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE) != 0
+        && (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;
+}
+static inline void gatepost_free_text(unsigned char *text) { OPENSSL_free(text); }

@@ -11,7 +11,7 @@ enum ApplicationPolicySection {
             .required(
                 "action", .choice(PolicyAction.allCases.map(\.rawValue)),
                 "`bypass` needs no sign-in: a public path is a policy, never a hole. `service` is for clients "
-                    + "without a person; refused in this version: no service token can be issued yet.",
+                    + "without a person: a service token, or a certificate of `client-certificates`.",
                 example: "allow"),
             .required(
                 "include", .list(.variant(ConditionSection.table)), "At least one must hold.",
@@ -70,11 +70,6 @@ enum ApplicationPolicySection {
     private static func read(_ reader: SectionReader, _ providers: [String]?) -> ApplicationPolicy? {
         let name = reader.text("name")
         let action = reader.choice("action").flatMap(PolicyAction.init(rawValue:))
-        if action == .service, !reader.context.acceptsUnenforced {
-            reader.problem(
-                "action", "service would have no effect: no service token can be issued yet",
-                "use allow, block or bypass")
-        }
         let include = ConditionSection.list("include", reader, providers)
         let require = ConditionSection.list("require", reader, providers)
         let exclude = ConditionSection.list("exclude", reader, providers)

@@ -6,13 +6,11 @@ enum ClientConditions {
         ConditionSection.optional(
             "certificate", .section(table), "The connection proved such a client certificate.",
             "{ subjects: [scanner-7] }"
-        )
-        .unenforced(because: "listeners do not ask for client certificates yet"),
+        ),
         ConditionSection.optional(
             "service", .oneOrMore(.text), "The client proved itself by one of these service tokens.",
             "[backup]"
-        )
-        .unenforced(because: "no service token can be issued yet"),
+        ),
     ]
     static let table = KeyTable(
         "applications.<name>.policies[].include[].certificate",

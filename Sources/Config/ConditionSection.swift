@@ -80,7 +80,6 @@ enum ConditionSection {
             }
             return nil
         }
-        if let spec = table[name], spec.unenforced != nil, !context.acceptsUnenforced { return nil }
         return identity(name, reader, providers) ?? request(name, reader)
             ?? SignInConditions.read(name, reader) ?? DeviceConditions.read(name, reader)
             ?? ClientConditions.read(name, reader) ?? NamedConditions.read(name, reader)

@@ -68,6 +68,30 @@ enum CrossChecks {
         }
     }
 
+    /// A condition on something that no client is ever asked for would hold for nobody, and a block on it too.
+    static func certificates(
+        _ gateway: GatewaySettings?, _ applications: [ApplicationsSection.Read], _ root: SectionReader
+    ) {
+        guard let gateway else { return }
+        let asks = gateway.listeners.contains { $0.clientCertificates != nil }
+        for application in applications
+        where !asks && application.decisions.looksAtCertificates && !application.decisions.servesMachines {
+            root.context.diagnostics.problem(
+                application.place, "applications.\(application.settings.name).policies",
+                "a policy asks for a client certificate, but no listener does",
+                "add client-certificates to a listener, or remove the condition")
+        }
+        for (index, listener) in gateway.listeners.enumerated()
+        where listener.clientCertificates != nil
+            && !applications.contains(where: \.decisions.looksAtCertificates)
+        {
+            root.context.diagnostics.warn(
+                root.place(of: "gateway"), "gateway.listeners[\(index)].client-certificates",
+                "no policy looks at client certificates, so no host asks for one",
+                "add a certificate condition or action: service, or remove it")
+        }
+    }
+
     static func devices(_ policies: [DevicePolicy], _ root: SectionReader, _ apps: [ApplicationsSection.Read])
     {
         guard policies.isEmpty, !root.has("device-policies") else { return }

@@ -165,6 +165,11 @@ enum ListenerSection {
                 "certificates", .list(.section(certificateTable)),
                 "Chosen by the name that the client asks for; the first is the default.",
                 example: "[ { chain: certs/corp.pem, key: certs/corp.key } ]"),
+            .optional(
+                "client-certificates", .section(ClientCertificatesSection.table),
+                "Asks clients for a certificate, at the hosts of applications whose policies look at one.",
+                standard: "nobody is asked",
+                example: "{ authorities: certs/device-ca.pem, mode: optional }"),
         ])
     static let certificateTable = KeyTable(
         "gateway.listeners[].certificates[]",
@@ -184,7 +189,8 @@ enum ListenerSection {
             guard let reader = SectionReader(item, table, path: path, gateway.context) else { return nil }
             let address = address(reader)
             let certificates = certificates(reader)
-            guard let address, let certificates else {
+            let clients = ClientCertificatesSection.read(reader)
+            guard let address, let certificates, clients != nil || !reader.has("client-certificates") else {
                 isComplete = false
                 continue
             }
@@ -193,7 +199,9 @@ enum ListenerSection {
                 reader.problem("address", "another listener has this address", "keep one of them")
             }
             listeners.append(
-                ListenerSettings(address: address.0, port: address.1, certificates: certificates))
+                ListenerSettings(
+                    address: address.0, port: address.1, certificates: certificates,
+                    clientCertificates: clients))
         }
         return isComplete ? listeners : nil
     }

@@ -47,16 +47,6 @@ package struct KeySpec: Sendable {
     /// What holds without the key; nil when it is required.
     package var standard: String?
     package var example: String
-    /// Why nothing enforces it yet; such a key is refused, because somebody would rely on it.
-    package var unenforced: String?
-
-    /// The same key, refused until something enforces it.
-    func unenforced(because reason: String) -> KeySpec {
-        var key = self
-        key.unenforced = reason
-        key.summary += " Refused in this version: \(reason)."
-        return key
-    }
 
     /// A key that must be there.
     static func required(_ name: String, _ shape: Shape, _ summary: String, example: String) -> KeySpec {

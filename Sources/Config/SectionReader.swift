@@ -3,17 +3,14 @@ final class ReadContext {
     let diagnostics = Diagnostics()
     let environment: [String: String]
     let readsFiles: Bool
-    /// For tests of keys that are read, but not yet enforced by the data plane.
-    let acceptsUnenforced: Bool
     /// What conditions may name; filled before applications are read.
     var names = ConditionNames()
     /// `gateway.link-schemes`; nil before, and where the gateway's section cannot be read.
     var linkSchemes: [String]?
 
-    init(environment: [String: String], readsFiles: Bool, acceptsUnenforced: Bool = false) {
+    init(environment: [String: String], readsFiles: Bool) {
         self.environment = environment
         self.readsFiles = readsFiles
-        self.acceptsUnenforced = acceptsUnenforced
     }
 }
 
@@ -49,11 +46,8 @@ struct SectionReader {
     }
 
     private mutating func accept(_ entry: ConfigNode.Entry, _ siblings: [KeyTable]) {
-        if let spec = table[entry.name] {
+        if table[entry.name] != nil {
             entries[entry.name] = entry
-            if let why = spec.unenforced, !context.acceptsUnenforced {
-                problem(entry.name, at: entry.place, "would have no effect: \(why)", "remove it for now")
-            }
             return
         }
         if entry.name == "<<" {

@@ -69,6 +69,22 @@ public struct ListenerSettings: Sendable, Hashable {
     public var port: UInt16
     /// At least one; the first is used for clients that name no host.
     public var certificates: [CertificateSettings]
+    /// nil: clients are not asked for certificates.
+    public var clientCertificates: ClientCertificateSettings?
+}
+
+/// `gateway.listeners[].client-certificates`.
+public struct ClientCertificateSettings: Sendable, Hashable {
+    /// PEM of the authorities that a certificate's path may end at.
+    public var authoritiesPEM: [UInt8]
+    /// PEM of their revocation lists; nil: revocation is not asked about.
+    public var revocationsPEM: [UInt8]?
+    /// A client without a certificate ends in the handshake.
+    public var isRequired: Bool
+    /// What devices with such certificates run; nil: not said.
+    public var platform: Platform?
+    /// Under which a device's id may be the first label of a DNS name, lower case; nil: an id stands alone.
+    public var deviceSuffix: String?
 }
 
 /// A certificate chain and its key.

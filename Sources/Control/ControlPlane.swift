@@ -26,6 +26,7 @@ public final class ControlPlane: Sendable {
     let decisions: DecisionRecorder
     let integrationEvents = IntegrationEvents()
     let questions = HeldQuestions()
+    let machines = MachineRegistry()
     let configPath: String
     let fetcher: any Fetcher
     let nowSeconds: @Sendable () -> Int64
@@ -88,6 +89,10 @@ public final class ControlPlane: Sendable {
         switch message {
         case .pullSession(let ticket, let digest, let application):
             Task(priority: .userInitiated) { await pull(ticket, digest, application) }
+        case .pullService(let ticket, let digest, let application):
+            Task(priority: .userInitiated) { await pullService(ticket, digest, application) }
+        case .pullMachine(let ticket, let claim, let application):
+            Task(priority: .userInitiated) { await pull(ticket, claim, application) }
         case .request(let request):
             Task(priority: .userInitiated) {
                 let response = await answer(request)

@@ -1,4 +1,6 @@
+import Access
 import Border
+import Config
 import Foundation
 import JSON
 import Posture
@@ -26,10 +28,12 @@ extension ControlPlane {
     public func start() async throws(ControlFailure) {
         let posture = services.posture
         do {
+            machines.take(try await store.serviceTokens())
             try await posture.load()
         } catch {
             throw ControlFailure(what: "\(error)")
         }
+        tellOfUnknownServices()
         await carryOutSignals()
         let providers = Task(priority: .utility) { await posture.run() }
         let news = Task { [self] in await followDevices() }
@@ -46,6 +50,18 @@ extension ControlPlane {
             }
         }
         following.withLock { $0 = [providers, news, upkeep, publishing] }
+    }
+
+    /// A policy may name a token before it is made; a name that is misspelt would otherwise be found by its silence.
+    func tellOfUnknownServices() {
+        let known = Set((machines.tokens ?? []).map(\.name))
+        for application in services.config.policy.applications {
+            for name in application.serviceNames where !known.contains(name) {
+                EventLog.write(
+                    "service-token-missing",
+                    [("application", .string(application.name)), ("service", .string(name))])
+            }
+        }
     }
 
     /// Ends what follows providers and changes, and frees the administration socket.
@@ -66,6 +82,7 @@ extension ControlPlane {
         do throws(StoreError) {
             let expired = try await store.removeExpired(nowSeconds: now)
             if !expired.isEmpty { revocations.send(expired.map { .endSession($0) }) }
+            try await store.noteUse(ofServiceTokens: machines.takeUses())
         } catch {
             EventLog.write("store-failed", [("what", .string("\(error)"))])
         }

@@ -295,7 +295,7 @@ extension PostureService {
         let affected = Affected()
         let writes = await taking { news in
             await affected.add(
-                changed: self.directory.owners(of: Array(news.changed)),
+                changed: self.devices(named: news.changed),
                 outdated: self.directory.owners(of: Array(news.outdated)))
         }
         announceChange(await affected.changed)
@@ -310,6 +310,10 @@ extension PostureService {
         } catch {
             statuses[key]?.storeFailure = "\(error)"
         }
+    }
+
+    func devices(named keys: Set<DeviceKey>) -> Set<ExactKey> {
+        directory.owners(of: Array(keys)).union(machines.owners(of: keys))
     }
 
     /// Our devices among those of a provider that changed.

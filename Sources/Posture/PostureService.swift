@@ -77,6 +77,7 @@ public actor PostureService {
     let hintKey = Random.bytes(32)
 
     var directory = DeviceDirectory()
+    var machines = MachineDirectory()
     var transactions = Transactions()
     var nonces = NonceTable()
     var schedule = RefreshSchedule()

@@ -48,6 +48,17 @@ public protocol GatewayStore: Sendable {
     func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
         -> EnrollmentToken?
 
+    // Service tokens
+
+    /// All of them, by name and age.
+    func serviceTokens() async throws(StoreError) -> [StoredServiceToken]
+    /// Keeps tokens in one transaction; of one that is there only its end and its last use change.
+    func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError)
+    /// Notes when tokens were last used; one that is gone stays gone.
+    func noteUse(ofServiceTokens used: [String: Int64]) async throws(StoreError)
+    /// Ends tokens; those that are not there are none.
+    func removeServiceTokens(ids: [String]) async throws(StoreError)
+
     // Verdicts
 
     /// Keeps verdicts of one integration; one per native id, the later call wins.

@@ -72,6 +72,16 @@ enum Schema {
         ALTER TABLE devices ADD COLUMN superseded_by TEXT;
         DELETE FROM device_pins WHERE device_id IN (SELECT id FROM devices WHERE is_revoked = 1);
         """,
+        """
+        CREATE TABLE service_tokens (
+          id TEXT PRIMARY KEY NOT NULL,
+          name TEXT NOT NULL,
+          digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+          created_at INTEGER NOT NULL,
+          expires_at INTEGER NOT NULL,
+          last_used_at INTEGER
+        ) STRICT;
+        """,
     ]
 
     static let verdicts = [

@@ -16,7 +16,7 @@ struct Gatepost: ParsableCommand {
         subcommands: [
             Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Integrations.self,
             Reconnect.self, Session.self, Device.self, Held.self, Events.self, ReplayLog.self, Erase.self,
-            EnrollToken.self, Keys.self, Schema.self, Version.self,
+            EnrollToken.self, ServiceToken.self, Keys.self, Schema.self, Version.self,
         ])
 }
 

@@ -22,9 +22,9 @@ struct PolicyLanguageTests {
             .replacing("integrations:\n", with: Self.integrations)
     }
 
-    private func load(_ text: String, acceptsUnenforced: Bool = false) throws -> ConfigSnapshot {
+    private func load(_ text: String) throws -> ConfigSnapshot {
         try folder.write("gatepost.yaml", text)
-        let context = ReadContext(environment: [:], readsFiles: true, acceptsUnenforced: acceptsUnenforced)
+        let context = ReadContext(environment: [:], readsFiles: true)
         return try ConfigSnapshot.load(path: "\(folder.path)/gatepost.yaml", context, identify: { _ in "" })
     }
 
@@ -114,8 +114,7 @@ struct PolicyLanguageTests {
         .init("match: { integration: intune, minimum: sure }", "\"sure\" is not known"),
         .init("tag: internal", "no application is tagged internal; add tags to applications"),
         .init("meets: staff", "no group is named staff; add it under groups"),
-        .init("certificate: { subjects: [a] }", "would have no effect: listeners do not ask"),
-        .init("service: backup", "would have no effect: no service token"),
+        .init("certificate: { subjects: [a] }", "but no listener does"),
     ]
 
     @Test("000.25 each mistake in a condition is refused, with the key and what to do", arguments: bad)

@@ -89,7 +89,6 @@ struct RefusalTests {
         .init(
             "an unknown device class", "device: compliant", "device: healthy",
             "use one of compliant, partial, denied"),
-        .init("a service action", "action: allow", "action: service", "service would have no effect"),
         .init("an alias", "certificate: chain.pem", "certificate: &c chain.pem", nil),
         .init(
             "a merge key", "certificate: chain.pem", "<<: { certificate: chain.pem }",

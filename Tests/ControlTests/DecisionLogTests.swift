@@ -58,7 +58,7 @@ struct DecisionLogTests {
         }
         let found = try #require(inputs.first)
         // But the display name, which decides nothing.
-        var session = made.session
+        var session = try #require(made.session)
         session.person.name = nil
         #expect(found.session == session)
         #expect(found.device == made.device)

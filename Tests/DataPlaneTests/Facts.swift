@@ -59,6 +59,17 @@ enum Facts {
         return "Cookie: a=b; __Host-gatepost=\(base64URL(bytes)); c=d\r\n"
     }
 
+    /// One with a genuine MAC over any secret.
+    static func cookie(secret: [UInt8]) -> String {
+        let key = Gateway.macKey
+        var bytes: [UInt8] = [1, key.id] + secret
+        var mac = [UInt8](repeating: 0, count: 32)
+        var length: UInt32 = 0
+        _ = HMAC(EVP_sha256(), key.secret, 32, bytes, bytes.count, &mac, &length)
+        bytes += mac[..<8]
+        return "Cookie: __Host-gatepost=\(base64URL(bytes))\r\n"
+    }
+
     static func record(
         _ number: UInt8, sequence: UInt64 = 0, application: String = "wiki", device: String? = "device-1",
         allowed: Bool = true, validUntil: Int64 = farSeconds

@@ -20,7 +20,7 @@ final class Gateway: Sendable {
 
     init(
         _ routes: [ApplicationRoute], limits: Limits = Limits(), workers: Int = 1, accessLog: Bool = false,
-        answer: @escaping Answer = { _, _ in }
+        clients: [ClientCertificates?] = [], answer: @escaping Answer = { _, _ in }
     ) throws {
         var pipes: [Int32] = [0, 0]
         pipe(&pipes)
@@ -29,7 +29,8 @@ final class Gateway: Sendable {
         control = try ControlInbox()
         engine = try DataPlaneEngine(
             listeners: [ListenerAddress(address: "127.0.0.1", port: 0)], workers: workers,
-            snapshot: Gateway.snapshot(routes, limits: limits, accessLog: accessLog), toControl: control,
+            snapshot: Gateway.snapshot(routes, limits: limits, accessLog: accessLog, clients: clients),
+            toControl: control,
             accessLog: logWriter)
         engine.start()
         let control = control
@@ -55,18 +56,22 @@ final class Gateway: Sendable {
 
     var port: UInt16 { engine.boundPorts[0] }
 
-    func client(_ serverName: String = "wiki.test") throws -> TestClient {
-        guard let client = try TestClient(port: port, serverName: serverName) else { throw NoHandshake() }
+    func client(_ serverName: String = "wiki.test", identity: TestIdentity? = nil) throws -> TestClient {
+        guard let client = try TestClient(port: port, serverName: serverName, identity: identity) else {
+            throw NoHandshake()
+        }
         return client
     }
 
     struct NoHandshake: Error {}
 
     static func snapshot(
-        _ routes: [ApplicationRoute], limits: Limits = Limits(), revision: UInt64 = 1, accessLog: Bool = false
+        _ routes: [ApplicationRoute], limits: Limits = Limits(), revision: UInt64 = 1,
+        accessLog: Bool = false,
+        clients: [ClientCertificates?] = []
     ) -> GatewaySnapshot {
         let certificates = TestCertificates.shared
-        return GatewaySnapshot(
+        var snapshot = GatewaySnapshot(
             revision: revision, authHost: "auth.test", publicPort: 8443,
             certificates: [
                 ListenerCertificate(
@@ -78,6 +83,8 @@ final class Gateway: Sendable {
             ],
             applications: routes, limits: limits, cookieKeys: [macKey],
             ticketKeys: [(0..<80).map { UInt8($0) }], accessLog: accessLog)
+        snapshot.clientCertificates = clients
+        return snapshot
     }
 
     /// Sends until the reactor has taken it.

@@ -18,7 +18,7 @@ struct HostileTests {
             gateway.send(
                 .response(
                     ControlResponse(ticket: request.ticket, status: 403, fields: [], body: Array("no".utf8))))
-        case .renew, .cut: break
+        case .renew, .cut, .pullMachine, .pullService: break
         }
     }
 

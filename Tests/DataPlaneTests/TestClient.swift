@@ -29,7 +29,10 @@ final class TestClient {
     private var buffer: [UInt8] = []
     private(set) var hasEnded = false
 
-    init?(port: UInt16, serverName: String = "wiki.test", receiveBuffer: Int32 = 0) throws {
+    init?(
+        port: UInt16, serverName: String = "wiki.test", receiveBuffer: Int32 = 0,
+        identity: TestIdentity? = nil
+    ) throws {
         socket = TestSocket.connected(port)
         if receiveBuffer > 0 {
             var size = receiveBuffer
@@ -44,6 +47,7 @@ final class TestClient {
         let context = try ClientContext(
             serverName: serverName, authoritiesPEM: TestCertificates.shared.authorityPEM)
         transport.pointee.ssl = context.makeConnection(over: transport)
+        identity?.use(in: transport.pointee.ssl)
         while true {
             transport.pointee.isReadable = true
             switch transport.handshake() {

@@ -85,6 +85,10 @@ actor MemoryStore: GatewayStore {
     func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {}
     func syncState(integration: String) async throws(StoreError) -> SyncState? { nil }
     func upsert(_ state: SyncState) async throws(StoreError) {}
+    func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
+    func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}
+    func noteUse(ofServiceTokens used: [String: Int64]) async throws(StoreError) {}
+    func removeServiceTokens(ids: [String]) async throws(StoreError) {}
     func appendAudit(kind: String, atSeconds: Int64, json: String) async throws(StoreError) {}
     func audit(limit: Int) async throws(StoreError) -> [AuditRecord] { [] }
 }

@@ -89,6 +89,10 @@ actor MemoryStore: GatewayStore {
     func syncState(integration: String) async throws(StoreError) -> SyncState? { states[integration] }
     func upsert(_ state: SyncState) async throws(StoreError) { states[state.integration] = state }
 
+    func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
+    func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}
+    func noteUse(ofServiceTokens used: [String: Int64]) async throws(StoreError) {}
+    func removeServiceTokens(ids: [String]) async throws(StoreError) {}
     func appendAudit(kind: String, atSeconds: Int64, json: String) async throws(StoreError) {
         records.append(
             AuditRecord(sequence: Int64(records.count), kind: kind, atSeconds: atSeconds, json: json))

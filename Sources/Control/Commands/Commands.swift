@@ -50,6 +50,10 @@ extension ControlPlane {
             case "integration-devices": return try await ownersDevices(command)
             case "integration-connect": return await connectIntegration(command)
             case "keys-rotate": return try await rotateKeysCommand(command)
+            case "service-token-create": return try await createServiceToken(command)
+            case "service-token-rotate": return try await rotateServiceToken(command)
+            case "service-token-revoke": return try await revokeServiceToken(command)
+            case "service-token-list": return listServiceTokens()
             case "device-list": return listDevices(await services.posture.devices())
             case "device-revoke": return try await revokeDevice(command)
             case let other: return ["error": .string("unknown command \(other ?? "(none)")")]

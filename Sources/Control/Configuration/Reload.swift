@@ -54,6 +54,8 @@ extension ControlPlane {
                     ("policy_after", .string(config.policy.identity)),
                 ])
         }
+        tellOfUnknownServices()
+        await redecideMachines { _ in true }
         do {
             try await redecide(.all, limit: Self.sessionsMax, batch)
         } catch {

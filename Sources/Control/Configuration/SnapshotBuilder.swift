@@ -19,12 +19,20 @@ struct SnapshotBuilder {
         for (application, policy) in zip(config.applications, config.policy.applications) {
             routes.append(try route(application, policy, config))
         }
-        return GatewaySnapshot(
+        var snapshot = GatewaySnapshot(
             revision: revision, authHost: config.gateway.authHost, publicPort: config.gateway.publicPort,
             certificates: certificates(config.gateway.listeners), applications: routes,
             limits: limits(config.gateway.limits),
             cookieKeys: ring.secrets(.cookie).map { MACKey(id: $0.id, secret: $0.secret) },
             ticketKeys: ring.secrets(.ticket).map(\.secret), accessLog: config.gateway.accessLog)
+        snapshot.clientCertificates = config.gateway.listeners.map { listener in
+            listener.clientCertificates.map {
+                ClientCertificates(
+                    authoritiesPEM: $0.authoritiesPEM, revocationsPEM: $0.revocationsPEM,
+                    isRequired: $0.isRequired)
+            }
+        }
+        return snapshot
     }
 
     private func route(
@@ -37,10 +45,13 @@ struct SnapshotBuilder {
         for upstream in application.upstreams {
             upstreams += try addresses(of: upstream, of: application, listeners: config.gateway.listeners)
         }
-        return ApplicationRoute(
+        var route = ApplicationRoute(
             name: application.name, host: application.host, upstreams: upstreams, anonymous: anonymous,
             origins: application.origins, allowsEncodedSlash: application.allowsEncodedSlash,
             identityFieldNames: application.fields.map(\.field) + upstreamFields(of: policy))
+        route.asksForCertificate = policy.looksAtCertificates
+        route.servesMachines = policy.servesMachines
+        return route
     }
 
     /// What any policy of the application may tell it, clients may tell it under none.

@@ -29,13 +29,30 @@ struct Assertion {
         if !session.groups.isEmpty {
             payload["groups"] = .array(session.groups.prefix(Self.groupsMax).map { .string($0) })
         }
-        if let id = deviceID, let device {
-            var summary = JSONObject([("id", .string(id)), ("class", .string(device.deviceClass.rawValue))])
-            if let policy = device.policyName { summary["policy"] = .string(policy) }
-            payload["device"] = .object(summary)
-        }
+        if let id = deviceID, let device { payload["device"] = Self.summary(id, device) }
         let header = JSONObject([("typ", .string("gatepost-assertion+jwt")), ("kid", .string(kid))])
         return JWS.sign(header: header, payload: payload, with: key)
+    }
+
+    /// For a client without a person: `sub` is the service, and `idp` says so. No configured provider has that name's
+    /// colon, so nobody takes a service for a person.
+    func token(for machine: Machine, device: DeviceResult?, nowSeconds: Int64) -> String {
+        let (kid, key) = ring.signingKey(.assertion)
+        var payload = JSONObject([
+            ("iss", .string(issuer)), ("aud", .string(machine.application)),
+            ("sub", .string(machine.service.name)), ("idp", .string("gatepost:service")),
+            ("iat", .integer(nowSeconds)), ("exp", .integer(nowSeconds + Self.lifetimeSeconds)),
+            ("sid", .string(machine.recordID)),
+        ])
+        if let id = machine.device, let device { payload["device"] = Self.summary(id, device) }
+        let header = JSONObject([("typ", .string("gatepost-assertion+jwt")), ("kid", .string(kid))])
+        return JWS.sign(header: header, payload: payload, with: key)
+    }
+
+    private static func summary(_ id: String, _ device: DeviceResult) -> JSONValue {
+        var summary = JSONObject([("id", .string(id)), ("class", .string(device.deviceClass.rawValue))])
+        if let policy = device.policyName { summary["policy"] = .string(policy) }
+        return .object(summary)
     }
 
     /// The public keys for upstreams, as served at `/.gatepost/jwks.json` (RFC 7517).

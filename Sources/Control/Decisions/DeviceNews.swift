@@ -56,6 +56,10 @@ extension ControlPlane {
                 decisions.changeEnds(.device(device), "device", atSeconds: nowSeconds())
             }
         }
+        let named = Set(devices)
+        await redecideMachines(eventNanoseconds: batch.eventNanoseconds) {
+            $0.device.map(named.contains) ?? false
+        }
         do throws(StoreError) {
             try await decideAnew(sessionsOf: devices[...], &batch)
         } catch {

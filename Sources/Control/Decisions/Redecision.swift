@@ -45,6 +45,7 @@ extension ControlPlane {
         }
         guard revocations.beginRenewal(digest) else { return }
         defer { revocations.endRenewal(digest) }
+        if await renewMachine(digest) { return }
         for _ in 0..<Self.attemptsMax {
             do throws(StoreError) {
                 guard let decided = try await decided(digest, application) else {

@@ -60,6 +60,10 @@ enum ReasonTexts {
             "The application asks for a stronger or a more recent sign-in than this one.",
             "Sign in again in the way that the application asks for. If your provider cannot, ask your administrator."
         ),
+        .serviceUnknown: (
+            "The service token is not one that counts: wrong, expired or revoked.",
+            "Use a token that counts; an administrator makes or rotates one."
+        ),
         .policyAllows: (
             "A policy of the application allows the request.",
             "Nothing."

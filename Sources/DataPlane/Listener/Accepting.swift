@@ -13,12 +13,13 @@ extension Reactor {
         guard state.pointee.isAccepting else { return }
         for index in 0..<listenerCount {
             for _ in 0..<Self.acceptsPerTurnMax {
-                guard acceptOne(listeners[index].descriptor) else { break }
+                guard acceptOne(index) else { break }
             }
         }
     }
 
-    private func acceptOne(_ listener: Int32) -> Bool {
+    private func acceptOne(_ index: Int) -> Bool {
+        let listener = listeners[index].descriptor
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let descriptor = withUnsafeMutablePointer(to: &storage) { pointer in
@@ -30,7 +31,8 @@ extension Reactor {
         counters.add(.accepted)
         if downstreams.count == downstreams.capacity { closeOldestIdle() }
         let record = Downstream(
-            client: SocketAddress.networkAddress(storage), acceptedNanoseconds: nowNanoseconds,
+            client: SocketAddress.networkAddress(storage),
+            acceptedNanoseconds: nowNanoseconds,
             exchange: work.pointee.freshExchange)
         guard let handle = downstreams.insert(record) else {
             counters.add(.connectionsRefused)
@@ -41,7 +43,7 @@ extension Reactor {
         SocketAddress.boundUnsent(descriptor)
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
-        guard let ssl = plan.server.makeConnection(over: transport) else {
+        guard let ssl = plan.server.makeConnection(over: transport, listener: index) else {
             close(handle.slot)
             return true
         }
@@ -67,6 +69,9 @@ extension Reactor {
             if SSL_session_reused(transport.pointee.ssl) == 1 { counters.add(.handshakesResumed) }
             counters.record(.handshake, nowNanoseconds &- downstreams[slot].pointee.acceptedNanoseconds)
             learnCertificate(slot)
+            if let proof = ClientProof(transport.pointee.ssl) {
+                downstreams[slot].pointee.machine = MachineMemory(proof)
+            }
             becomeIdle(slot)
             return .again
         }

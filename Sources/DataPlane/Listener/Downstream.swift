@@ -34,6 +34,8 @@ struct Downstream {
     /// The certificate that the client's server name chose in `planRevision`; -1 when it named none.
     var certificate: Int32 = -1
     var planRevision: UInt64 = 0
+    /// How the client proves that it is a machine; nil: it did not.
+    var machine: MachineMemory?
     /// After this request the connection ends.
     var endsAfterResponse = false
     var isQueued = false

@@ -18,6 +18,11 @@ enum Hex {
         withUnsafeBytes(of: (digits(high), digits(low))) { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Two digits per byte. Not for the way of a request: it makes a text.
+    static func text(_ bytes: ArraySlice<UInt8>) -> String {
+        String(decoding: bytes.flatMap { [digit(UInt64($0 >> 4)), digit(UInt64($0))] }, as: UTF8.self)
+    }
+
     static func digit(_ value: UInt64) -> UInt8 {
         let low = UInt8(value & 0xf)
         return low < 10 ? 48 + low : 87 + low

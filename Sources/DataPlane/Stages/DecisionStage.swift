@@ -7,7 +7,8 @@ extension Reactor {
     func decide(_ slot: Int32, _ request: CanonicalRequest, _ route: Route, _ session: Int32) -> Decision {
         let exchange = downstreams[slot]
         let facts = RequestFacts(
-            method: exchange.pointee.exchange.accessMethod, client: exchange.pointee.client)
+            method: exchange.pointee.exchange.accessMethod, client: exchange.pointee.client,
+            certificate: exchange.pointee.machine == nil ? nil : certificate(slot, for: route))
         let head = exchange.pointee.input.bytes.span
         let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
             .extracting(request.path.range.indices)

@@ -27,6 +27,11 @@ extension Reactor {
         case .forward: return forward(slot, request, route, session)
         case .signIn: return turnAway(slot, request, .signInRequired)
         case .refuse(let reason):
+            guard session < 0 || sessions[session].pointee.record.client == .person else {
+                // A machine reads no page; a person's browser shows its certificate to whoever asks.
+                guard mayBePerson(slot, session) else { return refuse(slot, 403, reason) }
+                return turnAway(slot, request, .signInRequired)
+            }
             if let way = stepUp(slot, request, session) { return askToStepUp(slot, request, way) }
             return turnAway(slot, request, reason)
         case .recompute: return pullAgain(slot, session)

@@ -35,15 +35,21 @@ final class Route {
     /// Serialised origins that may read refusals and open WebSockets; the own one first.
     let origins: [[UInt8]]
     let openURL: String
+    /// Only connections that were made for this host, and asked for a certificate, may carry its requests.
+    let asksForCertificate: Bool
+    /// Clients may prove themselves without a person.
+    let servesMachines: Bool
     var nextEndpoint = 0
 
     init(
         host: String, application: ApplicationRoute?, certificate: Int32, endpoints: [Endpoint],
         publicPort: UInt16, revision: UInt64
     ) {
+        asksForCertificate = application?.asksForCertificate ?? false
         self.application = application
         self.revision = revision
         isProxied = application?.kind == .proxy
+        servesMachines = application?.servesMachines ?? false
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false
         anonymous = application?.anonymous ?? Route.nobodys
         var prepared = PreparedLimits()
@@ -81,7 +87,8 @@ final class Plan {
         self.snapshot = snapshot
         let server = try ServerContext(
             certificates: snapshot.certificates.map { ($0.names, $0.chainPEM, $0.keyPEM) },
-            ticketKeys: snapshot.ticketKeys)
+            ticketKeys: snapshot.ticketKeys, clients: snapshot.clientCertificates,
+            askedHosts: Set(snapshot.applications.filter(\.asksForCertificate).map(\.host)))
         self.server = server
         func certificate(_ host: String) -> Int32 { Int32(server.certificate(for: host) ?? -1) }
         var routes = [

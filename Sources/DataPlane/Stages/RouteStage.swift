@@ -25,9 +25,29 @@ extension Reactor {
     /// 421 tells the browser to make a new one (RFC 9110 section 15.5.20).
     func isRightConnection(_ slot: Int32, for route: Route) -> Bool {
         if downstreams[slot].pointee.planRevision != state.pointee.revision { learnCertificate(slot) }
+        if route.asksForCertificate, plan.server.asks(transports[Int(slot)].ssl) {
+            guard isProof(slot, for: route) else { return false }
+        }
         let certificate = downstreams[slot].pointee.certificate
         return certificate < 0 || certificate == route.certificate
             || plan.server.covers(Int(certificate), route.host)
+    }
+
+    /// Whether a connection was asked for a certificate by this very host, against the authorities of today. What was
+    /// proven to another host counts there; after new authorities or revocations it is to be proven again.
+    private func isProof(_ slot: Int32, for route: Route) -> Bool {
+        guard let proof = downstreams[slot].pointee.machine?.proof else { return false }
+        let (host, wanted) = (proof.host, route.hostBytes)
+        guard Plan.equal(host.span, wanted.span) else { return false }
+        return plan.server.trusts(proof.authorities, of: transports[Int(slot)].ssl)
+    }
+
+    /// The certificate that counts for a request for `route` at this second; nil: none.
+    func certificate(_ slot: Int32, for route: Route?) -> CertificateFacts? {
+        guard let proof = downstreams[slot].pointee.machine?.proof, let facts = proof.facts, let route,
+            route.asksForCertificate, nowSeconds < facts.notAfterSeconds, isProof(slot, for: route)
+        else { return nil }
+        return facts
     }
 
     /// Whether the path lies under `/.gatepost/`: such a request is never forwarded.

@@ -17,6 +17,7 @@ extension Reactor {
 
     func findSession(_ slot: Int32, _ route: Route) -> SessionResult {
         let connection = downstreams[slot]
+        if route.servesMachines, let machine = findMachine(slot, route) { return machine }
         guard connection.pointee.exchange.sessionAnswer == .notAsked else { return .none }
         let head = connection.pointee.input.bytes.span
         guard case .value(let range) = work.pointee.fields.sessionCookie else { return .none }
@@ -32,6 +33,11 @@ extension Reactor {
             return .none
         }
         let found = sessions.find(cookie.secret)
+        // A machine's record is known by a digest, which is no secret: no cookie may find it.
+        if found >= 0, sessions[found].pointee.record.client != .person {
+            counters.add(.forgedCookies)
+            return .none
+        }
         if found >= 0 {
             if sessions[found].pointee.record.expiresAtSeconds > nowSeconds {
                 connection.pointee.lastCookie = CookieMemo(text, sessions.handle(found))
@@ -49,7 +55,7 @@ extension Reactor {
         return .done(pull(slot, cookie.digest, route.name))
     }
 
-    private func sessionHit(_ found: Int32, _ route: Route) -> SessionResult {
+    func sessionHit(_ found: Int32, _ route: Route) -> SessionResult {
         let session = sessions[found]
         guard session.pointee.record.application == route.name else { return .none }
         session.pointee.wasUsed = true
@@ -64,14 +70,19 @@ extension Reactor {
         return .session(found)
     }
 
-    private func pull(_ slot: Int32, _ digest: [UInt8], _ application: String) -> Step {
+    func pull(_ slot: Int32, _ digest: [UInt8], _ application: String) -> Step {
+        ask(slot) { .pullSession($0, tokenDigest: digest, application: application) }
+    }
+
+    /// Parks the request until the control plane has answered.
+    func ask(_ slot: Int32, _ question: (Ticket) -> ToControl) -> Step {
         guard downstreams[slot].pointee.exchange.pulls < Self.pullsMax else {
             return refuse(slot, 503, .controlPlaneUnavailable)
         }
         guard let ticket = park(slot) else { return refuse(slot, 503, .overloaded) }
         downstreams[slot].pointee.exchange.pulls += 1
         counters.add(.sessionPulls)
-        guard toControl.send(.pullSession(ticket, tokenDigest: digest, application: application)) else {
+        guard toControl.send(question(ticket)) else {
             unpark(slot)
             return refuse(slot, 503, .overloaded)
         }
@@ -81,11 +92,11 @@ extension Reactor {
     /// The residual has run out: a new one is pulled. For nobody's residual that is the configuration, which
     /// only the control plane sends: until then nothing is decided.
     func pullAgain(_ slot: Int32, _ session: Int32) -> Step {
-        guard session >= 0, let application = downstreams[slot].pointee.route?.application else {
+        guard session >= 0 else {
             return refuse(slot, 503, .controlPlaneUnavailable)
         }
         downstreams[slot].pointee.exchange.secret = sessions[session].pointee.secret
-        return pull(slot, sessions[session].pointee.record.tokenDigest, application.name)
+        return pullAnew(slot, sessions[session].pointee.record)
     }
 
     /// The control plane cannot say whether there is such a session: that is a failure, and not a reason to send
@@ -109,7 +120,7 @@ extension Reactor {
             return serve(slot)
         }
         guard !state.pointee.recent.makesStale(record) else {
-            return resume(slot, pull(slot, record.tokenDigest, application.name))
+            return resume(slot, pullAnew(slot, record))
         }
         let known = sessions.find(connection.pointee.exchange.secret)
         // What is open was opened by the record before: it is decided anew, as after a revocation.

@@ -77,10 +77,11 @@ extension Reactor {
     /// The request behind an open exchange, decided again. Its path was noted when it began.
     ///
     /// - Returns: why it ends; nil when it goes on.
-    private func ending(_ slot: Int32, _ residual: Residual) -> Reason? {
+    func ending(_ slot: Int32, _ residual: Residual) -> Reason? {
         let connection = downstreams[slot]
         let facts = RequestFacts(
-            method: connection.pointee.exchange.accessMethod, client: connection.pointee.client)
+            method: connection.pointee.exchange.accessMethod, client: connection.pointee.client,
+            certificate: certificate(slot, for: connection.pointee.route))
         let decision = connection.pointee.decidedPath.withBytes {
             residual.decide(facts, path: $0, atSeconds: nowSeconds)
         }

@@ -24,9 +24,29 @@ extension Reactor {
         state.pointee.streamCheckAtMilliseconds = .max
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             let exchange = downstreams[slot].pointee.exchange
+            if exchange.upstream >= 0 { checkProof(slot, session: exchange.session) }
             guard exchange.session >= 0, exchange.upstream >= 0 else { continue }
             checkStream(slot, session: exchange.session)
         }
+    }
+
+    /// A certificate that has ended, or that was proven against authorities or revocations that are no longer the
+    /// configured ones, counts no more for what it opened either.
+    private func checkProof(_ slot: Int32, session: Int32) {
+        guard let route = downstreams[slot].pointee.route,
+            downstreams[slot].pointee.machine?.proof?.facts != nil, certificate(slot, for: route) == nil
+        else { return }
+        let record = session >= 0 ? sessions[session].pointee.record : nil
+        // Its own residual does not ask for the certificate, because the certificate is who it is.
+        if record?.client == .certificate {
+            counters.add(.streamsExpired)
+            _ = cutOrDrain(slot)
+            return
+        }
+        let residual = record.map { $0.openResidual ?? $0.residual } ?? route.anonymous
+        guard let reason = ending(slot, residual) else { return }
+        counters.add(.streamsExpired)
+        _ = cutOrDrain(slot, reason)
     }
 
     private func checkStream(_ slot: Int32, session: Int32) {

@@ -51,7 +51,7 @@ enum CertificateLoading {
         }
     }
 
-    private static func withMemory(_ bytes: [UInt8], _ body: (OpaquePointer?) throws -> Void) rethrows {
+    static func withMemory(_ bytes: [UInt8], _ body: (OpaquePointer?) throws -> Void) rethrows {
         try bytes.withUnsafeBytes { raw in
             let memory = BIO_new_mem_buf(raw.baseAddress, Int32(truncatingIfNeeded: raw.count))
             defer { BIO_free(memory) }
@@ -61,7 +61,7 @@ enum CertificateLoading {
 }
 
 /// Without this OpenSSL asks for a password on the terminal.
-private func refusePassword(
+func refusePassword(
     _ target: UnsafeMutablePointer<CChar>?, _ size: Int32, _ isWriting: Int32,
     _ argument: UnsafeMutableRawPointer?
 ) -> Int32 { -1 }

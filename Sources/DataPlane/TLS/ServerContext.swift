@@ -1,3 +1,4 @@
+import Border
 import COpenSSL
 import Glibc
 
@@ -14,13 +15,26 @@ final class ServerContext {
     private let names: [[String]]
     private let exact: [String: Int]
     private let wildcard: [String: Int]
+    /// What each listener asks of clients.
+    private let clients: [ClientAuthorities?]
+    /// Hosts whose clients are asked at all: nobody else's browser may show a dialog.
+    private let askedHosts: Set<String>
+
+    /// The listener of a connection, plus one.
+    private static let listenerIndex = CRYPTO_get_ex_new_index(
+        CRYPTO_EX_INDEX_SSL, 0, nil, nil, nil, nil)
 
     /// Ticket keys hang on the contexts, because a connection may outlive the configuration that made it.
     private static let ticketKeysIndex = CRYPTO_get_ex_new_index(
         CRYPTO_EX_INDEX_SSL_CTX, 0, nil, nil, nil, releaseTicketKeys)
 
-    init(certificates: [(names: [String], chainPEM: [UInt8], keyPEM: [UInt8])], ticketKeys: [[UInt8]]) throws
-    {
+    /// - Parameters:
+    ///   - clients: what each listener asks of clients, in the listeners' order.
+    ///   - askedHosts: lower-case hosts whose clients are asked.
+    init(
+        certificates: [(names: [String], chainPEM: [UInt8], keyPEM: [UInt8])], ticketKeys: [[UInt8]],
+        clients: [ClientCertificates?] = [], askedHosts: Set<String> = []
+    ) throws {
         guard !certificates.isEmpty else {
             throw TLSConfigurationError(what: "no certificate; give at least one listener a chain and a key")
         }
@@ -38,6 +52,8 @@ final class ServerContext {
         }
         self.exact = exact
         self.wildcard = wildcard
+        self.clients = try clients.map { try $0.map(ClientAuthorities.init) }
+        self.askedHosts = askedHosts
         let keys = TicketKeys(ticketKeys)
         for certificate in certificates {
             contexts.append(try Self.makeContext(certificate.chainPEM, certificate.keyPEM, keys))
@@ -45,6 +61,8 @@ final class ServerContext {
         for context in contexts {
             _ = gatepost_SSL_CTX_set_servername_callback(context, chooseCertificate)
             _ = gatepost_SSL_CTX_set_servername_argument(context, Unmanaged.passUnretained(self).toOpaque())
+            SSL_CTX_set_client_hello_cb(
+                context, prepareQuestion, Unmanaged.passUnretained(self).toOpaque())
         }
     }
 
@@ -53,13 +71,15 @@ final class ServerContext {
         // they use the certificate they began with.
         for context in contexts {
             _ = gatepost_SSL_CTX_set_servername_callback(context, nil)
+            SSL_CTX_set_client_hello_cb(context, nil, nil)
             SSL_CTX_free(context)
         }
     }
 
     /// - Returns: the server side of a new connection over `transport`, or nil when memory is out.
-    func makeConnection(over transport: TransportPointer) -> OpaquePointer? {
+    func makeConnection(over transport: TransportPointer, listener: Int = 0) -> OpaquePointer? {
         guard let ssl = SSL_new(contexts[0]) else { return nil }
+        SSL_set_ex_data(ssl, Self.listenerIndex, UnsafeMutableRawPointer(bitPattern: listener + 1))
         guard let bio = DrainAwareBIO.make(over: transport) else {
             SSL_free(ssl)
             return nil
@@ -83,6 +103,34 @@ final class ServerContext {
         guard names.indices.contains(index) else { return false }
         let parent = host.firstIndex(of: ".").map { "*" + host[$0...] }
         return names[index].contains { $0 == host || $0 == parent }
+    }
+
+    /// What a client is asked that wants `host`; nil: nothing.
+    func authorities(for host: String?, listener: Int) -> ClientAuthorities? {
+        guard let host, clients.indices.contains(listener), askedHosts.contains(host) else { return nil }
+        return clients[listener]
+    }
+
+    func authorities(for host: String?, of ssl: OpaquePointer?) -> ClientAuthorities? {
+        authorities(for: host, listener: Self.listener(of: ssl))
+    }
+
+    /// Whether the connection's listener asks those who want such a host.
+    func asks(_ ssl: OpaquePointer?) -> Bool {
+        let listener = Self.listener(of: ssl)
+        return clients.indices.contains(listener) && clients[listener] != nil
+    }
+
+    /// Whether what was proven against these authorities would be proven against today's of the connection's listener.
+    func trusts(_ authorities: Token, of ssl: OpaquePointer?) -> Bool {
+        let listener = Self.listener(of: ssl)
+        return clients.indices.contains(listener) && clients[listener]?.digest == authorities
+    }
+
+    /// The listener that a connection came to, in their order.
+    static func listener(of ssl: OpaquePointer?) -> Int {
+        guard let ssl else { return -1 }
+        return Int(bitPattern: SSL_get_ex_data(ssl, listenerIndex)) - 1
     }
 
     /// The name that the client asked for in its ClientHello, lower-cased; nil when it named none.
@@ -146,7 +194,30 @@ private func chooseCertificate(
     // reactor's thread.
     let server = Unmanaged<ServerContext>.fromOpaque(argument).takeUnretainedValue()
     _ = SSL_set_SSL_CTX(ssl, server.context(for: name))
+    guard SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER != 0 else { return SSL_TLSEXT_ERR_OK }
+    // Asked, but against what? Two readings of one name: nobody is let through between them.
+    guard let authorities = server.authorities(for: name, of: ssl), authorities.trust(ssl) else {
+        return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
     return SSL_TLSEXT_ERR_OK
+}
+
+/// Who is asked for a certificate must be known before OpenSSL looks for a session to resume, so the name is read here
+/// and not where the certificate is chosen. Also for the second ClientHello of a handshake that began anew.
+private func prepareQuestion(
+    _ ssl: OpaquePointer?, _ alert: UnsafeMutablePointer<Int32>?, _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let argument else { return SSL_CLIENT_HELLO_SUCCESS }
+    let server = Unmanaged<ServerContext>.fromOpaque(argument).takeUnretainedValue()
+    guard let authorities = server.authorities(for: ClientHelloName.read(ssl), of: ssl) else {
+        if SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER != 0 {
+            alert?.pointee = SSL_AD_ILLEGAL_PARAMETER
+            return SSL_CLIENT_HELLO_ERROR
+        }
+        return SSL_CLIENT_HELLO_SUCCESS
+    }
+    authorities.ask(ssl)
+    return SSL_CLIENT_HELLO_SUCCESS
 }
 
 /// A client that speaks ALPN but not http/1.1 is refused in the handshake (RFC 7301 section 3.2).

@@ -82,9 +82,7 @@ struct DecisionLines {
         _ id: DecisionID, _ made: MadeDecision, _ cause: DecisionCause, _ finding: ShadowFinding?
     ) throws {
         try write(made.policy)
-        let session = made.session
-        let pseudonym = self.pseudonym(issuer: session.person.issuer, subject: session.person.subject)
-        let person = try write(session.person, pseudonym)
+        let client = try write(clientOf: made)
         let device = try made.device.map { try write($0) }
         let verdicts = try made.device?.verdicts.map { verdict in
             let digest = try write(verdict)
@@ -93,11 +91,9 @@ struct DecisionLines {
         var members: [(String, JSONValue)] = [
             ("kind", "decision"), ("id", .string(id.text)), ("at", .integer(made.atSeconds)),
             ("application", .string(made.application)), ("cause", .string(cause.rawValue)),
-            ("session", .string(session.id)), ("identity_provider", .string(session.identityProvider)),
-            ("created_at", .integer(session.createdAtSeconds)),
-            ("expires_at", .integer(session.expiresAtSeconds)), ("person", .string(pseudonym)),
-            ("person_facts", .string(person)),
+            ("session", .string(made.sessionID)),
         ]
+        members += client
         if let device, let id = made.device?.id {
             members += [
                 ("device", .string(id)), ("device_facts", .string(device)),
@@ -116,6 +112,25 @@ struct DecisionLines {
             }
         }
         line(members)
+    }
+
+    /// A service is nobody: its name is the administrator's own, and stands in the line itself.
+    private mutating func write(clientOf made: MadeDecision) throws -> [(String, JSONValue)] {
+        guard let session = made.session else {
+            guard let service = made.service else { return [] }
+            return [
+                ("service", .string(service.name)), ("service_id", .string(service.id)),
+                ("expires_at", .integer(service.expiresAtSeconds)),
+            ]
+        }
+        let pseudonym = self.pseudonym(issuer: session.person.issuer, subject: session.person.subject)
+        let person = try write(session.person, pseudonym)
+        return [
+            ("identity_provider", .string(session.identityProvider)),
+            ("created_at", .integer(session.createdAtSeconds)),
+            ("expires_at", .integer(session.expiresAtSeconds)), ("person", .string(pseudonym)),
+            ("person_facts", .string(person)),
+        ]
     }
 
     private static func outcome(of made: MadeDecision) -> [(String, JSONValue)] {

@@ -5,7 +5,9 @@ import Border
 struct MadeDecision: Sendable {
     var atSeconds: Int64
     var application: String
-    var session: SessionFacts
+    /// nil: a client without a person, which `service` is then.
+    var session: SessionFacts?
+    var service: ServiceFacts?
     var device: DeviceFacts?
     var policy: PolicySnapshot
     /// As the policy gave it, before it was bounded by the assertion's life.
@@ -14,6 +16,14 @@ struct MadeDecision: Sendable {
     var open: Residual?
     /// nil: no device was shown.
     var deviceResult: DeviceResult?
+
+    /// What decisions about this client and application are remembered under.
+    var sessionID: String { session?.id ?? service?.recordID(at: application) ?? "" }
+}
+
+extension ServiceFacts {
+    /// The id of its records at one application, where people's have their session's.
+    func recordID(at application: String) -> String { "\(id)@\(application)" }
 }
 
 /// Why a decision is not the one before it: the first of its inputs that changed.
@@ -83,7 +93,10 @@ struct DecisionPrint: Sendable, Hashable {
 
     init(_ made: MadeDecision, _ finding: ShadowFinding?) {
         policy = made.policy.identity.hashValue
-        session = made.session.hashValue
+        var hasher = Hasher()
+        hasher.combine(made.session)
+        hasher.combine(made.service)
+        session = hasher.finalize()
         var plain = made.device
         plain?.verdicts = []
         device = plain.hashValue

@@ -71,7 +71,8 @@ final class ShadowPolicy: Sendable {
         let residual: Residual
         if let application = policy.application(named: made.application) {
             residual = policy.residual(
-                of: made.session, made.device, for: application, atSeconds: made.atSeconds)
+                of: made.session, made.device, service: made.service, for: application,
+                atSeconds: made.atSeconds)
         } else {
             residual = Self.nowhere(policy)
         }

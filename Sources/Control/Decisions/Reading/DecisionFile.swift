@@ -157,19 +157,16 @@ public struct DecisionFile {
     /// Everything that a decision was made of.
     public func inputs(of decision: LoggedDecision) throws(MissingInput) -> DecisionInputs {
         guard let policy = policies[decision.policy] else { throw .missing("policy \(decision.policy)") }
-        guard let person = persons[decision.personFacts] else {
-            throw .missing("person \(decision.personFacts)")
-        }
-        guard let facts = person.facts else { throw .erased }
-        let session = SessionFacts(
-            id: decision.session, identityProvider: decision.identityProvider, person: facts,
-            createdAtSeconds: decision.createdAtSeconds, expiresAtSeconds: decision.expiresAtSeconds)
-        guard let digest = decision.deviceFacts else {
-            return DecisionInputs(
-                session: session, device: nil, policy: policy, atSeconds: decision.atSeconds)
-        }
+        let facts = try decision.service == nil ? personFacts(of: decision) : nil
+        var inputs = DecisionInputs(
+            session: facts.map {
+                SessionFacts(
+                    id: decision.session, identityProvider: decision.identityProvider, person: $0,
+                    createdAtSeconds: decision.createdAtSeconds, expiresAtSeconds: decision.expiresAtSeconds)
+            }, service: decision.service, device: nil, policy: policy, atSeconds: decision.atSeconds)
+        guard let digest = decision.deviceFacts else { return inputs }
         guard var device = devices[digest] else { throw .missing("device \(digest)") }
-        if device.ownerIssuer == Pseudonym.issuer, device.ownerSubject == decision.person {
+        if let facts, device.ownerIssuer == Pseudonym.issuer, device.ownerSubject == decision.person {
             device.ownerIssuer = facts.issuer
             device.ownerSubject = facts.subject
         }
@@ -185,8 +182,16 @@ public struct DecisionFile {
             verdict.graceUntilSeconds = reference.graceUntilSeconds
             device.verdicts.append(verdict)
         }
-        return DecisionInputs(
-            session: session, device: device, policy: policy, atSeconds: decision.atSeconds)
+        inputs.device = device
+        return inputs
+    }
+
+    private func personFacts(of decision: LoggedDecision) throws(MissingInput) -> PersonFacts {
+        guard let person = persons[decision.personFacts] else {
+            throw .missing("person \(decision.personFacts)")
+        }
+        guard let facts = person.facts else { throw .erased }
+        return facts
     }
 }
 

@@ -16,7 +16,7 @@ public struct LoggedDecision: Sendable {
     public var outcome: String
     public var reason: String
     public var session: String
-    /// The person's pseudonym.
+    /// The person's pseudonym; of a client without a person `service` and its name.
     public var person: String
     /// nil: none was shown.
     public var device: String?
@@ -35,6 +35,8 @@ public struct LoggedDecision: Sendable {
     var validUntilSeconds: Int64
     var openResult: String?
     var openUntilSeconds: Int64?
+    /// nil: a person.
+    var service: ServiceFacts?
 
     /// A verdict's content by its digest, with the times that are not part of it.
     struct VerdictReference: Sendable {
@@ -73,10 +75,9 @@ extension LoggedDecision {
         func number(_ name: String) -> Int64? { line[name]?.integer }
         guard let id = text("id").flatMap(DecisionID.init), let at = number("at"),
             let application = text("application"), let cause = text("cause"), let outcome = text("outcome"),
-            let reason = text("reason"), let session = text("session"), let person = text("person"),
-            let policy = text("policy"), let provider = text("identity_provider"),
-            let created = number("created_at"), let expires = number("expires_at"),
-            let facts = text("person_facts"), let result = text("result"), let until = number("valid_until")
+            let reason = text("reason"), let session = text("session"), let policy = text("policy"),
+            let client = Client(line),
+            let result = text("result"), let until = number("valid_until")
         else { return nil }
         let device = text("device")
         let deviceFacts = text("device_facts")
@@ -88,10 +89,39 @@ extension LoggedDecision {
         }
         self.init(
             id: id, atSeconds: at, application: application, cause: cause, outcome: outcome, reason: reason,
-            session: session, person: person, device: device, policy: policy, shadow: text("shadow"),
-            identityProvider: provider, createdAtSeconds: created, expiresAtSeconds: expires,
-            personFacts: facts, deviceFacts: deviceFacts, verdicts: verdicts, result: result,
-            validUntilSeconds: until, openResult: text("open_result"), openUntilSeconds: number("open_until"))
+            session: session, person: client.person, device: device, policy: policy, shadow: text("shadow"),
+            identityProvider: client.provider, createdAtSeconds: client.createdAtSeconds,
+            expiresAtSeconds: client.expiresAtSeconds, personFacts: client.facts, deviceFacts: deviceFacts,
+            verdicts: verdicts, result: result, validUntilSeconds: until, openResult: text("open_result"),
+            openUntilSeconds: number("open_until"), service: client.service)
+    }
+
+    /// Who the decision is about: a person with a session, or a service, never both.
+    private struct Client {
+        var person: String
+        var provider = ""
+        var createdAtSeconds: Int64 = 0
+        var expiresAtSeconds: Int64
+        var facts = ""
+        var service: ServiceFacts?
+
+        init?(_ line: JSONValue) {
+            guard let expires = line["expires_at"]?.integer else { return nil }
+            expiresAtSeconds = expires
+            if let name = line["service"]?.string {
+                guard let id = line["service_id"]?.string, line["person"] == nil else { return nil }
+                person = "service \(name)"
+                service = ServiceFacts(id: id, name: name, expiresAtSeconds: expires)
+                return
+            }
+            guard let person = line["person"]?.string, let provider = line["identity_provider"]?.string,
+                let created = line["created_at"]?.integer, let facts = line["person_facts"]?.string
+            else { return nil }
+            self.person = person
+            self.provider = provider
+            createdAtSeconds = created
+            self.facts = facts
+        }
     }
 
     /// This decision as a confirmation found it: the same but for times. nil when the line is not about it.
@@ -117,7 +147,9 @@ extension LoggedDecision {
 
 /// The inputs of one decision, whole again.
 public struct DecisionInputs: Sendable {
-    public var session: SessionFacts
+    /// nil: a client without a person.
+    public var session: SessionFacts?
+    public var service: ServiceFacts?
     public var device: DeviceFacts?
     public var policy: PolicySnapshot
     public var atSeconds: Int64

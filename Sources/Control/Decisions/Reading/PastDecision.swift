@@ -47,9 +47,10 @@ public enum PastDecision {
             throw ControlFailure(what: "its policy has no application \(decision.application)")
         }
         let record = inputs.policy.explain(
-            inputs.session, inputs.device, for: application, atSeconds: decision.atSeconds)
+            inputs.session, inputs.device, service: inputs.service, for: application,
+            atSeconds: decision.atSeconds)
         let text = ExplainText(
-            record: record, user: inputs.session.person.email ?? decision.person,
+            record: record, user: inputs.session?.person.email ?? decision.person,
             isSignedIn: record.residual.isSignedIn, nowSeconds: decision.atSeconds)
         let isEqual = DecisionLines.digest(of: record.residual) == decision.result
         let head =

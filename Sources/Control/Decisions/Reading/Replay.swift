@@ -177,7 +177,7 @@ extension DecisionInputs {
     /// nil: the policy has no such application.
     func residual(for application: String) -> Residual? {
         policy.application(named: application).map {
-            policy.residual(of: session, device, for: $0, atSeconds: atSeconds)
+            policy.residual(of: session, device, service: service, for: $0, atSeconds: atSeconds)
         }
     }
 
@@ -202,9 +202,10 @@ extension DecisionInputs {
         guard let residual, let application = policy.application(named: decision.application) else {
             return "\(logged); the logged policy has no such application"
         }
-        let record = policy.explain(session, device, for: application, atSeconds: atSeconds)
+        let record = policy.explain(
+            session, device, service: service, for: application, atSeconds: atSeconds)
         let explained = ExplainText(
-            record: record, user: session.person.email ?? decision.person, isSignedIn: residual.isSignedIn,
+            record: record, user: session?.person.email ?? decision.person, isSignedIn: residual.isSignedIn,
             nowSeconds: atSeconds)
         return "\(logged)\ndecided again: \(residual.words), result \(DecisionLines.digest(of: residual)), "
             + "valid until \(residual.validUntilSeconds)\n\(explained.text)"

@@ -1,0 +1,47 @@
+import Access
+
+/// `gateway.listeners[].client-certificates`.
+enum ClientCertificatesSection {
+    static let table = KeyTable(
+        "gateway.listeners[].client-certificates",
+        [
+            .required(
+                "authorities", .file,
+                "PEM file with the authorities whose certificates count, intermediate ones too where clients do not "
+                    + "send them.", example: "certs/device-ca.pem"),
+            .optional(
+                "crl", .file,
+                "PEM file with the revocation list of every authority of a path; one that is missing or out of date "
+                    + "refuses.", standard: "revocation is not asked about", example: "certs/device-ca.crl"),
+            .optional(
+                "mode", .choice(["optional", "required"]),
+                "`required` ends the handshake of a client without a certificate; one that does not hold ends it "
+                    + "always.", standard: "`optional`", example: "required"),
+            .optional(
+                "platform", .choice(Platform.allCases.map(\.rawValue)),
+                "What devices with such certificates run: device policies are per platform.",
+                standard: "not known", example: "windows"),
+            .optional(
+                "device-suffix", .host,
+                "A DNS name of the certificate may have the device's Intune id as first label under this name.",
+                standard: "the id stands alone", example: "devices.corp.example"),
+        ])
+
+    static func read(_ listener: SectionReader) -> ClientCertificateSettings? {
+        guard let node = listener.node("client-certificates"),
+            let reader = SectionReader(
+                node, table, path: listener.key("client-certificates"), listener.context)
+        else { return nil }
+        let files = NamedFiles(reader: reader)
+        let authorities = files.file("authorities", holding: "CERTIFICATE")
+        let lists = reader.has("crl") ? files.file("crl", holding: "X509 CRL") : nil
+        let mode = reader.choice("mode")
+        let suffix = GatewaySection.host("device-suffix", reader)
+        guard let authorities, lists != nil || !reader.has("crl"), mode != nil || !reader.has("mode") else {
+            return nil
+        }
+        return ClientCertificateSettings(
+            authoritiesPEM: authorities, revocationsPEM: lists, isRequired: mode == "required",
+            platform: reader.choice("platform").flatMap(Platform.init(rawValue:)), deviceSuffix: suffix)
+    }
+}
