@@ -203,8 +203,8 @@ struct MachineTests {
         _ = await posture.cache.apply(
             [VerdictRecord(verdict: verdict, keys: [key].compactMap { $0 })], of: "health",
             nowSeconds: house.now
-        ) { keys in
-            for device in await posture.devices(named: keys) {
+        ) { news in
+            for device in await posture.devices(named: news.changed) {
                 await house.control.deviceChanged(device.text, 1)
             }
         }

@@ -9,7 +9,7 @@ struct PersonErasureTests {
     private func logged(_ fixture: DecisionFixture, groups: Int) throws {
         let recorder = DecisionRecorder(log: try fixture.log())
         var made = try fixture.made()
-        made.session.person.groups = (0..<groups).map { "group-\($0)" }
+        made.session?.person.groups = (0..<groups).map { "group-\($0)" }
         _ = recorder.record(made)
         recorder.finish()
     }

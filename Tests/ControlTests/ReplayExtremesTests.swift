@@ -11,8 +11,8 @@ struct ReplayExtremesTests {
 
     @Test("times of providers, agents and sessions", arguments: extremes) func facts(_ time: Int64) throws {
         let changes: [(inout MadeDecision) -> Void] = [
-            { $0.session.createdAtSeconds = time }, { $0.session.expiresAtSeconds = time },
-            { $0.session.person.authenticatedAtSeconds = time },
+            { $0.session?.createdAtSeconds = time }, { $0.session?.expiresAtSeconds = time },
+            { $0.session?.person.authenticatedAtSeconds = time },
             { $0.device?.statement?.verifiedAtSeconds = time },
             { $0.device?.statement?.expiresAtSeconds = time },
             { $0.device?.statement?.openUntilSeconds = time },
