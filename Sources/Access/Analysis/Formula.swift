@@ -1,5 +1,5 @@
-/// Statements about a case that analysis searches: "this axis has one of these values", joined by and and or. Nodes stand
-/// in one array and name each other by index, because a search reads millions of them.
+/// Statements about a case that analysis searches: "this axis has one of these values", joined by and and or. Nodes
+/// stand in one array and name each other by index, because a search reads millions of them.
 struct Formulas {
     /// A statement; the index of its node.
     typealias Node = Int

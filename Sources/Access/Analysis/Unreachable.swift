@@ -27,9 +27,10 @@ public struct ApplicationFindings: Sendable, Hashable {
 }
 
 extension PolicyAnalysis {
-    /// Policies that decide no case of which they are about: none of which their conditions hold for certain. (A block
-    /// whose conditions are not known refuses as well, but nobody writes one for that.) Each with the earlier ones
-    /// that decide what it would; and conditions that never hold. Tags are left out: they are there to be false at some applications.
+    /// Policies that decide no case of which they are about: none of which their conditions hold for certain. (A
+    /// block whose conditions are not known refuses as well, but nobody writes one for that.) Each with the earlier
+    /// ones that decide what it would; and conditions that never hold. Tags are left out: they are there to be
+    /// false at some applications.
     public mutating func unreachable(in application: Application) -> ApplicationFindings {
         var space = cases(of: application, DeviceQuery(), CaseQuery(fromSeconds: fromSeconds))
         let clauses = space.clauses(of: 0)
