@@ -20,7 +20,7 @@ struct ConditionTerms {
     }
 
     /// What one view leaves of a condition; `asks` of the request what the condition asks, or its group's remainder.
-    enum Part { case never, always, asks }
+    enum Part: UInt8 { case never, always, asks }
 
     /// What one view leaves of all of them; an empty `anyOf` is settled as true.
     struct Left {
@@ -181,7 +181,10 @@ struct ConditionTerms {
 
     // Terms
 
-    private static func term(
+    /// One condition, settled as far as that can be without the request.
+    ///
+    /// - Parameter place: where it stands, for explain records.
+    static func term(
         _ condition: Condition, _ place: () -> String, _ role: ConditionRole, _ facts: DecidedFacts,
         _ trace: inout Trace
     ) -> Term {

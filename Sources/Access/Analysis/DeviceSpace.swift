@@ -173,7 +173,7 @@ struct DeviceSpace {
         use.matchStrengthMin = strength
         var trace = Trace(nowSeconds: atSeconds, isRecording: false)
         let device = DeviceFacts(id: "", platform: nil, verdicts: verdict.map { [$0] } ?? [])
-        return rule.finding(about: device, use, &trace).outcome
+        return rule.finding(about: device, use, keepsEvidence: false, &trace).outcome
     }
 
     /// - Parameter extensionSeconds: how long an expired verdict still counts, unless some provider calls the device
