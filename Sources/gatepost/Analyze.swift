@@ -142,7 +142,11 @@ struct Analyze: ParsableCommand {
             let one = try ConfigurationFile(path: first, readsFiles: false).loadOrReport().policy
             let other = try ConfigurationFile(path: second, readsFiles: false).loadOrReport().policy
             let begun = ContinuousClock.now
-            let rows = PolicyAnalysis(one, fromSeconds: Analyze.nowSeconds).comparison(with: other)
+            let analysis = PolicyAnalysis(one, fromSeconds: Analyze.nowSeconds)
+            let rows =
+                Analyze.each(one.applications, analysis) {
+                    (application: $1.name, $0.comparison(of: $1, with: other))
+                } + analysis.onlyIn(other)
             let took = ContinuousClock.now - begun
             if json {
                 print(AnalyzeJSON.comparison(rows, one, other).serializedText())

@@ -208,7 +208,7 @@ struct CaseSpace {
             meanings[condition] = Meaning(yes: node, notNo: node, harms: node)
         }
         guard let device = places[.device].map({ axes[$0].index }) else { return }
-        for start in Set(devices.map(\.fromSeconds)) {
+        for start in Set(devices.map(\.fromSeconds)).sorted() {
             let others = formulas.literal(device) { $0 == 0 || devices[$0 - 1].fromSeconds != start }
             let during = formulas.literal(axis) {
                 guard case .time(let moment) = moments[$0] else { return false }

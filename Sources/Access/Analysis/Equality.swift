@@ -27,18 +27,20 @@ extension PolicyAnalysis {
     ///
     /// - Returns: for every application of either, in the order of the first and then of the second.
     public func comparison(with other: PolicySnapshot) -> [(application: String, ApplicationComparison)] {
-        var rows: [(application: String, ApplicationComparison)] = []
-        for application in snapshot.applications {
-            guard let second = other.application(named: application.name) else {
-                rows.append((application.name, .onlyInFirst))
-                continue
-            }
-            rows.append((application.name, compare(application, second, other)))
-        }
-        for application in other.applications where snapshot.application(named: application.name) == nil {
-            rows.append((application.name, .onlyInSecond))
-        }
-        return rows
+        snapshot.applications.map { ($0.name, comparison(of: $0, with: other)) } + onlyIn(other)
+    }
+
+    /// The same for one application of the first.
+    public func comparison(of application: Application, with other: PolicySnapshot) -> ApplicationComparison {
+        guard let second = other.application(named: application.name) else { return .onlyInFirst }
+        return compare(application, second, other)
+    }
+
+    /// The applications that only the other has, in its order.
+    public func onlyIn(_ other: PolicySnapshot) -> [(application: String, ApplicationComparison)] {
+        let known = Set(snapshot.applications.map { ExactKey($0.name) })
+        return other.applications.filter { !known.contains(ExactKey($0.name)) }
+            .map { ($0.name, .onlyInSecond) }
     }
 
     private func compare(
@@ -128,11 +130,14 @@ extension CaseSpace {
             guard let domain = Search(formulas).conclusions(of: reached, in: everything) else { continue }
             var others: [Formulas.Node] = []
             for second in right {
+                // Its like on the other side stands among `earlier`; and after the first of the last there are only
+                // more of them.
+                if common.isFirst(second) { continue }
+                if common.areLast(first, second) { break }
                 // Most pairs end here: what the first asks leaves the second no case.
                 let holds = formulas.simplified(second.holds, in: domain)
                 if holds == Formulas.never { continue }
                 defer { others.append(formulas.not(holds)) }
-                if common.isFirst(second) || common.areLast(first, second) { continue }
                 if first.outcome == second.outcome { continue }
                 let wanted = reached + [holds] + others
                 switch find(wanted, in: domain, [(0, first), (1, second)], fromSeconds: fromSeconds) {
