@@ -181,7 +181,7 @@ struct PolicySieving {
         let place = condition * 2 + (entry.harms ? 1 : 0)
         if answers[place] != 0 { return PackedParts(rawValue: answers[place]) }
         let term = ConditionTerms.term(
-            table.conditions[condition], String.init, entry.harms ? .harms : .helps, facts, &trace)
+            table.conditions[condition], nil, entry.harms ? .harms : .helps, facts, &trace)
         let parts = PackedParts(term)
         answers[place] = parts.rawValue
         return parts
