@@ -65,7 +65,7 @@ let package = Package(
         program("gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", arguments]),
         program("gatepost-lab", ["JSON", "Signatures", arguments]),
 
-        tests("AccessTests", ["Access"]),
+        tests("AccessTests", ["Access"], exclude: ["Golden"]),
         tests("JSONTests", ["JSON"]),
         tests("HTTPTests", ["HTTP"]),
         tests("BorderTests", ["Border", "Access"]),

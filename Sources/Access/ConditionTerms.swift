@@ -20,7 +20,7 @@ struct ConditionTerms {
     }
 
     /// What one view leaves of a condition; `asks` of the request what the condition asks, or its group's remainder.
-    enum Part { case never, always, asks }
+    enum Part: UInt8 { case never, always, asks }
 
     /// What one view leaves of all of them; an empty `anyOf` is settled as true.
     struct Left {
@@ -181,19 +181,23 @@ struct ConditionTerms {
 
     // Terms
 
-    private static func term(
-        _ condition: Condition, _ place: () -> String, _ role: ConditionRole, _ facts: DecidedFacts,
+    /// One condition, settled as far as that can be without the request.
+    ///
+    /// - Parameter place: where it stands, for explain records; nil: none is being made.
+    static func term(
+        _ condition: Condition, _ place: (() -> String)?, _ role: ConditionRole, _ facts: DecidedFacts,
         _ trace: inout Trace
     ) -> Term {
         if case .meets(let group) = condition {
-            return term(group, trace.isRecording ? place() : "", role, facts, &trace)
+            let name = trace.isRecording ? place?() : nil
+            return term(group, name ?? "", role, facts, &trace)
         }
         // A service client is nobody's account: what is asked of a person is settled, or every block about
         // people would stop all services.
         let subjects = condition.subjects
         let isNoPerson = facts.service != nil && subjects.contains(.person)
         let outcome = isNoPerson ? .no : condition.outcome(of: facts, role, &trace)
-        if trace.isRecording { note(condition, outcome, place(), role, facts, &trace) }
+        if trace.isRecording, let place { note(condition, outcome, place(), role, facts, &trace) }
         guard let outcome else { return Term(certain: .asks, possible: .asks, hopeful: .asks) }
         let isAboutDevice = subjects.contains(.device)
         let meets: Part = role == .helps ? .always : .never

@@ -14,8 +14,10 @@ final class DecidedFacts {
     /// Of the application.
     let tags: [String]
     let nowSeconds: Int64
-    /// Of the person who is signed in.
-    let groups: GroupIndex
+    /// Of the person who is signed in; empty where nobody is.
+    let names: NameTable
+
+    private static let noNames = NameTable([], email: nil)
 
     /// What was made of a device, and of which.
     struct JudgedDevice {
@@ -35,7 +37,7 @@ final class DecidedFacts {
         device = judged?.result
         deviceFacts = judged?.facts
         verdictUse = judged?.use ?? VerdictUse(.failClosed, for: nil)
-        groups = GroupIndex(session?.person.groups ?? [])
+        names = session?.person.names ?? Self.noNames
     }
 
     /// Whether somebody, or a service, is behind this.

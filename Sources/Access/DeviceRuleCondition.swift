@@ -11,7 +11,7 @@ extension DeviceRuleCondition {
     func outcome(of facts: DecidedFacts, _ role: ConditionRole, _ trace: inout Trace) -> Ternary {
         guard let device = facts.device, let known = facts.deviceFacts else { return .indeterminate }
         if device.deviceClass == .denied && role == .helps { return .no }
-        return rule.finding(about: known, facts.verdictUse, &trace).outcome
+        return rule.finding(about: known, facts.verdictUse, keepsEvidence: false, &trace).outcome
     }
 
     func shortfall(in facts: DecidedFacts) -> Reason? { finding(in: facts)?.reason }

@@ -19,9 +19,13 @@ extension DeviceRule {
         case statement((AgentStatement, inout Trace) -> (Ternary, Reason))
     }
 
-    func finding(about device: DeviceFacts, _ use: VerdictUse, _ trace: inout Trace) -> RuleFinding {
+    /// - Parameter keepsEvidence: false where only the outcome and its reason are asked: a copy of a verdict counts
+    ///   ten references.
+    func finding(
+        about device: DeviceFacts, _ use: VerdictUse, keepsEvidence: Bool = true, _ trace: inout Trace
+    ) -> RuleFinding {
         switch question {
-        case .verdict(let answer): verdictFinding(about: device, use, answer, &trace)
+        case .verdict(let answer): verdictFinding(about: device, use, answer, keepsEvidence, &trace)
         case .statement(let answer): statementFinding(about: device, answer, &trace)
         }
     }
@@ -55,7 +59,7 @@ extension DeviceRule {
 
     private func verdictFinding(
         about device: DeviceFacts, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
-        _ trace: inout Trace
+        _ keepsEvidence: Bool, _ trace: inout Trace
     ) -> RuleFinding {
         let integration = integration
         var worst = -1
@@ -75,7 +79,8 @@ extension DeviceRule {
         where device.verdicts[index].state.severity == worst
             && ExactText.isEqual(device.verdicts[index].integration, integration)
         {
-            let next = finding(in: device.verdicts[index], use, answer, atSeconds: trace.nowSeconds)
+            let next = finding(
+                in: device.verdicts[index], use, answer, keepsEvidence, atSeconds: trace.nowSeconds)
             merged = merged.map { $0.merged(with: next) } ?? next
         }
         return merged ?? RuleFinding(.indeterminate, .none(integration: integration), unless: .postureMissing)
@@ -94,19 +99,20 @@ extension DeviceRule {
 
     private func finding(
         in verdict: Verdict, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
-        atSeconds nowSeconds: Int64
+        _ keepsEvidence: Bool, atSeconds nowSeconds: Int64
     ) -> RuleFinding {
+        let evidence: RuleFinding.Evidence = keepsEvidence ? .verdict(verdict) : .none(integration: "")
         // Age before state: a stale "compliant" and a stale "non-compliant" are equally worthless, and
         // "stale" tells the person to refresh rather than to repair the device.
         guard verdict.isFresh(atSeconds: nowSeconds, extendedBy: use.extensionSeconds) else {
-            return RuleFinding(.indeterminate, .verdict(verdict), unless: .postureStale)
+            return RuleFinding(.indeterminate, evidence, unless: .postureStale)
         }
         guard verdict.matchStrength.rank >= use.matchStrengthMin.rank else {
-            return RuleFinding(.indeterminate, .verdict(verdict), unless: .postureIndeterminate)
+            return RuleFinding(.indeterminate, evidence, unless: .postureIndeterminate)
         }
         let outcome = answer(verdict, nowSeconds)
-        if outcome == .no { return RuleFinding(.no, .verdict(verdict), unless: .postureNonCompliant) }
-        return RuleFinding(outcome, .verdict(verdict), unless: doubt(about: verdict))
+        if outcome == .no { return RuleFinding(.no, evidence, unless: .postureNonCompliant) }
+        return RuleFinding(outcome, evidence, unless: doubt(about: verdict))
     }
 
     private func doubt(about verdict: Verdict) -> Reason {

@@ -21,13 +21,18 @@ struct DeviceRuling {
     mutating func judge(
         _ device: DeviceFacts, under snapshot: PolicySnapshot, _ use: VerdictUse, _ trace: inout Trace
     ) {
-        let policies = snapshot.devicePolicies.filter { $0.platform == device.platform }
-            .sorted { ($0.priority, $0.name) < ($1.priority, $1.name) }
-        guard !policies.isEmpty else {
+        // By index: a copy of a policy counts seven references.
+        let policies = snapshot.devicePolicies
+        let asked = policies.indices.filter { policies[$0].platform == device.platform }
+            .sorted {
+                (policies[$0].priority, policies[$0].name) < (policies[$1].priority, policies[$1].name)
+            }
+        guard !asked.isEmpty else {
             settleByDefault(snapshot.deviceDefaultUnsupported, "default-unsupported", device, &trace)
             return
         }
-        for policy in policies {
+        for index in asked {
+            let policy = policies[index]
             let tally = policy.tally(for: device, use, &trace)
             if tally.outcome == .yes {
                 settle(by: policy, tally)

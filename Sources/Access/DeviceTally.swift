@@ -40,16 +40,19 @@ extension DevicePolicy {
             tally.require(RuleFinding(.indeterminate, .none(integration: ""), unless: .postureIndeterminate))
             return tally
         }
+        // Only lines and warnings say what was seen; without strategies nothing warns.
+        let tells = trace.isRecording || !strategies.isEmpty
         var use = use
         use.matchStrengthMin = matchStrengthMin
         for (index, rule) in rules.enumerated() {
-            let finding = rule.finding(about: device, use, &trace)
+            let finding = rule.finding(about: device, use, keepsEvidence: tells, &trace)
             let strategy = strategy(ofRule: index)
             if let edge = strategy.warnsUntilSeconds { trace.changes(atSeconds: edge) }
             let effect = strategy.effect(atSeconds: trace.nowSeconds)
-            let (position, now) = ("\(name).rules[\(index)]", trace.nowSeconds)
+            let now = trace.nowSeconds
             let helps = result == .compliant || effect != .require
-            trace.note(finding.line(position, rule, effect.note, helps: helps, atSeconds: now))
+            trace.note(
+                finding.line("\(name).rules[\(index)]", rule, effect.note, helps: helps, atSeconds: now))
             guard let reason = finding.reason, effect != .require else {
                 if effect == .require { tally.require(finding) }
                 continue

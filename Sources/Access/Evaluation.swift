@@ -76,7 +76,7 @@ private struct Evaluation {
         let client = counted == nil && session == nil ? standing(of: service) : nil
         let isKnown = counted != nil || client != nil
         var judged: DecidedFacts.JudgedDevice?
-        if let device, isKnown, application.policies.contains(where: \.asksForDevice) {
+        if let device, isKnown, application.sieve.table.asksForDevice {
             judged = judge(device, of: counted)
         }
         let facts = DecidedFacts(
@@ -96,7 +96,10 @@ private struct Evaluation {
         var policies: [ResidualPolicy] = []
         var refusal: Reason?
         var carried: [AccessLimit] = []
+        // A record tells of every policy, so that it also shows what the sieve passes over.
+        var sieving = trace.isRecording ? nil : PolicySieving(application.sieve, facts)
         for index in application.policies.indices {
+            if sieving?.passes(index, asksWhy: refusal == nil, &trace) == false { continue }
             let reading = PolicyReading(application.policies[index], facts, &trace)
             var (left, obstacle) = self.left(of: reading, facts, asksWhy: refusal == nil)
             if !carried.isEmpty {
@@ -276,14 +279,6 @@ private struct Evaluation {
         guard let device = facts.device else { return .deviceRequired }
         // A compliant device that is still not accepted meets a policy for other classes only.
         return reading.shortfall(facts) ?? device.reason ?? .noPolicyMatches
-    }
-}
-
-extension ApplicationPolicy {
-    fileprivate var asksForDevice: Bool {
-        // Every condition of the device brings its class along, since a denied one meets none of them.
-        include.contains(where: \.isAboutDevice) || require.contains(where: \.isAboutDevice)
-            || exclude.contains(where: \.isAboutDevice)
     }
 }
 

@@ -15,15 +15,22 @@ public struct PersonFacts: Sendable, Codable, Hashable {
     /// `sub`, exactly.
     public var subject: String
     /// Lower-cased; nil when the provider sent none or said that it is not verified.
-    public var email: String?
+    public var email: String? { didSet { names = NameTable(groups, email: email) } }
     /// For pages only; never compared.
     public var name: String?
     /// Exact names or ids.
-    public var groups: [String]
+    public var groups: [String] { didSet { names = NameTable(groups, email: email) } }
     /// By the provider's exact names.
     public var claims: [String: ClaimValue]
     /// When the provider last saw the person prove who they are; 0 when it does not say.
     public var authenticatedAtSeconds: Int64
+    /// Made of `groups` and `email`, once: a session is decided for many applications, and many times.
+    private(set) var names: NameTable
+
+    private enum CodingKeys: String, CodingKey {
+        case issuer, subject, email, name, groups, claims, authenticatedAtSeconds
+    }
+
     /// Takes the members as they are; nothing is checked here.
     public init(
         issuer: String, subject: String, email: String? = nil, name: String? = nil, groups: [String] = [],
@@ -36,6 +43,20 @@ public struct PersonFacts: Sendable, Codable, Hashable {
         self.groups = groups
         self.claims = claims
         self.authenticatedAtSeconds = authenticatedAtSeconds
+        names = NameTable(groups, email: email)
+    }
+
+    /// As it was encoded; every member has to be there, but for the address and the name.
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            issuer: try members.decode(String.self, forKey: .issuer),
+            subject: try members.decode(String.self, forKey: .subject),
+            email: try members.decodeIfPresent(String.self, forKey: .email),
+            name: try members.decodeIfPresent(String.self, forKey: .name),
+            groups: try members.decode([String].self, forKey: .groups),
+            claims: try members.decode([String: ClaimValue].self, forKey: .claims),
+            authenticatedAtSeconds: try members.decode(Int64.self, forKey: .authenticatedAtSeconds))
     }
 }
 

@@ -182,13 +182,20 @@ public struct Application: Sendable, Codable, Hashable {
     /// The configured providers whose sessions count here.
     public var identityProviders: [String]
     /// In the order in which they are asked.
-    public var policies: [ApplicationPolicy]
+    public var policies: [ApplicationPolicy] { didSet { sieve = PolicySieve(policies) } }
     /// Whose devices count here.
     public var deviceOwner: DeviceOwner
     /// What a provider's silence means here.
     public var outage: OutageSetting
     /// What conditions may name the application by; compared as bytes.
     public var tags: [String]
+    /// Made of `policies` alone, so it says nothing of its own when applications are compared.
+    private(set) var sieve: PolicySieve
+
+    private enum CodingKeys: String, CodingKey {
+        case name, identityProviders, policies, deviceOwner, outage, tags
+    }
+
     /// Takes the members as they are; nothing is checked here.
     public init(
         name: String, identityProviders: [String], policies: [ApplicationPolicy],
@@ -200,6 +207,19 @@ public struct Application: Sendable, Codable, Hashable {
         self.deviceOwner = deviceOwner
         self.outage = outage
         self.tags = tags
+        sieve = PolicySieve(policies)
+    }
+
+    /// As it was encoded; every member has to be there.
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            name: try members.decode(String.self, forKey: .name),
+            identityProviders: try members.decode([String].self, forKey: .identityProviders),
+            policies: try members.decode([ApplicationPolicy].self, forKey: .policies),
+            deviceOwner: try members.decode(DeviceOwner.self, forKey: .deviceOwner),
+            outage: try members.decode(OutageSetting.self, forKey: .outage),
+            tags: try members.decode([String].self, forKey: .tags))
     }
 }
 

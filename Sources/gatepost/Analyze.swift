@@ -9,8 +9,9 @@ struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer questions about everybody a configuration lets in, exactly.",
         discussion: """
-            No gateway is asked and none has to run. Answers are exact: every kind of person, device, moment and request
-            that the policies can tell apart is taken into account. Where that could not be done, the answer says so.
+            No gateway is asked and none has to run. Answers are exact: every kind of person, device, moment and
+            request that the policies can tell apart is taken into account. Where that could not be done, the
+            answer says so.
             """,
         subcommands: [Reach.self, Unreachable.self, Equal.self, Cost.self])
 
@@ -130,9 +131,8 @@ struct Analyze: ParsableCommand {
             abstract:
                 "Whether two configurations decide every case alike; if not, a case that they decide differently.",
             discussion: """
-                Compared is who is let in, to what, and whether nobody is sent to sign in. Texts, names of
-                policies and the words of refusals make no difference. Exit status: 0 equal, 1 different, 3
-                not known.
+                Compared is who is let in, to what, and whether nobody is sent to sign in. Texts, names of policies and
+                the words of refusals make no difference. Exit status: 0 equal, 1 different, 3 not known.
                 """)
         @Argument(help: "A configuration: a YAML file, or a folder of *.yaml files.") var first: String
         @Argument(help: "The other one.") var second: String
@@ -142,7 +142,11 @@ struct Analyze: ParsableCommand {
             let one = try ConfigurationFile(path: first, readsFiles: false).loadOrReport().policy
             let other = try ConfigurationFile(path: second, readsFiles: false).loadOrReport().policy
             let begun = ContinuousClock.now
-            let rows = PolicyAnalysis(one, fromSeconds: Analyze.nowSeconds).comparison(with: other)
+            let analysis = PolicyAnalysis(one, fromSeconds: Analyze.nowSeconds)
+            let rows =
+                Analyze.each(one.applications, analysis) {
+                    (application: $1.name, $0.comparison(of: $1, with: other))
+                } + analysis.onlyIn(other)
             let took = ContinuousClock.now - begun
             if json {
                 print(AnalyzeJSON.comparison(rows, one, other).serializedText())

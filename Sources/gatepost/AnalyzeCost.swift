@@ -8,9 +8,9 @@ extension Analyze {
         static let configuration = CommandConfiguration(
             abstract: "What deciding costs under this configuration on this machine.",
             discussion: """
-                For every application somebody whom it lets in (or anybody), with so many groups that no
-                policy names and devices about which every integration says something. Once per session and
-                device a decision is prepared; on each request what was prepared is applied.
+                For every application somebody whom its last reachable policy lets in, in so many groups besides that no
+                policy names. Once per session and device a decision is prepared; on each request what was prepared
+                is applied. Times are the wall clock's: other work on the machine counts.
                 """)
         @Option(help: "How many groups the person is in.") var groups = 500
         @Option(help: "How often each application is prepared.") var rounds = 20

@@ -66,7 +66,7 @@ enum AnalyzeJSON {
         return .object(JSONObject(members))
     }
 
-    /// `{"applications": [{"application", "result", "example", "first", "second", "bounds"}]}`
+    /// `{"applications": [{"application", "result", "example", "first", "second", "bounds"}], "not_compared"}`
     static func comparison(
         _ rows: [(application: String, ApplicationComparison)], _ first: PolicySnapshot,
         _ second: PolicySnapshot
@@ -88,7 +88,11 @@ enum AnalyzeJSON {
             }
             return .object(JSONObject(members))
         }
-        return .object(JSONObject([("applications", .array(applications))]))
+        return .object(
+            JSONObject([
+                ("applications", .array(applications)),
+                ("not_compared", texts(AnalyzeText.notCompared(first, second))),
+            ]))
     }
 
     private static func example(_ example: AnalyzedCase) -> JSONValue {

@@ -22,6 +22,7 @@ struct AskedConditions {
     private(set) var rules: [DeviceRule] = []
     var paths: [String] = []
     private(set) var asksForDevice = false
+    private(set) var asksForTags = false
     private var claims: [(names: [String], condition: Condition)] = []
 
     /// Where Microsoft says what `acr` says elsewhere; the two are read together.
@@ -45,7 +46,8 @@ struct AskedConditions {
 
     private mutating func learn(_ condition: Condition) {
         switch condition {
-        case .everyone, .identityProvider, .tag: break
+        case .everyone, .identityProvider: break
+        case .tag: asksForTags = true
         case .email, .emailDomain: emails.append(condition)
         case .group(let asked): groups += asked.groups
         case .claim(let asked):

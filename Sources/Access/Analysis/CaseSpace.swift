@@ -23,6 +23,20 @@ struct CaseSpace {
         var choices: [CaseChoice]
     }
 
+    enum StandingKey: Hashable { case session(Int), service(Int), nobody(Int), hidesGroups }
+
+    struct DeviceKey: Hashable {
+        var condition: Condition
+        var helps: Bool
+        var side: Int
+    }
+
+    /// When a condition that does not ask the request holds, and when it does not certainly fail.
+    struct SettledNodes {
+        var yes: Formulas.Node
+        var notNo: Formulas.Node
+    }
+
     let sides: [AnalysisSide]
     var formulas = Formulas()
     /// What every case keeps.
@@ -32,6 +46,13 @@ struct CaseSpace {
     private(set) var axes: [Axis] = []
     private var places: [CaseAxis: Int] = [:]
     private var meanings: [Condition: Meaning] = [:]
+    private var members: [ExactKey: Formulas.Node] = [:]
+    /// Of each side who has a session there, who is a service and who is neither; made when first asked.
+    var standingNodes: [StandingKey: Formulas.Node] = [:]
+    /// What conditions about the device come to, for the same reason.
+    var deviceNodes: [DeviceKey: SettledNodes] = [:]
+    /// A case that no policy decides, where one is known: what searches begin with.
+    var guess: Formulas.Domain?
     let devices: [DeviceChoice]
     /// Of each rule that conditions ask, its place in a choice's outcomes.
     private let atoms: [DeviceRule: Int]
@@ -138,7 +159,9 @@ struct CaseSpace {
         var seen: Set<ExactKey> = []
         for name in names where seen.insert(ExactKey(name)).inserted {
             let axis = add(.group(ExactKey(name)), [.group(nil), .group(name)])
-            members.append(formulas.literal(axis) { $0 == 1 })
+            let member = formulas.literal(axis) { $0 == 1 }
+            self.members[ExactKey(name)] = member
+            members.append(member)
         }
         let isWhole = formulas.literal(hidden) { $0 == 0 }
         let isNone = formulas.all(members.map { formulas.not($0) })
@@ -185,7 +208,7 @@ struct CaseSpace {
             meanings[condition] = Meaning(yes: node, notNo: node, harms: node)
         }
         guard let device = places[.device].map({ axes[$0].index }) else { return }
-        for start in Set(devices.map(\.fromSeconds)) {
+        for start in Set(devices.map(\.fromSeconds)).sorted() {
             let others = formulas.literal(device) { $0 == 0 || devices[$0 - 1].fromSeconds != start }
             let during = formulas.literal(axis) {
                 guard case .time(let moment) = moments[$0] else { return false }
@@ -238,12 +261,7 @@ struct CaseSpace {
     }
 
     mutating func isMember(of groups: [String]) -> Formulas.Node {
-        let nodes = groups.map { name in
-            literal(.group(ExactKey(name))) {
-                if case .group(let member) = $0 { member != nil } else { false }
-            }
-        }
-        return formulas.any(nodes)
+        formulas.any(groups.map { members[ExactKey($0)] ?? Formulas.always })
     }
 
     /// The shown device is one for which `isIn` holds; nil stands for none.

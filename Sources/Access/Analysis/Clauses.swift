@@ -144,19 +144,35 @@ extension CaseSpace {
     // MARK: Who
 
     mutating func isSession(_ side: Int) -> Formulas.Node {
+        if let known = standingNodes[.session(side)] { return known }
         let accepted = sides[side].application.identityProviders
-        return standing {
+        let node = standing {
             if case .session(let provider) = $0 { ExactText.contains(accepted, provider) } else { false }
         }
+        standingNodes[.session(side)] = node
+        return node
     }
 
     mutating func isService(_ side: Int) -> Formulas.Node {
-        standing { if case .service = $0 { true } else { false } }
+        if let known = standingNodes[.service(side)] { return known }
+        let node = standing { if case .service = $0 { true } else { false } }
+        standingNodes[.service(side)] = node
+        return node
     }
 
     mutating func isNobody(_ side: Int) -> Formulas.Node {
+        if let known = standingNodes[.nobody(side)] { return known }
         let known = formulas.any([isSession(side), isService(side)])
-        return formulas.not(known)
+        let node = formulas.not(known)
+        standingNodes[.nobody(side)] = node
+        return node
+    }
+
+    private mutating func hidesGroups() -> Formulas.Node {
+        if let known = standingNodes[.hidesGroups] { return known }
+        let node = literal(.hiddenGroups) { if case .hidesGroups(true) = $0 { true } else { false } }
+        standingNodes[.hidesGroups] = node
+        return node
     }
 
     // MARK: Conditions
@@ -217,8 +233,7 @@ extension CaseSpace {
             return answer(named, named, isService(side))
         case .group(let asked):
             let isMember = isMember(of: asked.groups)
-            let hidden = literal(.hiddenGroups) { if case .hidesGroups(true) = $0 { true } else { false } }
-            return answer(isMember, formulas.any([isMember, hidden]), session)
+            return answer(isMember, formulas.any([isMember, hidesGroups()]), session)
         case .email, .emailDomain, .claim, .authenticationContext, .authenticationMethod,
             .authenticatedWithin:
             let meaning = meaning(of: condition)
@@ -227,10 +242,14 @@ extension CaseSpace {
             let meaning = meaning(of: condition)
             return answer(meaning.yes, meaning.notNo, formulas.not(nobody))
         case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength:
+            let key = DeviceKey(condition: condition, helps: role == .helps, side: side)
+            if let known = deviceNodes[key] { return (known.yes, known.notNo) }
             let atom = condition.deviceRule.flatMap(atom)
             let yes = device { $0?.answer(condition, role, side, atom) == .yes }
             let notNo = device { ($0?.answer(condition, role, side, atom) ?? .indeterminate) != .no }
-            return answer(yes, notNo, formulas.not(nobody))
+            let nodes = answer(yes, notNo, formulas.not(nobody))
+            deviceNodes[key] = SettledNodes(yes: nodes.0, notNo: nodes.1)
+            return nodes
         }
     }
 

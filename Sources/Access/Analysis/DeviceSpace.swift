@@ -173,7 +173,7 @@ struct DeviceSpace {
         use.matchStrengthMin = strength
         var trace = Trace(nowSeconds: atSeconds, isRecording: false)
         let device = DeviceFacts(id: "", platform: nil, verdicts: verdict.map { [$0] } ?? [])
-        return rule.finding(about: device, use, &trace).outcome
+        return rule.finding(about: device, use, keepsEvidence: false, &trace).outcome
     }
 
     /// - Parameter extensionSeconds: how long an expired verdict still counts, unless some provider calls the device
@@ -257,7 +257,8 @@ struct DeviceSpace {
     /// - Parameter columns: what the rule says for each value of the part, and the gates at which it does.
     private mutating func outcome(_ columns: [[Ternary]: [Int]], _ gate: Int, _ part: Int?) -> Outcome {
         var (yes, no): ([Formulas.Node], [Formulas.Node]) = ([], [])
-        for (column, gates) in columns {
+        // In the order of the gates: a dictionary's own differs from run to run, and with it the examples.
+        for (column, gates) in columns.sorted(by: { ($0.value.first ?? 0) < ($1.value.first ?? 0) }) {
             let isAtGate = formulas.literal(gate, where: gates.contains)
             func holds(_ wanted: Ternary) -> Formulas.Node {
                 guard let part else { return column[0] == wanted ? isAtGate : Formulas.never }

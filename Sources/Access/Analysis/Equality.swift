@@ -27,18 +27,20 @@ extension PolicyAnalysis {
     ///
     /// - Returns: for every application of either, in the order of the first and then of the second.
     public func comparison(with other: PolicySnapshot) -> [(application: String, ApplicationComparison)] {
-        var rows: [(application: String, ApplicationComparison)] = []
-        for application in snapshot.applications {
-            guard let second = other.application(named: application.name) else {
-                rows.append((application.name, .onlyInFirst))
-                continue
-            }
-            rows.append((application.name, compare(application, second, other)))
-        }
-        for application in other.applications where snapshot.application(named: application.name) == nil {
-            rows.append((application.name, .onlyInSecond))
-        }
-        return rows
+        snapshot.applications.map { ($0.name, comparison(of: $0, with: other)) } + onlyIn(other)
+    }
+
+    /// The same for one application of the first.
+    public func comparison(of application: Application, with other: PolicySnapshot) -> ApplicationComparison {
+        guard let second = other.application(named: application.name) else { return .onlyInFirst }
+        return compare(application, second, other)
+    }
+
+    /// The applications that only the other has, in its order.
+    public func onlyIn(_ other: PolicySnapshot) -> [(application: String, ApplicationComparison)] {
+        let known = Set(snapshot.applications.map { ExactKey($0.name) })
+        return other.applications.filter { !known.contains(ExactKey($0.name)) }
+            .map { ($0.name, .onlyInSecond) }
     }
 
     private func compare(
@@ -47,7 +49,11 @@ extension PolicyAnalysis {
         let asked = AskedConditions([first, second])
         let judging = [DeviceSpace.Side(snapshot, first), DeviceSpace.Side(other, second)]
         let judgesAlike = !asked.asksForDevice || judging[0] == judging[1]
-        if first == second && judgesAlike { return .equal }
+        let isAlike =
+            judgesAlike && (!asked.asksForTags || ExactText.isEqual(first.tags, second.tags))
+            && ExactText.isEqual(first.identityProviders, second.identityProviders)
+        let common = isAlike ? CommonPolicies(first.policies, second.policies) : CommonPolicies()
+        if common.isEverything(first.policies, second.policies) { return .equal }
         let sides = [
             AnalysisSide(snapshot: snapshot, application: first),
             AnalysisSide(snapshot: other, application: second),
@@ -60,33 +66,78 @@ extension PolicyAnalysis {
                 moments: Self.moments([snapshot, other], from: fromSeconds))
         }
         var space = CaseSpace(sides, devices: axis, CaseQuery(fromSeconds: fromSeconds))
-        let isAlike =
-            judgesAlike && first.tags == second.tags && first.identityProviders == second.identityProviders
-        let common = isAlike ? zip(first.policies, second.policies).prefix { $0 == $1 }.count : 0
-        return space.difference(skipping: common, fromSeconds: fromSeconds)
+        return space.difference(besides: common, fromSeconds: fromSeconds)
+    }
+}
+
+/// Policies that are the same on both sides and mean the same there: what comes before the first difference, and what
+/// comes after the last. The first decides alike by itself. Of the others none decides on one side what another of
+/// them decides on the other: the earlier of the two would hold there as well.
+private struct CommonPolicies {
+    private var firstCount = 0
+    /// Where the last common ones begin, on each side; the end of everything, that no policy matches, is one of them.
+    private var lastStarts: (Int, Int) = (.max, .max)
+
+    init() {}
+
+    init(_ left: [ApplicationPolicy], _ right: [ApplicationPolicy]) {
+        firstCount = zip(left, right).prefix { Self.isSame($0, $1) }.count
+        let open = min(left.count, right.count) - firstCount
+        let last = zip(left.reversed(), right.reversed()).prefix(open).prefix { Self.isSame($0, $1) }.count
+        lastStarts = (left.count - last, right.count - last)
+    }
+
+    /// Equal as `String` has it is not enough: other bytes are another name.
+    private static func isSame(_ left: ApplicationPolicy, _ right: ApplicationPolicy) -> Bool {
+        left == right && exactTexts(left).elementsEqual(exactTexts(right)) { ExactText.isEqual($0, $1) }
+    }
+
+    private static func exactTexts(_ policy: ApplicationPolicy) -> [[String]] {
+        let conditions = policy.include + policy.require + policy.exclude
+        let limits = policy.restriction?.limits?.map(\.contentTexts) ?? []
+        return conditions.map(\.contentTexts) + limits + [policy.restriction?.pathPrefixes ?? []]
+    }
+
+    /// Whether nothing else is left on either side.
+    func isEverything(_ left: [ApplicationPolicy], _ right: [ApplicationPolicy]) -> Bool {
+        firstCount == left.count && firstCount == right.count && lastStarts.0 != .max
+    }
+
+    func isFirst(_ clause: Clause) -> Bool { clause.policy.map { $0 < firstCount } ?? false }
+
+    func areLast(_ left: Clause, _ right: Clause) -> Bool {
+        guard lastStarts.0 != .max else { return false }
+        return left.policy.map { $0 >= lastStarts.0 } ?? true
+            && right.policy.map { $0 >= lastStarts.1 } ?? true
     }
 }
 
 extension CaseSpace {
-    /// - Parameter common: so many first policies are the same on both sides.
-    fileprivate mutating func difference(skipping common: Int, fromSeconds: Int64) -> ApplicationComparison {
+    /// - Parameter common: policies that need not be compared with each other.
+    fileprivate mutating func difference(
+        besides common: CommonPolicies, fromSeconds: Int64
+    ) -> ApplicationComparison {
         let (left, right) = (clauses(of: 0), clauses(of: 1))
+        let session = isSession(0)
+        findGuess([left, right], [session])
         var isUndecided = false
         let everything = formulas.everything
         var earlier: [Formulas.Node] = []
         for first in left {
             defer { earlier.append(formulas.not(first.holds)) }
-            if let policy = first.policy, policy < common { continue }
+            if common.isFirst(first) { continue }
             let reached = everyCase([first.holds]) + earlier
-            let search = Search(formulas)
-            guard let domain = search.conclusions(of: reached, in: everything) else { continue }
+            guard let domain = Search(formulas).conclusions(of: reached, in: everything) else { continue }
             var others: [Formulas.Node] = []
             for second in right {
+                // Its like on the other side stands among `earlier`; and after the first of the last there are only
+                // more of them.
+                if common.isFirst(second) { continue }
+                if common.areLast(first, second) { break }
                 // Most pairs end here: what the first asks leaves the second no case.
                 let holds = formulas.simplified(second.holds, in: domain)
                 if holds == Formulas.never { continue }
                 defer { others.append(formulas.not(holds)) }
-                if let policy = second.policy, policy < common { continue }
                 if first.outcome == second.outcome { continue }
                 let wanted = reached + [holds] + others
                 switch find(wanted, in: domain, [(0, first), (1, second)], fromSeconds: fromSeconds) {

@@ -1,5 +1,5 @@
-/// Statements about a case that analysis searches: "this axis has one of these values", joined by and and or.
-/// Nodes stand in one array and name each other by index, because a search reads millions of them.
+/// Statements about a case that analysis searches: "this axis has one of these values", joined by and and or. Nodes
+/// stand in one array and name each other by index, because a search reads millions of them.
 struct Formulas {
     /// A statement; the index of its node.
     typealias Node = Int
@@ -37,7 +37,8 @@ struct Formulas {
     private(set) var parts: [Node] = []
     private(set) var words: [UInt64] = []
     private(set) var shapes: [Shape] = []
-    private var negations: [Node: Node] = [Self.never: Self.always, Self.always: Self.never]
+    /// Of each node its opposite; -1: not made yet.
+    private var negations: [Node] = [Self.always, Self.never]
     private var wordCount = 0
 
     /// A new axis with so many values.
@@ -75,7 +76,12 @@ struct Formulas {
         words += bits
         var record = Record(kind: .literal, start: axis, count: words.count - bits.count)
         if bits.count == 1 { (record.word, record.mask) = (shape.firstWord, bits[0]) }
+        return add(record)
+    }
+
+    private mutating func add(_ record: Record) -> Node {
         nodes.append(record)
+        negations.append(-1)
         return nodes.count - 1
     }
 
@@ -91,7 +97,7 @@ struct Formulas {
 
     /// Does not hold.
     mutating func not(_ node: Node) -> Node {
-        if let known = negations[node] { return known }
+        if negations[node] >= 0 { return negations[node] }
         let negation: Node
         let record = nodes[node]
         switch record.kind {
@@ -100,8 +106,12 @@ struct Formulas {
         case .literal:
             let bits = Array(words[record.count..<(record.count + shapes[record.start].wordCount)])
             negation = literal(record.start) { bits[$0 >> 6] >> UInt64($0 & 63) & 1 == 0 }
-        case .all: negation = any(parts(of: node).map { not($0) })
-        case .any: negation = all(parts(of: node).map { not($0) })
+        case .all, .any:
+            // By index: a slice would hold `parts` while it grows, and every step would copy all of it.
+            var negated: [Node] = []
+            negated.reserveCapacity(record.count)
+            for index in record.start..<(record.start + record.count) { negated.append(not(parts[index])) }
+            negation = record.kind == .all ? any(negated) : all(negated)
         }
         negations[node] = negation
         return negation
@@ -122,9 +132,25 @@ struct Formulas {
             case .no: return Self.never
             case .indeterminate: return node
             }
-        case .all: return all(parts(of: node).map { simplified($0, in: domain) })
-        case .any: return any(parts(of: node).map { simplified($0, in: domain) })
+        case .all: return simplified(node, in: domain, ruling: Self.never)
+        case .any: return simplified(node, in: domain, ruling: Self.always)
         }
+    }
+
+    private mutating func simplified(_ node: Node, in domain: Domain, ruling: Node) -> Node {
+        let record = nodes[node]
+        var left: [Node] = []
+        left.reserveCapacity(record.count)
+        var isSame = true
+        for index in record.start..<(record.start + record.count) {
+            let part = parts[index]
+            let next = simplified(part, in: domain)
+            if next == ruling { return ruling }
+            if next != part { isSame = false }
+            left.append(next)
+        }
+        if isSame { return node }
+        return record.kind == .all ? all(left) : any(left)
     }
 
     private mutating func joined(_ nodes: [Node], _ kind: Kind, neutral: Node, ruling: Node) -> Node {
@@ -136,8 +162,7 @@ struct Formulas {
         if open.isEmpty { return neutral }
         if open.count == 1 { return open[0] }
         parts += open
-        self.nodes.append(Record(kind: kind, start: parts.count - open.count, count: open.count))
-        return self.nodes.count - 1
+        return add(Record(kind: kind, start: parts.count - open.count, count: open.count))
     }
 }
 
@@ -199,6 +224,50 @@ extension Formulas {
             left |= next
         }
         return left != 0
+    }
+
+    /// Changes the values of a case so that a statement holds, the first way that `domain` allows, without a look at
+    /// what else held; false: no way was found, which says nothing.
+    func change(_ found: inout Domain, to node: Node, in domain: Domain) -> Bool {
+        let record = nodes[node]
+        switch record.kind {
+        case .never: return false
+        case .always: return true
+        case .literal:
+            let shape = shapes[record.start]
+            for word in 0..<shape.wordCount {
+                let left = domain[shape.firstWord + word] & words[record.count + word]
+                if left == 0 { continue }
+                for other in 0..<shape.wordCount { found[shape.firstWord + other] = 0 }
+                found[shape.firstWord + word] = left & (~left &+ 1)
+                return true
+            }
+            return false
+        case .all:
+            for index in record.start..<(record.start + record.count)
+            where truth(parts[index], in: found) != .yes {
+                if !change(&found, to: parts[index], in: domain) { return false }
+            }
+            return true
+        case .any:
+            for index in record.start..<(record.start + record.count)
+            where truth(parts[index], in: domain) != .no {
+                if change(&found, to: parts[index], in: domain) { return true }
+            }
+            return false
+        }
+    }
+
+    /// One case of a domain: the first value of every axis.
+    func first(of domain: Domain) -> Domain {
+        var found = domain
+        for axis in shapes.indices {
+            let value = firstValue(of: axis, in: domain)
+            let shape = shapes[axis]
+            for word in 0..<shape.wordCount { found[shape.firstWord + word] = 0 }
+            found[shape.firstWord + value >> 6] = 1 << UInt64(value & 63)
+        }
+        return found
     }
 
     /// The first value of an axis that is still possible.

@@ -95,7 +95,7 @@ extension CaseSpace {
         fromSeconds: Int64
     ) -> Finding {
         var search = Search(formulas)
-        switch search.first(of: wanted, in: domain) {
+        switch search.first(of: wanted, in: domain, near: guess) {
         case .nothing: return .nothing
         case .undecided:
             note("a question took more than \(Search.stepsMax) steps")
@@ -127,6 +127,15 @@ extension CaseSpace {
         case (.signIn, .refuse): return residual.isSignedIn
         case (.signIn, .signIn): return !residual.isSignedIn
         case (.forward, _), (.refuse, _), (.signIn, _), (.recompute, _): return false
+        }
+    }
+
+    /// Looks for somebody with a session whom no policy decides: questions about policies begin with that case.
+    mutating func findGuess(_ clauses: [[Clause]], _ wanted: [Formulas.Node]) {
+        let open = formulas.never(clauses.flatMap { $0.dropLast() }.map(\.holds))
+        var search = Search(formulas)
+        if case .found(let domain) = search.first(of: everyCase(wanted + open), in: formulas.everything) {
+            guess = formulas.first(of: domain)
         }
     }
 

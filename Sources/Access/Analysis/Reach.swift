@@ -47,10 +47,10 @@ extension PolicyAnalysis {
         var space = cases(of: application, query.device, asked)
         let clauses = space.clauses(of: 0)
         let wanted = space.everyCase([space.isSession(0)] + space.whom(query))
-        let search = Search(space.formulas)
+        space.findGuess([clauses], wanted)
         // What follows from the question itself, so that what is left of each policy is short.
-        let domain =
-            search.conclusions(of: wanted, in: space.formulas.everything) ?? space.formulas.everything
+        let everything = space.formulas.everything
+        let domain = Search(space.formulas).conclusions(of: wanted, in: everything) ?? everything
         var reach = ApplicationReach(
             application: application.name, policies: [], isForEverybody: true, bounds: [])
         var earlier: [Formulas.Node] = []

@@ -9,18 +9,40 @@ struct Search {
         case undecided
     }
 
-    /// A bound on one question. Questions of real policies take tens of steps.
-    static let stepsMax = 20_000
+    /// A bound on one question, some tenths of a second. Questions of real policies take tens of steps; of 16,000
+    /// random pairs of policies one took more than 20,000.
+    static let stepsMax = 100_000
 
     private let formulas: Formulas
     private var steps = 0
 
     init(_ formulas: Formulas) { self.formulas = formulas }
 
-    mutating func first(of wanted: [Formulas.Node], in domain: Formulas.Domain) -> Answer {
+    /// - Parameter guess: a case in which little holds. Most questions are answered by it, with the few values changed
+    ///   that they ask for: that is tried before anything is searched, and counts only where every statement holds.
+    mutating func first(
+        of wanted: [Formulas.Node], in domain: Formulas.Domain, near guess: Formulas.Domain? = nil
+    ) -> Answer {
         steps = 0
+        if let guess, let found = changed(guess, for: wanted, in: domain) { return .found(found) }
         if let found = solve(wanted, domain) { return .found(found) }
         return steps > Self.stepsMax ? .undecided : .nothing
+    }
+
+    /// `guess`, with values changed one statement after the other; nil where they do not all hold at the end.
+    private func changed(
+        _ guess: Formulas.Domain, for wanted: [Formulas.Node], in domain: Formulas.Domain
+    ) -> Formulas.Domain? {
+        var found = guess
+        for _ in 0..<2 {
+            var isChanged = false
+            for node in wanted where formulas.truth(node, in: found) != .yes {
+                guard formulas.change(&found, to: node, in: domain) else { return nil }
+                isChanged = true
+            }
+            if !isChanged { return found }
+        }
+        return nil
     }
 
     /// What is left once every conclusion is drawn that needs no choice; nil: there is no such case.

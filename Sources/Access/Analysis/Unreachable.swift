@@ -27,13 +27,15 @@ public struct ApplicationFindings: Sendable, Hashable {
 }
 
 extension PolicyAnalysis {
-    /// Policies that decide no case of which they are about: none of which their conditions hold for certain.
-    /// (A block whose conditions are not known refuses as well, but nobody writes one for that.) Each with
-    /// the earlier ones that decide what it would; and conditions that never hold. Tags are left out: they
-    /// are there to be false at some applications.
+    /// Policies that decide no case of which they are about: none of which their conditions hold for certain. (A
+    /// block whose conditions are not known refuses as well, but nobody writes one for that.) Each with the earlier
+    /// ones that decide what it would; and conditions that never hold. Tags are left out: they are there to be
+    /// false at some applications.
     public mutating func unreachable(in application: Application) -> ApplicationFindings {
         var space = cases(of: application, DeviceQuery(), CaseQuery(fromSeconds: fromSeconds))
         let clauses = space.clauses(of: 0)
+        let session = space.isSession(0)
+        space.findGuess([clauses], [session])
         var dead: [DeadPolicy] = []
         for (index, policy) in application.policies.enumerated() {
             if let cause = space.cause(ofPolicy: index, clauses, fromSeconds: fromSeconds) {
@@ -55,7 +57,6 @@ extension CaseSpace {
     ) -> DeadPolicy.Cause? {
         let own = clauses.indices.filter { clauses[$0].policy == index && clauses[$0].part != .withheld }
         let everything = formulas.everything
-        let matching = formulas.any(own.map { formulas.all([clauses[$0].holds, clauses[$0].matches]) })
         guard let first = own.first else { return .neverMatches }
         let earlier = clauses[..<first].filter { $0.policy != index }
         var open = formulas.never(earlier.map(\.holds))
@@ -66,6 +67,7 @@ extension CaseSpace {
             case .nothing: open.append(formulas.not(clauses[clause].holds))
             }
         }
+        let matching = formulas.any(own.map { formulas.all([clauses[$0].holds, clauses[$0].matches]) })
         var search = Search(formulas)
         guard case .found = search.first(of: everyCase([matching]), in: everything) else {
             return .neverMatches
@@ -112,7 +114,8 @@ extension CaseSpace {
                 if case .meets = condition { continue }
                 let holds = holds(condition, role)
                 var search = Search(formulas)
-                guard case .nothing = search.first(of: everyCase([holds]), in: everything) else { continue }
+                let answer = search.first(of: everyCase([holds]), in: everything, near: guess)
+                guard case .nothing = answer else { continue }
                 idle.append(ConditionPlace(list: list, index: index, condition: condition.description))
             }
         }

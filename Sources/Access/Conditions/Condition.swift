@@ -69,6 +69,18 @@ extension Condition {
         }
     }
 
+    /// Conditions of which a policy often has many different ones, each a list of names of the person.
+    ///
+    /// The law that `PolicySieve` rests on: where none of the names is one that `NameTable` holds, the condition
+    /// comes to what it comes to without any name; and it notes nothing in the trace.
+    var naming: (names: [String], nameless: Condition)? {
+        switch self {
+        case .email(let condition): (condition.addresses, .email(EmailCondition(addresses: [])))
+        case .group(let condition): (condition.groups, .group(GroupCondition(groups: [])))
+        default: nil
+        }
+    }
+
     /// What conditions ask about.
     public struct Subjects: OptionSet, Sendable, Hashable {
         /// One bit for each member below.

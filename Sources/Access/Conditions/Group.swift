@@ -12,7 +12,7 @@ extension GroupCondition: DecidedCondition {
 
     func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary {
         guard let person = facts.session?.person else { return .indeterminate }
-        if facts.groups.containsAny(of: groups) { return .yes }
+        if groups.contains(where: { facts.names.contains($0, among: person.groups) }) { return .yes }
         return Self.isListCut(of: person) ? .indeterminate : .no
     }
 

@@ -1,8 +1,9 @@
-import Access
-
 /// What `gatepost analyze` prints for people: one application after the other, the answer first.
-enum AnalyzeText {
-    static func reach(_ reaches: [(Application, ApplicationReach)], withExamples: Bool) -> String {
+public enum AnalyzeText {
+    /// Who is let in where, and by which policy.
+    ///
+    /// - Parameter withExamples: with each policy a case that it lets in.
+    public static func reach(_ reaches: [(Application, ApplicationReach)], withExamples: Bool) -> String {
         var lines: [String] = []
         for (application, reach) in reaches {
             if reach.policies.isEmpty {
@@ -25,7 +26,10 @@ enum AnalyzeText {
         return lines.joined(separator: "\n")
     }
 
-    static func unreachable(_ findings: [(Application, ApplicationFindings)], _ devices: DeviceFindings)
+    /// What is dead; "Everything can be reached." where nothing is.
+    public static func unreachable(
+        _ findings: [(Application, ApplicationFindings)], _ devices: DeviceFindings
+    )
         -> String
     {
         var lines: [String] = []
@@ -46,7 +50,8 @@ enum AnalyzeText {
         return lines.joined(separator: "\n")
     }
 
-    static func text(of dead: DeadPolicy, in application: Application) -> String {
+    /// Why a policy is dead, in one line.
+    public static func text(of dead: DeadPolicy, in application: Application) -> String {
         func name(_ index: Int) -> String {
             "\(application.policies[index].action.rawValue) \(application.policies[index].name)"
         }
@@ -61,7 +66,10 @@ enum AnalyzeText {
         }
     }
 
-    static func comparison(
+    /// What two policies decide differently, with each difference's explanation under both. Equal ones are counted.
+    ///
+    /// - Parameter first: what to call the first, usually its path, and its policy.
+    public static func comparison(
         _ rows: [(application: String, ApplicationComparison)], _ first: (path: String, PolicySnapshot),
         _ second: (path: String, PolicySnapshot)
     ) -> String {
@@ -81,7 +89,15 @@ enum AnalyzeText {
         }
         let equal = rows.filter { if case .equal = $0.1 { true } else { false } }.count
         lines.append("\(equal) of \(rows.count) applications decide alike.")
+        lines += notCompared(first.1, second.1).map { "not compared: \($0)" }
         return lines.joined(separator: "\n")
+    }
+
+    /// What a comparison of two policies leaves out; empty where neither has any of it.
+    public static func notCompared(_ first: PolicySnapshot, _ second: PolicySnapshot) -> [String] {
+        let policies = (first.applications + second.applications).flatMap(\.policies)
+        guard policies.contains(where: { $0.restriction?.limits?.isEmpty == false }) else { return [] }
+        return ["limits that a policy adds to later ones where it is not known whether it matches"]
     }
 
     private static func explanation(
@@ -94,7 +110,10 @@ enum AnalyzeText {
             + record.lines.map { "    \($0.rule): \($0.condition): \($0.outcome.rawValue) (\($0.observed))" }
     }
 
-    static func word(for decision: Decision, _ residual: Residual) -> String {
+    /// A decision in a few words; names the policy.
+    ///
+    /// - Precondition: the decision was made by this residual.
+    public static func word(for decision: Decision, _ residual: Residual) -> String {
         switch decision {
         case .forward(let policy): "let in by \(residual.policies[policy].name)"
         case .signIn: "asked to sign in"

@@ -1,0 +1,176 @@
+// CPU time (of this thread) of deciding: 1,000 applications of 50 policies, one person in 500 groups, four providers.
+// Every application in turn, so that each is cold. With the argument `reach`, `unreachable` or `equal` of analysing all of
+// them; with any other of all three.
+import Access
+import Glibc
+
+nonisolated(unsafe) var seed: UInt64 = 88172645463325252
+func rnd(_ n: Int) -> Int {
+    seed ^= seed << 13; seed ^= seed >> 7; seed ^= seed << 17; return Int(seed % UInt64(n))
+}
+func micros() -> Double {
+    var t = timespec(); clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return Double(t.tv_sec) * 1e6 + Double(t.tv_nsec) / 1e3
+}
+let now: Int64 = 1_800_000_000
+func g() -> Condition { .group(.init(groups: ["group-\(rnd(500))"])) }
+func net() -> Condition {
+    .network(
+        .init(ranges: [
+            NetworkRange(base: NetworkAddress(v4: UInt32(10 << 24 | rnd(200) << 16)), prefixLength: 112)
+        ]))
+}
+let dev = Condition.device(.init(classes: [.compliant]))
+let dev2 = Condition.device(.init(classes: [.compliant, .partial]))
+func makeApp(_ a: Int) -> Application {
+    var ps: [ApplicationPolicy] = []
+    for p in 0..<50 {
+        let k = rnd(100), n = "p\(p)"
+        if k < 10 {
+            ps.append(.init(name: n, action: .block, include: [g()], exclude: [dev]))
+        } else if k < 15 {
+            ps.append(
+                .init(
+                    name: n, action: .bypass, include: [.path(.init(prefixes: ["/public/\(p)"], exact: []))]))
+        } else if k < 30 {
+            ps.append(
+                .init(
+                    name: n, action: .allow,
+                    include: [.email(.init(addresses: ["person\(rnd(900))@corp.example"]))], require: [dev2]))
+        } else if k < 40 {
+            ps.append(.init(name: n, action: .allow, include: [g()], require: [net()]))
+        } else if k < 50 {
+            ps.append(
+                .init(
+                    name: n, action: .allow, include: [g()],
+                    require: [
+                        .score(
+                            .init(
+                                integration: "falcon", comparison: .greaterOrEqual,
+                                value: [50, 60, 70, 80][rnd(4)]))
+                    ]))
+        } else if k < 60 {
+            ps.append(
+                .init(
+                    name: n, action: .allow, include: [g(), g()],
+                    require: [.path(.init(prefixes: ["/a/\(p)", "/b/\(p)"], exact: []))],
+                    restriction: .init(methods: [.get, .head])))
+        } else {
+            ps.append(.init(name: n, action: .allow, include: [g(), g()], require: [dev], exclude: [g()]))
+        }
+    }
+    return Application(name: "app\(a)", identityProviders: ["corp", "partner"], policies: ps)
+}
+let dps = [
+    DevicePolicy(
+        name: "mac-bad", platform: .macos, priority: 5,
+        rules: [.tags(integration: "intune", matchesAll: false, values: ["noncompliant"])], result: .denied),
+    DevicePolicy(
+        name: "mac-good", platform: .macos, priority: 10,
+        rules: [
+            .tags(integration: "intune", matchesAll: false, values: ["compliant"]),
+            .score(integration: "falcon", comparison: .greaterOrEqual, value: 60),
+            .risk(integration: "defender", comparison: .lessOrEqual, value: .low),
+            .tags(integration: "entra", matchesAll: false, values: ["registered"]),
+        ], result: .compliant),
+    DevicePolicy(
+        name: "mac-fair", platform: .macos, priority: 20,
+        rules: [.agentManaged(integration: "agents", lastSeenSecondsMax: 86400)], result: .partial),
+]
+let apps = (0..<1000).map(makeApp)
+let snap = PolicySnapshot(identity: "x", devicePolicies: dps, applications: apps)
+func v(_ i: String, _ s: Verdict.State) -> Verdict {
+    Verdict(
+        id: "v-\(i)", integration: i, provider: i, nativeID: "n-\(i)", state: s, isManaged: true,
+        score: .init(value: 75, minimum: 0, maximum: 100, higherIsBetter: true), risk: .low,
+        labels: ["registered"], observedAtSeconds: now - 60, fetchedAtSeconds: now - 50,
+        expiresAtSeconds: now + 3600, matchKey: "serial", matchStrength: .strong)
+}
+let device = DeviceFacts(
+    id: "mac-1", platform: .macos, ownerIssuer: "i", ownerSubject: "s",
+    statement: AgentStatement(
+        integration: "agents", verifiedAtSeconds: now - 10, expiresAtSeconds: now + 500,
+        lastSeenSeconds: now - 100, isManaged: true, keyLevel: .attested, agentVersion: "1", osVersion: "1",
+        facts: [:]),
+    verdicts: [
+        v("intune", .compliant), v("falcon", .compliant), v("defender", .compliant), v("entra", .compliant),
+    ])
+func session(_ gs: [String]) -> SessionFacts {
+    SessionFacts(
+        id: "s", identityProvider: "corp",
+        person: PersonFacts(issuer: "i", subject: "s", email: "nobody-else@corp.example", groups: gs),
+        createdAtSeconds: now - 100, expiresAtSeconds: now + 9999)
+}
+let asked = CommandLine.arguments.dropFirst().first
+let people = [
+    ("500 foreign groups", (0..<500).map { "another-group-\($0)" }),
+    ("500 groups, same lengths", (0..<500).map { "grouq-\($0)" }),
+    ("50 named of 500", (0..<450).map { "another-\($0)" } + (0..<50).map { "group-\($0)" }),
+]
+for (label, groups) in asked == nil || asked == "all" ? people : [] {
+    let s = session(groups)
+    var times: [Double] = [], applied: [Double] = []
+    for _ in 0..<10 {
+        for app in apps {
+            let t = micros()
+            let r = snap.residual(of: s, device, for: app, atSeconds: now)
+            times.append(micros() - t)
+            if r.policies.count > 1000 { print("x") }
+        }
+    }
+    let path = Array("/zzz/yy/page.html".utf8)
+    let req = RequestFacts(method: .get, client: NetworkAddress(v4: 0xc0000201))
+    for app in apps {
+        let r = snap.residual(of: s, device, for: app, atSeconds: now)
+        let t = micros()
+        var c = 0
+        for _ in 0..<1000 { if case .forward = r.decide(req, path: path.span, atSeconds: now) { c += 1 } }
+        applied.append(micros() - t)
+        if c == 7 { print("") }
+    }
+    times.sort(); applied.sort()
+    print(
+        label, "residual p50", times[times.count / 2], "p99", times[times.count * 99 / 100], "max",
+        times[times.count - 1], "us; decide ns p50", applied[500], "p99", applied[990])
+}
+func asks(_ what: String) -> Bool {
+    asked.map { $0 == what || !["reach", "unreachable", "equal"].contains($0) } ?? false
+}
+var t = micros()
+var a = PolicyAnalysis(snap, fromSeconds: now)
+var n = 0, b = 0
+if asks("reach") {
+    for app in apps {
+        let r = a.reach(
+            of: app,
+            ReachQuery(
+                device: DeviceQuery(
+                    isShown: true, platform: .macos, sayings: [.init(integration: nil, state: .noncompliant)])
+            ));
+        n += r.policies.count; b += r.bounds.count
+    }
+    print("reach", micros() - t, "us", n, b)
+}
+if asks("unreachable") {
+    t = micros()
+    n = 0; b = 0
+    for app in apps { let r = a.unreachable(in: app); n += r.dead.count; b += r.bounds.count }
+    print("unreachable", micros() - t, "us", n, b, a.unreachableDevicePolicies().dead.count)
+}
+if asks("equal") {
+    t = micros()
+    var other = snap
+    for i in other.applications.indices {
+        other.applications[i].policies.swapAt(20, 21); other.applications[i].tags = ["x"]
+    }
+    let rows = PolicyAnalysis(snap, fromSeconds: now).comparison(with: other)
+    var kinds: [String: Int] = [:]
+    for r in rows { kinds["\(r.1)".prefix(6).description, default: 0] += 1 }
+    print("equal, all changed", micros() - t, "us", kinds)
+    t = micros()
+    other = snap
+    for i in 0..<10 { other.applications[i].policies.swapAt(20, 21) }
+    print(
+        "equal, ten changed", PolicyAnalysis(snap, fromSeconds: now).comparison(with: other).count,
+        micros() - t)
+}
