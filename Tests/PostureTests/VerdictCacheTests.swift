@@ -15,7 +15,9 @@ extension VerdictCache {
 
     func apply(_ fresh: VerdictRecords, of integration: String, nowSeconds: Int64) async -> Outcome {
         let told = Told()
-        let writes = await apply(fresh, of: integration, nowSeconds: nowSeconds) { await told.add($0.changed) }
+        let writes = await apply(fresh, of: integration, nowSeconds: nowSeconds) {
+            await told.add($0.changed)
+        }
         return (await told.keys, writes)
     }
 

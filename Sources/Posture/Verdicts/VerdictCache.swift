@@ -266,7 +266,8 @@ actor VerdictCache {
             guard VerdictOrder.isNotOlder(fresh.verdict, than: record.verdict) else { return slot }
             known = record
         }
-        let carrying = isList ? known.flatMap { VerdictOrder.carryingChecks(fresh, from: $0, nowSeconds) } : nil
+        let carrying =
+            isList ? known.flatMap { VerdictOrder.carryingChecks(fresh, from: $0, nowSeconds) } : nil
         let slot = carrying.map { table.keep($0) } ?? table.keep(fresh, packed)
         changes.writes.slots.append(slot)
         if carrying != nil, known?.verdict.observedAtSeconds != fresh.verdict.observedAtSeconds {
