@@ -23,7 +23,8 @@ extension PolicySnapshot {
     /// - Parameters:
     ///   - session: one that counts at the application; nothing is offered to any other.
     ///   - nowSeconds: seconds since 1970-01-01T00:00:00Z.
-    /// - Returns: in the order of the policies; empty for applications that ask nothing of sign-ins, at next to no cost.
+    /// - Returns: in the order of the policies; empty for applications that ask nothing of sign-ins, at next
+    /// to no cost.
     public func stepUps(
         of session: SessionFacts, _ device: DeviceFacts?, for application: Application,
         atSeconds nowSeconds: Int64
@@ -49,8 +50,8 @@ extension PolicySnapshot {
         return offers
     }
 
-    /// Whether some device could let this request in, alone or with a stronger sign-in: is it honest to send somebody to
-    /// the device check?
+    /// Whether some device could let this request in, alone or with a stronger sign-in: is it honest to send
+    /// somebody to the device check?
     ///
     /// The device is taken to meet whatever is asked of it, even where two conditions contradict each other: it errs
     /// towards the check, never towards a page that nobody can leave.

@@ -8,7 +8,8 @@ enum SignInKeys {
             standard: "none", example: "[phr]"),
         .optional(
             "max-age", .duration(60...2_592_000),
-            "Every sign-in asks that the person proved who they are at most so long ago; a token that does not say when, "
+            "Every sign-in asks that the person proved who they are at most so long ago; a token that does not "
+                + "say when, "
                 + "or says an older time, is refused.",
             standard: "not asked", example: "8h"),
         .optional(
@@ -26,7 +27,8 @@ enum SignInKeys {
                 standard: "`12h`", example: "10h"),
             .optional(
                 "step-up", .choice(["acr", "acrs"]),
-                "How a stronger sign-in is asked for: by `acr_values`, or in the way of Entra's authentication contexts "
+                "How a stronger sign-in is asked for: by `acr_values`, or in the way of Entra's "
+                    + "authentication contexts "
                     + "(`acrs` in the parameter `claims`).",
                 standard: "`acr`", example: "acrs"),
         ]

@@ -54,7 +54,8 @@ struct Services: Sendable {
         config.applications.first { $0.name == name }
     }
 
-    /// How long a session may be unused: the shorter of its application's and its provider's time; nil: neither has one.
+    /// How long a session may be unused: the shorter of its application's and its provider's time; nil:
+    /// neither has one.
     func idleSeconds(of session: StoredSession) -> Int64? {
         let provider = config.identityProviders.first { $0.name == session.identityProvider }
         return [application(session.application)?.signIn.idleSeconds, provider?.signIn.idleSeconds]

@@ -13,8 +13,8 @@ extension Sessions {
         return max(seconds, session.createdAtSeconds)
     }
 
-    /// Whether nobody has used a session for so long. The last use may be one step younger than its note, so it ends that
-    /// much later, and never early.
+    /// Whether nobody has used a session for so long. The last use may be one step younger than its note, so
+    /// it ends that much later, and never early.
     public static func isIdle(
         _ session: StoredSession, idleSeconds: Int64, atSeconds nowSeconds: Int64
     ) -> Bool {

@@ -56,8 +56,8 @@ extension SignInFlow {
         return proof.unmet(by: session.facts.person, atSeconds: nowSeconds).isEmpty
     }
 
-    /// A session of the demanded provider that has everything already (another application asked before) is handed over;
-    /// otherwise that provider is asked, and no other.
+    /// A session of the demanded provider that has everything already (another application asked before) is
+    /// handed over; otherwise that provider is asked, and no other.
     private func stepUp(
         _ demand: StepUpDemand, _ goal: LoginGoal, _ application: IdentityApplication,
         _ session: StoredSession?, _ request: FlowRequest

@@ -6,8 +6,8 @@ public import Store
 /// Signing in and out: every step answers one request of one browser and keeps nothing in memory between them.
 ///
 /// The way of a sign-in: application host (`beginAtApplication`) → auth host (`signIn`) → identity provider →
-/// auth host (`callback`) → application host (`handoff`). What must survive between the steps is sealed in the browser;
-/// only used-up nonces and finished sessions are kept here.
+/// auth host (`callback`) → application host (`handoff`). What must survive between the steps is sealed in
+/// the browser; only used-up nonces and finished sessions are kept here.
 public actor SignInFlow {
     var configuration: IdentityConfiguration
     nonisolated let sessions: Sessions

@@ -25,7 +25,8 @@ enum AnalyzeJSON {
             ]))
     }
 
-    /// `{"device_policies": […], "applications": [{"application", "dead": [{"policy", "cause", "shadows", "place"}]}]}`
+    /// `{"device_policies": […], "applications": [{"application", "dead": […]}]}`; each dead policy with `policy`,
+    /// `cause`, `shadows` and `place`.
     static func unreachable(
         _ findings: [(Application, ApplicationFindings)], _ devices: DeviceFindings
     ) -> JSONValue {

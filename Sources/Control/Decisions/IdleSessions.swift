@@ -2,8 +2,8 @@ import Identity
 import Store
 
 extension ControlPlane {
-    /// Whether a session that a reactor asks about was used lately; notes that it is used now. One that was not is ended
-    /// here, and with it its global session when nothing else below that is used.
+    /// Whether a session that a reactor asks about was used lately; notes that it is used now. One that was
+    /// not is ended here, and with it its global session when nothing else below that is used.
     ///
     /// A reactor asks for requests, and for what is open: an open stream uses its session.
     func isInUse(_ session: StoredSession, _ nowSeconds: Int64) async throws(StoreError) -> Bool {

@@ -26,7 +26,6 @@ struct Downstream {
         case lingering
     }
 
-    var phase = Phase.handshaking
     var input = ByteBuffer()
     let client: NetworkAddress
     /// The same as text in the field lines of every request.
@@ -46,6 +45,7 @@ struct Downstream {
     var previousIdle: Int32 = -1
     var nextIdle: Int32 = -1
     var isIdle = false
+    var phase = Phase.handshaking
     /// Neighbours among the open exchanges of one session.
     var previousStream: Int32 = -1
     var nextStream: Int32 = -1
@@ -118,11 +118,12 @@ struct Exchange {
     /// Bytes of a collected body that still lie behind the head.
     var collectedBytes = 0
     var requestFraming = BodyFraming.none
-    var requestRemaining: Int64 = 0
-    var requestDecoder = ChunkedDecoder()
+    // Small members stand behind those whose last word they fill.
     var isRequestComplete = false
     var awaitsContinue = false
     var wantsUpgrade = false
+    var requestRemaining: Int64 = 0
+    var requestDecoder = ChunkedDecoder()
 
     var sessionAnswer = SessionAnswer.notAsked
     var session: Int32 = -1
@@ -153,10 +154,10 @@ struct Exchange {
     /// The banner is still to be put into the body.
     var isEdited = false
 
+    var upstreamFraming = BodyFraming.none
     var isResponseBegun = false
     var isResponseComplete = false
     var isEventStream = false
-    var upstreamFraming = BodyFraming.none
     var responseRemaining: Int64 = 0
     var responseDecoder = ChunkedDecoder()
     var downstreamFraming = BodyFraming.none

@@ -26,8 +26,8 @@ final class ClientAuthorities {
         var lists = 0
         if let revocationsPEM = settings.revocationsPEM {
             lists = Self.addLists(revocationsPEM, to: store)
-            // Of every authority of the path: a revoked intermediate one vouches for nobody. A list that is missing or out
-            // of date refuses whoever it would have to clear.
+            // Of every authority of the path: a revoked intermediate one vouches for nobody. A list that is
+            // missing or out of date refuses whoever it would have to clear.
             X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL))
         }
         ERR_clear_error()

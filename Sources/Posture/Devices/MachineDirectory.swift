@@ -1,7 +1,7 @@
 public import Access
 
-/// Devices that are known by a client certificate alone: nobody enrolled them, and their providers' verdicts are found by
-/// the id that the certificate names (providers.md 13, row 2).
+/// Devices that are known by a client certificate alone: nobody enrolled them, and their providers' verdicts
+/// are found by the id that the certificate names (providers.md 13, row 2).
 struct MachineDirectory: Sendable {
     /// Machines remembered; one more is not known as a device.
     static let machinesMax = 100_000
