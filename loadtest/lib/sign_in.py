@@ -6,6 +6,7 @@
 Every step is a real one: application, auth host, provider's form, callback, agent, proof, handoff. Names under
 .localhost are reached on 127.0.0.1, because the C library does not resolve them.
 """
+import html
 import http.client
 import json
 import re
@@ -108,8 +109,12 @@ def sign_in(browser, gateway_port, agent_port):
         here, method, fields, body = url, "GET", None, None
         parts = urllib.parse.urlsplit(here)
         form = re.search(r'name="transaction" value="([^"]+)"', text)
+        # A page that keeps the address's fragment on its way; without scripts it goes on by itself.
+        onward = re.search(r'<noscript><meta http-equiv="refresh" content="0;url=([^"]+)">', text)
         if answer.status in (301, 302, 303, 307):
             url = urllib.parse.urljoin(here, answer.headers["Location"])
+        elif answer.status == 200 and onward:
+            url = urllib.parse.urljoin(here, html.unescape(onward.group(1)))
         elif answer.status == 200 and form:
             url, method = urllib.parse.urljoin(here, "/sign-in"), "POST"
             fields = dict(NAVIGATION, **{"Content-Type": "application/x-www-form-urlencoded"})
