@@ -30,7 +30,9 @@ extension EndToEnd {
             #expect((result["decisions"] as? Int ?? 0) > 0 && (result["requests"] as? Int ?? 0) >= 4)
             let last = try #require(lines.last { $0["path"] as? String == "/a/b" }?["decision"] as? String)
             let explained = try stack.gatepost("explain", "--decision", last)
-            #expect(explained.contains("at people: forward (policy-allows)"), "\(explained)")
+            #expect(
+                explained.contains("at people: forward, when the request itself fits (policy-allows)"),
+                "\(explained)")
             #expect(try stack.gatepost("events", "--application", "people").contains(last))
         }
     }
