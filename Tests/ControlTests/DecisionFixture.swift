@@ -17,6 +17,7 @@ final class DecisionFixture: Sendable {
     let folder: String
     let settings: DecisionLogSettings
     private let clock = Mutex<Int64>(start)
+    private let monotonic = Mutex<UInt64>(0)
     private let isDiskFull = Mutex(false)
 
     init(bytesMax: Int64 = 1 << 30) {
@@ -28,11 +29,14 @@ final class DecisionFixture: Sendable {
 
     var now: Int64 { clock.withLock { $0 } }
     func advance(_ seconds: Int64) { clock.withLock { $0 += seconds } }
+    func advance(monotonicNanoseconds: UInt64) { monotonic.withLock { $0 += monotonicNanoseconds } }
     func fillDisk(_ isFull: Bool) { isDiskFull.withLock { $0 = isFull } }
 
     func log() throws -> DecisionLog {
-        try DecisionLog(DecisionFolder(settings), nowSeconds: { [weak self] in self?.now ?? 0 }) {
-            [weak self] file, bytes, count in
+        try DecisionLog(
+            DecisionFolder(settings), nowSeconds: { [weak self] in self?.now ?? 0 },
+            monotonic: { [weak self] in self?.monotonic.withLock { $0 } ?? 0 }
+        ) { [weak self] file, bytes, count in
             guard self?.isDiskFull.withLock({ $0 }) == true else { return write(file, bytes, count) }
             // A full disk takes what still fits.
             let part = write(file, bytes, min(count, 100))

@@ -229,12 +229,13 @@ struct DecisionLogTests {
         log.flush(milliseconds: 10_000)
         #expect(log.status.entriesLost == 1 && log.status.isFailing)
         fixture.fillDisk(false)
-        // The disk is not asked again at once.
-        while log.status.isFailing {
-            usleep(50_000)
+        // The disk is not asked again at once: not one nanosecond before its rest is over, and then it is.
+        for (step, isFailing) in [(DecisionPen.retryNanoseconds - 1, true), (1, false)] {
+            fixture.advance(monotonicNanoseconds: step)
             fixture.advance(60)
             _ = recorder.record(try fixture.made(session: "session-2"))
             log.flush(milliseconds: 10_000)
+            #expect(log.status.isFailing == isFailing)
         }
         recorder.finish()
         let replay = try fixture.replay()

@@ -23,21 +23,6 @@ struct MachineDirectory: Sendable {
     func owners(of keys: some Sequence<DeviceKey>) -> Set<ExactKey> {
         Set(keys.lazy.map(Self.id).filter { machines[$0] != nil }.map(ExactKey.init))
     }
-
-    /// The Intune id among a certificate's alternative names (`dns:…`): a GUID alone, or as the first label under
-    /// `suffix`. nil without one, and when two names say different ids.
-    static func intuneKey(_ names: [String], suffix: String?) -> DeviceKey? {
-        let suffix = suffix.map { ".\($0.lowercased())" }
-        var found: DeviceKey?
-        for name in names where name.hasPrefix("dns:") {
-            var text = name.dropFirst(4).lowercased()
-            if let suffix, text.hasSuffix(suffix) { text.removeLast(suffix.count) }
-            guard let key = DeviceKey(.intune, text) else { continue }
-            guard found == nil || found == key else { return nil }
-            found = key
-        }
-        return found
-    }
 }
 
 extension PostureService {
@@ -49,9 +34,10 @@ extension PostureService {
     ///   - platform: what devices with such certificates run, by the administrator's word.
     /// - Returns: an id for `machineFacts`; nil when the certificate names no device, or several.
     public func machine(names: [String], suffix: String?, platform: Platform?) -> String? {
-        MachineDirectory.intuneKey(names, suffix: suffix).flatMap {
-            machines.keep($0, platform: platform)
-        }
+        let hosts = names.filter { $0.hasPrefix("dns:") }.map { String($0.dropFirst(4)) }
+        let ids = CertificateNames(commonName: nil, dnsNames: hosts).intuneIDs(suffix: suffix)
+        guard ids.count == 1, let id = ids.first else { return nil }
+        return machines.keep(id, platform: platform)
     }
 
     /// What providers say of such a device, for a decision; nil when it is not known.

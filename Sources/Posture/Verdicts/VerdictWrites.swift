@@ -24,9 +24,8 @@ struct VerdictWrites: Sendable {
 extension VerdictCache {
     /// Writes what was taken, as it is now. Whoever is affected has been told before: the disk may be slow.
     ///
-    /// - Throws: when the store failed. Memory keeps what it took, and the next call writes it as well:
-    /// changes are told
-    ///   once, and a later position without them would call what they replaced confirmed after a start.
+    /// - Throws: when the store failed. Memory keeps what it took, and the next call writes it as well: changes are
+    ///   told once, and a later position without them would call what they replaced confirmed after a start.
     func persist(_ writes: VerdictWrites) async throws(StoreError) {
         let table = table(writes.integration)
         var all = writes

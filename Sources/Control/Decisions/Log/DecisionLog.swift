@@ -39,10 +39,13 @@ final class DecisionLog: Sendable {
     /// Counts files: what was written in an earlier one has to be written again to stand beside what follows.
     var generation: UInt64 { begun.load(ordering: .acquiring) }
 
-    /// - Parameter write: what puts bytes into a file, as write(2); tests hand in a full disk.
+    /// - Parameters:
+    ///   - monotonic: nanoseconds that only grow, for the rest that a disk which took nothing is given.
+    ///   - write: what puts bytes into a file, as write(2); tests hand in a full disk.
     /// - Throws: `ControlFailure` when no file can be made at the start.
     init(
         _ folder: DecisionFolder, nowSeconds: @escaping @Sendable () -> Int64,
+        monotonic: @escaping @Sendable () -> UInt64 = monotonicNanoseconds,
         write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int = { Glibc.write($0, $1, $2) }
     ) throws(ControlFailure) {
         guard let first = folder.begin() else {
@@ -60,7 +63,7 @@ final class DecisionLog: Sendable {
             _ = nice(Self.niceness)
             var pen = DecisionPen(
                 folder: folder, descriptor: descriptor, number: number, path: path, nowSeconds: nowSeconds,
-                write: write)
+                monotonic: monotonic, write: write)
             while let news = self?.news {
                 news.wait()
                 self?.writeAll(&pen)
@@ -134,7 +137,7 @@ final class DecisionLog: Sendable {
 /// The file that is being written, on the log's own thread.
 struct DecisionPen {
     /// A disk that took nothing is asked again after this.
-    private static let retryNanoseconds: UInt64 = 2_000_000_000
+    static let retryNanoseconds: UInt64 = 2_000_000_000
 
     let folder: DecisionFolder
     private(set) var path: String
@@ -148,17 +151,19 @@ struct DecisionPen {
     private var lostTold = 0
     private var failedAtNanoseconds: UInt64?
     private let nowSeconds: @Sendable () -> Int64
+    private let monotonic: @Sendable () -> UInt64
     private let write: @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
 
     init(
         folder: DecisionFolder, descriptor: Int32, number: Int, path: String,
-        nowSeconds: @escaping @Sendable () -> Int64,
+        nowSeconds: @escaping @Sendable () -> Int64, monotonic: @escaping @Sendable () -> UInt64,
         write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
     ) {
         self.folder = folder
         self.descriptor = descriptor
         self.path = path
         self.nowSeconds = nowSeconds
+        self.monotonic = monotonic
         self.write = write
         beganAtSeconds = nowSeconds()
         lines = DecisionLines(key: folder.key)
@@ -201,7 +206,7 @@ struct DecisionPen {
             size - headBytes >= folder.fileBytesMax
             || !(0..<folder.fileSecondsMax).contains(now - beganAtSeconds)
         if descriptor >= 0, !isFull { return true }
-        if let failed = failedAtNanoseconds, monotonicNanoseconds() - failed < Self.retryNanoseconds {
+        if let failed = failedAtNanoseconds, monotonic() - failed < Self.retryNanoseconds {
             return false
         }
         guard let next = folder.begin() else {
@@ -240,6 +245,6 @@ struct DecisionPen {
         ftruncate(descriptor, off_t(size))
         close()
         if size == 0 { unlink(path) }
-        failedAtNanoseconds = monotonicNanoseconds()
+        failedAtNanoseconds = monotonic()
     }
 }
