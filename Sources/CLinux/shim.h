@@ -18,6 +18,11 @@
 #include <signal.h>
 #include <time.h>
 #include <sys/random.h>
+#include <linux/capability.h>
 
 // accept4 is a GNU extension that is declared only under _GNU_SOURCE, which a module may have been built without.
 extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+
+// Exported by glibc, declared only by libcap (capabilities(7)).
+extern int capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
+extern int capset(struct __user_cap_header_struct *header, const struct __user_cap_data_struct *data);

@@ -166,7 +166,12 @@ extension PostureService {
         defer { progress[key] = nil }
         probeEnded(key)
         await SyncProgress.$current.withValue(read) { await readDevices(connector) }
+        if read.devices >= Self.manyDevices { FreedMemory.giveBack() }
     }
+
+    /// Beyond so many devices the memory of a synchronisation is given back at its end: every thread that read pages
+    /// keeps what it freed for itself, and the next synchronisation runs on others.
+    private static let manyDevices = 10_000
 
     private func readDevices(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)

@@ -57,8 +57,11 @@ public struct PackedVerdict: Sendable, Hashable {
     /// - Returns: nil for bytes of another layout, or damaged ones.
     public init?(bytes: [UInt8]) {
         self.bytes = bytes
-        guard unpacked(integration: "") != nil else { return nil }
+        guard names() != nil else { return nil }
     }
+
+    /// Bytes that may be anything, for tests of what reads them.
+    init(unchecked bytes: [UInt8]) { self.bytes = bytes }
 
     /// The times and the state, without reading the rest.
     public struct Head: Sendable, Hashable {
@@ -139,7 +142,7 @@ public struct PackedVerdict: Sendable, Hashable {
         return reader.isAtEnd ? verdict : nil
     }
 
-    private var flags: Flags { Flags(rawValue: UInt16(bytes[4]) | UInt16(bytes[5]) << 8) }
+    var flags: Flags { Flags(rawValue: UInt16(bytes[4]) | UInt16(bytes[5]) << 8) }
 
     private func time(_ index: Int) -> Int64 { Reader.integer(bytes, at: 6 + index * 8) }
 
@@ -192,7 +195,9 @@ public struct PackedVerdict: Sendable, Hashable {
         }
 
         static func value<Value>(_ index: UInt8, in list: [Value]) -> Value? {
-            list.indices.contains(Int(index)) ? list[Int(index)] : nil
+            has(index, in: list) ? list[Int(index)] : nil
         }
+
+        static func has<Value>(_ index: UInt8, in list: [Value]) -> Bool { Int(index) < list.count }
     }
 }

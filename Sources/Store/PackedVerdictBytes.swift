@@ -127,7 +127,12 @@ extension PackedVerdict {
             let length = marked >> 1
             guard marked & 1 == 0, position + length <= bytes.count else { return nil }
             defer { position += length }
-            return String(validating: bytes[position..<(position + length)], as: UTF8.self)
+            return bytes.withUnsafeBufferPointer { bytes in
+                let text = UnsafeBufferPointer(rebasing: bytes[position..<(position + length)])
+                // Nearly all are, and that needs no look-up of types.
+                guard text.allSatisfy({ $0 < 0x80 }) else { return String(validating: text, as: UTF8.self) }
+                return String(decoding: text, as: UTF8.self)
+            }
         }
 
         mutating func texts() -> [String]? {
@@ -192,7 +197,7 @@ extension PackedVerdict {
 
     /// `5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11`, in lower case only: another spelling is another text.
     enum GUID {
-        private static let dashes: Set<Int> = [8, 13, 18, 23]
+        private static let dashes: [Int] = [8, 13, 18, 23]
 
         static func raw(_ text: String) -> [UInt8]? {
             guard text.utf8.count == 36 else { return nil }
@@ -209,21 +214,24 @@ extension PackedVerdict {
         }
 
         static func text(_ raw: ArraySlice<UInt8>) -> String {
-            let digits = Array(Hexadecimal.text(raw).utf8)
-            var text: [UInt8] = []
-            text.reserveCapacity(36)
-            for digit in digits {
-                if dashes.contains(text.count) { text.append(0x2d) }
-                text.append(digit)
+            String(unsafeUninitializedCapacity: 36) { text in
+                var length = 0
+                for byte in raw {
+                    if dashes.contains(length) {
+                        text[length] = 0x2d
+                        length += 1
+                    }
+                    text[length] = Hexadecimal.digit(byte >> 4)
+                    text[length + 1] = Hexadecimal.digit(byte & 15)
+                    length += 2
+                }
+                return length
             }
-            return String(decoding: text, as: UTF8.self)
         }
     }
 
     /// Lower-case hexadecimal digits.
     enum Hexadecimal {
-        private static let digits = Array("0123456789abcdef".utf8)
-
         static func raw(_ text: [UInt8]) -> [UInt8]? {
             guard text.count.isMultiple(of: 2) else { return nil }
             var raw: [UInt8] = []
@@ -236,14 +244,16 @@ extension PackedVerdict {
         }
 
         static func text(_ raw: ArraySlice<UInt8>) -> String {
-            var text: [UInt8] = []
-            text.reserveCapacity(raw.count * 2)
-            for byte in raw {
-                text.append(digits[Int(byte >> 4)])
-                text.append(digits[Int(byte & 15)])
+            String(unsafeUninitializedCapacity: raw.count * 2) { text in
+                for (index, byte) in raw.enumerated() {
+                    text[index * 2] = digit(byte >> 4)
+                    text[index * 2 + 1] = digit(byte & 15)
+                }
+                return raw.count * 2
             }
-            return String(decoding: text, as: UTF8.self)
         }
+
+        static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
 
         private static func value(_ digit: UInt8) -> UInt8? {
             switch digit {

@@ -100,6 +100,19 @@ struct Gateway {
     /// of the control plane, libcurl's and SQLite's threads. A big synchronisation then costs the requests nothing.
     private func stepBack() {
         setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.controlPlaneNiceness)
+        forgoRaisingPriority()
+    }
+
+    /// Takes the right to a higher priority (capabilities(7), CAP_SYS_NICE) from this thread and all that come from it.
+    /// libdispatch gives its threads a niceness by their quality of service: as root it would put the store's threads
+    /// four steps above the reactors. Without root there is nothing to take.
+    private func forgoRaisingPriority() {
+        var header = __user_cap_header_struct(version: UInt32(_LINUX_CAPABILITY_VERSION_3), pid: 0)
+        var sets = [__user_cap_data_struct](repeating: .init(), count: Int(_LINUX_CAPABILITY_U32S_3))
+        guard capget(&header, &sets) == 0 else { return }
+        sets[0].effective &= ~(1 << UInt32(CAP_SYS_NICE))
+        sets[0].permitted &= ~(1 << UInt32(CAP_SYS_NICE))
+        _ = capset(&header, &sets)
     }
 
     /// Runs control-plane work from this thread, which belongs to no pool.

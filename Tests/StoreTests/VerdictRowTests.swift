@@ -1,6 +1,7 @@
 import Access
-import Store
 import Testing
+
+@testable import Store
 
 @Suite("Verdicts as bytes and as rows")
 struct VerdictRowTests {
@@ -100,6 +101,25 @@ struct VerdictRowTests {
                 if let record = PackedVerdict(bytes: other) {
                     #expect(record.unpacked(integration: "intune") != nil)
                 }
+            }
+        }
+    }
+
+    @Test("names are what unpacking finds, and bytes that do not unpack have none, over random damage")
+    func names() throws {
+        for seed in 0..<400 as Range<UInt64> {
+            var random = SeededGenerator(seed: seed)
+            let verdict = Fixture.random(&random)
+            let record = PackedVerdict(verdict)
+            let names = try #require(record.names(), "seed \(seed)")
+            #expect(names.labels == verdict.labels, "seed \(seed)")
+            let keys = names.keys.map { $0.value.isEmpty ? $0.word : "\($0.word)=\($0.value)" }
+            #expect(keys.joined(separator: ";") == verdict.matchKey, "seed \(seed)")
+            for _ in 0..<50 {
+                var bytes = record.bytes
+                bytes[Int.random(in: bytes.indices, using: &random)] = .random(in: 0...255, using: &random)
+                let isReadable = PackedVerdict(unchecked: bytes).unpacked(integration: "intune") != nil
+                #expect((PackedVerdict(bytes: bytes) != nil) == isReadable, "seed \(seed)")
             }
         }
     }

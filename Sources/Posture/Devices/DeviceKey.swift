@@ -1,4 +1,5 @@
 public import Access
+import Store
 
 /// One way to name a device at a provider (providers.md 13), already normalised.
 public struct DeviceKey: Sendable, Hashable {
@@ -65,11 +66,14 @@ public struct DeviceKey: Sendable, Hashable {
     }
 
     private static func guid(_ raw: String) -> String? {
-        let text = raw.lowercased()
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.map(\.utf8.count) == [8, 4, 4, 4, 12],
-            parts.allSatisfy({ $0.utf8.allSatisfy(isHexadecimal) })
-        else { return nil }
+        guard raw.utf8.count == 36 else { return nil }
+        let text = raw.utf8.contains(where: isUpperCase) ? raw.lowercased() : raw
+        var index = 0
+        for byte in text.utf8 {
+            let isDash = index == 8 || index == 13 || index == 18 || index == 23
+            guard isDash ? byte == 0x2d : isHexadecimal(byte) else { return nil }
+            index += 1
+        }
         return text == "00000000-0000-0000-0000-000000000000" ? nil : text
     }
 
@@ -82,7 +86,8 @@ public struct DeviceKey: Sendable, Hashable {
         let isPlain =
             !raw.isEmpty && raw.utf8.count <= 64
             && raw.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3b }
-        return isPlain ? raw.lowercased() : nil
+        guard isPlain else { return nil }
+        return raw.utf8.contains(where: isUpperCase) ? raw.lowercased() : raw
     }
 
     private static let placeholders: Set<String> = [
@@ -94,7 +99,7 @@ public struct DeviceKey: Sendable, Hashable {
         guard raw.utf8.count <= 128, raw.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f && $0 != 0x3b }) else {
             return nil
         }
-        var text = Substring(raw.uppercased())
+        var text = Substring(raw.utf8.contains(where: isLowerCase) ? raw.uppercased() : raw)
         while text.first == " " { text.removeFirst() }
         while text.last == " " { text.removeLast() }
         return placeholders.contains(String(text)) ? nil : String(text)
@@ -110,6 +115,10 @@ public struct DeviceKey: Sendable, Hashable {
         guard first & 0b11 == 0, text != "000000000000" else { return nil }
         return text
     }
+
+    private static func isUpperCase(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) }
+
+    private static func isLowerCase(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte) }
 
     private static func isHexadecimal(_ byte: UInt8) -> Bool {
         (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
@@ -130,5 +139,11 @@ extension DeviceKey {
             guard pair.count == 2, let kind = Kind(rawValue: String(pair[0])) else { return nil }
             return DeviceKey(kind, String(pair[1]))
         }
+    }
+
+    /// A key of a packed verdict; nil as in `decoded`.
+    init?(_ name: PackedVerdict.Names.Key) {
+        guard let kind = Kind(rawValue: name.word) else { return nil }
+        self.init(kind, name.value)
     }
 }

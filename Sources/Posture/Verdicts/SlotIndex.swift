@@ -34,6 +34,18 @@ struct SlotIndex: Sendable {
         return found
     }
 
+    /// The first slot whose name has this hash and is the right one.
+    func slot(of hash: UInt32, where isRight: (UInt32) -> Bool) -> UInt32? {
+        guard !entries.isEmpty else { return nil }
+        var position = home(hash)
+        while entries[position] != Self.empty {
+            let slot = UInt32(truncatingIfNeeded: entries[position])
+            if entries[position] >> 32 == UInt64(hash), isRight(slot) { return slot }
+            position = next(position)
+        }
+        return nil
+    }
+
     /// Adds an entry. The same one twice is there twice.
     mutating func insert(_ hash: UInt32, _ slot: UInt32) {
         if count + 1 > entries.count / 4 * 3 { grow() }

@@ -44,9 +44,7 @@ final class VerdictTable {
 
     /// The slot of the provider's device of this id.
     func slot(of nativeID: String) -> UInt32? {
-        byNativeID.slots(of: SlotIndex.hash(nativeID, nil)).first {
-            records[Int($0)]?.isAbout(nativeID) ?? false
-        }
+        byNativeID.slot(of: SlotIndex.hash(nativeID, nil)) { records[Int($0)]?.isAbout(nativeID) ?? false }
     }
 
     /// The record of a slot as it counts now; nil for a free one.
@@ -114,20 +112,18 @@ final class VerdictTable {
 
     /// Takes a row of the store, unless something newer has come meanwhile.
     func load(_ row: VerdictRow) {
-        guard slot(of: row.nativeID) == nil,
-            let verdict = row.record.unpacked(integration: integration)
-        else { return }
-        keep(
-            row.record, nativeID: row.nativeID, keys: DeviceKey.decoded(verdict.matchKey),
-            labels: verdict.labels)
+        guard slot(of: row.nativeID) == nil, let names = row.record.names() else { return }
+        add(
+            row.record, nativeID: row.nativeID, keys: names.keys.compactMap(DeviceKey.init),
+            labels: names.labels)
     }
 
     @discardableResult
     private func keep(
         _ packed: PackedVerdict, nativeID: String, keys: [DeviceKey], labels: [String]
     ) -> UInt32 {
-        for label in labels { labelCounts[ExactKey(label), default: 0] += 1 }
         if let slot = slot(of: nativeID) {
+            for label in labels { labelCounts[ExactKey(label), default: 0] += 1 }
             if let old = records[Int(slot)]?.unpacked(integration: integration) {
                 forgetNames(of: old, at: slot)
             }
@@ -135,6 +131,15 @@ final class VerdictTable {
             for key in keys { byKey.insert(Self.hash(key), slot) }
             return slot
         }
+        return add(packed, nativeID: nativeID, keys: keys, labels: labels)
+    }
+
+    /// Keeps a record of an id that has none.
+    @discardableResult
+    private func add(
+        _ packed: PackedVerdict, nativeID: String, keys: [DeviceKey], labels: [String]
+    ) -> UInt32 {
+        for label in labels { labelCounts[ExactKey(label), default: 0] += 1 }
         let slot: UInt32
         if let free = free.popLast() {
             slot = free
