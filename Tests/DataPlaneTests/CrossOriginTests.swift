@@ -299,4 +299,38 @@ struct CrossOriginTests {
         #expect(answer?.field("Gatepost-Reason") == "origin-not-allowed")
         #expect(origin.connectionCount == 0)
     }
+
+    @Test("rules that change while a request is on its way are read anew", arguments: [true, false])
+    func reloaded(_ isForwarded: Bool) throws {
+        let reload = Mutex<(@Sendable () -> Void)?>(nil)
+        let origin = TestOrigin { connection in
+            while connection.readHead() != nil {
+                // The second request on the first connection dies there, and is walked once more.
+                if connection.number == 0, let reload = reload.withLock({ $0 }) { return reload() }
+                connection.answer(fields: "Access-Control-Allow-Origin: https://their.test\r\n")
+            }
+        }
+        let gateway = try Gateway([Self.route(origin.port, isOpen: true, Self.rules())])
+        let client = try gateway.client()
+        let second = "Origin: https://second.test:8443\r\n"
+        #expect(
+            client.get(fields: second)?.field("Access-Control-Allow-Origin") == "https://second.test:8443")
+        let fewer = CrossOriginRules(origins: [Self.portal], preflight: .forward)
+        let routes = [
+            Self.route(origin.port, isOpen: true, isForwarded ? fewer : nil),
+            Facts.open(origin.port, host: "new.test", name: "new"),
+        ]
+        reload.withLock {
+            $0 = { [weak gateway] in
+                guard let gateway else { return }
+                gateway.send(.configuration(Gateway.snapshot(routes, revision: 2)))
+                _ = gateway.waitUntil {
+                    (try? gateway.client().get(host: "new.test"))?.status == 200 ? true : nil
+                }
+            }
+        }
+        let answer = try #require(client.get(fields: second))
+        #expect(answer.status == 200)
+        #expect(answer.field("Access-Control-Allow-Origin") == "https://their.test")
+    }
 }

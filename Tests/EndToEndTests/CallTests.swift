@@ -132,7 +132,7 @@ extension EndToEnd {
             try CallStage.with(stack) {
                 let browser = try Chromium(stack)
                 let form =
-                    "<form method=post action='\(CallStage.calls)/edit'>"
+                    "<form method=post action='\(CallStage.calls)/foreign'>"
                     + "<input name=a value=b><button>Go</button></form>"
                 for (origin, policy) in [(CallStage.portal, "unsafe-url"), (CallStage.calls, "no-referrer")] {
                     try browser.open(CallStage.page(origin, form, ["Referrer-Policy": policy]))
@@ -140,9 +140,9 @@ extension EndToEnd {
                     try browser.wait(for: "the page of a form that was refused") {
                         try browser.text.contains("What you sent was not delivered.")
                     }
-                    #expect(try browser.url == CallStage.calls + "/edit", "\(origin)")
+                    #expect(try browser.url == CallStage.calls + "/foreign", "\(origin)")
                 }
-                #expect(try !stack.hasReachedUpstream("/edit"))
+                #expect(try !stack.hasReachedUpstream("/foreign"))
             }
         }
 
@@ -160,7 +160,7 @@ extension EndToEnd {
                         return isSession ? nil : line
                     }
                     let sent = try client.get(
-                        CallStage.calls + "/edit",
+                        CallStage.calls + "/waiting",
                         [
                             "-H", "Sec-Fetch-Dest: document", "-H", "Origin: \(CallStage.calls)", "--data",
                             "a=b",
@@ -171,7 +171,7 @@ extension EndToEnd {
                     #expect(end.status == status, "\(user): \(end)")
                     #expect(end.says("<input type=\"hidden\" name=\"a\" value=\"b\">") == (status == 200))
                 }
-                #expect(try !stack.hasReachedUpstream("/edit"))
+                #expect(try !stack.hasReachedUpstream("/waiting"))
             }
         }
 
@@ -255,24 +255,25 @@ extension EndToEnd {
                 }
                 // A preflight that is none, sent by hand, is judged; one that is goes no further than the gateway.
                 let preflight = ["-X", "OPTIONS", "-H", "Origin: \(CallStage.portal)"]
-                #expect(try client.fetch(CallStage.calls + "/api", preflight).status == 401)
+                #expect(try client.fetch(CallStage.calls + "/judged", preflight).status == 401)
                 let real = preflight + ["-H", "Access-Control-Request-Method: PUT"]
                 let answer = try client.fetch(CallStage.calls + "/only-a-preflight", real)
                 #expect(answer.status == 204 && answer.body.isEmpty)
-                let withBody = try client.fetch(CallStage.calls + "/api", real + ["--data", "a=b"])
+                let withBody = try client.fetch(CallStage.calls + "/judged", real + ["--data", "a=b"])
                 #expect(withBody.status == 401)
                 for origin in ["https://evil.test", "null", "\(CallStage.portal).evil.test", "*"] {
                     let other = [
                         "-X", "OPTIONS", "-H", "Origin: \(origin)", "-H",
                         "Access-Control-Request-Method: PUT",
                     ]
-                    let refused = try client.fetch(CallStage.calls + "/api", other)
+                    let refused = try client.fetch(CallStage.calls + "/judged", other)
                     #expect(
                         refused.status == 403 && refused.field("access-control-allow-origin") == nil,
                         "\(origin)")
                 }
                 #expect(
-                    try !stack.hasReachedUpstream("/only-a-preflight") && !stack.hasReachedUpstream("/api"))
+                    try !stack.hasReachedUpstream("/only-a-preflight") && !stack.hasReachedUpstream("/judged")
+                )
             }
         }
     }

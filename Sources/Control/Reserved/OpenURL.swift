@@ -24,7 +24,10 @@ extension ControlRequest {
     /// are taken in a tab of the person's; whatever says nothing is believed, because it is no browser that
     /// others could use.
     var isStepUnseen: Bool {
-        method == "GET" && !path.hasSuffix("/sign-out") && !isNavigation && !values("sec-fetch-mode").isEmpty
+        let isStep =
+            path == "/.gatepost/sign-in" || path == "/.gatepost/handoff"
+            || path.hasPrefix("/.gatepost/callback/")
+        return isStep && method == "GET" && !isNavigation && !values("sec-fetch-mode").isEmpty
     }
 
     /// Where the person was when the address was opened: the page that the browser names, when it is one of

@@ -10,6 +10,8 @@ extension Reactor {
     /// - Returns: nil when it is none.
     @inline(never)
     func preflight(_ slot: Int32, _ request: CanonicalRequest, _ route: Route) -> Step? {
+        // The rules may be others than in the walk before.
+        downstreams[slot].pointee.exchange.isPreflight = false
         guard let rules = route.crossOrigin, isPreflight(slot, request) else { return nil }
         guard let number = listed(slot, in: rules.origins) else {
             downstreams[slot].pointee.exchange.decision = .originNotAllowed
@@ -36,10 +38,14 @@ extension Reactor {
         return !method.isEmpty
     }
 
-    /// Notes whose script asks, while the request's head is there.
+    /// Notes whose script asks, while the request's head is there. Anew in every walk: a number that was noted means
+    /// nothing under other rules.
     @inline(never)
     func noteCrossOrigin(_ slot: Int32, _ route: Route) {
-        guard let rules = route.crossOrigin else { return }
+        guard route.writesCrossOrigin, let rules = route.crossOrigin else {
+            downstreams[slot].pointee.exchange.crossOrigin = .asSent
+            return
+        }
         downstreams[slot].pointee.exchange.crossOrigin =
             listed(slot, in: rules.origins).map { .origin(UInt8($0)) } ?? .nobodys
     }

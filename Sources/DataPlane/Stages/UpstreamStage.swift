@@ -18,7 +18,9 @@ extension Reactor {
         if connection.pointee.limits != nil, let step = enforceLimits(on: request, slot, route, session) {
             return step
         }
-        if route.writesCrossOrigin { noteCrossOrigin(slot, route) }
+        if route.writesCrossOrigin || connection.pointee.exchange.crossOrigin != .asSent {
+            noteCrossOrigin(slot, route)
+        }
         if connection.pointee.exchange.upstream < 0 {
             switch acquireUpstream(slot, route) {
             case .ready: break
