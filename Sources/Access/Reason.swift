@@ -17,6 +17,8 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case identityProviderUnavailable = "identity-provider-unavailable"
     case identityProviderRefused = "identity-provider-refused"
     case loginStateLost = "login-state-lost"
+    case formNotKept = "form-not-kept"
+    case cookieAmbiguous = "cookie-ambiguous"
     case sessionEnded = "session-ended"
     case authenticationInsufficient = "authentication-insufficient"
     case serviceUnknown = "service-unknown"

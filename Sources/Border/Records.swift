@@ -93,11 +93,15 @@ public struct ControlRequest: Sendable, Codable, Hashable {
         case reserved
         /// A navigation without a session that the application accepts: redirect to sign-in.
         case signIn
+        /// A form without a session that the application accepts; it is kept over the sign-in, and is in `body`.
+        case keepForm
         /// A refused navigation of a signed-in person: the block page or the way to the device check.
         case refused(Reason)
     }
     public var ticket: Ticket
     public var purpose: Purpose
+    /// A person looks at the answer. Only then may it lead away or begin a sign-in.
+    public var isNavigation = false
     /// The configured application of the host, nil on the auth host.
     public var application: String?
     /// Lower case, without port.

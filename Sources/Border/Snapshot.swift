@@ -106,6 +106,10 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var asksForCertificate = false
     /// Its policies let in clients without a person: service tokens and certificates are looked at.
     public var servesMachines = false
+    /// What scripts of other origins may do; nil: the application's own affair.
+    public var crossOrigin: CrossOriginRules?
+    /// A form that is sent without a session is kept over the sign-in.
+    public var keepsForms = false
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

@@ -32,6 +32,16 @@ enum ApplicationsSection {
                 "origins", .list(.url), "Further origins whose scripts may read 401 and 403 answers.",
                 standard: "none", example: "[ \"https://portal.corp.example\" ]"),
             .optional(
+                "cors", .section(CrossOriginKey.table),
+                "What scripts of other origins may do here. Preflights of listed origins need no sign-in.",
+                standard: "the application's own affair; preflights need a sign-in",
+                example: "{ origins: [ \"https://portal.corp.example\" ], credentials: true }"),
+            .optional(
+                "keep-form", .flag,
+                "A form that the application's own page sends after the session has ended is kept over the "
+                    + "sign-in, for 5 minutes and up to 64 KiB, in memory; then the person sends it, or not.",
+                standard: "`false`: it is refused", example: "true"),
+            .optional(
                 "fields", .texts, "Plain upstream fields and the claim each one carries.", standard: "none",
                 example: "{ X-Remote-User: email }"),
             .optional(
@@ -97,6 +107,7 @@ enum ApplicationsSection {
         signIn.scopes = reader.texts("scopes") ?? []
         SignInKeys.checkScopes(signIn.scopes, reader)
         let origins = OriginsKey.read(reader)
+        let crossOrigin = CrossOriginKey.read(reader)
         let fields = FieldsKey.read(reader)
         RestrictionLimits.check(policies.map(\.policy), against: fields, reader)
         let allowsSlash = reader.flag("allow-encoded-slash") ?? false
@@ -105,12 +116,14 @@ enum ApplicationsSection {
             reader.ineffective("upstream-authorities", because: "no upstream is https", "remove it")
         }
         guard let host, let upstreams, let providers else { return nil }
-        let settings = ApplicationSettings(
+        var settings = ApplicationSettings(
             name: name, host: host, upstreams: upstreams, identityProviders: providers,
             deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent,
             signIn: signIn)
+        settings.crossOrigin = crossOrigin
+        settings.keepsForms = reader.flag("keep-form") ?? false
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,

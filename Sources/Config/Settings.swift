@@ -221,6 +221,28 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var agent: String?
     /// What sign-ins for it ask.
     public var signIn = SignInSettings()
+    /// What scripts of other origins may do; nil: the application's own affair.
+    public var crossOrigin: CrossOriginSettings?
+    /// A form without a session is kept over the sign-in.
+    public var keepsForms = false
+}
+
+/// `applications.<name>.cors`.
+public struct CrossOriginSettings: Sendable, Hashable {
+    /// `https://host[:port]`, at most 64.
+    public var origins: [String]
+    /// The application answers preflights, and writes `Access-Control-*` itself.
+    public var isForwarded = false
+    /// Beside GET, HEAD and POST.
+    public var methods: [String] = []
+    /// Request fields that scripts may set.
+    public var requestFields: [String] = []
+    /// Response fields that scripts may read.
+    public var responseFields: [String] = []
+    /// Whether calls may carry cookies.
+    public var allowsCredentials = false
+    /// How long browsers remember the answer to a preflight.
+    public var maxAgeSeconds: Int64 = 0
 }
 
 /// One place that requests of an application go to.

@@ -75,6 +75,28 @@ public struct RequestWriter: Sendable {
         RequestWriter.framing(request, options, &output)
     }
 
+    /// Writes a CORS preflight (Fetch standard §4.8): request line, Host and what makes it one, and nothing
+    /// else of what the client sent: nobody has signed in. Without the closing empty line, as `begin`.
+    ///
+    /// - Precondition: as for `begin`; the request has no body.
+    public func beginPreflight(
+        _ request: CanonicalRequest, head: Span<UInt8>, fields: borrowing FieldTable,
+        scratch: borrowing CanonicalScratch, into output: inout HeadOutput
+    ) {
+        var copier = LineCopier()
+        RequestWriter.begin(request, head, fields, scratch, &copier, &output)
+        for index in 0..<fields.count {
+            let line = fields[index]
+            let isPart =
+                line.known == .origin || line.known == .accessControlRequestMethod
+                || ByteClass.equalFolded(head, line.name.indices, "access-control-request-headers")
+            if isPart, !identity.contains(head, line.name.indices) {
+                copier.copy(line, head, into: &output)
+            }
+        }
+        copier.flush(head, into: &output)
+    }
+
     /// The empty line.
     public static func end(into output: inout HeadOutput) { output.append("\r\n") }
 

@@ -44,16 +44,23 @@ public struct ResponseWriter: Sendable {
 
     /// The same without the fields of certain names, however often they come: whoever writes them anew calls this.
     ///
-    /// - Parameter names: what is left out beside what always is.
+    /// - Parameters:
+    ///   - names: what is left out beside what always is.
+    ///   - keepsCrossOrigin: false leaves out every `Access-Control-*` field too: of two writers of them browsers would
+    ///     refuse both (Fetch standard §4.10).
     public func begin(
         _ response: ResponseHead, head: Span<UInt8>, fields: borrowing FieldTable, framing: BodyFraming,
-        keepsAlive: Bool, leavingOut names: FieldNames, into output: inout HeadOutput
+        keepsAlive: Bool, leavingOut names: FieldNames, keepsCrossOrigin: Bool = true,
+        into output: inout HeadOutput
     ) {
         var copier = LineCopier()
         let copied = start(response, head, framing, keepsAlive, &copier, &output)
         for index in 0..<fields.count {
             let line = fields[index]
             if names.contains(head, line.name.indices) { continue }
+            if !keepsCrossOrigin, ByteClass.startsFolded(head, line.name.indices, "access-control-") {
+                continue
+            }
             if copied &>> UInt64(line.known.rawValue) & 1 != 0
                 || ResponseWriter.passes(line, response, head, fields)
             {

@@ -71,21 +71,29 @@ enum CookieText {
     static let valueBytesMax = 4096
 
     /// Every value of the cookie `name`, in the order sent. Names are compared exactly: `__host-x` is another
-    /// cookie, and one that browsers do not protect.
+    /// cookie, and one that browsers do not protect. Blanks before "=" are no part of a name and values have none at
+    /// their ends, as reactors read them: what is doubled there is doubled here.
+    ///
+    /// Of fields that are longer than any browser's, none counts.
     static func values(of name: String, in fields: [String]) -> [String] {
         guard fields.reduce(0, { $0 + $1.utf8.count }) <= fieldBytesMax else { return [] }
         var found: [String] = []
         for field in fields {
             for pair in field.utf8.split(separator: UInt8(ascii: ";")) {
-                let trimmed = pair.drop { $0 == 0x20 || $0 == 0x09 }
-                guard let equals = trimmed.firstIndex(of: UInt8(ascii: "=")),
-                    trimmed[..<equals].elementsEqual(name.utf8)
-                else { continue }
-                let value = trimmed[trimmed.index(after: equals)...]
-                if value.count <= valueBytesMax { found.append(String(decoding: value, as: UTF8.self)) }
+                let halves = pair.split(
+                    separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+                guard halves.count == 2, trimmed(halves[0]).elementsEqual(name.utf8) else { continue }
+                found.append(String(decoding: trimmed(halves[1]), as: UTF8.self))
             }
         }
         return found
+    }
+
+    private static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
+        var text = text
+        while let first = text.first, first == 0x20 || first == 0x09 { text = text.dropFirst() }
+        while let last = text.last, last == 0x20 || last == 0x09 { text = text.dropLast() }
+        return text
     }
 
     /// A `Set-Cookie` value with the attributes that every cookie of ours has. `maxAgeSeconds` nil: until the
@@ -110,7 +118,8 @@ enum ReturnTarget {
             bytes.allSatisfy({
                 (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "#")
             }),
-            !bytes.starts(with: [0x2f, 0x2f]), !target.hasPrefix(ReservedPath.prefix)
+            !bytes.starts(with: [0x2f, 0x2f]),
+            !target.hasPrefix(ReservedPath.prefix) || FormPath.id(of: target) != nil
         else { return "/" }
         return target
     }

@@ -55,10 +55,14 @@ public struct SessionCookie: Sendable, Equatable {
     /// The request's cookie; nil when there is none of ours, or more than one (a second one was planted by somebody,
     /// and nothing says which).
     public static func of(cookieField: [String], ring: KeyRing) -> SessionCookie? {
-        let found = CookieText.values(of: name, in: cookieField).compactMap {
-            SessionCookie(parsing: $0, ring: ring)
-        }
-        return found.count == 1 ? found.first : nil
+        let found = CookieText.values(of: name, in: cookieField)
+        // Counted before they are read: a reactor takes neither of two, even where one of them is no session's.
+        return found.count == 1 ? SessionCookie(parsing: found[0], ring: ring) : nil
+    }
+
+    /// Whether a request has more than one cookie of this name, whatever is in them.
+    public static func isDoubled(in cookieField: [String]) -> Bool {
+        CookieText.values(of: name, in: cookieField).count > 1
     }
 
     /// The `Set-Cookie` value; it lasts until the browser ends.

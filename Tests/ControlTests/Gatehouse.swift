@@ -188,16 +188,19 @@ extension Gatehouse {
 
     func request(
         _ path: String, host: String = "auth.corp.example", method: String = "GET",
-        _ fields: [Field] = [], body: String = "", purpose: ControlRequest.Purpose = .reserved
+        _ fields: [Field] = [], body: String = "", purpose: ControlRequest.Purpose = .reserved,
+        isNavigation: Bool = true
     ) -> ControlRequest {
         let parts = path.split(separator: "?", maxSplits: 1)
-        return ControlRequest(
+        var request = ControlRequest(
             ticket: Ticket(reactor: 0, slot: 0, generation: 0), purpose: purpose,
             application: host == "auth.corp.example" ? nil : String(host.prefix { $0 != "." }), host: host,
             method: method, path: String(parts[0]), query: parts.count > 1 ? String(parts[1]) : "",
             fields: fields,
             body: Array(body.utf8), client: NetworkAddress(v4: 0x7f00_0001),
             requestID: String(repeating: "0", count: 32))
+        request.isNavigation = isNavigation
+        return request
     }
 }
 

@@ -80,6 +80,10 @@ final class Chromium: Sendable {
         }
     }
 
+    /// The open tabs and popups.
+    var windows: [String] { get throws { try command("GET", "/window/handles") as? [String] ?? [] } }
+    func enter(window: String) throws { try command("POST", "/window", ["handle": window]) }
+
     // MARK: what a person sees
 
     var url: String { get throws { try command("GET", "/url") as? String ?? "" } }

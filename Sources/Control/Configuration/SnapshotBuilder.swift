@@ -51,7 +51,20 @@ struct SnapshotBuilder {
             identityFieldNames: application.fields.map(\.field) + upstreamFields(of: policy))
         route.asksForCertificate = policy.looksAtCertificates
         route.servesMachines = policy.servesMachines
+        route.crossOrigin = application.crossOrigin.map(rules)
+        route.keepsForms = application.keepsForms
         return route
+    }
+
+    private func rules(_ settings: CrossOriginSettings) -> CrossOriginRules {
+        var rules = CrossOriginRules(
+            origins: settings.origins, preflight: settings.isForwarded ? .forward : .answer)
+        rules.methods = settings.methods
+        rules.requestFields = settings.requestFields
+        rules.responseFields = settings.responseFields
+        rules.allowsCredentials = settings.allowsCredentials
+        rules.maxAgeSeconds = settings.maxAgeSeconds
+        return rules
     }
 
     /// What any policy of the application may tell it, clients may tell it under none.

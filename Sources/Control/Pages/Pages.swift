@@ -204,7 +204,7 @@ enum Pages {
         """
 
     /// - Parameter isReasonLater: the page's script shows the reason, once there is one.
-    private static func footer(reason: Reason?, requestID: String, isReasonLater: Bool = false) -> String {
+    static func footer(reason: Reason?, requestID: String, isReasonLater: Bool = false) -> String {
         let later = "<span id=\"reason\" hidden>Reason <code id=\"word\"></code> · </span>"
         let word = reason.map { "Reason <code>\($0.rawValue)</code> · " } ?? (isReasonLater ? later : "")
         return "<footer>\(word)Request <code>\(Layout.escape(requestID))</code> · Gatepost</footer>"

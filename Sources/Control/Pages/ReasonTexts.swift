@@ -52,6 +52,15 @@ enum ReasonTexts {
             "The sign-in took too long or began in another browser.",
             "Sign in again: it starts at the page you wanted."
         ),
+        .formNotKept: (
+            "The form that waited for this sign-in is no longer here: it waits five minutes, works once, and is for "
+                + "the person and the browser that sent it.",
+            "Open the page of the form and fill it in again."
+        ),
+        .cookieAmbiguous: (
+            "The browser sent the gateway's cookie twice, and nothing says which one is right.",
+            "Delete the cookies of this site in the browser, then open the page again."
+        ),
         .sessionEnded: (
             "The session was ended: sign-out, expiry or an administrator.",
             "Sign in again."

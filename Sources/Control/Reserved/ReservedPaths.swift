@@ -1,6 +1,7 @@
 import Access
 import Border
 import Config
+import Identity
 import JSON
 import Posture
 import Store
@@ -12,6 +13,7 @@ extension ControlPlane {
         do throws(StoreError) {
             switch request.purpose {
             case .signIn: return await beginSignIn(request)
+            case .keepForm: return try await keepForm(request)
             case .refused(let reason): return try await refused(request, reason)
             case .reserved:
                 if request.host == services.config.gateway.authHost { return try await authHost(request) }
@@ -52,8 +54,12 @@ extension ControlPlane {
 
     private func applicationHost(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
+        if request.method == "GET", let id = FormPath.id(of: request.path) {
+            return try await keptForm(id, request)
+        }
         switch (request.path, request.method) {
         case ("/.gatepost/sign-in", "GET"):
+            guard request.isNavigation else { return signInUnseen(request) }
             if let name = request.parameter("step-up") { return try await stepUpAsked(name, request) }
             return await beginSignIn(request)
         case ("/.gatepost/handoff", _), ("/.gatepost/sign-out", _): return await signInStep(request)
@@ -66,7 +72,7 @@ extension ControlPlane {
     private func notAllowed(_ answers: Answers) -> ControlResponse { answers.failure(405, .methodNotAllowed) }
 
     /// A refused navigation: to the device check when that can help, otherwise the page that says why.
-    private func refused(_ request: ControlRequest, _ reason: Reason) async throws(StoreError)
+    func refused(_ request: ControlRequest, _ reason: Reason) async throws(StoreError)
         -> ControlResponse
     {
         let answers = Answers(request: request)
@@ -115,7 +121,7 @@ extension ControlPlane {
 
     /// A proof helps where none, or only an old one, is known, and some device could let this request in. Whoever no
     /// policy admits on any device is told so at once.
-    private func needsDeviceCheck(
+    func needsDeviceCheck(
         _ request: ControlRequest, _ session: StoredSession, _ global: StoredSession, _ policy: Application,
         _ now: Int64
     ) -> Bool {

@@ -20,11 +20,15 @@ extension ControlPlane {
         let answers = Answers(request: request)
         let flow = flowRequest(request)
         guard let application = request.application else { return answers.failure(404, .routeNotFound) }
+        // Another sign-in would bring a third one, and lead here again.
+        guard !SessionCookie.isDoubled(in: request.values("cookie")) else {
+            return answers.failure(400, .cookieAmbiguous)
+        }
         if request.purpose == .reserved {
             guard request.query.isEmpty else { return respond(await services.flow.restart(flow), request) }
             return respond(
-                await services.flow.beginAtApplication(flow, application: application, original: "/"), request
-            )
+                await services.flow.beginAtApplication(
+                    flow, application: application, original: request.openedFrom(services)), request)
         }
         return respond(
             await services.flow.beginAtApplication(flow, application: application, original: nil), request)
@@ -34,12 +38,17 @@ extension ControlPlane {
     func signInStep(_ request: ControlRequest) async -> ControlResponse {
         let flow = services.flow
         let step = flowRequest(request)
+        guard !request.isStepUnseen else {
+            return Answers(request: request).refusal(403, .originNotAllowed)
+        }
         // A provider may take longer than the request may wait: then a page of ours has to be in time.
         let answer = await Patience.value(milliseconds: signInMilliseconds) { await flow.answer(step) }
         switch answer {
         case .some(.some(let answer)):
             if case .upgraded(let globalID, _, _) = answer { await upgraded(globalID) }
-            return respond(answer, request)
+            var response = respond(answer, request)
+            await noteSender(on: &response, request)
+            return response
         case .some(nil): return Answers(request: request).failure(404, .routeNotFound)
         case nil:
             let refusal = FlowRefusal(

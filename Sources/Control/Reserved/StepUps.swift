@@ -48,8 +48,8 @@ extension ControlPlane {
                 asking: offer.stepUp), request)
     }
 
-    /// `GET /.gatepost/sign-in?step-up=<policy>` on an application's host: the `open_url` of a 401. It leads to the
-    /// application's root, like every `open_url`.
+    /// `GET /.gatepost/sign-in?step-up=<policy>` on an application's host: the `open_url` of a 401. It leads
+    /// back to the page that opened it, like every `open_url`.
     func stepUpAsked(_ name: String, _ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let flow = services.flow
         let step = flowRequest(request)
@@ -60,18 +60,19 @@ extension ControlPlane {
             let global = try await store.session(id: globalID)
         else {
             return respond(
-                await flow.beginAtApplication(step, application: application, original: "/"), request)
+                await flow.beginAtApplication(
+                    step, application: application, original: request.openedFrom(services)), request)
         }
         let device = await services.records.facts(of: global)
         let standing = Standing(session: session, device: device, policy: policy, nowSeconds: nowSeconds())
         // What is there by now, or held, is not asked for: the application says what is the matter.
         guard !isHeld(global), let offer = offers(standing).first(where: { $0.policy == name }) else {
-            return Answers(request: request).redirect("/", status: 303)
+            return Answers(request: request).redirect(request.openedFrom(services), status: 303)
         }
         return respond(
             await flow.stepUp(
-                step, application: application, original: "/", provider: session.identityProvider,
-                asking: offer.stepUp), request)
+                step, application: application, original: request.openedFrom(services),
+                provider: session.identityProvider, asking: offer.stepUp), request)
     }
 
     /// Whether a change of the session's device is held: nothing is built on it meanwhile, by no sign-in either.

@@ -153,6 +153,10 @@ struct Exchange {
     var isPage = false
     /// The banner is still to be put into the body.
     var isEdited = false
+    /// Which `Access-Control-*` the answer gets in place of the application's.
+    var crossOrigin = CrossOriginAnswer.asSent
+    /// A CORS preflight on its way to the application.
+    var isPreflight = false
 
     var upstreamFraming = BodyFraming.none
     var isResponseBegun = false

@@ -132,7 +132,7 @@ extension Reactor {
             let line = work.pointee.fields[index]
             fields.append(Field(text(line.name).lowercased(), text(line.value)))
         }
-        return ControlRequest(
+        var message = ControlRequest(
             ticket: ticket, purpose: purpose,
             application: connection.pointee.route?.application?.name,
             host: connection.pointee.route?.host ?? "", method: text(request.methodRange),
@@ -143,6 +143,8 @@ extension Reactor {
             requestID: Hex.text(
                 connection.pointee.exchange.names.requestIDHigh,
                 connection.pointee.exchange.names.requestIDLow))
+        message.isNavigation = isNavigation(slot)
+        return message
     }
 
     private func bytes(_ span: Span<UInt8>) -> [UInt8] {

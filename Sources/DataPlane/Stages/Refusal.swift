@@ -56,7 +56,7 @@ extension Reactor {
         }
     }
 
-    private func beginOwnResponse(_ slot: Int32, _ status: Int, into head: inout HeadOutput) {
+    func beginOwnResponse(_ slot: Int32, _ status: Int, into head: inout HeadOutput) {
         head.append("HTTP/1.1 ")
         head.append(decimal: Int64(status))
         head.append(" ")
@@ -69,7 +69,7 @@ extension Reactor {
         head.append("\r\n")
     }
 
-    private func finishOwnResponse(
+    func finishOwnResponse(
         _ slot: Int32, _ status: Int, _ head: inout HeadOutput, _ body: UnsafePointer<UInt8>?,
         _ bodyBytes: Int
     ) -> Step {
@@ -128,30 +128,6 @@ extension Reactor {
         body.append("\"}")
     }
 
-    /// Scripts of the own host and of listed origins may read why; an origin is never reflected unseen.
-    private func writeCrossOrigin(_ slot: Int32, _ status: Int, into head: inout HeadOutput) {
-        guard status == 401 || status == 403, let origin = allowedOrigin(slot) else { return }
-        head.append("Access-Control-Allow-Origin: ")
-        head.append(origin.span)
-        head.append("\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n")
-        head.append(
-            "Access-Control-Expose-Headers: Gatepost-Reason, Gatepost-Request-Id, WWW-Authenticate\r\n")
-    }
-
-    /// The listed origin that the request's Origin field equals.
-    func allowedOrigin(_ slot: Int32) -> [UInt8]? {
-        guard let route = downstreams[slot].pointee.route,
-            !downstreams[slot].pointee.input.isEmpty,
-            let range = work.pointee.fields.onlyValue(.origin),
-            range.end <= downstreams[slot].pointee.input.count
-        else { return nil }
-        let sent = downstreams[slot].pointee.input.bytes.span.extracting(range.indices)
-        return route.origins.first { origin in
-            guard origin.count == sent.count else { return false }
-            return origin.indices.allSatisfy { origin[$0] == sent[$0] }
-        }
-    }
-
     /// A line end inside of a field would begin another field.
     private static func isSafe(_ field: Field) -> Bool {
         !field.name.isEmpty
@@ -161,6 +137,7 @@ extension Reactor {
 
     private static func phrase(_ status: Int) -> StaticString {
         if status == 200 { return "OK" }
+        if status == 204 { return "No Content" }
         if status == 302 { return "Found" }
         if status == 303 { return "See Other" }
         if status == 401 { return "Unauthorized" }

@@ -17,6 +17,7 @@ extension Reactor {
         remember(slot, route)
         guard isRightConnection(slot, for: route) else { return refuse(slot, 421, .routeNotFound) }
         guard route.isProxied, !isReserved(slot, request) else { return askControl(slot, request, .reserved) }
+        if request.method == .options, let step = preflight(slot, request, route) { return step }
         let session: Int32
         switch findSession(slot, route) {
         case .session(let found): session = found
@@ -46,6 +47,9 @@ extension Reactor {
         }
         guard isFormNavigation(slot) else {
             return refuse(slot, reason == .signInRequired ? 401 : 403, reason)
+        }
+        if reason == .signInRequired, mayKeepForm(slot, request) {
+            return askControl(slot, request, .keepForm)
         }
         return askControl(slot, request, .refused(reason), readsBody: false)
     }

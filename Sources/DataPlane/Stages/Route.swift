@@ -34,6 +34,11 @@ final class Route {
                 + ["Accept-Encoding", "If-None-Match", "If-Modified-Since"]))
     /// Serialised origins that may read refusals and open WebSockets; the own one first.
     let origins: [[UInt8]]
+    /// What scripts of other origins may do here, prepared; nil: the application's own affair.
+    let crossOrigin: CrossOrigin?
+    /// Its answers carry the gateway's `Access-Control-*`, and none of its own.
+    let writesCrossOrigin: Bool
+    let keepsForms: Bool
     let openURL: String
     /// Only connections that were made for this host, and asked for a certificate, may carry its requests.
     let asksForCertificate: Bool
@@ -63,6 +68,9 @@ final class Route {
         requestWriter = RequestWriter(identity: IdentityFieldNames(application?.identityFieldNames ?? []))
         let own = publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"
         origins = ([own] + (application?.origins ?? [])).map { Array($0.utf8) }
+        crossOrigin = application?.crossOrigin.map(CrossOrigin.init)
+        writesCrossOrigin = application?.crossOrigin?.preflight == .answer
+        keepsForms = application?.keepsForms ?? false
         openURL = own + "/.gatepost/sign-in"
     }
 

@@ -62,32 +62,6 @@ extension Reactor {
         return path.count == length || path[length] == UInt8(ascii: "/")
     }
 
-    /// Whether a person is looking at the answer: a top-level GET of a browser.
-    func isNavigation(_ slot: Int32) -> Bool {
-        downstreams[slot].pointee.exchange.method == .get && asksForPage(slot)
-    }
-
-    /// Whether the answer will be shown as a page of its own.
-    ///
-    /// - Precondition: the request was parsed in this walk.
-    func asksForPage(_ slot: Int32) -> Bool {
-        let head = downstreams[slot].pointee.input.bytes.span
-        if let mode = work.pointee.fields.value(.secFetchMode) {
-            return contains("navigate", in: head.extracting(mode.indices), wholly: true)
-        }
-        guard let accept = work.pointee.fields.value(.accept) else { return false }
-        return contains("text/html", in: head.extracting(accept.indices), wholly: false)
-    }
-
-    /// Whether a person has sent a form and is looking at the answer. Only a browser that says so: programs post, too.
-    func isFormNavigation(_ slot: Int32) -> Bool {
-        guard downstreams[slot].pointee.exchange.method == .post,
-            let mode = work.pointee.fields.value(.secFetchMode)
-        else { return false }
-        let head = downstreams[slot].pointee.input.bytes.span
-        return contains("navigate", in: head.extracting(mode.indices), wholly: true)
-    }
-
     func contains(_ word: StaticString, in text: Span<UInt8>, wholly: Bool) -> Bool {
         let length = word.utf8CodeUnitCount
         guard text.count >= length, !wholly || text.count == length else { return false }

@@ -18,6 +18,9 @@ extension Reactor {
         if connection.pointee.limits != nil, let step = enforceLimits(on: request, slot, route, session) {
             return step
         }
+        if route.writesCrossOrigin || connection.pointee.exchange.crossOrigin != .asSent {
+            noteCrossOrigin(slot, route)
+        }
         if connection.pointee.exchange.upstream < 0 {
             switch acquireUpstream(slot, route) {
             case .ready: break
@@ -73,7 +76,11 @@ extension Reactor {
         let head = connection.pointee.input.bytes.span
         let options: RequestWriter.Options =
             connection.pointee.exchange.keepsTracestate ? .keepsTracestate : []
-        if connection.pointee.exchange.isPage {
+        if connection.pointee.exchange.isPreflight {
+            route.requestWriter.beginPreflight(
+                request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
+                into: &output)
+        } else if connection.pointee.exchange.isPage {
             try route.pageWriter.begin(
                 request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
                 options: options, into: &output)

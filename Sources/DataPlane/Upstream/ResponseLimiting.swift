@@ -26,8 +26,10 @@ extension Reactor {
         let replacement = downstreams[slot].pointee.exchange.isEdited ? limits.pages : limits.responses
         work.pointee.responseWriter.begin(
             response, head: head, fields: work.pointee.responseFields, framing: framing,
-            keepsAlive: keepsAlive, leavingOut: replacement.names, into: &output)
+            keepsAlive: keepsAlive, leavingOut: replacement.names,
+            keepsCrossOrigin: downstreams[slot].pointee.exchange.crossOrigin == .asSent, into: &output)
         output.append(replacement.lines.span)
+        writeCrossOriginAnswer(slot, response, into: &output)
     }
 
     /// In doubt yes, as for uploads: of two types or dispositions browsers may heed either.

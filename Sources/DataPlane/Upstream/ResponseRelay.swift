@@ -138,6 +138,8 @@ extension Reactor {
         let keepsAlive = !downstreams[slot].pointee.endsAfterResponse
         if downstreams[slot].pointee.limits != nil {
             beginLimitedHead(slot, response, head, framing, keepsAlive, into: &output)
+        } else if downstreams[slot].pointee.exchange.crossOrigin != .asSent {
+            beginCrossOriginHead(slot, response, head, framing, keepsAlive, into: &output)
         } else {
             work.pointee.responseWriter.begin(
                 response, head: head, fields: work.pointee.responseFields, framing: framing,

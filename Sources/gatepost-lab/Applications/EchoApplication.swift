@@ -17,6 +17,7 @@ final class EchoApplication: Site {
         case "/ws": try WebSocketEcho(exchange: exchange).run()
         case "/upload": try countUpload(exchange)
         case "/healthy": try exchange.send(.text("ok\n"))
+        case "/answer": try say(exchange)
         case _ where path.hasPrefix("/bytes/"): try sendBytes(exchange, String(path.dropFirst(7)))
         case _ where path.hasPrefix("/status/"): try sendStatus(exchange, String(path.dropFirst(8)))
         default: try show(exchange)
@@ -70,6 +71,19 @@ final class EchoApplication: Site {
             return try exchange.send(.text("The path names a status from 200 to 599.\n", status: 400))
         }
         try exchange.send(.text("status \(status)\n", status: status))
+    }
+
+    /// Fields and body as the query names them: an application that says whatever a test wants to hear.
+    private func say(_ exchange: Exchange) throws {
+        _ = try drain(exchange)
+        let isPrintable = { (text: String) in text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f } }
+        guard let named = Parameters(parsing: exchange.head.query)?.pairs,
+            named.allSatisfy({ isPrintable($0.name) && isPrintable($0.value) })
+        else { return try exchange.send(.text("The query names fields, and the body.\n", status: 400)) }
+        let body = named.first { $0.name == "body" }?.value ?? "ok"
+        let fields = named.filter { $0.name != "body" }
+        try exchange.send(
+            Response(status: 200, fields: fields.map { ($0.name, $0.value) }, body: Array(body.utf8)))
     }
 
     /// One event at once and then one a second, for an hour at most or until the reader is gone.

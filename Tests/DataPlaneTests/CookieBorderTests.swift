@@ -1,0 +1,175 @@
+import Access
+import Border
+import Foundation
+import Testing
+
+@testable import DataPlane
+
+@Suite("Cookies of the application and cookies of the gateway, in one browser")
+struct CookieBorderTests {
+    /// A browser that stores what the gateway lets through: the rules of RFC 6265bis §5.6 that decide on a
+    /// name, in the laxest reading that any engine has (prefixes not enforced, as WebKitGTK does).
+    private struct Jar {
+        var stored: [(name: String, value: String)] = []
+
+        mutating func take(_ setCookie: String) {
+            let pair = setCookie.prefix { $0 != ";" }
+            let blanks = CharacterSet(charactersIn: " \t")
+            guard let equals = pair.firstIndex(of: "=") else {
+                return stored.append(("", pair.trimmingCharacters(in: blanks)))
+            }
+            stored.append(
+                (
+                    pair[..<equals].trimmingCharacters(in: blanks),
+                    pair[pair.index(after: equals)...].trimmingCharacters(in: blanks)
+                ))
+        }
+
+        /// As engines serialise: a cookie without a name is its value alone.
+        var field: String {
+            stored.map { $0.name.isEmpty ? $0.value : "\($0.name)=\($0.value)" }.joined(separator: "; ")
+        }
+    }
+
+    static let planted: [String] = [
+        "__Host-gatepost=x", "__Host-gatepost=x; Path=/; Secure; HttpOnly", "__Host-gatepost=; Max-Age=0",
+        "__Host-gatepost=x; Domain=corp.example", "__Host-gatepost=x; Path=/deep/er", "__host-gatepost=x",
+        "__HOST-GATEPOST=x", "__Host-gatepost-login-0=x", "__Host-gatepost-form=x", "__Host-gatepost-new=x",
+        "__Host-gatepost", " __Host-gatepost=x", "\t__Host-gatepost=x", "__Host-gatepost =x",
+        "__Host-gatepost\t=x",
+        "=__Host-gatepost=x", " = __Host-gatepost=x", "==__Host-gatepost=x", "=\t=__Host-gatepost=x",
+        "=__Host-gatepost", "= __host-GATEPOST-login-3=x; Secure", "__Host-gatepost==x",
+        "__Host-gatepost=\"x\"",
+        "__Host-gatepost;=x", "=__Host-gatepost=x; Domain=corp.example; Path=/a",
+    ]
+
+    static let allowed: [String] = [
+        "a=1", "__Host-session=1; Path=/; Secure", "__Secure-id=1; Secure", "x__Host-gatepost=1",
+        "\"__Host-gatepost\"=1", "gatepost=1", "__Host-gatepos=1", "__Host_gatepost=1", "a=__Host-gatepost=1",
+        "a=1; __Host-gatepost=2", "a=1; Comment=__Host-gatepost=1", "a=1; Domain=corp.example; Path=/b", "=1",
+        "a", "",
+        "%5F%5FHost-gatepost=1", "a=1, __Host-gatepost=2", "\u{e9}__Host-gatepost=1",
+    ]
+
+    private func relayed(_ setCookies: [String]) throws -> [String] {
+        let fields = setCookies.map { "Set-Cookie: \($0)\r\n" }.joined()
+        let origin = TestOrigin { connection in
+            while connection.readHead() != nil { connection.answer(fields: fields) }
+        }
+        let gateway = try Gateway([Facts.open(origin.port)])
+        let client = try gateway.client()
+        let answer = try #require(client.get())
+        return answer.head.components(separatedBy: "\r\n").filter { $0.lowercased().hasPrefix("set-cookie:") }
+            .map { String($0.dropFirst("set-cookie:".count)) }
+    }
+
+    @Test func `an application plants no cookie that is ours to any browser, and loses none of its own`()
+        throws
+    {
+        let through = try relayed(Self.planted + Self.allowed)
+        #expect(through.count == Self.allowed.count, "\(through)")
+        for (sent, kept) in zip(Self.allowed, through) {
+            #expect(kept.trimmingCharacters(in: .whitespaces) == sent.trimmingCharacters(in: .whitespaces))
+        }
+        var jar = Jar()
+        through.forEach { jar.take($0) }
+        let session = Facts.cookie(1).dropFirst("Cookie: ".count).dropLast(2)
+        // With all of them in the browser, in front of ours and behind, the session is found as if alone.
+        let origin = TestOrigin.echo()
+        let gateway = try Gateway([Facts.closed(origin.port)], answer: SessionTests.control)
+        let client = try gateway.client()
+        for cookies in ["\(jar.field); \(session)", "\(session); \(jar.field)"] {
+            let answer = try #require(client.get(fields: "Cookie: \(cookies)\r\n"))
+            #expect(answer.status == 200, "\(cookies)")
+            #expect(!answer.text.contains(Self.secret), "\(cookies)")
+        }
+    }
+
+    private static let secret = Facts.cookie(1).components(separatedBy: "__Host-gatepost=")[1].prefix(56)
+
+    @Test func `of random Set-Cookie texts none that gets through names a cookie of ours`() throws {
+        var generator = Seeded(state: 0xc00c1e)
+        let pieces = [
+            "__Host-gatepost", "__host-", "gatepost", "=", "=", " ", "\t", ";", "x", "-login-1", "\"", ",",
+            "Path=/a",
+            "__Secure-", "%",
+        ]
+        for round in 0..<40 {
+            let texts = (0..<60).map { _ in
+                (0..<Int.random(in: 1...6, using: &generator)).map { _ in
+                    pieces.randomElement(using: &generator) ?? ""
+                }.joined()
+            }
+            var jar = Jar()
+            try relayed(texts).forEach { jar.take($0) }
+            for cookie in jar.stored {
+                let sent = cookie.name.isEmpty ? cookie.value : cookie.name
+                #expect(
+                    !sent.lowercased().hasPrefix("__host-gatepost"),
+                    "seed 0xc00c1e, round \(round): \(cookie)")
+            }
+        }
+    }
+
+    @Test(
+        "the session's cookie that comes twice names no session, whichever of the two was ours",
+        arguments: ["x", "", String(repeating: "A", count: 56)])
+    func doubled(_ planted: String) throws {
+        let origin = TestOrigin.echo()
+        let gateway = try Gateway([Facts.closed(origin.port)], answer: SessionTests.control)
+        let client = try gateway.client()
+        let ours = "__Host-gatepost=\(Self.secret)"
+        for other in [
+            "__Host-gatepost=\(planted)", "__Host-gatepost =\(planted)", "\t__Host-gatepost\t= \(planted)",
+        ] {
+            let fields = [
+                "Cookie: \(ours); \(other)\r\n", "Cookie: \(other); a=b; \(ours)\r\n",
+                "Cookie: \(ours)\r\nCookie: \(other)\r\n", "Cookie: \(other)\r\na: b\r\ncookie: \(ours)\r\n",
+            ]
+            for field in fields {
+                let answer = try #require(client.get(fields: field))
+                #expect(answer.status == 401, "\(field)")
+                #expect(answer.field("Set-Cookie") == nil, "\(field)")
+            }
+        }
+        #expect(origin.connectionCount == 0)
+        #expect(gateway.engine.metrics().sum("session_pulls") == 0)
+    }
+
+    /// What a client may send beside its session; nothing of ours, in any spelling, reaches the application.
+    static let beside: [String] = [
+        "__host-gatepost=1", "__HOST-GATEPOST-x=1", "=__Host-gatepost-y", " = __Host-gatepost-z=1",
+        "__Host-gatepost-login-2=1", "__Host-gatepost-form=1", "__Host-gatepost", "\t__Host-gatepost-t\t=1",
+        "==__Host-gatepost", "__Host-gatepost\"=1",
+    ]
+
+    @Test(arguments: beside)
+    func `none of our cookies reaches the application, the others all do`(_ spelling: String) throws {
+        let origin = TestOrigin.echo()
+        let gateway = try Gateway([Facts.closed(origin.port)], answer: SessionTests.control)
+        let client = try gateway.client()
+        let ours = "__Host-gatepost=\(Self.secret)"
+        for field in [
+            "Cookie: a=1; \(spelling); \(ours); b=2\r\n",
+            "Cookie: \(spelling)\r\nCookie: a=1; \(ours); b=2\r\n",
+            "Cookie: a=1; \(ours)\r\ncookie: b=2; \(spelling);\r\n",
+            "Cookie: \(ours); \(spelling); a=1; b=2; \(spelling)\r\n",
+        ] {
+            let answer = try #require(client.get(fields: field))
+            #expect(answer.status == 200, "\(field)")
+            #expect(!answer.text.lowercased().contains("__host-gatepost"), "\(field): \(answer.text)")
+            #expect(answer.text.contains("a=1") && answer.text.contains("b=2"), "\(field): \(answer.text)")
+        }
+    }
+
+    private struct Seeded: RandomNumberGenerator {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            state &+= 0x9e37_79b9_7f4a_7c15
+            var mixed = state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+            return mixed ^ (mixed >> 31)
+        }
+    }
+}
