@@ -52,7 +52,7 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ] + SignInKeys.application)
+        ] + ChooserKeys.application + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
@@ -110,7 +110,8 @@ enum ApplicationsSection {
             deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent,
-            signIn: signIn)
+            signIn: signIn,
+            usesRememberedProvider: ChooserKeys.usesRemembered(reader, providers: providers))
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,

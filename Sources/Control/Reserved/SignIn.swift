@@ -21,6 +21,11 @@ extension ControlPlane {
         let flow = flowRequest(request)
         guard let application = request.application else { return answers.failure(404, .routeNotFound) }
         if request.purpose == .reserved {
+            if request.query == "choose" {
+                return respond(
+                    await services.flow.beginAtApplication(
+                        flow, application: application, original: "/", wantsChoice: true), request)
+            }
             guard request.query.isEmpty else { return respond(await services.flow.restart(flow), request) }
             return respond(
                 await services.flow.beginAtApplication(flow, application: application, original: "/"), request
@@ -67,10 +72,10 @@ extension ControlPlane {
             return passage(to: url, setCookies, Scripts.keepFragment, request)
         case .comeBack(let url, let setCookies):
             return passage(to: url, setCookies, Scripts.addFragment, request)
-        case .chooser(let choices, let application, _):
+        case .chooser(let chooser):
             let page = Pages.chooser(
-                application: application, choices: choices.map { ($0.displayName, $0.url) },
-                requestID: request.requestID, nonce: nonce)
+                chooser, origin: services.origin(of: chooser.host), requestID: request.requestID, nonce: nonce
+            )
             return answers.page(200, page)
         case .confirmSignOut:
             return answers.page(
@@ -129,7 +134,8 @@ extension ControlPlane {
         FlowRequest(
             host: request.host, path: request.path, query: request.query,
             cookieField: request.values("cookie"),
-            originField: request.value("origin"), method: request.method, body: [], nowSeconds: nowSeconds())
+            originField: request.value("origin"), method: request.method, body: request.body,
+            nowSeconds: nowSeconds())
     }
 
     /// The application session of this host's cookie.
