@@ -62,7 +62,7 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ] + SignInKeys.application)
+        ] + ChooserKeys.application + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
@@ -121,7 +121,8 @@ enum ApplicationsSection {
             deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent,
-            signIn: signIn)
+            signIn: signIn,
+            usesRememberedProvider: ChooserKeys.usesRemembered(reader, providers: providers))
         settings.crossOrigin = crossOrigin
         settings.keepsForms = reader.flag("keep-form") ?? false
         let decisions = Application(

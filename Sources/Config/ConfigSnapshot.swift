@@ -76,6 +76,7 @@ public struct ConfigSnapshot: Sendable {
         CrossChecks.hosts(gateway, applications, context)
         CrossChecks.loops(gateway, applications, context)
         CrossChecks.unused(providers, root, applications)
+        ChooserKeys.warnOfIdle(providers, root, applications)
         CrossChecks.certificates(gateway, applications, root)
         CrossChecks.devices(devicePolicies, root, applications)
         ProviderKind.checkPublishing(integrations, devicePolicies, root)

@@ -23,7 +23,7 @@ enum IdentityProvidersSection {
             .optional(
                 "unsafe-allow-http", .flag, "Accepts an `http://` issuer, on loopback only.",
                 standard: "`false`", example: "true"),
-        ] + SignInKeys.provider)
+        ] + ChooserKeys.provider + SignInKeys.provider)
 
     static func read(_ root: SectionReader) -> [IdentityProviderSettings] {
         var providers: [IdentityProviderSettings] = []
@@ -56,12 +56,14 @@ enum IdentityProvidersSection {
         let scopes = scopes(reader)
         var signIn = SignInKeys.read(reader)
         signIn.sessionSeconds = reader.duration("session")
+        let emailDomains = ChooserKeys.emailDomains(reader)
         let asksForACRS = reader.choice("step-up") == "acrs"
         guard let issuer, let clientID, let secret, let scopes else { return nil }
         return IdentityProviderSettings(
             name: name, displayName: shown, issuer: issuer.text, clientID: clientID, clientSecret: secret,
             scopes: scopes, authoritiesPEM: reader.has("authorities") ? authorities : nil,
-            allowsPlainHTTP: allowsPlain, signIn: signIn, asksForACRS: asksForACRS)
+            allowsPlainHTTP: allowsPlain, signIn: signIn, asksForACRS: asksForACRS,
+            emailDomains: emailDomains)
     }
 
     private static func displayName(_ reader: SectionReader) -> String? {

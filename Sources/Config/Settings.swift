@@ -119,6 +119,8 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var signIn = SignInSettings()
     /// Authentication contexts are asked for in Entra's way (`acrs` in `claims`) instead of by `acr_values`.
     public var asksForACRS = false
+    /// `email-domains`, lower case.
+    public var emailDomains: [String] = []
 }
 
 /// What sign-ins ask, at a provider or for an application.
@@ -225,6 +227,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var crossOrigin: CrossOriginSettings?
     /// A form without a session is kept over the sign-in.
     public var keepsForms = false
+    /// `remembered-provider: use`: the provider that the browser used last is gone to without a question.
+    public var usesRememberedProvider = false
 }
 
 /// `applications.<name>.cors`.

@@ -154,6 +154,7 @@ struct Services: Sendable {
                 allowsPlainHTTP: $0.allowsPlainHTTP)
             registration.ask = ask($0.signIn)
             registration.contextStyle = $0.asksForACRS ? .acrs : .acr
+            registration.emailDomains = $0.emailDomains
             return registration
         }
         let applications = config.applications.map {
@@ -161,6 +162,7 @@ struct Services: Sendable {
                 name: $0.name, host: $0.host, identityProviders: $0.identityProviders,
                 sessionSeconds: $0.sessionSecondsMax)
             application.ask = ask($0.signIn)
+            application.usesRememberedProvider = $0.usesRememberedProvider
             return application
         }
         return SignInFlow(

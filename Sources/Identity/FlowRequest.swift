@@ -15,7 +15,7 @@ public struct FlowRequest: Sendable {
     public var originField: String?
     /// Upper case.
     public var method: String
-    /// Signing in reads no body; it is here for completeness.
+    /// Only the chooser's form has one.
     public var body: [UInt8]
     /// The time of the request.
     public var nowSeconds: Int64
@@ -48,7 +48,7 @@ public enum FlowAnswer: Sendable {
     /// 303 after a step-up: the sessions below this global session are to be decided anew.
     case upgraded(globalID: String, url: String, setCookies: [String])
     /// A page that lets the person choose.
-    case chooser(choices: [ProviderChoice], application: String, host: String)
+    case chooser(ProviderChooser)
     /// A page with a form that POSTs to `/.gatepost/sign-out` of the same host.
     case confirmSignOut
     /// Signed out. `removed` has been given to `ended` already. `url`: the provider's own sign-out, to be redirected
@@ -56,6 +56,43 @@ public enum FlowAnswer: Sendable {
     case signedOut(url: String?, removed: [StoredSession], setCookies: [String])
     /// A page that says why.
     case refuse(FlowRefusal)
+}
+
+/// What the person chooses from.
+public struct ProviderChooser: Sendable, Hashable {
+    /// What was wrong with the address that was typed. It is never told back: the page is anybody's.
+    public enum Problem: Sendable, Hashable, CaseIterable {
+        /// It is no address.
+        case noAddress
+        /// No accepted provider serves its domain.
+        case unknownDomain
+    }
+
+    /// The one that this browser used last in front.
+    public var choices: [ProviderChoice]
+    /// Configured name.
+    public var application: String
+    /// The application's host.
+    public var host: String
+    /// The sealed request that the form with an address sends along; nil: no provider here is found by one.
+    public var addressForm: String?
+    /// Where all choices are, when these are only the ones of an address: absolute path and query on the auth host.
+    public var othersURL: String?
+    /// What to say about the address that was typed.
+    public var problem: Problem?
+
+    /// A chooser out of its parts.
+    public init(
+        choices: [ProviderChoice], application: String, host: String, addressForm: String? = nil,
+        othersURL: String? = nil, problem: Problem? = nil
+    ) {
+        self.choices = choices
+        self.application = application
+        self.host = host
+        self.addressForm = addressForm
+        self.othersURL = othersURL
+        self.problem = problem
+    }
 }
 
 /// One button of the chooser.
@@ -66,6 +103,16 @@ public struct ProviderChoice: Sendable, Hashable {
     public var displayName: String
     /// Absolute path and query on the auth host.
     public var url: String
+    /// This browser signed in with it the last time that it had the choice.
+    public var isRemembered = false
+
+    /// A choice out of its parts.
+    public init(name: String, displayName: String, url: String, isRemembered: Bool = false) {
+        self.name = name
+        self.displayName = displayName
+        self.url = url
+        self.isRemembered = isRemembered
+    }
 }
 
 /// Why there is no sign-in, and where to try again.

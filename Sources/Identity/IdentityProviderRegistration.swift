@@ -25,6 +25,8 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var ask = ConfiguredAsk()
     /// How authentication contexts are asked for.
     public var contextStyle = ContextStyle.acr
+    /// Domains of the addresses that people here have, lower case: who types one of them is brought here.
+    public var emailDomains: [String] = []
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {
@@ -63,6 +65,8 @@ public struct IdentityApplication: Sendable, Hashable {
     public var sessionSeconds: Int64
     /// What every sign-in for it asks.
     public var ask = ConfiguredAsk()
+    /// Of several accepted providers the one that this browser used last is gone to without a question.
+    public var usesRememberedProvider = false
 
     /// An application out of its parts.
     public init(name: String, host: String, identityProviders: [String], sessionSeconds: Int64 = 8 * 3600) {

@@ -56,6 +56,7 @@ public struct Sessions: Sendable {
         session.host = application.host
         session.idToken = nil
         session.claims[Self.linkedClaim] = nil
+        session.claims[Self.subjectsClaim] = nil
         session.claims[StoredSession.usedClaim] = nil
         session.createdAtSeconds = nowSeconds
         session.expiresAtSeconds = min(global.expiresAtSeconds, nowSeconds + application.sessionSeconds)
@@ -182,6 +183,7 @@ public struct Sessions: Sendable {
             session.groups = global.groups
             session.claims = global.claims
             session.claims[Self.linkedClaim] = nil
+            session.claims[Self.subjectsClaim] = nil
             session.claims[StoredSession.usedClaim] = .integer(nowSeconds)
             session.claims[Self.stepUpClaim] = .list([name, String(nowSeconds)])
             session.authenticatedAtSeconds = global.authenticatedAtSeconds
@@ -202,7 +204,7 @@ public struct Sessions: Sendable {
         return try await store.remove(sessionIDs: all.sorted())
     }
 
-    /// Ends every session of a person.
+    /// Ends every session of a person, by whichever registration of the issuer they were made.
     @discardableResult
     public func end(issuer: String, subject: String) async throws(StoreError) -> [StoredSession] {
         try await end(matching: .person(issuer: issuer, subject: subject)) { _ in true }

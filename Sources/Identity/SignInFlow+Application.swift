@@ -12,8 +12,9 @@ extension SignInFlow {
     ///   - application: configured name of the application of `request.host`.
     ///   - original: path and query to return to; the request's own when nil. What is no path on this host, or
     ///     longer than 1,500 bytes, becomes `/`.
+    ///   - wantsChoice: the person wants another account: nothing is handed over, and nothing remembered is used.
     public func beginAtApplication(
-        _ request: FlowRequest, application: String, original: String? = nil
+        _ request: FlowRequest, application: String, original: String? = nil, wantsChoice: Bool = false
     ) -> FlowAnswer {
         guard let known = configuration.application(application), ExactText.isEqual(known.host, request.host)
         else {
@@ -21,12 +22,12 @@ extension SignInFlow {
                 FlowRefusal(.routeNotFound, detail: "application \(application) is not on \(request.host)"))
         }
         let own = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
-        return begin(known, request, target: original ?? own, restartCount: 0)
+        return begin(known, request, target: original ?? own, restartCount: 0, wantsChoice: wantsChoice)
     }
 
     func begin(
         _ application: IdentityApplication, _ request: FlowRequest, target: String, restartCount: Int64,
-        demand: StepUpDemand? = nil
+        demand: StepUpDemand? = nil, wantsChoice: Bool = false
     ) -> FlowAnswer {
         let secret = random(32)
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
@@ -43,7 +44,9 @@ extension SignInFlow {
             else { return nil }
             return found["iat"]?.integer
         }
-        let sealed = seals.seal(goal.wholeMembers, as: .request, expiresAtSeconds: expiry)
+        var members = goal.wholeMembers
+        if wantsChoice { members[Self.choiceMember] = true }
+        let sealed = seals.seal(members, as: .request, expiresAtSeconds: expiry)
         return .redirect(
             url: configuration.origin(of: configuration.authHost) + ReservedPath.signIn + "?request="
                 + sealed,

@@ -9,13 +9,17 @@ extension SignInFlow {
     /// application accepts is handed over at once; otherwise the person is sent to the one accepted provider, or
     /// chooses.
     public func signIn(_ request: FlowRequest) async -> FlowAnswer {
+        if request.method == "POST" { return find(request) }
         if let refusal = requireGET(request) { return refusal }
         guard let parameters = parameters(request) else { return malformed("query of sign-in") }
         let goal: LoginGoal
+        var wish = Wish(provider: parameters["provider"])
         switch seals.open(parameters["request"], as: .request, nowSeconds: request.nowSeconds) {
         case .valid(let value):
             guard let found = LoginGoal(value) else { return malformed("sealed request of another version") }
             goal = found
+            wish.address = value[Self.addressMember]?.string
+            wish.wantsChoice = value[Self.choiceMember] == true
         case .expired(let value):
             guard let found = LoginGoal(value) else { return malformed("sealed request of another version") }
             return restartElsewhere(found, request, why: "sealed request is too old")
@@ -29,15 +33,17 @@ extension SignInFlow {
             var session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: .global, host: request.host,
                 nowSeconds: request.nowSeconds)
+            wish.known = session
             if let found = session, !isRecent(found, for: application, request.nowSeconds) { session = nil }
-            if let demand = goal.demand { return await stepUp(demand, goal, application, session, request) }
-            let wanted = parameters["provider"]
-            if let session, Sessions.counts(session, at: application),
-                wanted.map({ ExactText.isEqual($0, session.identityProvider) }) ?? true
+            if let demand = goal.demand {
+                return await stepUp(demand, goal, application, session, request, wish)
+            }
+            if let session, !wish.wantsChoice, Sessions.counts(session, at: application),
+                wish.provider.map({ ExactText.isEqual($0, session.identityProvider) }) ?? true
             {
                 return handOver(goal, session, request, setCookies: [])
             }
-            return await choose(wanted, goal, application, request)
+            return await choose(wish, goal, application, request)
         } catch {
             return storeFailed(error, retryURL: url(of: goal))
         }
@@ -60,7 +66,7 @@ extension SignInFlow {
     /// handed over; otherwise that provider is asked, and no other.
     private func stepUp(
         _ demand: StepUpDemand, _ goal: LoginGoal, _ application: IdentityApplication,
-        _ session: StoredSession?, _ request: FlowRequest
+        _ session: StoredSession?, _ request: FlowRequest, _ wish: Wish
     ) async -> FlowAnswer {
         if let session, Sessions.counts(session, at: application),
             ExactText.isEqual(session.identityProvider, demand.provider),
@@ -68,55 +74,24 @@ extension SignInFlow {
         {
             return handOver(goal, session, request, setCookies: [])
         }
-        return await choose(demand.provider, goal, application, request)
-    }
-
-    private func choose(
-        _ wanted: String?, _ goal: LoginGoal, _ application: IdentityApplication, _ request: FlowRequest
-    ) async -> FlowAnswer {
-        let accepted = application.identityProviders.compactMap { configuration.provider($0) }
-        if let wanted {
-            guard let provider = accepted.first(where: { ExactText.isEqual($0.name, wanted) }) else {
-                return .refuse(
-                    FlowRefusal(
-                        .identityProviderNotAccepted,
-                        detail: "\(application.name) does not accept the provider asked for",
-                        retryURL: url(of: goal)))
-            }
-            return await authorize(provider, goal, application, request)
-        }
-        switch accepted.count {
-        case 0:
-            return .refuse(
-                FlowRefusal(
-                    .identityProviderNotAccepted, detail: "\(application.name) accepts no configured provider"
-                ))
-        case 1:
-            return await authorize(accepted[0], goal, application, request)
-        case _:
-            // Sealed anew, so that the choice does not inherit the minutes that passed before it was shown.
-            let sealed = seals.seal(
-                goal.members, as: .request, expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds)
-            let choices = accepted.map { provider in
-                let query = FormText.encode([("request", sealed), ("provider", provider.name)])
-                return ProviderChoice(
-                    name: provider.name, displayName: provider.displayName,
-                    url: "\(ReservedPath.signIn)?\(query)")
-            }
-            return .chooser(choices: choices, application: application.name, host: application.host)
-        }
+        var wish = wish
+        wish.provider = demand.provider
+        return await choose(wish, goal, application, request)
     }
 
     /// The authorization request (Core §3.1.2.1, RFC 7636 §4.3).
-    private func authorize(
+    func authorize(
         _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ application: IdentityApplication,
-        _ request: FlowRequest
+        _ request: FlowRequest, _ wish: Wish
     ) async -> FlowAnswer {
         let metadata: ProviderMetadata
         do throws(IdentityError) {
             metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
         } catch {
-            return .refuse(FlowRefusal(error.reason, detail: error.description, retryURL: url(of: goal)))
+            return .refuse(
+                FlowRefusal(
+                    error.reason, detail: error.description, retryURL: url(of: goal),
+                    setCookies: forgetting(provider, request)))
         }
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
         let asked = AuthenticationRequest(provider, application, goal.demand)
@@ -132,6 +107,7 @@ extension SignInFlow {
                 ("state", stateParameter(state)), ("nonce", state.nonce), ("code_challenge", state.challenge),
                 ("code_challenge_method", "S256"),
             ] + asked.parameters(provider.contextStyle)
+            + (loginHint(for: provider, wish, prompt: asked.prompt).map { [("login_hint", $0)] } ?? [])
         let slot = LoginSlots(cookieField: request.cookieField).place(state.id) { value in
             seals.loginState(cookie: value, nowSeconds: request.nowSeconds)?.issuedAtSeconds
         }

@@ -62,7 +62,7 @@ extension SignInFlow {
                     FlowRefusal(
                         error.reason, detail: error.description, providerCode: error.providerCode,
                         providerWords: error.providerWords, retryURL: url(of: state.goal),
-                        setCookies: [clearing]))
+                        setCookies: [clearing] + forgetting(provider, request)))
             }
             guard let application = application(of: state.goal),
                 application.identityProviders.contains(where: { ExactText.isEqual($0, provider.name) })
@@ -73,10 +73,18 @@ extension SignInFlow {
                         retryURL: url(of: state.goal), setCookies: [clearing]))
             }
             // Before anything is kept: what does not bring what was asked changes nothing.
-            if let refusal = insufficiency(outcome, state, request, clearing: clearing) { return refusal }
+            if let refusal = insufficiency(outcome, state, request, clearing: clearing) {
+                guard case .refuse(var refusal) = refusal, state.goal.stepUpName == nil else {
+                    return refusal
+                }
+                refusal.setCookies += forgetting(provider, request)
+                return .refuse(refusal)
+            }
             let (session, cookie) = try await establish(outcome, provider, request)
             return handOver(
-                state.goal, session, request, setCookies: [cookie?.setCookie, clearing].compactMap { $0 },
+                state.goal, session, request,
+                setCookies: [cookie?.setCookie, clearing].compactMap { $0 }
+                    + remembering(provider, application, request),
                 comesBack: true)
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
@@ -128,7 +136,7 @@ extension SignInFlow {
         let isHint = outcome.idToken.utf8.count <= Self.idTokenHintBytesMax
         let idToken =
             isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
-        let person = outcome.person
+        let person = try await known(outcome.person)
         let lifetime = provider.ask.sessionSeconds ?? configuration.globalSessionSeconds
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),

@@ -83,16 +83,17 @@ extension PostureService {
     /// failure.
     ///
     /// - Parameters:
+    ///   - subjects: further names of the same person at the same issuer, by other registrations there.
     ///   - boundThumbprint: the device key that this session is bound to already, when it is.
     /// - Throws: the refusal of the first line that does not hold. Alerts are written to the audit trail.
     public func assert(
         transaction: String, assertion: String, globalSession: String, issuer: String, subject: String,
-        boundThumbprint: String? = nil
+        knownAs subjects: [String] = [], boundThumbprint: String? = nil
     ) async throws(PostureRefusal) -> DeviceProof {
         do throws(PostureRefusal) {
             let judged = try judge(
                 transaction: transaction, assertion: assertion, globalSession: globalSession, issuer: issuer,
-                subject: subject, boundThumbprint: boundThumbprint)
+                subjects: [subject] + subjects, boundThumbprint: boundThumbprint)
             return try await keep(judged)
         } catch {
             if error.isAlert {
@@ -116,8 +117,8 @@ extension PostureService {
 
     /// The whole judgement in one step of the actor: no await, so nothing changes between two lines.
     private func judge(
-        transaction id: String, assertion: String, globalSession: String, issuer: String, subject: String,
-        boundThumbprint: String?
+        transaction id: String, assertion: String, globalSession: String, issuer: String,
+        subjects: [String], boundThumbprint: String?
     ) throws(PostureRefusal) -> Judged {
         let now = clock.nowSeconds()
         guard assertion.utf8.count <= AssertionClaims.bytesMax else {
@@ -139,7 +140,7 @@ extension PostureService {
             directory.isRevoked($0)
         }
         try map(
-            verified, transaction: transaction, issuer: issuer, subject: subject,
+            verified, transaction: transaction, issuer: issuer, subjects: subjects,
             boundThumbprint: boundThumbprint)
         try verifier.verifyManaged(verified, nowSeconds: now)
         transactions.remove(id)
@@ -148,7 +149,7 @@ extension PostureService {
 
     /// Device known → the key that enrolled → counted once → bound to this session → owned by this person.
     private func map(
-        _ verified: AssertionVerifier.Verified, transaction: Transaction, issuer: String, subject: String,
+        _ verified: AssertionVerifier.Verified, transaction: Transaction, issuer: String, subjects: [String],
         boundThumbprint: String?
     ) throws(PostureRefusal) {
         guard let device = directory[verified.deviceID] else {
@@ -173,7 +174,7 @@ extension PostureService {
         case .any: break
         case .samePerson:
             guard ExactText.isEqual(device.ownerIssuer, issuer),
-                ExactText.isEqual(device.ownerSubject, subject)
+                ExactText.contains(subjects, device.ownerSubject)
             else {
                 throw PostureRefusal(.deviceOwnerMismatch, "device \(device.id) belongs to somebody else")
             }

@@ -48,6 +48,16 @@ public protocol GatewayStore: Sendable {
     func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
         -> EnrollmentToken?
 
+    // Persons
+
+    /// Notes which account a subject of this issuer is; later notes win.
+    /// - Returns: every subject of the issuer that is the same account, the one that was seen first in front.
+    @discardableResult
+    func link(issuer: String, subject: String, account: String) async throws(StoreError) -> [String]
+    /// Every subject of the issuer that is the same account as this one, the one that was seen first in front; only
+    /// `subject` itself where nothing is known.
+    func subjects(issuer: String, subject: String) async throws(StoreError) -> [String]
+
     // Service tokens
 
     /// All of them, by name and age.

@@ -82,6 +82,16 @@ enum Schema {
           last_used_at INTEGER
         ) STRICT;
         """,
+        """
+        CREATE TABLE person_accounts (
+          sequence INTEGER PRIMARY KEY NOT NULL,
+          issuer TEXT NOT NULL,
+          subject TEXT NOT NULL,
+          account TEXT NOT NULL,
+          UNIQUE (issuer, subject)
+        ) STRICT;
+        CREATE INDEX person_accounts_account ON person_accounts (issuer, account);
+        """,
     ]
 
     static let verdicts = [

@@ -74,7 +74,8 @@ enum SessionRows {
             switch query {
             case .all: ("1", [])
             case .global(let id): ("global_id = ?", [id])
-            case .person(let issuer, let subject): ("issuer = ? AND subject = ?", [issuer, subject])
+            case .person(let issuer, let subject):
+                ("issuer = ?1 AND \(PersonRows.condition)", [issuer, subject])
             case .email(let email): ("email = ?", [email])
             case .device(let id): ("device_id = ?", [id])
             case .ids(let ids): ("id \(oneOf)", [try JSONColumn.text(ids)])

@@ -107,7 +107,7 @@ public enum SessionQuery: Sendable, Hashable {
     case all
     /// The application sessions of one global session (the global session itself is not among them).
     case global(id: String)
-    /// Every session of one person of one issuer.
+    /// Every session of one person of one issuer, by whichever of its subjects (`GatewayStore.link`).
     case person(issuer: String, subject: String)
     /// Every session with this e-mail address (lower case).
     case email(String)

@@ -281,7 +281,10 @@ struct FragmentTests {
     @Test("the chooser and the device check hand it on")
     func handedOn() {
         let chooser = Pages.chooser(
-            application: "wiki", choices: [("Corp", "/x")], requestID: "1", nonce: "n")
+            ProviderChooser(
+                choices: [ProviderChoice(name: "corp", displayName: "Corp", url: "/x")],
+                application: "wiki", host: "wiki.corp.example"),
+            origin: "https://wiki.corp.example", requestID: "1", nonce: "n")
         #expect(String(decoding: chooser.html, as: UTF8.self).contains("link.hash = location.hash"))
         #expect(Scripts.deviceCheck.contains("location.replace(verdict.next + location.hash)"))
         #expect(Scripts.deviceCheck.contains("location.replace(offer.next + location.hash)"))

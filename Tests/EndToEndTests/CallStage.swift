@@ -4,7 +4,7 @@ import Testing
 /// An application with a public page and a protected interface, and the page of another origin that may call it.
 struct CallStage {
     static let calls = "https://calls.corp.test"
-    static let portal = "https://portal.corp.test"
+    static let lobby = "https://lobby.corp.test"
 
     /// Adds both to the running gateway, and takes them away again.
     static func with(_ stack: Stack, _ body: () throws -> Void) throws {
@@ -21,7 +21,7 @@ struct CallStage {
     private static func reload(_ stack: Stack, isThere: Bool) throws {
         try stack.child("gateway").signal(SIGHUP)
         try poll("the gateway to read its configuration", seconds: 15) {
-            (try Client(stack).fetch(portal + "/answer").status == (isThere ? 200 : 421)).whenTrue
+            (try Client(stack).fetch(lobby + "/answer").status == (isThere ? 200 : 421)).whenTrue
         }
     }
 
@@ -35,7 +35,7 @@ struct CallStage {
             fields: { X-Remote-User: email }
             keep-form: true
             cors:
-              origins: [ "\(portal)" ]
+              origins: [ "\(lobby)" ]
               methods: [ PUT ]
               request-fields: [ Content-Type ]
               response-fields: [ X-Total ]
@@ -44,8 +44,8 @@ struct CallStage {
               - { name: pages, action: bypass, include: [ everyone: true ],
                   require: [ { path: { prefixes: [ /answer ] } } ] }
               - { name: staff, action: allow, include: [ { group: staff } ] }
-          portal:
-            host: portal.corp.test
+          lobby:
+            host: lobby.corp.test
             upstreams: [ "http://127.0.0.1:\(Stack.echoPort)" ]
             identity-providers: [ hr-staff ]
             policies:

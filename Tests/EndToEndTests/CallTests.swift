@@ -69,14 +69,14 @@ extension EndToEnd {
                     "method": "PUT", "credentials": "include", "body": "{}",
                     "headers": ["accept": "application/json", "content-type": "application/json"],
                 ]
-                try browser.open(CallStage.page(CallStage.portal, "portal"))
+                try browser.open(CallStage.page(CallStage.lobby, "lobby"))
                 let refused = try Self.call(browser, CallStage.calls + "/api", options)
                 #expect(refused["status"] as? Int == 401, "\(refused)")
                 #expect(refused["challenge"] as? String == "Gatepost realm=\"gatepost\"")
                 try browser.open(CallStage.calls + "/")
                 try browser.signInAtLab("alice")
                 try browser.waitForApplication("calls")
-                try browser.open(CallStage.page(CallStage.portal, "portal"))
+                try browser.open(CallStage.page(CallStage.lobby, "lobby"))
                 let answer = try Self.call(browser, CallStage.calls + "/api", options)
                 #expect(answer["status"] as? Int == 200, "\(answer)")
                 let body = try #require(answer["body"] as? [String: Any])
@@ -134,7 +134,7 @@ extension EndToEnd {
                 let form =
                     "<form method=post action='\(CallStage.calls)/foreign'>"
                     + "<input name=a value=b><button>Go</button></form>"
-                for (origin, policy) in [(CallStage.portal, "unsafe-url"), (CallStage.calls, "no-referrer")] {
+                for (origin, policy) in [(CallStage.lobby, "unsafe-url"), (CallStage.calls, "no-referrer")] {
                     try browser.open(CallStage.page(origin, form, ["Referrer-Policy": policy]))
                     try browser.click("button")
                     try browser.wait(for: "the page of a form that was refused") {
@@ -211,7 +211,7 @@ extension EndToEnd {
                 "/",
                 [
                     "X-Forwarded-Uri: /answer", "X-Forwarded-Method: OPTIONS",
-                    "X-Forwarded-Host: portal.corp.test",
+                    "X-Forwarded-Host: lobby.corp.test",
                 ]
             ),
             ("/?/answer", []), ("/api?x=/answer/", []), ("/api%23/answer", []), ("/api%3F/answer", []),
@@ -230,12 +230,12 @@ extension EndToEnd {
                 "/",
                 [
                     "X-HTTP-Method-Override: OPTIONS", "Access-Control-Request-Method: GET",
-                    "Origin: \(CallStage.portal)",
+                    "Origin: \(CallStage.lobby)",
                 ]
             ),
             (
                 "/",
-                ["Sec-Fetch-Mode: cors", "X-Requested-With: XMLHttpRequest", "Origin: \(CallStage.portal)"]
+                ["Sec-Fetch-Mode: cors", "X-Requested-With: XMLHttpRequest", "Origin: \(CallStage.lobby)"]
             ),
         ]
 
@@ -254,14 +254,14 @@ extension EndToEnd {
                     #expect(answer.location == nil && answer.field("set-cookie") == nil, "\(row)")
                 }
                 // A preflight that is none, sent by hand, is judged; one that is goes no further than the gateway.
-                let preflight = ["-X", "OPTIONS", "-H", "Origin: \(CallStage.portal)"]
+                let preflight = ["-X", "OPTIONS", "-H", "Origin: \(CallStage.lobby)"]
                 #expect(try client.fetch(CallStage.calls + "/judged", preflight).status == 401)
                 let real = preflight + ["-H", "Access-Control-Request-Method: PUT"]
                 let answer = try client.fetch(CallStage.calls + "/only-a-preflight", real)
                 #expect(answer.status == 204 && answer.body.isEmpty)
                 let withBody = try client.fetch(CallStage.calls + "/judged", real + ["--data", "a=b"])
                 #expect(withBody.status == 401)
-                for origin in ["https://evil.test", "null", "\(CallStage.portal).evil.test", "*"] {
+                for origin in ["https://evil.test", "null", "\(CallStage.lobby).evil.test", "*"] {
                     let other = [
                         "-X", "OPTIONS", "-H", "Origin: \(origin)", "-H",
                         "Access-Control-Request-Method: PUT",

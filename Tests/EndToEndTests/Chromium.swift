@@ -70,6 +70,11 @@ final class Chromium: Sendable {
         try command("POST", "/element/\(element)/value", ["text": text])
     }
 
+    /// A key, as WebDriver names it, while the element has the keyboard.
+    func press(_ key: String, on selector: String) throws {
+        try command("POST", "/element/\(try find(selector))/value", ["text": key])
+    }
+
     func click(_ selector: String) throws { try command("POST", "/element/\(try find(selector))/click", [:]) }
 
     /// Waits for the element: pages come when they come.
@@ -120,6 +125,16 @@ final class Chromium: Sendable {
         } catch {
             throw Failure(description: "\(error); on the screen: \(try seen())")
         }
+    }
+
+    /// As wide as a small phone, or as all else.
+    func setWidth(_ width: Int) throws {
+        try command(
+            "POST", "/goog/cdp/execute",
+            [
+                "cmd": "Emulation.setDeviceMetricsOverride",
+                "params": ["width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false],
+            ])
     }
 
     /// A picture of what is visible, 1280 by 800.

@@ -21,8 +21,10 @@ final class PrivateNetwork: Sendable {
     static let providerAddress = "203.0.113.20"
     static let authHost = "auth.corp.test"
     static let providerHost = "idp.corp.test"
-    static let applicationHosts = ["wiki", "handbook", "people", "desk", "vault", "calls", "portal"]
-        .map { "\($0).corp.test" }
+    static let applicationHosts = [
+        "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe", "clinic",
+        "calls", "lobby",
+    ].map { "\($0).corp.test" }
 
     private static let entered = Result { try PrivateNetwork() }
 

@@ -64,6 +64,9 @@ final class Stack: Sendable {
         try startAgent()
     }
 
+    /// A program of this build.
+    func program(_ name: String) -> String { bin.appending(path: name).path }
+
     func path(_ name: String) -> String { folder.appending(path: name).path }
 
     // MARK: programs

@@ -117,6 +117,15 @@ extension Stack {
     }
 }
 
+extension Stack {
+    /// The same on a screen of 320 pixels (WCAG 2.2, 1.4.10).
+    func photographNarrow(_ browser: Chromium, _ name: String) throws {
+        try browser.setWidth(320)
+        defer { try? browser.setWidth(1280) }
+        try photograph(browser, name)
+    }
+}
+
 extension Client {
     /// Somebody who signed in at the lab's provider and has reached the application.
     static func signedIn(_ stack: Stack, application: String, user: String = "alice") throws -> Client {

@@ -29,20 +29,25 @@ final class Browser {
         }
     }
 
-    func request(_ url: String, method: String = "GET", origin: String? = nil) -> FlowRequest {
+    func request(
+        _ url: String, method: String = "GET", origin: String? = nil, body: String = ""
+    ) -> FlowRequest {
         let rest = url.dropFirst("https://".count)
         let host = String(rest.prefix { $0 != "/" && $0 != ":" })
         let target = rest.drop { $0 != "/" }
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         return FlowRequest(
             host: host, path: String(parts[0]), query: parts.count == 2 ? String(parts[1]) : "",
-            cookieField: cookies(host), originField: origin, method: method, nowSeconds: world.nowSeconds)
+            cookieField: cookies(host), originField: origin, method: method,
+            body: Array(body.utf8), nowSeconds: world.nowSeconds)
     }
 
     /// One step: an application page begins a sign-in, a reserved path is answered.
-    func step(_ url: String, method: String = "GET", origin: String? = nil) async -> FlowAnswer? {
+    func step(
+        _ url: String, method: String = "GET", origin: String? = nil, body: String = ""
+    ) async -> FlowAnswer? {
         trail.append(url)
-        let request = request(url, method: method, origin: origin)
+        let request = request(url, method: method, origin: origin, body: body)
         let answer: FlowAnswer?
         if request.path.hasPrefix(ReservedPath.prefix) {
             answer = await world.flow.answer(request)
@@ -75,7 +80,7 @@ final class Browser {
                 .upgraded(_, let next, _)?:
                 url = next
             case .refuse(let refusal)?: return .refused(refusal)
-            case .chooser(let choices, _, _)?: return .chooser(choices)
+            case .chooser(let chooser)?: return .chooser(chooser)
             case .confirmSignOut?, .signedOut?, nil: return .nothing
             }
         }
@@ -97,7 +102,7 @@ enum Landing {
     case page(String, StoredSession)
     case provider(String)
     case refused(FlowRefusal)
-    case chooser([ProviderChoice])
+    case chooser(ProviderChooser)
     case nothing
     case loop
 

@@ -259,7 +259,12 @@ struct HandoffTests {
         for path in [
             "\(auth)/.gatepost/sign-in", "\(auth)/.gatepost/callback/entra", "\(wiki)/.gatepost/handoff",
         ] {
-            #expect(await browser.step(path, method: "POST")?.refusal?.reason == .methodNotAllowed)
+            #expect(await browser.step(path, method: "PUT")?.refusal?.reason == .methodNotAllowed)
+            // Only the chooser's own form is posted.
+            let isForm = path.hasSuffix("sign-in")
+            #expect(
+                await browser.step(path, method: "POST")?.refusal?.reason
+                    == (isForm ? .originNotAllowed : .methodNotAllowed))
         }
     }
 }

@@ -40,7 +40,8 @@ actor MemoryStore: GatewayStore {
             switch query {
             case .all: true
             case .global(let id): row.globalID == id
-            case .person(let issuer, let subject): row.issuer == issuer && row.subject == subject
+            case .person(let issuer, let subject):
+                row.issuer == issuer && names(issuer, subject).contains(row.subject)
             case .email(let email): row.email == email
             case .device(let id): row.deviceID == id
             case .ids(let ids): ids.contains(row.id)
@@ -65,6 +66,26 @@ actor MemoryStore: GatewayStore {
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         try check()
         return nonces.insert(digest).inserted
+    }
+
+    private var accounts: [(issuer: String, subject: String, account: String)] = []
+    func link(issuer: String, subject: String, account: String) async throws(StoreError) -> [String] {
+        try check()
+        if let at = accounts.firstIndex(where: { $0.issuer == issuer && $0.subject == subject }) {
+            accounts[at].account = account
+        } else {
+            accounts.append((issuer, subject, account))
+        }
+        return names(issuer, subject)
+    }
+    func subjects(issuer: String, subject: String) async throws(StoreError) -> [String] {
+        try check()
+        return names(issuer, subject)
+    }
+    private func names(_ issuer: String, _ subject: String) -> [String] {
+        let own = accounts.first { $0.issuer == issuer && $0.subject == subject }?.account
+        let found = accounts.filter { $0.issuer == issuer && $0.account == own }.map(\.subject)
+        return found.isEmpty ? [subject] : found
     }
 
     // Not asked by this module.

@@ -214,10 +214,11 @@ struct ProviderSelectionTests {
     @Test("004.16 the chooser shows each registration by its own name, and the choice is what is used")
     func chooser() async throws {
         let browser = Browser(world)
-        guard case .chooser(let choices) = await browser.go("\(both)/") else {
+        guard case .chooser(let chooser) = await browser.go("\(both)/") else {
             Issue.record("no chooser")
             return
         }
+        let choices = chooser.choices
         #expect(choices.map(\.displayName) == ["Corp", "Corp (managed devices)"])
         let session = await browser.go(auth + choices[1].url).session
         #expect(session?.identityProvider == "entra-managed")

@@ -48,15 +48,28 @@ final class World: Sendable {
             IdentityApplication(name: "closed", host: "closed.corp.example", identityProviders: []),
         ])
 
-    /// - Parameter durable: used instead of `store`.
-    init(durable: (any GatewayStore)? = nil) {
-        tenant = FakeProvider(secrets: ["client": "s:e c+ret", "client-managed": "second"])
+    /// - Parameters:
+    ///   - durable: used instead of `store`.
+    ///   - issuer: of the tenant that has two clients.
+    ///   - change: makes another configuration out of the usual one.
+    init(
+        durable: (any GatewayStore)? = nil, issuer: String = "https://idp.example/tenant",
+        change: (inout IdentityConfiguration) -> Void = { _ in }
+    ) {
+        var configuration = Self.configuration
+        for index in configuration.providers.indices
+        where configuration.providers[index].issuer == "https://idp.example/tenant" {
+            configuration.providers[index].issuer = issuer
+        }
+        change(&configuration)
+        tenant = FakeProvider(
+            issuer: issuer, secrets: ["client": "s:e c+ret", "client-managed": "second"])
         other = FakeProvider(issuer: "https://other.example", secrets: ["third": "third"])
         let fetcher = Switchboard(providers: [tenant, other])
         let pauses = PauseLog()
         directory = ProviderDirectory(fetcher: fetcher, pause: { pauses.add($0) })
         flow = SignInFlow(
-            configuration: Self.configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
+            configuration: configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
             directory: directory)
         pauseLog = pauses
     }

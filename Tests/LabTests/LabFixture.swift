@@ -22,7 +22,8 @@ final class LabFixture {
             ports: (0, 0, 0), clients: Client.demo(origins: ["https://auth.lab.example"]),
             devices: ManagedDevice.demo(
                 serial: "LAB-ALICE-0001", deviceName: "alice-laptop", fillers: fillers),
-            clock: clock, log: LabLog(isSilent: true))
+            tenantClients: Client.tenantDemo(origins: ["https://auth.lab.example"]), clock: clock,
+            log: LabLog(isSilent: true))
     }
 
     deinit { lab.stop() }

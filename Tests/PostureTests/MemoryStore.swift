@@ -89,6 +89,24 @@ actor MemoryStore: GatewayStore {
     func syncState(integration: String) async throws(StoreError) -> SyncState? { states[integration] }
     func upsert(_ state: SyncState) async throws(StoreError) { states[state.integration] = state }
 
+    private var accounts: [(issuer: String, subject: String, account: String)] = []
+    func link(issuer: String, subject: String, account: String) async throws(StoreError) -> [String] {
+        if let at = accounts.firstIndex(where: { $0.issuer == issuer && $0.subject == subject }) {
+            accounts[at].account = account
+        } else {
+            accounts.append((issuer, subject, account))
+        }
+        return names(issuer, subject)
+    }
+    func subjects(issuer: String, subject: String) async throws(StoreError) -> [String] {
+        return names(issuer, subject)
+    }
+    private func names(_ issuer: String, _ subject: String) -> [String] {
+        let own = accounts.first { $0.issuer == issuer && $0.subject == subject }?.account
+        let found = accounts.filter { $0.issuer == issuer && $0.account == own }.map(\.subject)
+        return found.isEmpty ? [subject] : found
+    }
+
     func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
     func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}
     func noteUse(ofServiceTokens used: [String: Int64]) async throws(StoreError) {}

@@ -36,6 +36,7 @@ extension ControlPlane {
             device = await services.posture.deviceFacts(
                 id: id, statement: found.first { $0.deviceID == id }?.statement)
             guard device != nil else { return ["error": .string("no enrolled device \(id)")] }
+            if let global { device = device?.asSeen(by: global) }
         } else if let global {
             device = await services.records.facts(of: global)
         }

@@ -67,6 +67,14 @@ extension ControlPlane {
         var subject: String
     }
 
+    /// Two registrations of one tenant are one person: all of their devices are enrolled under the subject
+    /// that was seen first, so that a new enrolment takes the place of an old one whichever of them it was
+    /// begun with.
+    private func firstName(of identity: DeviceOwnerIdentity) async throws(StoreError) -> DeviceOwnerIdentity {
+        let subjects = try await store.subjects(issuer: identity.issuer, subject: identity.subject)
+        return DeviceOwnerIdentity(issuer: identity.issuer, subject: subjects.first ?? identity.subject)
+    }
+
     /// Who the token is for: named completely, or the one identity that signed in with this address. An address alone
     /// owns nothing, and an address that two providers vouch for names two people until somebody says which.
     private func owner(
@@ -78,12 +86,17 @@ extension ControlPlane {
             guard issuer != nil else { return .failure(ControlFailure(what: "no identity provider \(name)")) }
         }
         let subject = command["subject"]?.string
-        if let issuer, let subject { return .success(DeviceOwnerIdentity(issuer: issuer, subject: subject)) }
+        if let issuer, let subject {
+            return .success(try await firstName(of: DeviceOwnerIdentity(issuer: issuer, subject: subject)))
+        }
         let known = try await store.sessions(.email(email), limit: Self.removedAtOnceMax).filter { session in
             (issuer.map { $0.utf8.elementsEqual(session.issuer.utf8) } ?? true)
                 && (subject.map { $0.utf8.elementsEqual(session.subject.utf8) } ?? true)
         }
-        let owners = Set(known.map { DeviceOwnerIdentity(issuer: $0.issuer, subject: $0.subject) })
+        var owners: Set<DeviceOwnerIdentity> = []
+        for identity in Set(known.map { DeviceOwnerIdentity(issuer: $0.issuer, subject: $0.subject) }) {
+            owners.insert(try await firstName(of: identity))
+        }
         guard let owner = owners.first else {
             let what =
                 "\(email) has not signed in yet; let them sign in first, or name --identity-provider and --subject"

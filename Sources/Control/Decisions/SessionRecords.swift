@@ -34,7 +34,8 @@ struct SessionRecords: Sendable {
         return sessions.indices.map { index in
             owners[index].flatMap {
                 decided(
-                    sessions[index], of: $0, on: devices[index], sequence: sequence, nowSeconds: nowSeconds)
+                    sessions[index], of: $0, on: devices[index]?.asSeen(by: $0), sequence: sequence,
+                    nowSeconds: nowSeconds)
             }
         }
     }
@@ -119,7 +120,7 @@ struct SessionRecords: Sendable {
 
     /// The device of a global session with the statement that this session itself obtained.
     func facts(of global: StoredSession) async -> DeviceFacts? {
-        await posture.deviceFacts(of: [Self.question(global)])[0]
+        await posture.deviceFacts(of: [Self.question(global)])[0]?.asSeen(by: global)
     }
 
     private static func question(_ global: StoredSession) -> DeviceQuestion? {

@@ -62,7 +62,8 @@ extension ControlPlane {
         return all.count
     }
 
-    private func sessions(_ target: SignalTarget) async throws(StoreError) -> [StoredSession] {
+    private func sessions(_ named: SignalTarget) async throws(StoreError) -> [StoredSession] {
+        let target = try await everyName(of: named)
         // Our own id is found at once; the identity provider's has to be looked for.
         if target.persons.isEmpty, target.deviceID == nil, !target.sessions.isEmpty {
             var own: [StoredSession] = []

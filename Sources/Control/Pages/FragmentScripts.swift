@@ -27,5 +27,6 @@ extension Scripts {
 
     static let passFragmentOn = """
         for (const link of document.querySelectorAll('nav a')) link.hash = location.hash;
+        for (const form of document.forms) form.action = form.action.split('#')[0] + location.hash;
         """
 }

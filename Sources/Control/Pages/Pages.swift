@@ -12,6 +12,8 @@ struct FailedCheck {
 struct ProviderWords {
     var code: String?
     var sentence: String
+    /// The person's, where the browser tells.
+    var platform: Platform?
 }
 
 /// The pages of the gateway. Every text from outside is escaped here and nowhere else.
@@ -21,9 +23,10 @@ enum Pages {
     /// - Parameters:
     ///   - watches: true when the page may ask `/.gatepost/events` whether the way is open again.
     ///   - isForm: a form was sent, and refused; what was in it is lost.
+    ///   - hasChoice: the application accepts several providers, so another account may be let in.
     static func blocked(
         application: String, reason: Reason, checks: [FailedCheck], requestID: String,
-        isSignedIn: Bool = false, watches: Bool, isForm: Bool = false, nonce: String
+        isSignedIn: Bool = false, hasChoice: Bool = false, watches: Bool, isForm: Bool = false, nonce: String
     ) -> Layout.Page {
         let text = ReasonTexts.text(of: reason)
         // With a device that may only read, the application itself is open.
@@ -51,6 +54,7 @@ enum Pages {
                 """
         }
         if isForm { main += "<a class=\"button\" href=\"/\">Open \(Layout.escape(application))</a>" }
+        if hasChoice { main += anotherAccountLine }
         main += signOutLine + footer(reason: reason, requestID: requestID)
         return Layout().page(
             title: "Access to \(application) is blocked", nonce: nonce, main: main,
@@ -87,6 +91,7 @@ enum Pages {
         if !shortfalls.isEmpty {
             main += "<ul class=\"checks\">" + shortfalls.map(item).joined() + "</ul>"
         }
+        if let help = provider.flatMap(ProviderHelp.init) { main += help.section }
         if isForm { main += formLine }
         main += "<p class=\"soft\">\(Layout.escape(text.remedy))</p>"
         if let retryURL {
@@ -129,26 +134,6 @@ enum Pages {
             <p>It was not this gateway. The provider says:</p>
             <blockquote class="remedy">\(Layout.escape(sentence))\(code ?? "")</blockquote>
             """
-    }
-
-    /// Several identity providers: the person chooses.
-    static func chooser(
-        application: String, choices: [(name: String, url: String)], requestID: String, nonce: String
-    ) -> Layout.Page {
-        var main = """
-            <h1>Sign in to \(Layout.escape(application))</h1>
-            <p class="soft">Choose the account to continue with.</p>
-            <nav aria-label="Accounts">
-            """
-        for (index, choice) in choices.enumerated() {
-            main += """
-                <a class="button\(index == 0 ? "" : " quiet")" href="\(Layout.escape(choice.url))">\
-                \(Layout.escape(choice.name))</a>
-                """
-        }
-        main += "</nav>" + footer(reason: nil, requestID: requestID)
-        return Layout().page(
-            title: "Sign in to \(application)", nonce: nonce, main: main, script: Scripts.passFragmentOn)
     }
 
     /// The question before signing out; the answer is a POST with our own Origin.

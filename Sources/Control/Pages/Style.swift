@@ -23,6 +23,14 @@ enum Style {
         border:1px solid var(--accent);background:var(--accent);color:var(--accent-ink);border-radius:10px;\
         padding:11px 16px;margin:10px 0 0;cursor:pointer}
         .button.quiet{background:transparent;color:var(--ink);border-color:var(--line)}
+        .choice{display:flex;gap:12px;align-items:center;text-align:start;overflow-wrap:anywhere}\
+        .choice b{flex:none;width:2rem;height:2rem;line-height:2rem;border-radius:50%;text-align:center;\
+        background:var(--line);color:var(--ink);font-size:.95rem}.choice span{min-width:0;font-weight:600}\
+        .choice small{display:block;font-weight:400;font-size:.82rem}
+        h2{font-size:.95rem;margin:24px 0 8px;font-weight:600}label{display:block;font-weight:600;margin:0 0 6px}
+        input{width:100%;font:inherit;color:var(--ink);background:var(--paper);border:1px solid var(--soft);\
+        border-radius:10px;padding:10px 12px}
+        ul.steps{margin:0 0 16px;padding-left:1.2rem}ul.steps li{margin:0 0 6px}
         .button:hover,button:hover{filter:brightness(1.06)}
         :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
         .status{display:flex;gap:12px;align-items:center;color:var(--soft);margin:20px 0 0}

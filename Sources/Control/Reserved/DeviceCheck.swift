@@ -94,11 +94,12 @@ extension ControlPlane {
             let id = body["tx"]?.string, let assertion = body["assertion"]?.string,
             let global = try await owner(of: id, session)
         else { return answers.refusal(403, .sessionMismatch) }
+        let subjects = try await store.subjects(issuer: global.issuer, subject: global.subject)
         let proof: DeviceProof
         do throws(PostureRefusal) {
             proof = try await services.posture.assert(
                 transaction: id, assertion: assertion, globalSession: global.id, issuer: global.issuer,
-                subject: global.subject, boundThumbprint: global.deviceThumbprint)
+                subject: global.subject, knownAs: subjects, boundThumbprint: global.deviceThumbprint)
         } catch {
             EventLog.write(
                 "device-check-refused",
@@ -120,7 +121,8 @@ extension ControlPlane {
         }
         // Before the secret changes: its answer should reach the browser at once.
         await firstContact(proof.deviceID)
-        guard let cookie = try await keep(proof, of: global, presentedBy: session, request) else {
+        guard let cookie = try await keep(proof, of: global, knownAs: subjects, presentedBy: session, request)
+        else {
             return answers.refusal(403, .sessionEnded)
         }
         try await globalChanged(global.id, .deviceCheck)
@@ -134,14 +136,16 @@ extension ControlPlane {
     ///
     /// - Returns: cookies to set; nil when a session is gone.
     private func keep(
-        _ proof: DeviceProof, of global: StoredSession, presentedBy session: StoredSession,
-        _ request: ControlRequest
+        _ proof: DeviceProof, of global: StoredSession, knownAs subjects: [String],
+        presentedBy session: StoredSession, _ request: ControlRequest
     ) async throws(StoreError) -> [String]? {
         let sessions = Sessions(store: store, ring: ring)
         let note = { (session: inout StoredSession) in
             session.deviceID = proof.deviceID
             session.deviceThumbprint = proof.thumbprint
             session.statement = proof.statement
+            // Whose device it is is asked again with every decision.
+            Sessions.note(subjects: subjects, in: &session)
         }
         guard let presented = sessions.presentedDigest(cookieField: request.values("cookie")),
             let rotated = try await sessions.rotate(

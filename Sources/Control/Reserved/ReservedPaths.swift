@@ -114,8 +114,8 @@ extension ControlPlane {
         let checks = FailedChecks { services.links(of: $0, on: platform) }.of(record)
         let page = Pages.blocked(
             application: policy.name, reason: reason, checks: checks,
-            requestID: request.requestID, isSignedIn: true, watches: !isForm, isForm: isForm,
-            nonce: Answers.nonce())
+            requestID: request.requestID, isSignedIn: true, hasChoice: policy.identityProviders.count > 1,
+            watches: !isForm, isForm: isForm, nonce: Answers.nonce())
         return answers.page(403, page, reason: reason)
     }
 

@@ -7,9 +7,9 @@ import Store
 
 extension ProviderWords {
     /// nil where the refusal was ours, or the provider said nothing.
-    init?(_ refusal: FlowRefusal) {
+    init?(_ refusal: FlowRefusal, on platform: Platform?) {
         guard let sentence = refusal.providerWords else { return nil }
-        self.init(code: refusal.providerCode, sentence: sentence)
+        self.init(code: refusal.providerCode, sentence: sentence, platform: platform)
     }
 }
 
@@ -25,6 +25,11 @@ extension ControlPlane {
             return answers.failure(400, .cookieAmbiguous)
         }
         if request.purpose == .reserved {
+            if request.query == "choose" {
+                return respond(
+                    await services.flow.beginAtApplication(
+                        flow, application: application, original: "/", wantsChoice: true), request)
+            }
             guard request.query.isEmpty else { return respond(await services.flow.restart(flow), request) }
             return respond(
                 await services.flow.beginAtApplication(
@@ -76,10 +81,10 @@ extension ControlPlane {
             return passage(to: url, setCookies, Scripts.keepFragment, request)
         case .comeBack(let url, let setCookies):
             return passage(to: url, setCookies, Scripts.addFragment, request)
-        case .chooser(let choices, let application, _):
+        case .chooser(let chooser):
             let page = Pages.chooser(
-                application: application, choices: choices.map { ($0.displayName, $0.url) },
-                requestID: request.requestID, nonce: nonce)
+                chooser, origin: services.origin(of: chooser.host), requestID: request.requestID, nonce: nonce
+            )
             return answers.page(200, page)
         case .confirmSignOut:
             return answers.page(
@@ -107,7 +112,8 @@ extension ControlPlane {
                     ("provider_code", refusal.providerCode.map { .string($0) } ?? .null),
                 ])
             return answers.failure(
-                Self.status(of: refusal.reason), refusal.reason, provider: ProviderWords(refusal),
+                Self.status(of: refusal.reason), refusal.reason,
+                provider: ProviderWords(refusal, on: request.browserPlatform),
                 shortfalls: refusal.shortfalls, retryURL: refusal.retryURL, setCookies: refusal.setCookies)
         }
     }
@@ -138,7 +144,8 @@ extension ControlPlane {
         FlowRequest(
             host: request.host, path: request.path, query: request.query,
             cookieField: request.values("cookie"),
-            originField: request.value("origin"), method: request.method, body: [], nowSeconds: nowSeconds())
+            originField: request.value("origin"), method: request.method, body: request.body,
+            nowSeconds: nowSeconds())
     }
 
     /// The application session of this host's cookie.

@@ -5,6 +5,8 @@ import Synchronization
 
 final class Lab: Sendable {
     let provider: OpenIDProvider
+    /// The directory's tenant, on the provider's port.
+    let tenant: OpenIDProvider
     let graph: GraphEmulator
     let vendors: VendorSite
     let servers: [SiteServer]
@@ -12,7 +14,7 @@ final class Lab: Sendable {
     /// Binds the four ports (0: any free one) and starts to answer.
     init(
         ports: (openid: UInt16, graph: UInt16, echo: UInt16), clients: [Client], devices: [ManagedDevice],
-        vendorsPort: UInt16 = 0, clock: LabClock = LabClock(), log: LabLog
+        vendorsPort: UInt16 = 0, tenantClients: [Client] = [], clock: LabClock = LabClock(), log: LabLog
     ) throws(ListenError) {
         let openidServer = try SiteServer(port: ports.openid)
         let graphServer = try SiteServer(port: ports.graph)
@@ -20,8 +22,18 @@ final class Lab: Sendable {
         let vendorsServer = try SiteServer(port: vendorsPort)
         servers = [openidServer, graphServer, echoServer, vendorsServer]
         vendors = VendorSite(port: vendorsServer.port, clock: clock)
-        provider = OpenIDProvider(port: openidServer.port, clients: clients, clock: clock)
-        graph = GraphEmulator(port: graphServer.port, devices: devices, clock: clock)
+        let graph = GraphEmulator(port: graphServer.port, devices: devices, clock: clock)
+        self.graph = graph
+        tenant = OpenIDProvider(
+            port: openidServer.port, clients: tenantClients, clock: clock,
+            tenant: OpenIDProvider.Tenant(id: GraphEmulator.tenant) { id in
+                graph.state.withLock { state in
+                    state.devices.first { $0.members["azureADDeviceId"]?.string == id }?
+                        .members["complianceState"]?.string
+                }
+            })
+        provider = OpenIDProvider(
+            port: openidServer.port, clients: clients, clock: clock, below: tenant)
         openidServer.start(provider, clock: clock, log: log)
         graphServer.start(graph, clock: clock, log: log)
         echoServer.start(EchoApplication(), clock: clock, log: log)
@@ -40,10 +52,10 @@ final class Lab: Sendable {
         return [
             "openid": .integer(Int64(servers[0].port)), "graph": .integer(Int64(servers[1].port)),
             "echo": .integer(Int64(servers[2].port)), "vendors": .integer(Int64(servers[3].port)),
-            "issuer": .string(provider.issuer),
+            "issuer": .string(provider.issuer), "tenantIssuer": .string(tenant.issuer),
             "graphAddress": .string(graphAddress), "echoAddress": .string(echoAddress),
             "clients": .array(
-                provider.clients.map { client in
+                (provider.clients + tenant.clients).map { client in
                     [
                         "id": .string(client.id), "secret": .string(client.secret),
                         "redirectURIs": .array(client.redirectURIs.map { .string($0) }),

@@ -56,6 +56,7 @@ struct ServeCommand: ParsableCommand {
             lab = try Lab(
                 ports: (openidPort, graphPort, echoPort), clients: Client.demo(origins: origins),
                 devices: devices, vendorsPort: vendorsPort,
+                tenantClients: Client.tenantDemo(origins: origins),
                 log: LabLog(isSilent: quiet))
         } catch {
             throw CommandFailure(description: error.description)

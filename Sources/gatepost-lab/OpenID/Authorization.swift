@@ -78,7 +78,9 @@ extension OpenIDProvider {
     {
         let prompt = parameters["prompt"] ?? ""
         let remembered = rememberedPerson(exchange, client: request.client)
-        if let remembered, prompt != "login", prompt != "select_account" {
+        if let remembered, isMeant(remembered.person, by: parameters["login_hint"]), prompt != "login",
+            prompt != "select_account"
+        {
             let age = exchange.nowSeconds - remembered.sinceSeconds
             let isFresh = parameters["max_age"].flatMap { Int64($0) }.map { age <= $0 } ?? true
             if isFresh {
@@ -99,12 +101,20 @@ extension OpenIDProvider {
         )
     }
 
+    /// A tenant asks when the hint is about somebody else than it knows; the plain provider takes it for what the field
+    /// is filled with.
+    private func isMeant(_ person: Person, by hint: String?) -> Bool {
+        guard tenant != nil, let hint else { return true }
+        return hint == person.email || hint == person.user
+    }
+
     private func signInPage(
         _ request: AuthorizationRequest, transaction: String, user: String, problem: String?, status: Int
     ) -> Response {
         let nonce = ProviderState.secretText()
         let page = SignInPage.form(
-            client: request.client, transaction: transaction, user: user, problem: problem, nonce: nonce)
+            client: request.client, action: prefix + "/sign-in", transaction: transaction, user: user,
+            problem: problem, nonce: nonce)
         // No form-action: Chromium applies it to the redirects after the post as well, and those lead to
         // the gateway.
         let policy =
@@ -122,7 +132,7 @@ extension OpenIDProvider {
             return .html(SignInPage.refusal(text), status: 400)
         }
         let user = form["user"] ?? ""
-        guard let person = people.first(where: { $0.user == user }),
+        guard let person = people.first(where: { $0.user == user || (tenant != nil && $0.email == user) }),
             constantTimeEqual(Array(person.password.utf8), Array((form["password"] ?? "").utf8))
         else {
             let problem = "That name and password do not belong together. Check both and try again."
@@ -136,13 +146,19 @@ extension OpenIDProvider {
             request, person: person, authenticatedAtSeconds: exchange.nowSeconds, exchange)
         // Without Secure: the lab speaks plain HTTP on loopback.
         let attributes = "Path=/; HttpOnly; SameSite=Lax; Max-Age=28800"
-        response.fields.append(("Set-Cookie", "\(Self.cookieName(request.client))=\(cookie); \(attributes)"))
+        response.fields.append(("Set-Cookie", "\(cookieName(request.client))=\(cookie); \(attributes)"))
         return response
     }
 
     private func grantCode(
         _ request: AuthorizationRequest, person: Person, authenticatedAtSeconds: Int64, _ exchange: Exchange
     ) -> Response {
+        if let refused = deviceRefusal(request.client, exchange) {
+            return refusal(
+                .redirect(
+                    to: request.redirectURI, error: refused.error, description: refused.description,
+                    state: request.state))
+        }
         if faults.fires(.accessDenied) != nil {
             return refusal(
                 .redirect(
@@ -166,19 +182,20 @@ extension OpenIDProvider {
     }
 
     /// Cookies of 127.0.0.1 are shared by all ports and clients, so the name tells them apart.
-    static func cookieName(_ client: Client) -> String { "lab-\(client.id)" }
+    /// A tenant knows a person for all of its registrations.
+    func cookieName(_ client: Client) -> String { tenant == nil ? "lab-\(client.id)" : "lab-tenant" }
 
     private func rememberedPerson(
         _ exchange: Exchange, client: Client
     ) -> (person: Person, clientID: String, sinceSeconds: Int64)? {
-        guard let id = cookie(Self.cookieName(client), exchange),
-            let entry = state.withLock({ $0.remembered[id] }), entry.clientID == client.id,
+        guard let id = cookie(cookieName(client), exchange),
+            let entry = state.withLock({ $0.remembered[id] }), tenant != nil || entry.clientID == client.id,
             exchange.nowSeconds < entry.sinceSeconds + 28_800
         else { return nil }
         return entry
     }
 
-    private func cookie(_ name: String, _ exchange: Exchange) -> String? {
+    func cookie(_ name: String, _ exchange: Exchange) -> String? {
         for pair in (exchange.head.field("cookie") ?? "").split(separator: ";") {
             let halves = pair.drop { $0 == " " }.split(separator: "=", maxSplits: 1)
             if halves.count == 2, halves[0] == name { return String(halves[1]) }
@@ -199,7 +216,7 @@ extension OpenIDProvider {
         let client = clients.first { $0.id == hinted ?? parameters["client_id"] }
         var expired: [(String, String)] = []
         for known in clients where client == nil || client == known {
-            let name = Self.cookieName(known)
+            let name = cookieName(known)
             if let id = cookie(name, exchange) { state.withLock { $0.forget(remembered: id) } }
             expired.append(("Set-Cookie", "\(name)=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"))
         }

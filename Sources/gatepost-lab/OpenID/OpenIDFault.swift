@@ -32,6 +32,8 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case oldAuthTime = "old-auth-time"
     case noAuthTime = "no-auth-time"
     case accessDenied = "access-denied"
+    /// Of a tenant: its device rule refuses whatever the device is.
+    case blockedByPolicy = "blocked-by-policy"
     case stateStripped = "state-stripped"
     case wrongState = "wrong-state"
     case wrongIssuerParameter = "wrong-iss-parameter"

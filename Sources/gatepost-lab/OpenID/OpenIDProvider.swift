@@ -12,16 +12,29 @@ final class OpenIDProvider: Site {
     let clock: LabClock
     let faults = FaultSwitch<OpenIDFault>()
     let state = Mutex(ProviderState())
+    /// nil: the plain provider.
+    let tenant: Tenant?
+    /// The tenant's own provider, which answers below its path.
+    private let below: OpenIDProvider?
 
-    init(port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock) {
-        issuer = "http://127.0.0.1:\(port)"
+    init(
+        port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock,
+        tenant: Tenant? = nil, below: OpenIDProvider? = nil
+    ) {
+        issuer = "http://127.0.0.1:\(port)\(tenant?.prefix ?? "")"
+        self.tenant = tenant
+        self.below = below
         self.clients = clients
         self.people = people
         self.clock = clock
     }
 
+    /// What stands before every path of this provider; empty for the plain one.
+    var prefix: String { tenant?.prefix ?? "" }
+
     func answer(_ exchange: Exchange) throws {
-        let path = exchange.head.path
+        if let below, exchange.head.path.hasPrefix(below.prefix + "/") { return try below.answer(exchange) }
+        let path = String(exchange.head.path.dropFirst(prefix.count))
         if path == "/lab/faults" {
             let response = try faults.answer(exchange) { fault in
                 guard fault == .rotateKeys else { return false }
@@ -35,6 +48,7 @@ final class OpenIDProvider: Site {
         switch path {
         case "/.well-known/openid-configuration": try exchange.send(discovery)
         case "/keys": try exchange.send(keySet)
+        case "/lab/browser" where tenant != nil: try exchange.send(setBrowserDevice(exchange))
         case "/authorize": try exchange.send(authorize(exchange))
         case "/sign-in": try exchange.send(signIn(exchange))
         case "/token": try answerToken(exchange)
@@ -65,7 +79,7 @@ final class OpenIDProvider: Site {
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code"],
-            "subject_types_supported": ["public"],
+            "subject_types_supported": [tenant == nil ? "public" : "pairwise"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
@@ -101,16 +115,18 @@ final class OpenIDProvider: Site {
                 $0.grant(accessToken: String(value.dropFirst(7)), nowSeconds: exchange.nowSeconds)
             })
         else { return .json(["error": "invalid_token"], status: 401, fields: refused) }
-        return .json(.object(claims(of: grant.person)))
+        return .json(.object(claims(of: grant.person, for: grant.request.client)))
     }
 
     /// What the provider says of a person, in the id_token and at userinfo alike.
-    func claims(of person: Person) -> JSONObject {
-        [
+    func claims(of person: Person, for client: Client) -> JSONObject {
+        var claims: JSONObject = [
             "sub": .string(person.subject), "name": .string(person.name),
             "preferred_username": .string(person.user), "email": .string(person.email),
             "email_verified": true,
             "groups": .array(person.groups.map { .string($0) }),
         ]
+        for (name, value) in tenantClaims(of: person, for: client) { claims[name] = value }
+        return claims
     }
 }

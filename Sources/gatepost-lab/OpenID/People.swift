@@ -31,6 +31,8 @@ struct Client: Sendable, Hashable {
     /// Compared byte by byte, never by prefix (RFC 9700 2.1).
     var redirectURIs: [String]
     var postLogoutURIs: [String]
+    /// Only from a device that the directory calls compliant.
+    var wantsCompliantDevice = false
 
     /// The two registrations of one gateway: an application that accepts only the second must ask again.
     /// - Parameter origins: origins of the gateway's auth host, for example https://auth.localhost:8443

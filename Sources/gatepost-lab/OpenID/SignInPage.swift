@@ -1,9 +1,9 @@
 /// The provider's pages, all rendered here and without any script.
 
 enum SignInPage {
-    static func form(client: Client, transaction: String, user: String, problem: String?, nonce: String)
-        -> String
-    {
+    static func form(
+        client: Client, action: String, transaction: String, user: String, problem: String?, nonce: String
+    ) -> String {
         let alert = problem.map { "<p class=\"problem\" role=\"alert\">\(Style.escape($0))</p>" } ?? ""
         // After a mistake the cursor waits where it is needed next.
         let userFocus = user.isEmpty ? " autofocus" : ""
@@ -12,7 +12,7 @@ enum SignInPage {
             <h1>Sign in</h1>
             <p class="soft">to continue to <strong>\(Style.escape(client.displayName))</strong></p>
             \(alert)
-            <form method="post" action="/sign-in">
+            <form method="post" action="\(Style.escape(action))">
             <input type="hidden" name="transaction" value="\(Style.escape(transaction))">
             <label for="user">User name</label>
             <input id="user" name="user" value="\(Style.escape(user))" autocomplete="username"

@@ -95,7 +95,7 @@ extension OpenIDProvider {
     }
 
     private func idToken(_ grant: Grant, accessToken: String, _ nowSeconds: Int64) -> String {
-        var payload = claims(of: grant.person)
+        var payload = claims(of: grant.person, for: grant.request.client)
         payload["iss"] = .string(issuer)
         payload["aud"] = .string(grant.request.client.id)
         payload["iat"] = .integer(nowSeconds)
