@@ -3,16 +3,16 @@ enum ChooserKeys {
     static let provider: [KeySpec] = [
         .optional(
             "email-domains", .list(.text),
-            "Domains of the addresses that its people have, at most 64: where several providers are accepted, who types "
-                + "such an address is brought here. Exactly this domain, none below it. Several providers may have the "
-                + "same one; then they are what is chosen from.",
+            "Domains of the addresses that its people have, at most 64: where several providers are "
+                + "accepted, who types such an address is brought here. Exactly this domain, none below it. "
+                + "Several providers may have the same one; then they are what is chosen from.",
             standard: "none: its people choose by name", example: "[corp.example]")
     ]
     static let application: [KeySpec] = [
         .optional(
             "remembered-provider", .choice(["offer", "use"]),
-            "Where several providers are accepted: the one that the browser used last stands first on the chooser, or "
-                + "is gone to without a question. After a refusal the next try asks in any case.",
+            "Where several providers are accepted: the one that the browser used last stands first on the "
+                + "chooser, or is gone to without a question. After a refusal the next try asks in any case.",
             standard: "`offer`", example: "use")
     ]
 

@@ -1,13 +1,13 @@
 import Access
 public import Store
 
-/// Who a person is beyond one registration. Microsoft Entra's `sub` is another one for each registration; `oid` in the
-/// tenant `tid` is the same for all of them (Microsoft, "ID token claims reference").
+/// Who a person is beyond one registration. Microsoft Entra's `sub` is another one for each registration;
+/// `oid` in the tenant `tid` is the same for all of them (Microsoft, "ID token claims reference").
 enum PersonAccount {
     /// The account's name among those of the issuer; nil: the token names none, and `sub` is all there is.
     ///
-    /// Only of an issuer that has the tenant's id in its own path, as Entra's have: elsewhere `oid` and `tid` may be
-    /// attributes that people edit, and whoever wrote somebody else's there would become them.
+    /// Only of an issuer that has the tenant's id in its own path, as Entra's have: elsewhere `oid` and `tid`
+    /// may be attributes that people edit, and whoever wrote somebody else's there would become them.
     static func name(of person: PersonFacts) -> String? {
         guard case .text(let object)? = person.claims["oid"], isGUID(object),
             case .text(let tenant)? = person.claims["tid"], isGUID(tenant)

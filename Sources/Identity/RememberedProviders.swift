@@ -1,8 +1,8 @@
 import Access
 
-/// Which providers this browser was signed in by where there was a choice, the last one first: configured names in one
-/// cookie of the auth host. It is a wish of whoever holds the browser, so it never decides what counts: a name that
-/// the application does not accept is passed over.
+/// Which providers this browser was signed in by where there was a choice, the last one first: configured
+/// names in one cookie of the auth host. It is a wish of whoever holds the browser, so it never decides what
+/// counts: a name that the application does not accept is passed over.
 struct RememberedProviders: Equatable {
     static let cookieName = "__Host-gatepost-provider"
     /// Applications accept different providers; with one name each would forget the other's.

@@ -116,8 +116,8 @@ extension SignInFlow {
         return "\(ReservedPath.signIn)?\(FormText.encode([("request", sealed)]))"
     }
 
-    /// `POST /.gatepost/sign-in` on the auth host: somebody typed an address to be brought to its provider. The answer is
-    /// a redirect with the address sealed: it stands in no URL, no log and no history.
+    /// `POST /.gatepost/sign-in` on the auth host: somebody typed an address to be brought to its provider.
+    /// The answer is a redirect with the address sealed: it stands in no URL, no log and no history.
     func find(_ request: FlowRequest) -> FlowAnswer {
         // A page of somebody else could otherwise choose a provider and an account for the person.
         guard let sent = request.originField,
@@ -165,8 +165,9 @@ extension SignInFlow {
         }
     }
 
-    /// What helps a provider to recognise the person without a question (Core §3.1.2.1): the address that was typed, or
-    /// the name that the browser's sign-in has at the same issuer, whichever registration of it made that.
+    /// What helps a provider to recognise the person without a question (Core §3.1.2.1): the address that was
+    /// typed, or the name that the browser's sign-in has at the same issuer, whichever registration of it
+    /// made that.
     func loginHint(
         for provider: IdentityProviderRegistration, _ wish: Wish, prompt: String?
     ) -> String? {

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Config
@@ -67,5 +68,21 @@ struct ChooserKeysTests {
     func single() throws {
         let one = try text("", "    remembered-provider: use\n", several: false)
         #expect(try folder.problems(one).joined().contains("has no effect"))
+    }
+
+    @Test("004.15 every configuration in the administrators' page about sign-ins is a good one")
+    func page() throws {
+        let page = try String(contentsOfFile: "\(Repository.root)/docs/sign-in.md", encoding: .utf8)
+        let blocks = page.components(separatedBy: "```yaml\n").dropFirst().compactMap {
+            $0.components(separatedBy: "```").first
+        }
+        try #require(blocks.count == 3)
+        let gateway = Sample.text.components(separatedBy: "identity-providers:\n")[0]
+        // The last one goes on with the providers of the one before.
+        let providers = try #require(blocks[1].components(separatedBy: "applications:\n").first)
+        for block in [blocks[0], blocks[1], providers + blocks[2]] {
+            let whole = (gateway + block).replacing(/secrets\/[a-z-]+/, with: "secret")
+            #expect(try folder.problems(whole) == [])
+        }
     }
 }

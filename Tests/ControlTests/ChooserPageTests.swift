@@ -162,6 +162,20 @@ struct ProviderHelpTests {
     }
 
     @Test(
+        "a browser that tells its platform gets the line of that, and of no other; an unknown one gets all",
+        arguments: [
+            (Platform.windows, "Windows: Edge"), (.macos, "macOS and iOS"), (.ios, "macOS and iOS"),
+            (.android, "Android: Edge"), (.linux, "Linux: Edge"), (.chromeos, ""),
+        ])
+    func ownPlatform(_ platform: Platform, _ line: String) {
+        let words = ProviderWords(code: "AADSTS50097", sentence: "no", platform: platform)
+        let section = ProviderHelp(words)?.section ?? ""
+        let lines = ["Windows: Edge", "macOS and iOS", "Android: Edge", "Linux: Edge"]
+        #expect(lines.filter { section.contains($0) } == (line.isEmpty ? lines : [line]))
+        #expect(section.contains("private window"))
+    }
+
+    @Test(
         "other refusals have no such list",
         arguments: ["access_denied", "AADSTS50105", "AADSTS5300", "53000", nil] as [String?])
     func others(_ code: String?) {

@@ -66,6 +66,21 @@ extension EndToEnd {
             #expect(try !stack.child("gateway").output.contains("nowhere.example"), "the address was logged")
         }
 
+        @Test("an address of one provider goes there at once, the fragment with it")
+        func direct() throws {
+            let stack = try Stack.current()
+            let browser = try Chromium(stack)
+            try browser.show(device: try stack.labValue("directoryDevice"), stack)
+            try Self.chooser(browser, "/deep#end")
+            try browser.type("alice@managed.example", into: "#email")
+            try browser.click("form button")
+            try browser.signInAtTenant("alice", stack)
+            try browser.waitForApplication("portal")
+            #expect(try browser.url == "https://portal.corp.test/deep#end")
+            let callbacks = try stack.accessLog().compactMap { $0["path"] as? String }
+            #expect(callbacks.contains("/.gatepost/callback/entra-managed"))
+        }
+
         @Test("every interactive thing is reached by the keyboard in the order of the page, and has a name")
         func keyboard() throws {
             let stack = try Stack.current()

@@ -22,7 +22,7 @@ final class PrivateNetwork: Sendable {
     static let authHost = "auth.corp.test"
     static let providerHost = "idp.corp.test"
     static let applicationHosts = [
-        "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe",
+        "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe", "clinic",
     ].map { "\($0).corp.test" }
 
     private static let entered = Result { try PrivateNetwork() }

@@ -2,8 +2,8 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Two registrations of one tenant at the lab, the second behind a device rule, and an application for each way of
-/// accepting them. One more file in the folder of the configuration.
+/// Two registrations of one tenant at the lab, the second behind a device rule, and an application for each
+/// way of accepting them. One more file in the folder of the configuration.
 enum TenantStage {
     static func issuer(_ stack: Stack) throws -> String { try stack.labValue("tenantIssuer") }
 
@@ -58,7 +58,7 @@ enum TenantStage {
                 client-id: gatepost-entra-managed
                 client-secret: { file: secrets/entra-managed }
                 display-name: Corp (managed devices)
-                email-domains: [ corp.example ]
+                email-domains: [ corp.example, managed.example ]
                 unsafe-allow-http: true
             device-policies:
               - { name: any-agent, platform: linux, priority: 90, result: compliant,
@@ -73,6 +73,15 @@ enum TenantStage {
                           require: [ { identity-provider: [ entra-managed ] } ] }
                       - { name: reading, action: allow, include: [ { email-domain: corp.example } ],
                           restrict: { methods: [ GET, HEAD ] } }
+                """))
+            \(application("clinic", "entra", """
+                agent: agents
+                    device-owner: any
+                    policies:
+                      - { name: domain, action: allow, include: [ { email-domain: corp.example } ],
+                          require: [ { device: compliant } ] }
+                      - { name: partners, action: allow, include: [ { email-domain: partner.example } ],
+                          require: [ { device: compliant }, { path: { prefixes: [ /waiting ] } } ] }
                 """))
             \(application("safe", "entra, entra-managed", """
                 remembered-provider: use

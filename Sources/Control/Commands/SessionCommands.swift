@@ -67,8 +67,9 @@ extension ControlPlane {
         var subject: String
     }
 
-    /// Two registrations of one tenant are one person: all of their devices are enrolled under the subject that was seen
-    /// first, so that a new enrolment takes the place of an old one whichever of them it was begun with.
+    /// Two registrations of one tenant are one person: all of their devices are enrolled under the subject
+    /// that was seen first, so that a new enrolment takes the place of an old one whichever of them it was
+    /// begun with.
     private func firstName(of identity: DeviceOwnerIdentity) async throws(StoreError) -> DeviceOwnerIdentity {
         let subjects = try await store.subjects(issuer: identity.issuer, subject: identity.subject)
         return DeviceOwnerIdentity(issuer: identity.issuer, subject: subjects.first ?? identity.subject)

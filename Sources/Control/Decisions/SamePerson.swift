@@ -5,8 +5,8 @@ import Store
 
 /// One person under several subjects: two registrations of one tenant name everybody twice.
 extension DeviceFacts {
-    /// The device with its owner named as the session names its own person, where both are the same: policy compares
-    /// names, and records and logs then tell the same story.
+    /// The device with its owner named as the session names its own person, where both are the same: policy
+    /// compares names, and records and logs then tell the same story.
     func asSeen(by global: StoredSession) -> DeviceFacts {
         guard let ownerIssuer, let ownerSubject,
             Sessions.isPerson(global, issuer: ownerIssuer, subject: ownerSubject)

@@ -12,9 +12,8 @@ extension Pages {
             isNarrowed
             ? "Your organisation has several ways to sign in." : "Choose the account to continue with."
         var main = "<h1>Sign in to \(name)</h1><p class=\"soft\">\(lead)</p>"
-        if let problem = chooser.problem {
-            main += "<p class=\"remedy\" role=\"alert\" id=\"problem\">\(words(of: problem))</p>"
-        }
+        // A reload of the configuration may have taken the form away meanwhile.
+        if chooser.addressForm == nil { main += alert(chooser.problem) }
         let remembered = chooser.choices.filter(\.isRemembered)
         let others = chooser.choices.filter { !$0.isRemembered }
         // After a mistake the cursor waits in the field; else on what was used last, so that Enter goes on.
@@ -31,7 +30,9 @@ extension Pages {
             main += "<a class=\"button quiet\" href=\"\(Layout.escape(url))\">Show all accounts</a>"
         }
         main += "</nav>"
-        if let sealed = chooser.addressForm { main += form(sealed, problem: chooser.problem) }
+        if let sealed = chooser.addressForm {
+            main += form(sealed, chooser.problem, isMain: remembered.isEmpty)
+        }
         return Layout(formSources: [origin]).page(
             title: "Sign in to \(chooser.application)", nonce: nonce,
             main: main + footer(reason: nil, requestID: requestID), script: Scripts.passFragmentOn)
@@ -54,16 +55,23 @@ extension Pages {
             """
     }
 
-    private static func form(_ sealed: String, problem: ProviderChooser.Problem?) -> String {
+    private static func alert(_ problem: ProviderChooser.Problem?) -> String {
+        guard let problem else { return "" }
+        return "<p class=\"remedy\" role=\"alert\" id=\"problem\">\(words(of: problem))</p>"
+    }
+
+    private static func form(
+        _ sealed: String, _ problem: ProviderChooser.Problem?, isMain: Bool
+    ) -> String {
         let state =
             problem == nil ? "" : " aria-invalid=\"true\" aria-describedby=\"problem\" autofocus"
         return """
             <form method="post" action="/.gatepost/sign-in">
             <input type="hidden" name="request" value="\(Layout.escape(sealed))">
             <h2><label for="email">Or find it by your email address</label></h2>
-            <input id="email" name="email" type="email" autocomplete="email" autocapitalize="none"
-              spellcheck="false" maxlength="254" required\(state)>
-            <button type="submit">Continue</button>
+            \(alert(problem))<input id="email" name="email" type="email" autocomplete="email"
+              autocapitalize="none" spellcheck="false" maxlength="254" required\(state)>
+            <button class="button\(isMain ? "" : " quiet")" type="submit">Continue</button>
             </form>
             """
     }

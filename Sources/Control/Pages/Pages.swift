@@ -12,6 +12,8 @@ struct FailedCheck {
 struct ProviderWords {
     var code: String?
     var sentence: String
+    /// The person's, where the browser tells.
+    var platform: Platform?
 }
 
 /// The pages of the gateway. Every text from outside is escaped here and nowhere else.

@@ -1,5 +1,7 @@
-/// What to do when the directory's own device rule refused (Microsoft Entra Conditional Access). Its error numbers are in
-/// Microsoft's "Microsoft Entra authentication and authorization error codes".
+import Access
+
+/// What to do when the directory's own device rule refused (Microsoft Entra Conditional Access). Its error
+/// numbers are in Microsoft's "Microsoft Entra authentication and authorization error codes".
 struct ProviderHelp: Sendable, Hashable {
     private enum Cause: CaseIterable {
         /// The device is known and breaks a rule.
@@ -23,12 +25,14 @@ struct ProviderHelp: Sendable, Hashable {
     }
 
     private var cause: Cause
+    private var platform: Platform?
 
     /// nil: the provider's refusal is about something else.
     init?(_ words: ProviderWords) {
         // A code in the sentence is found by whoever made the code out of it.
         guard let cause = words.code.flatMap(Cause.init) else { return nil }
         self.cause = cause
+        platform = words.platform
     }
 
     private var happened: String {
@@ -48,27 +52,47 @@ struct ProviderHelp: Sendable, Hashable {
     }
 
     private static let repair = """
-        <li>Open your company portal app (Company Portal or Intelligent Hub), look at what it lists, and let it check the \
-        device again. The directory may need some minutes to hear of it.</li>
+        <li>Open your company portal app (Company Portal or Intelligent Hub), look at what it lists, and let it \
+        check the device again. The directory may need some minutes to hear of it.</li>
         """
     /// How each platform's browsers show the device: Microsoft, "Conditional Access: Conditions", supported browsers,
     /// and "Microsoft Enterprise SSO plug-in for Apple devices".
-    private static let browsers = """
-        <li>Not in a private window: there no browser shows its device.</li>
-        <li>Windows: Edge, signed in with the work account; Chrome with the policy CloudAPAuthEnabled or the extension \
-        Microsoft Single Sign On; Firefox with “Allow Windows single sign-on” in its settings.</li>
-        <li>macOS and iOS: a device with its organisation’s single sign-on extension (Company Portal, Authenticator); \
-        Safari, Edge or Chrome.</li>
-        <li>Android: Edge or Chrome in the work profile; it may ask for a certificate once.</li>
-        """
+    private static let onPlatforms: [(platforms: [Platform], step: String)] = [
+        (
+            [.windows],
+            "Windows: Edge, signed in with the work account; Chrome with the policy CloudAPAuthEnabled or the "
+                + "extension Microsoft Single Sign On; Firefox with “Allow Windows single sign-on” in its "
+                + "settings."
+        ),
+        (
+            [.macos, .ios],
+            "macOS and iOS: a device with its organisation’s single sign-on extension (Company Portal, "
+                + "Authenticator); Safari, Edge or Chrome."
+        ),
+        (
+            [.android],
+            "Android: Edge or Chrome in the work profile; it may ask for a certificate once."
+        ),
+        (
+            [.linux],
+            "Linux: Edge, signed in with the work account, on a device that the Intune app has enrolled."
+        ),
+    ]
+
+    /// The line of the person's own platform; all of them where it is not known.
+    private var browsers: String {
+        let own = Self.onPlatforms.filter { entry in platform.map(entry.platforms.contains) ?? true }
+        let steps = (own.isEmpty ? Self.onPlatforms : own).map { "<li>\($0.step)</li>" }.joined()
+        return "<li>Not in a private window: there no browser shows its device.</li>" + steps
+    }
 
     /// HTML; nothing in it comes from outside.
     var section: String {
         let steps =
             switch cause {
             case .notCompliant: Self.repair
-            case .notKnown: Self.browsers
-            case .someRule: Self.browsers + Self.repair
+            case .notKnown: browsers
+            case .someRule: browsers + Self.repair
             case .wrongApp: ""
             }
         let list = steps.isEmpty ? "" : "<ul class=\"steps\">\(steps)</ul>"

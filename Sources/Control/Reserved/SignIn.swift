@@ -7,9 +7,9 @@ import Store
 
 extension ProviderWords {
     /// nil where the refusal was ours, or the provider said nothing.
-    init?(_ refusal: FlowRefusal) {
+    init?(_ refusal: FlowRefusal, on platform: Platform?) {
         guard let sentence = refusal.providerWords else { return nil }
-        self.init(code: refusal.providerCode, sentence: sentence)
+        self.init(code: refusal.providerCode, sentence: sentence, platform: platform)
     }
 }
 
@@ -103,7 +103,8 @@ extension ControlPlane {
                     ("provider_code", refusal.providerCode.map { .string($0) } ?? .null),
                 ])
             return answers.failure(
-                Self.status(of: refusal.reason), refusal.reason, provider: ProviderWords(refusal),
+                Self.status(of: refusal.reason), refusal.reason,
+                provider: ProviderWords(refusal, on: request.browserPlatform),
                 shortfalls: refusal.shortfalls, retryURL: refusal.retryURL, setCookies: refusal.setCookies)
         }
     }

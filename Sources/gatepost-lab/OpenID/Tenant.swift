@@ -1,5 +1,6 @@
-/// A directory's tenant beside the plain provider, as Microsoft Entra has them: several registrations that name the same
-/// person differently, one sign-in for all of them, and a device rule (Conditional Access) on one of them.
+/// A directory's tenant beside the plain provider, as Microsoft Entra has them: several registrations that
+/// name the same person differently, one sign-in for all of them, and a device rule (Conditional Access) on
+/// one of them.
 
 import JSON
 import Signatures
@@ -15,7 +16,6 @@ extension OpenIDProvider {
         /// The path below which the tenant answers.
         var prefix: String { "/\(id)/v2.0" }
     }
-
     /// The cookie by which a browser of the lab's shows which device it is on. A real browser proves it with a key of
     /// the device; here `GET …/lab/browser?device=ID` sets it, and without `device` takes it away.
     static let deviceCookie = "lab-device"
@@ -30,8 +30,8 @@ extension OpenIDProvider {
             ("Set-Cookie", "\(Self.deviceCookie)=\(device); Path=/; HttpOnly; SameSite=Lax; Max-Age=\(age)"))
     }
 
-    /// Why the tenant's device rule refuses, as error and description (Microsoft, "Microsoft Entra authentication and
-    /// authorization error codes"); nil: it does not.
+    /// Why the tenant's device rule refuses, as error and description (Microsoft, "Microsoft Entra
+    /// authentication and authorization error codes"); nil: it does not.
     func deviceRefusal(_ client: Client, _ exchange: Exchange) -> (error: String, description: String)? {
         guard let tenant, client.wantsCompliantDevice else { return nil }
         if faults.fires(.blockedByPolicy) != nil {
