@@ -46,6 +46,8 @@ actor MemoryStore: GatewayStore {
             case .ids(let ids): ids.contains(row.id)
             case .globals(let ids): row.globalID.map(ids.contains) ?? false
             case .devices(let ids): row.deviceID.map(ids.contains) ?? false
+            case .provider(let name): row.identityProvider == name
+            case .application(let name): row.application == name
             }
         }
         return Array(found.sorted { $0.createdAtSeconds > $1.createdAtSeconds }.prefix(limit))
@@ -65,6 +67,42 @@ actor MemoryStore: GatewayStore {
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         try check()
         return nonces.insert(digest).inserted
+    }
+
+    private var endings: [EndingScope: Int64] = [:]
+
+    func end(
+        _ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?
+    ) async throws(StoreError) -> EndedSessions? {
+        try check()
+        if let nonce, !nonces.insert(nonce.digest).inserted { return nil }
+        endings[scope] = max(endings[scope] ?? atSeconds, atSeconds)
+        let meant = rows.values.filter { $0.kind == .global && Self.covers(scope, $0) }.map(\.id)
+        return EndedSessions(sessions: try await remove(sessionIDs: meant), isComplete: true)
+    }
+
+    private static func covers(_ scope: EndingScope, _ row: StoredSession) -> Bool {
+        switch scope {
+        case .providerSession(let provider, let sid, let subject):
+            row.identityProvider == provider && (subject.map { $0 == row.subject } ?? true)
+                && (row.providerSessionID == sid || (row.providerSessionID == nil && subject != nil))
+        case .providerSubject(let provider, let subject):
+            row.identityProvider == provider && row.subject == subject
+        case .person(let issuer, let subject): row.issuer == issuer && row.subject == subject
+        case .provider(let provider): row.identityProvider == provider
+        }
+    }
+
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
+        try check()
+        return endings.filter { Self.covers($0.key, session) }.values.max()
+    }
+
+    func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
+        SessionCount(try await sessions(query, limit: 100_000), liveAtSeconds: nowSeconds)
+    }
+    func sessionProviders() async throws(StoreError) -> [String] {
+        Set(rows.values.map(\.identityProvider)).sorted()
     }
 
     // Not asked by this module.

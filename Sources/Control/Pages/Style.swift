@@ -22,7 +22,7 @@ enum Style {
         .button,button{display:block;width:100%;text-align:center;font:inherit;font-weight:600;text-decoration:none;\
         border:1px solid var(--accent);background:var(--accent);color:var(--accent-ink);border-radius:10px;\
         padding:11px 16px;margin:10px 0 0;cursor:pointer}
-        .button.quiet{background:transparent;color:var(--ink);border-color:var(--line)}
+        .button.quiet,button.quiet{background:transparent;color:var(--ink);border-color:var(--line)}
         .button:hover,button:hover{filter:brightness(1.06)}
         :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
         .status{display:flex;gap:12px;align-items:center;color:var(--soft);margin:20px 0 0}

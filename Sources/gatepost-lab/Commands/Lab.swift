@@ -12,7 +12,8 @@ final class Lab: Sendable {
     /// Binds the four ports (0: any free one) and starts to answer.
     init(
         ports: (openid: UInt16, graph: UInt16, echo: UInt16), clients: [Client], devices: [ManagedDevice],
-        vendorsPort: UInt16 = 0, clock: LabClock = LabClock(), log: LabLog
+        vendorsPort: UInt16 = 0, clock: LabClock = LabClock(), gatewayAuthoritiesPEM: [UInt8]? = nil,
+        log: LabLog
     ) throws(ListenError) {
         let openidServer = try SiteServer(port: ports.openid)
         let graphServer = try SiteServer(port: ports.graph)
@@ -20,7 +21,9 @@ final class Lab: Sendable {
         let vendorsServer = try SiteServer(port: vendorsPort)
         servers = [openidServer, graphServer, echoServer, vendorsServer]
         vendors = VendorSite(port: vendorsServer.port, clock: clock)
-        provider = OpenIDProvider(port: openidServer.port, clients: clients, clock: clock)
+        provider = OpenIDProvider(
+            port: openidServer.port, clients: clients, clock: clock,
+            logoutSender: LogoutSender(authoritiesPEM: gatewayAuthoritiesPEM))
         graph = GraphEmulator(port: graphServer.port, devices: devices, clock: clock)
         openidServer.start(provider, clock: clock, log: log)
         graphServer.start(graph, clock: clock, log: log)

@@ -12,8 +12,13 @@ final class OpenIDProvider: Site {
     let clock: LabClock
     let faults = FaultSwitch<OpenIDFault>()
     let state = Mutex(ProviderState())
+    let logoutSender: LogoutSender
 
-    init(port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock) {
+    init(
+        port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock,
+        logoutSender: LogoutSender = LogoutSender()
+    ) {
+        self.logoutSender = logoutSender
         issuer = "http://127.0.0.1:\(port)"
         self.clients = clients
         self.people = people
@@ -30,6 +35,7 @@ final class OpenIDProvider: Site {
             }
             return try exchange.send(response)
         }
+        if path == "/lab/logout" { return try exchange.send(sendLogout(exchange)) }
         if path == "/lab/clock" { return try exchange.send(setClock(exchange)) }
         if faults.fires(.down) != nil { throw DroppedConnection() }
         switch path {
@@ -71,11 +77,13 @@ final class OpenIDProvider: Site {
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile", "email", "groups"],
             "claims_supported": [
-                "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs",
+                "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs", "sid",
             ],
             "claims_parameter_supported": true,
             "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
         ])
     }
 

@@ -31,6 +31,8 @@ struct Client: Sendable, Hashable {
     /// Compared byte by byte, never by prefix (RFC 9700 2.1).
     var redirectURIs: [String]
     var postLogoutURIs: [String]
+    /// Where logout tokens go (Back-Channel Logout 1.0 §2.2); nil: nowhere.
+    var backchannelURI: String?
 
     /// The two registrations of one gateway: an application that accepts only the second must ask again.
     /// - Parameter origins: origins of the gateway's auth host, for example https://auth.localhost:8443
@@ -39,7 +41,8 @@ struct Client: Sendable, Hashable {
             Client(
                 id: id, secret: secret, displayName: name,
                 redirectURIs: origins.map { "\($0)/.gatepost/callback/\(provider)" },
-                postLogoutURIs: origins.flatMap { ["\($0)/", "\($0)/.gatepost/sign-out"] })
+                postLogoutURIs: origins.flatMap { ["\($0)/", "\($0)/.gatepost/signed-out"] },
+                backchannelURI: origins.first.map { "\($0)/.gatepost/backchannel-logout/\(provider)" })
         }
         return [
             client("gatepost", "gatepost-demo-secret", "Corp staff", provider: "staff"),
