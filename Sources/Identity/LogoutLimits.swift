@@ -2,9 +2,10 @@ import Access
 
 /// How many wrong logout tokens are looked at: anybody can send them.
 ///
-/// Two bounds, each by what it protects: refused requests by address, wrong signatures by provider. An address from
-/// which a right token came lately is the provider's own, or a proxy's that others share: it has fifty times as many,
-/// and the provider's bound is not held against it, so that a flood cannot keep logouts out.
+/// Two bounds, each by what it protects: refused requests by address, wrong signatures by provider. An
+/// address from which a right token came lately is the provider's own, or a proxy's that others share: it has
+/// fifty times as many, and the provider's bound is not held against it, so that a flood cannot keep logouts
+/// out.
 struct LogoutLimits: Sendable {
     static let refusalsMax = 120
     static let knownFactor = 50

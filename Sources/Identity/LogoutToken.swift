@@ -21,7 +21,8 @@ struct LogoutTokenRefusal: Error, Hashable {
 
 /// Reads logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.4, §2.6). Pure: keys and clock are given.
 ///
-/// Everything that costs nothing is checked before a key is looked for: whoever sends rubbish costs no signature.
+/// Everything that costs nothing is checked before a key is looked for: whoever sends rubbish costs no
+/// signature.
 struct LogoutTokenReader: Sendable {
     /// `iss`, byte for byte.
     var issuer: String
@@ -69,7 +70,8 @@ struct LogoutTokenReader: Sendable {
             token: token, tokenID: tokenID, issuedAtSeconds: issuedAt, subject: subject, sid: sid)
     }
 
-    /// - Parameter keys: the provider's keys that fit; without a `kid` there must be exactly one, as for id tokens.
+    /// - Parameter keys: the provider's keys that fit; without a `kid` there must be exactly one, as for id
+    /// tokens.
     func verify(_ token: LogoutToken, keys: [VerificationKey]) throws(LogoutTokenRefusal) {
         guard token.token.keyID != nil || keys.count == 1 else {
             throw LogoutTokenRefusal("token without kid, and \(keys.count) keys fit")
@@ -79,8 +81,8 @@ struct LogoutTokenReader: Sendable {
         }
     }
 
-    /// Providers send `logout+jwt` (§2.4 recommends it), `JWT` or nothing. Another type is another kind of token that
-    /// happens to be signed by the same key (RFC 8725 §3.11).
+    /// Providers send `logout+jwt` (§2.4 recommends it), `JWT` or nothing. Another type is another kind of
+    /// token that happens to be signed by the same key (RFC 8725 §3.11).
     private func checkType(_ value: JSONValue?) throws(LogoutTokenRefusal) {
         guard let value else { return }
         // Media types are compared without case, and may leave out "application/" (RFC 7515 §4.1.9).

@@ -23,8 +23,8 @@ extension Sessions {
 
     /// Whether a sign-in that began at this second belongs to something that was ended since.
     ///
-    /// By our own clock on both sides. In the same second the ending wins. One noted later than any sign-in can be
-    /// under way comes from a clock that was wrong, and says nothing.
+    /// By our own clock on both sides. In the same second the ending wins. One noted later than any sign-in
+    /// can be under way comes from a clock that was wrong, and says nothing.
     func wasEnded(_ session: StoredSession, sinceSeconds began: Int64) async throws(StoreError) -> Bool {
         guard let last = try await store.lastEnding(of: session) else { return false }
         return (began...began + LoginState.lifetimeSeconds).contains(last)

@@ -9,8 +9,8 @@ public enum BackchannelLogout: Sendable {
     case done(provider: String, ended: [StoredSession])
     /// 404: no provider of this name is configured.
     case noProvider
-    /// 405 for another method, 400 for everything else that is wrong with the request; `what` is for the provider's
-    /// administrator.
+    /// 405 for another method, 400 for everything else that is wrong with the request; `what` is for the
+    /// provider's administrator.
     case refused(what: String, isMethod: Bool)
     /// 429, before anything that costs is looked at.
     case tooMany(retryAfterSeconds: Int64)
@@ -30,10 +30,11 @@ public enum FrontchannelLogout: Sendable {
     case unavailable(what: String)
 }
 
-/// Logout that the identity provider begins. It ends what this provider made and nothing else: a browser's sessions of
-/// other providers are other sign-ins.
+/// Logout that the identity provider begins. It ends what this provider made and nothing else: a browser's
+/// sessions of other providers are other sign-ins.
 extension SignInFlow {
-    /// `POST /.gatepost/backchannel-logout/<provider>` on the auth host (OpenID Connect Back-Channel Logout 1.0 §2.5).
+    /// `POST /.gatepost/backchannel-logout/<provider>` on the auth host (OpenID Connect Back-Channel Logout
+    /// 1.0 §2.5).
     ///
     /// - Parameters:
     ///   - request: with its body.
@@ -102,8 +103,8 @@ extension SignInFlow {
         return token
     }
 
-    /// The token is used up, its sessions end and sign-ins under way are told, in one transaction: a token that was
-    /// taken but not carried out could not be sent again.
+    /// The token is used up, its sessions end and sign-ins under way are told, in one transaction: a token
+    /// that was taken but not carried out could not be sent again.
     private func carryOut(
         _ token: LogoutToken, _ provider: IdentityProviderRegistration, _ now: Int64
     ) async throws(LogoutTokenRefusal) -> BackchannelLogout {
@@ -139,12 +140,13 @@ extension SignInFlow {
 
     // MARK: Front channel
 
-    /// `GET /.gatepost/frontchannel-logout/<provider>?iss=&sid=` on the auth host, in a frame of the provider's page
-    /// (OpenID Connect Front-Channel Logout 1.0 §2).
+    /// `GET /.gatepost/frontchannel-logout/<provider>?iss=&sid=` on the auth host, in a frame of the
+    /// provider's page (OpenID Connect Front-Channel Logout 1.0 §2).
     ///
     /// It ends a session only in the browser that has it: `sid` is no secret (other relying parties of the
-    /// provider know it, too), so by itself it must not sign anybody out. Browsers send our cookie in a frame only where
-    /// the provider is of the same site; elsewhere nothing happens, and back-channel logout is the way.
+    /// provider know it, too), so by itself it must not sign anybody out. Browsers send our cookie in a frame
+    /// only where the provider is of the same site; elsewhere nothing happens, and back-channel logout is the
+    /// way.
     public func frontchannelLogout(_ request: FlowRequest) async -> FrontchannelLogout {
         let now = request.nowSeconds
         let name = String(request.path.dropFirst(ReservedPath.frontchannelLogoutPrefix.count))
@@ -190,7 +192,8 @@ extension SignInFlow {
     /// Wrong names that one browser may be asked about in ten minutes.
     static let frontchannelGuessesMax = 5
 
-    /// The origin that shows the frame: of the provider's sign-out page, which may be another than the issuer's.
+    /// The origin that shows the frame: of the provider's sign-out page, which may be another than the
+    /// issuer's.
     private func frameOrigin(of provider: IdentityProviderRegistration, _ now: Int64) async -> String? {
         let metadata = try? await directory.metadata(of: provider, nowSeconds: now)
         return URLOrigin.of(metadata?.endSessionEndpoint ?? provider.issuer)

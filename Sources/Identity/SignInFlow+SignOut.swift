@@ -5,9 +5,9 @@ import Store
 
 /// Signing out.
 extension SignInFlow {
-    /// `/.gatepost/sign-out` on the auth host or an application host. GET shows a confirmation; POST with that host's
-    /// own Origin ends the global session, everything under it and everything linked to it. With `?everywhere=yes` it
-    /// ends every session of these persons, whichever browser has it.
+    /// `/.gatepost/sign-out` on the auth host or an application host. GET shows a confirmation; POST with
+    /// that host's own Origin ends the global session, everything under it and everything linked to it. With
+    /// `?everywhere=yes` it ends every session of these persons, whichever browser has it.
     public func signOut(_ request: FlowRequest) async -> FlowAnswer {
         if request.method == "GET" || request.method == "HEAD" { return .confirmSignOut }
         guard request.method == "POST" else {
@@ -61,8 +61,8 @@ extension SignInFlow {
         return ids.isEmpty ? [] : try await store.sessions(.ids(ids), limit: ids.count)
     }
 
-    /// Every session of the persons that this browser is signed in as, and what other browsers have linked to them: to
-    /// sign a browser out of one is to sign it out of all.
+    /// Every session of the persons that this browser is signed in as, and what other browsers have linked to
+    /// them: to sign a browser out of one is to sign it out of all.
     ///
     /// The person of the session that asks comes last: when the store fails before, it can ask again.
     private func endEverywhere(
@@ -86,9 +86,9 @@ extension SignInFlow {
 
     // MARK: At the provider
 
-    /// RP-initiated sign-out at the provider (OpenID Connect RP-Initiated Logout 1.0 §2) of the session that was signed
-    /// out of. One redirect can lead to one provider only: the page after it names the others. Our own sessions are
-    /// ended by now: a provider that is down cannot keep anybody signed in here.
+    /// RP-initiated sign-out at the provider (OpenID Connect RP-Initiated Logout 1.0 §2) of the session that
+    /// was signed out of. One redirect can lead to one provider only: the page after it names the others. Our
+    /// own sessions are ended by now: a provider that is down cannot keep anybody signed in here.
     private func providerSignOut(
         _ session: StoredSession, others: [String], isEverywhere: Bool, _ request: FlowRequest
     ) async -> String? {
@@ -119,11 +119,12 @@ extension SignInFlow {
         return endpoint + (endpoint.contains("?") ? "&" : "?") + FormText.encode(parameters)
     }
 
-    /// So long a person may take at the provider before the page after it no longer knows where they came from.
+    /// So long a person may take at the provider before the page after it no longer knows where they came
+    /// from.
     static let signedOutSeconds: Int64 = 3_600
 
-    /// Who signs out, for a provider that is asked by several accounts of one browser. Microsoft Entra takes its claim
-    /// `login_hint` back here; to others the address is what people type in.
+    /// Who signs out, for a provider that is asked by several accounts of one browser. Microsoft Entra takes
+    /// its claim `login_hint` back here; to others the address is what people type in.
     private static func logoutHint(_ session: StoredSession) -> String? {
         let hint: String? =
             if case .text(let own)? = session.claims["login_hint"] { own } else { session.email }
@@ -142,7 +143,7 @@ extension SignInFlow {
                     isEverywhere: value["all"] == true))
         case .foreign: break
         }
-        // Some providers lose the state; and somebody else's link must not tell people that they are signed out.
+        // Some providers lose the state; and somebody else's link must not tell people that they are out.
         do throws(StoreError) {
             let session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: .global, host: request.host,
@@ -169,8 +170,9 @@ extension SignInFlow {
 enum UserLocales {
     static let countMax = 4
 
-    /// Tags of `Accept-Language` in their order (browsers put the preferred one first), separated by blanks; nil when
-    /// there is none. What is no tag (RFC 5646 §2.1) is left out: it is the client's text in the provider's URL.
+    /// Tags of `Accept-Language` in their order (browsers put the preferred one first), separated by blanks;
+    /// nil when there is none. What is no tag (RFC 5646 §2.1) is left out: it is the client's text in the
+    /// provider's URL.
     static func of(acceptLanguage field: String?) -> String? {
         guard let field, field.utf8.count <= 512 else { return nil }
         let tags = field.split(separator: ",").compactMap { part -> String? in

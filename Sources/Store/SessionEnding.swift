@@ -2,8 +2,9 @@ import Access
 
 /// Which sign-ins something ends: those that there are, and those under way that began before.
 public enum EndingScope: Sendable, Hashable {
-    /// What a configured provider calls one session (`sid`). With a subject only that person's; and of that person
-    /// those, too, whose provider gave them no such name: nobody can tell that they are another session.
+    /// What a configured provider calls one session (`sid`). With a subject only that person's; and of that
+    /// person those, too, whose provider gave them no such name: nobody can tell that they are another
+    /// session.
     case providerSession(provider: String, sid: String, subject: String?)
     /// Every session of one subject that one configured provider made.
     case providerSubject(provider: String, subject: String)

@@ -4,11 +4,11 @@ import JSON
 import Store
 
 extension ControlPlane {
-    /// Ends the sessions of identity providers that are no longer configured: nobody could ask such a provider any
-    /// more whether they should live, and no logout of it would be heard.
+    /// Ends the sessions of identity providers that are no longer configured: nobody could ask such a
+    /// provider any more whether they should live, and no logout of it would be heard.
     ///
-    /// It is what is in the store that counts, not what a reload changed: also what was taken out while the gateway was
-    /// stopped, or when the store failed.
+    /// It is what is in the store that counts, not what a reload changed: also what was taken out while the
+    /// gateway was stopped, or when the store failed.
     func endSessionsOfForgottenProviders() async throws(StoreError) {
         let configured = services.config.identityProviders.map(\.name)
         let sessions = Sessions(store: store, ring: ring)

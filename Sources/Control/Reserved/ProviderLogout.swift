@@ -105,13 +105,15 @@ extension ControlPlane {
         }
     }
 
-    /// An empty document that only the provider's own pages may frame: nothing can be put over it or read from it.
+    /// An empty document that only the provider's own pages may frame: nothing can be put over it or read
+    /// from it.
     private func emptyFrame(
         _ request: ControlRequest, in origin: String?, _ setCookies: [String]
     ) -> ControlResponse {
         let policy = "default-src 'none'; base-uri 'none'; frame-ancestors \(origin ?? "'none'")"
         var response = bare(request, 200)
-        // X-Frame-Options knows only "nobody" and "we"; with frame-ancestors browsers do not look at it (CSP 3 §6.4.2).
+        // X-Frame-Options knows only "nobody" and "we"; with frame-ancestors browsers do not look at it (CSP 3
+        // §6.4.2).
         response.fields.append(Field("Content-Type", "text/html; charset=utf-8"))
         response.fields.append(Field("Content-Security-Policy", policy))
         response.fields += setCookies.map { Field("Set-Cookie", $0) }
@@ -127,8 +129,8 @@ extension ControlPlane {
             ], body: [], reason: nil)
     }
 
-    /// On record after the streams are cut. A record that cannot be written does not undo the logout, and the provider
-    /// must not send it again.
+    /// On record after the streams are cut. A record that cannot be written does not undo the logout, and the
+    /// provider must not send it again.
     private func noteProviderLogout(
         _ channel: String, _ provider: String, _ ended: [StoredSession]
     ) async {

@@ -1,4 +1,5 @@
-/// What can be wrong with a logout token and with the request that brings it (`POST /lab/logout {"fault": …}`).
+/// What can be wrong with a logout token and with the request that brings it (`POST /lab/logout {"fault":
+/// …}`).
 
 enum LogoutFault: String, CaseIterable, Sendable {
     // Wrong in one way; to be refused.

@@ -6,7 +6,8 @@ import JSON
 import Signatures
 import Synchronization
 
-/// Delivers logout requests. One at a time and on a thread of its own: the person who signs out does not wait.
+/// Delivers logout requests. One at a time and on a thread of its own: the person who signs out does not
+/// wait.
 final class LogoutSender: Sendable {
     static let timeoutMilliseconds = 5_000
 
@@ -43,7 +44,8 @@ final class LogoutSender: Sendable {
 }
 
 extension OpenIDProvider {
-    /// `POST /lab/logout {"client", "sub", "sid", "jti", "fault"}`: sends one logout token and says what came back.
+    /// `POST /lab/logout {"client", "sub", "sid", "jti", "fault"}`: sends one logout token and says what came
+    /// back.
     func sendLogout(_ exchange: Exchange) throws -> Response {
         guard exchange.head.method == "POST", let asked = try? JSONValue(parsing: try exchange.readBody()),
             let client = clients.first(where: { $0.id == asked["client"]?.string })
@@ -70,7 +72,8 @@ extension OpenIDProvider {
         ])
     }
 
-    /// What `sid` calls the session that a browser has with a client; from the cookie, so nothing has to be kept.
+    /// What `sid` calls the session that a browser has with a client; from the cookie, so nothing has to be
+    /// kept.
     static func sessionName(_ cookie: String) -> String {
         Base64URL.encode(Array(Digest.sha256(Array("sid \(cookie)".utf8)).prefix(16)))
     }
