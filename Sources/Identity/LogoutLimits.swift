@@ -12,6 +12,10 @@ struct LogoutLimits: Sendable {
     static let signaturesMax = 3_000
     static let windowSeconds: Int64 = 60
     static let addressesMax = 4_096
+    /// Tokens that are being checked at once: each may wait for a key set, and every wait holds a place of those that
+    /// sign-ins need. Known addresses have places of their own.
+    static let underWayMax = 16
+    static let knownUnderWayMax = 256
     static let knownMax = 1_024
     static let knownSeconds: Int64 = 86_400
 
@@ -29,6 +33,8 @@ struct LogoutLimits: Sendable {
     private var refusals = AttemptWindow<Origin>(
         windowSeconds: Self.windowSeconds, keysMax: Self.addressesMax)
     private var signatures = AttemptWindow<String>(windowSeconds: Self.windowSeconds, keysMax: 256)
+    private var underWay = 0
+    private var knownUnderWay = 0
     /// Until when an address counts as known.
     private var known: [Origin: Int64] = [:]
 
@@ -46,6 +52,29 @@ struct LogoutLimits: Sendable {
         isKnown(Origin(address), nowSeconds)
             || signatures.count(provider, nowSeconds: nowSeconds) < Self.signaturesMax
     }
+
+    /// Takes a place for a token whose signature is to be checked.
+    ///
+    /// - Returns: what `leave` is to be called with; nil when all places are taken.
+    mutating func enter(_ address: NetworkAddress, nowSeconds: Int64) -> Place? {
+        if isKnown(Origin(address), nowSeconds) {
+            guard knownUnderWay < Self.knownUnderWayMax else { return nil }
+            knownUnderWay += 1
+            return .known
+        }
+        guard underWay < Self.underWayMax else { return nil }
+        underWay += 1
+        return .any
+    }
+
+    mutating func leave(_ place: Place) {
+        switch place {
+        case .any: underWay -= 1
+        case .known: knownUnderWay -= 1
+        }
+    }
+
+    enum Place: Sendable { case any, known }
 
     mutating func noteRefusal(_ address: NetworkAddress, nowSeconds: Int64) {
         refusals.note(Origin(address), nowSeconds: nowSeconds)

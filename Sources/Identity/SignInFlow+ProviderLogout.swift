@@ -55,9 +55,10 @@ extension SignInFlow {
             issuer: provider.issuer, clientID: provider.clientID, nowSeconds: now)
         do throws(LogoutTokenRefusal) {
             let token = try reader.read(try Self.logoutToken(request.body, contentType))
-            guard logoutLimits.checksSignature(of: provider.name, from: address, nowSeconds: now) else {
-                return .tooMany(retryAfterSeconds: LogoutLimits.windowSeconds)
-            }
+            guard logoutLimits.checksSignature(of: provider.name, from: address, nowSeconds: now),
+                let place = logoutLimits.enter(address, nowSeconds: now)
+            else { return .tooMany(retryAfterSeconds: LogoutLimits.windowSeconds) }
+            defer { logoutLimits.leave(place) }
             let keys: [VerificationKey]
             do throws(IdentityError) {
                 keys = try await directory.candidates(

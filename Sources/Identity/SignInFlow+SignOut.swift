@@ -101,7 +101,8 @@ extension SignInFlow {
         if let sealed = session.idToken, let hint = seals.sealer.open(sealed, context: Self.idTokenContext) {
             parameters.append(("id_token_hint", String(decoding: hint, as: UTF8.self)))
         }
-        if let hint = Self.logoutHint(session) { parameters.append(("logout_hint", hint)) }
+        let isNamed = parameters.count > 1
+        if let hint = Self.logoutHint(session, isNamed: isNamed) { parameters.append(("logout_hint", hint)) }
         var members: JSONObject = [
             "others": .array(others.map { .string($0) }), "all": .bool(isEverywhere),
         ]
@@ -124,10 +125,14 @@ extension SignInFlow {
     static let signedOutSeconds: Int64 = 3_600
 
     /// Who signs out, for a provider that is asked by several accounts of one browser. Microsoft Entra takes
-    /// its claim `login_hint` back here; to others the address is what people type in.
-    private static func logoutHint(_ session: StoredSession) -> String? {
+    /// its claim `login_hint` back here. To others the address is what people type in, but only beside no id
+    /// token: a provider that knows the person by another name than that (Canaille does) takes a token of one
+    /// name and a hint of another for a contradiction, and asks.
+    private static func logoutHint(_ session: StoredSession, isNamed: Bool) -> String? {
         let hint: String? =
-            if case .text(let own)? = session.claims["login_hint"] { own } else { session.email }
+            if case .text(let own)? = session.claims["login_hint"] { own } else {
+                isNamed ? nil : session.email
+            }
         return hint.flatMap { (1...512).contains($0.utf8.count) ? $0 : nil }
     }
 

@@ -71,7 +71,7 @@ struct EndingTests {
     @Test("sessions of a provider that was taken out while the gateway was stopped end at the start")
     func removedBeforeStart() async throws {
         let house = try await EndingHouse()
-        try await house.house.control.endSessionsOfForgottenProviders()
+        try await house.house.control.endSessionsOfForgottenProviders(isRunning: true)
         #expect(house.house.reactors.revocations.isEmpty, "both are configured")
         try house.house.rewrite {
             $0.replacingOccurrences(

@@ -66,6 +66,21 @@ struct SessionEndTests {
         #expect(house.house.reactors.revocations.isEmpty)
     }
 
+    @Test("a person's sessions under an address that has changed are counted and ended with the others")
+    func changedAddress() async throws {
+        let house = try await EndingHouse()
+        let sessions = Sessions(store: house.house.store, ring: house.house.control.ring)
+        _ = try await sessions.createGlobal(
+            person: PersonFacts(
+                issuer: "https://login.corp.example", subject: "ada", email: "ada.old@corp.example"),
+            provider: "corp", host: "auth.corp.example", idToken: nil, nowSeconds: house.house.now,
+            lifetimeSeconds: 60)
+        let planned = await ask(house, ["person": "ada@corp.example", "dry_run": true])
+        #expect(planned["sign_ins"] == 2)
+        #expect(planned["people"] == 1)
+        #expect(await ask(house, ["person": "ada@corp.example"])["sign_ins"] == 2)
+    }
+
     @Test("sessions of a provider that is no longer configured can be ended by its name")
     func forgotten() async throws {
         let house = try await EndingHouse()

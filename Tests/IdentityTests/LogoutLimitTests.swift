@@ -65,6 +65,42 @@ struct LogoutLimitTests {
         #expect(!limits.checksSignature(of: "entra", from: Self.v4(1), nowSeconds: 86_400), "a day later")
     }
 
+    @Test("tokens that wait for keys hold a bounded number of places; known addresses have their own")
+    func places() {
+        var limits = LogoutLimits()
+        limits.noteSuccess(Self.v4(1), nowSeconds: 0)
+        var places: [LogoutLimits.Place?] = []
+        for index in 0..<UInt32(LogoutLimits.underWayMax) {
+            places.append(limits.enter(Self.v4(index + 2), nowSeconds: 1))
+        }
+        #expect(places.allSatisfy { $0 == .any })
+        let beyond = limits.enter(Self.v4(99), nowSeconds: 1)
+        let known = limits.enter(Self.v4(1), nowSeconds: 1)
+        limits.leave(.any)
+        let afterwards = limits.enter(Self.v4(99), nowSeconds: 1)
+        #expect(beyond == nil)
+        #expect(known == .known)
+        #expect(afterwards == .any, "who leaves makes room")
+    }
+
+    @Test("however many come at once with keys that nobody knows, few wait, and their places come back")
+    func crowd() async {
+        let world = World()
+        let header: JSONObject = ["kid": "nobody", "typ": "logout+jwt"]
+        let key = SigningKey.generateP256()
+        for _ in 0..<2 {
+            await withTaskGroup(of: Void.self) { group in
+                for index in 0..<64 {
+                    let token = JWS.sign(
+                        header: header, payload: world.logoutClaims(jti: "x-\(index)"), with: key)
+                    group.addTask { _ = await world.logout(token, from: UInt32(index)) }
+                }
+            }
+        }
+        #expect(await world.logout(world.signed(world.logoutClaims())).endedCount == 0)
+        #expect(world.tenant.count("/keys") <= 3)
+    }
+
     @Test("an IPv6 network is one address, an IPv4 address is one")
     func networks() {
         var limits = LogoutLimits()

@@ -74,6 +74,7 @@ struct SignOutTests {
         }
         #expect(url.hasPrefix("https://idp.example/tenant/logout?client_id=client&"))
         #expect(!url.contains("id_token_hint"))
+        #expect(url.contains("&logout_hint=ann.lee%40corp.example&"))
     }
 
     @Test func `a provider without a sign-out of its own leaves it at ours`() async {

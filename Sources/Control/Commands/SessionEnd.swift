@@ -46,7 +46,7 @@ extension ControlPlane {
         case .failure(let failure): return ["error": .string(failure.what)]
         }
         let isDry = command["dry_run"] == true
-        let planned = try await store.count(selector.query, nowSeconds: nowSeconds())
+        let planned = try await count(selector)
         if planned == SessionCount(), let unknown = unknown(selector) { return ["error": .string(unknown)] }
         if isDry { return answer(planned, selector, isDry: true) }
         let ended = try await end(selector)
@@ -97,6 +97,33 @@ extension ControlPlane {
         }
     }
 
+    /// Exactly what ending it would end.
+    private func count(_ selector: EndSelector) async throws(StoreError) -> SessionCount {
+        guard case .person = selector else {
+            return try await store.count(selector.query, nowSeconds: nowSeconds())
+        }
+        var sum = SessionCount()
+        for (issuer, subject) in try await persons(selector.query) {
+            let one = try await store.count(
+                .person(issuer: issuer, subject: subject), nowSeconds: nowSeconds())
+            sum.signIns += one.signIns
+            sum.sessions += one.sessions
+            sum.persons += one.persons
+        }
+        return sum
+    }
+
+    /// Who is behind an address: they may have sessions that know another one.
+    private func persons(
+        _ query: SessionQuery
+    ) async throws(StoreError) -> [(issuer: String, subject: String)] {
+        var found: [String: (issuer: String, subject: String)] = [:]
+        for session in try await store.sessions(query, limit: Sessions.listMax) {
+            found["\(session.issuer)\n\(session.subject)"] = (session.issuer, session.subject)
+        }
+        return found.sorted { $0.key < $1.key }.map(\.value)
+    }
+
     private func end(_ selector: EndSelector) async throws(StoreError) -> [StoredSession] {
         let now = nowSeconds()
         let sessions = Sessions(store: store, ring: ring)
@@ -109,12 +136,9 @@ extension ControlPlane {
         case .provider(let name):
             removed = try await sessions.end(.provider(name), nowSeconds: now, ended: ended) ?? []
         case .person:
-            // Whoever is behind the address: their sign-ins under way, and sessions that know another address.
-            var scopes: Set<EndingScope> = []
-            for session in try await store.sessions(selector.query, limit: Sessions.listMax) {
-                scopes.insert(.person(issuer: session.issuer, subject: session.subject))
-            }
-            for scope in scopes {
+            // By person, and not by address: their sign-ins under way end as well.
+            for (issuer, subject) in try await persons(selector.query) {
+                let scope = EndingScope.person(issuer: issuer, subject: subject)
                 removed += try await sessions.end(scope, nowSeconds: now, ended: ended) ?? []
             }
         }

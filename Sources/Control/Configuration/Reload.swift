@@ -58,7 +58,7 @@ extension ControlPlane {
         await redecideMachines { _ in true }
         do {
             // Before the others are decided: a provider that was taken out was taken out by name, and is never held.
-            try await endSessionsOfForgottenProviders()
+            try await endSessionsOfForgottenProviders(isRunning: true)
             try await redecide(.all, limit: Self.sessionsMax, batch)
         } catch {
             throw ControlFailure(
