@@ -63,7 +63,7 @@ let package = Package(
         program(
             "gatepost", ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", arguments]),
         program("gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", arguments]),
-        program("gatepost-lab", ["JSON", "Signatures", arguments]),
+        program("gatepost-lab", ["JSON", "Signatures", "Fetch", arguments]),
 
         tests("AccessTests", ["Access"], exclude: ["Golden"]),
         tests("JSONTests", ["JSON"]),
@@ -92,7 +92,7 @@ let package = Package(
         // Where connectors and the lab's emulators of their providers meet.
         tests(
             "ProviderTests",
-            ["Posture", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+            ["Posture", "Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests("ArchitectureTests", []),
         tests("EndToEndTests", []),
     ]

@@ -30,6 +30,7 @@ extension ControlPlane {
         do {
             machines.take(try await store.serviceTokens())
             try await posture.load()
+            try await endSessionsOfForgottenProviders(isRunning: false)
         } catch {
             throw ControlFailure(what: "\(error)")
         }

@@ -15,8 +15,10 @@ public struct FlowRequest: Sendable {
     public var originField: String?
     /// Upper case.
     public var method: String
-    /// Only the chooser's form has one.
+    /// Of the chooser's form and of a back-channel logout; everything else reads no body.
     public var body: [UInt8]
+    /// The Accept-Language field; nil when there is none.
+    public var languages: String?
     /// The time of the request.
     public var nowSeconds: Int64
 
@@ -52,8 +54,10 @@ public enum FlowAnswer: Sendable {
     /// A page with a form that POSTs to `/.gatepost/sign-out` of the same host.
     case confirmSignOut
     /// Signed out. `removed` has been given to `ended` already. `url`: the provider's own sign-out, to be redirected
-    /// to (303).
-    case signedOut(url: String?, removed: [StoredSession], setCookies: [String])
+    /// to (303); without one, `page` is shown.
+    case signedOut(url: String?, removed: [StoredSession], setCookies: [String], page: SignedOutPage)
+    /// The page after the provider's own sign-out.
+    case afterSignOut(SignedOutPage)
     /// A page that says why.
     case refuse(FlowRefusal)
 }
@@ -92,6 +96,23 @@ public struct ProviderChooser: Sendable, Hashable {
         self.addressForm = addressForm
         self.othersURL = othersURL
         self.problem = problem
+    }
+}
+
+/// What the page after a sign-out says.
+public struct SignedOutPage: Sendable, Hashable {
+    /// Absolute URL of an application that asks to sign in again; nil when nothing of ours says which.
+    public var againURL: String?
+    /// What people call the other providers of this browser's sessions, which may still know the person.
+    public var others: [String]
+    /// All browsers of this person, not only this one.
+    public var isEverywhere: Bool
+
+    /// A page out of its parts.
+    public init(againURL: String? = nil, others: [String] = [], isEverywhere: Bool = false) {
+        self.againURL = againURL
+        self.others = others
+        self.isEverywhere = isEverywhere
     }
 }
 

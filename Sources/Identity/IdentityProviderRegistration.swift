@@ -117,6 +117,9 @@ public struct IdentityConfiguration: Sendable, Hashable {
         applications.first { ExactText.isEqual($0.host, host) }
     }
 
+    /// Where every provider sends browsers after its own sign-out; to be registered there.
+    var signedOutURL: String { origin(of: authHost) + ReservedPath.signedOut }
+
     /// The registered redirect URI of a provider: one path per registration, so that an answer meant for one can
     /// never be taken for another's (RFC 9700 §4.4.2.2).
     func callbackURL(of provider: IdentityProviderRegistration) -> String {
@@ -131,4 +134,7 @@ enum ReservedPath {
     static let callbackPrefix = "/.gatepost/callback/"
     static let handoff = "/.gatepost/handoff"
     static let signOut = "/.gatepost/sign-out"
+    static let signedOut = "/.gatepost/signed-out"
+    static let backchannelLogoutPrefix = "/.gatepost/backchannel-logout/"
+    static let frontchannelLogoutPrefix = "/.gatepost/frontchannel-logout/"
 }

@@ -89,7 +89,9 @@ struct LoginState: Sendable {
 /// Seals and opens everything that travels through the browser. Each kind has its own context, so that no sealed
 /// value can be used in another's place, and an expiry, which is checked here and nowhere else.
 struct LoginSeals: Sendable {
-    enum Kind: String { case request, state, authCookie, applicationCookie, handoff, restart }
+    enum Kind: String {
+        case request, state, authCookie, applicationCookie, handoff, restart, signedOut
+    }
 
     let sealer: Sealer
 

@@ -23,8 +23,17 @@ public actor ProviderDirectory {
     private let metadata = DocumentCache<Key, ProviderMetadata>()
     private let keys = DocumentCache<Key, JWKSet>()
     /// When a token's unknown key last made us ask again.
-    private var roundSeconds: [Key: Int64] = [:]
-    private var rounds: [Key: Task<Void, Never>] = [:]
+    private var roundSeconds: [RoundKey: Int64] = [:]
+    private var rounds: [RoundKey: Task<Void, Never>] = [:]
+
+    /// What a key is looked for. Anybody can send a logout token with an unknown key: that must not use up the one
+    /// question a minute that sign-ins have.
+    enum Purpose: Hashable, Sendable { case signIn, logout }
+
+    private struct RoundKey: Hashable {
+        var key: Key
+        var purpose: Purpose
+    }
 
     static let freshSecondsMin: Int64 = 300
     static let freshSecondsMax: Int64 = 86_400
@@ -68,12 +77,20 @@ public actor ProviderDirectory {
         keyID: String?, algorithm: SignatureAlgorithm, of registration: IdentityProviderRegistration,
         nowSeconds: Int64
     ) async throws(IdentityError) -> [VerificationKey] {
-        let key = Key(registration)
+        try await candidates(
+            keyID: keyID, algorithm: algorithm, of: registration, for: .signIn, nowSeconds: nowSeconds)
+    }
+
+    func candidates(
+        keyID: String?, algorithm: SignatureAlgorithm, of registration: IdentityProviderRegistration,
+        for purpose: Purpose, nowSeconds: Int64
+    ) async throws(IdentityError) -> [VerificationKey] {
+        let key = RoundKey(key: Key(registration), purpose: purpose)
         var found = try await keySet(of: registration, isForced: false, nowSeconds)
             .candidates(keyID: keyID, algorithm: algorithm)
         if found.isEmpty {
             // Everybody who waits for a new key waits for the same round, and looks again after it.
-            if let round = rounds[key] ?? beginRound(registration, keyID, algorithm, nowSeconds) {
+            if let round = rounds[key] ?? beginRound(key, registration, keyID, algorithm, nowSeconds) {
                 await round.value
             }
             found = try await keySet(of: registration, isForced: false, nowSeconds)
@@ -87,10 +104,10 @@ public actor ProviderDirectory {
 
     /// - Returns: nil when the last round was less than a minute ago.
     private func beginRound(
-        _ registration: IdentityProviderRegistration, _ keyID: String?, _ algorithm: SignatureAlgorithm,
+        _ key: RoundKey, _ registration: IdentityProviderRegistration, _ keyID: String?,
+        _ algorithm: SignatureAlgorithm,
         _ nowSeconds: Int64
     ) -> Task<Void, Never>? {
-        let key = Key(registration)
         if let last = roundSeconds[key], nowSeconds - last < Self.keyRefetchSecondsMin { return nil }
         roundSeconds[key] = nowSeconds
         let round = Task {

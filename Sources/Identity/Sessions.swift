@@ -4,7 +4,7 @@ public import Store
 
 /// Sessions of both tiers in the store.
 public struct Sessions: Sendable {
-    private let store: any GatewayStore
+    let store: any GatewayStore
     private let ring: KeyRing
     private let random: @Sendable (Int) -> [UInt8]
 

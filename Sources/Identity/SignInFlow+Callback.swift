@@ -81,6 +81,11 @@ extension SignInFlow {
                 return .refuse(refusal)
             }
             let (session, cookie) = try await establish(outcome, provider, request)
+            // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
+            if try await sessions.wasEnded(session, sinceSeconds: state.issuedAtSeconds) {
+                ended(try await store.remove(sessionIDs: [session.id]))
+                return restartElsewhere(state.goal, request, why: "signed out while signing in")
+            }
             return handOver(
                 state.goal, session, request,
                 setCookies: [cookie?.setCookie, clearing].compactMap { $0 }

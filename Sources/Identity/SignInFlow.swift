@@ -18,6 +18,9 @@ public actor SignInFlow {
     let random: @Sendable (Int) -> [UInt8]
     /// Told at once of sessions that the store has forgotten, before anything else is waited for.
     let ended: @Sendable ([StoredSession]) -> Void
+    var logoutLimits = LogoutLimits()
+    /// Wrong names in front-channel logouts, by the session that they were tried on.
+    var frontchannelGuesses = AttemptWindow<String>(windowSeconds: 600, keysMax: 4_096)
 
     /// From the callback to the application host a one-time code lives this long.
     public static let handoffSeconds: Int64 = 30
@@ -51,6 +54,7 @@ public actor SignInFlow {
         let isAuthHost = ExactText.isEqual(request.host, configuration.authHost)
         guard isAuthHost || configuration.application(host: request.host) != nil else { return nil }
         if request.path == ReservedPath.signOut { return await signOut(request) }
+        if request.path == ReservedPath.signedOut, isAuthHost { return await signedOutPage(request) }
         if request.path == ReservedPath.signIn {
             return isAuthHost ? await signIn(request) : await restart(request)
         }

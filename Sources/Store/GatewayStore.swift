@@ -27,6 +27,22 @@ public protocol GatewayStore: Sendable {
     /// - Returns: the ids of the sessions that were forgotten.
     @discardableResult func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String]
 
+    // Endings
+
+    /// Ends every sign-in of a scope with what is below it, and remembers for an hour that it was ended, all in one
+    /// transaction: a sign-in under way is either ended by it or finds by `lastEnding` that it is.
+    ///
+    /// - Parameter nonce: used up in the same transaction.
+    /// - Returns: nil when the nonce was used before; then nothing is changed.
+    func end(_ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?) async throws(StoreError)
+        -> EndedSessions?
+    /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64?
+    /// How many would end with the sessions of a query, of those that have not expired.
+    func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount
+    /// The configured names of the providers that sessions come from.
+    func sessionProviders() async throws(StoreError) -> [String]
+
     // Devices
 
     /// Keeps a device. A revoked device stays revoked and gives its pinned ids back, and a counter never goes

@@ -75,6 +75,7 @@ extension SQLiteStore {
             try db.execute(sql: "DELETE FROM nonces WHERE expires_at < ?", arguments: [nowSeconds])
             try db.execute(
                 sql: "DELETE FROM enrollment_tokens WHERE expires_at <= ?", arguments: [nowSeconds])
+            try EndingRows.forget(nowSeconds: nowSeconds, db)
         }
         return removed
     }

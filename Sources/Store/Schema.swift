@@ -92,6 +92,29 @@ enum Schema {
         ) STRICT;
         CREATE INDEX person_accounts_account ON person_accounts (issuer, account);
         """,
+        // What providers call their sessions stands in claims, too; a logout token must not have to read them all.
+        """
+        CREATE TABLE provider_sessions (
+          session_id TEXT PRIMARY KEY NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+          provider TEXT NOT NULL,
+          sid TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX provider_sessions_sid ON provider_sessions (provider, sid);
+        INSERT INTO provider_sessions (session_id, provider, sid)
+          SELECT id, identity_provider, json_extract(claims, '$.sid.text._0') FROM sessions
+          WHERE kind = 'global' AND json_type(claims, '$.sid.text._0') = 'text'
+            AND json_extract(claims, '$.sid.text._0') <> '';
+        CREATE TABLE endings (
+          kind TEXT NOT NULL,
+          owner TEXT NOT NULL,
+          name TEXT NOT NULL,
+          at INTEGER NOT NULL,
+          PRIMARY KEY (kind, owner, name)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX endings_at ON endings (at);
+        CREATE INDEX sessions_provider ON sessions (identity_provider, subject);
+        CREATE INDEX sessions_application ON sessions (application) WHERE application IS NOT NULL;
+        """,
     ]
 
     static let verdicts = [

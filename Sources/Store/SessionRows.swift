@@ -32,6 +32,7 @@ enum SessionRows {
         let marks = Array(repeating: "?", count: count).joined(separator: ", ")
         try db.execute(
             sql: "INSERT INTO sessions (\(columns)) VALUES (\(marks))", arguments: try arguments(session))
+        try EndingRows.index(session, before: nil, db)
     }
 
     static func replace(
@@ -43,7 +44,9 @@ enum SessionRows {
         try db.execute(
             sql: "UPDATE sessions SET (\(columns)) = (\(marks)) WHERE id = ?",
             arguments: try arguments(new) + [new.id])
-        return db.changesCount == 1
+        guard db.changesCount == 1 else { return false }
+        try EndingRows.index(new, before: old, db)
+        return true
     }
 
     static func find(tokenDigest: [UInt8], nowSeconds: Int64, _ db: Database, file: String) throws
@@ -67,21 +70,27 @@ enum SessionRows {
             .map { try session($0, file: file) }
     }
 
+    /// What follows `WHERE`, and the values in it.
+    static func condition(_ query: SessionQuery) throws -> (sql: String, values: [String]) {
+        switch query {
+        case .all: ("1", [])
+        case .global(let id): ("global_id = ?", [id])
+        case .person(let issuer, let subject):
+            ("issuer = ?1 AND \(PersonRows.condition)", [issuer, subject])
+        case .email(let email): ("email = ?", [email])
+        case .device(let id): ("device_id = ?", [id])
+        case .ids(let ids): ("id \(oneOf)", [try JSONColumn.text(ids)])
+        case .globals(let ids): ("global_id \(oneOf)", [try JSONColumn.text(ids)])
+        case .devices(let ids): ("device_id \(oneOf)", [try JSONColumn.text(ids)])
+        case .provider(let name): ("identity_provider = ?", [name])
+        case .application(let name): ("application = ?", [name])
+        }
+    }
+
     static func list(_ query: SessionQuery, limit: Int, _ db: Database, file: String) throws
         -> [StoredSession]
     {
-        let (condition, values): (String, [String]) =
-            switch query {
-            case .all: ("1", [])
-            case .global(let id): ("global_id = ?", [id])
-            case .person(let issuer, let subject):
-                ("issuer = ?1 AND \(PersonRows.condition)", [issuer, subject])
-            case .email(let email): ("email = ?", [email])
-            case .device(let id): ("device_id = ?", [id])
-            case .ids(let ids): ("id \(oneOf)", [try JSONColumn.text(ids)])
-            case .globals(let ids): ("global_id \(oneOf)", [try JSONColumn.text(ids)])
-            case .devices(let ids): ("device_id \(oneOf)", [try JSONColumn.text(ids)])
-            }
+        let (condition, values) = try condition(query)
         let sql = "SELECT \(columns) FROM sessions WHERE \(condition) ORDER BY created_at DESC, id LIMIT ?"
         let statement = try db.cachedStatement(sql: sql)
         // Row by row: a listing may be everybody, and each row is large.

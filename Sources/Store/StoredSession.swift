@@ -119,4 +119,8 @@ public enum SessionQuery: Sendable, Hashable {
     case globals(ids: [String])
     /// Every session that proved one of these devices.
     case devices(ids: [String])
+    /// Every session that this configured provider made.
+    case provider(String)
+    /// Every session at this application.
+    case application(String)
 }

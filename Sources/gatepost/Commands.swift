@@ -35,7 +35,7 @@ struct SocketOption: ParsableArguments {
 
 struct Session: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List and end sessions.", subcommands: [List.self, Revoke.self])
+        abstract: "List and end sessions.", subcommands: [List.self, End.self, Revoke.self])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List sessions, newest first.")

@@ -57,7 +57,7 @@ enum Provider {
         let origin = "https://\(PrivateNetwork.authHost)"
         let client: [String: Any] = [
             "id": "gatepost", "secret": "gatepost-demo-secret", "name": "Gatepost", "uri": origin,
-            "redirect": origin + "/.gatepost/callback/staff", "signed_out": origin + "/",
+            "redirect": origin + "/.gatepost/callback/staff", "signed_out": origin + "/.gatepost/signed-out",
             "auth_method": "client_secret_basic", "algorithm": "RS256",
         ]
         try toml.write(toFile: stack.path("canaille.toml"), atomically: true, encoding: .utf8)

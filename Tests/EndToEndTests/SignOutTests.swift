@@ -16,7 +16,11 @@ extension EndToEnd {
             try stack.photograph(browser, "sign-out")
             #expect(try stack.gatepost("session", "list", "--user", "alice@corp.example").contains("wiki"))
             try browser.click("form button")
-            try browser.wait(for: "Canaille") { try browser.url.hasPrefix(Provider.issuer) }
+            // Over Canaille and back: it asks nothing, since it is told who, by which client and where to.
+            try browser.wait(for: "the page after it") { try browser.title == "Signed out" }
+            #expect(try browser.url.hasPrefix("https://auth.corp.test/.gatepost/signed-out?"))
+            #expect(try browser.text(of: "a.button") == "Sign in again")
+            try stack.photograph(browser, "signed-out")
 
             let isData = { try browser.text.contains("This page comes from the protected application") }
             for _ in 0..<4 {
@@ -39,7 +43,7 @@ extension EndToEnd {
             #expect(try browser.text.contains("status 200"))
             try browser.open("https://wiki.corp.test/.gatepost/sign-out")
             try browser.click("form button")
-            try browser.wait(for: "Canaille") { try browser.url.hasPrefix(Provider.issuer) }
+            try browser.wait(for: "the page after it") { try browser.title == "Signed out" }
             for _ in 0..<3 {
                 try browser.back()
                 let shown = try browser.seen()
@@ -56,9 +60,32 @@ extension EndToEnd {
             try browser.waitForApplication("desk")
             try browser.open("https://desk.corp.test/.gatepost/sign-out")
             try browser.click("form button")
-            try browser.wait(for: "Canaille") { try browser.url.hasPrefix(Provider.issuer) }
+            try browser.wait(for: "the page after it") { try browser.title == "Signed out" }
             try browser.open("https://wiki.corp.test/")
             try browser.wait(for: "Canaille's sign-in") { try browser.url.hasPrefix(Provider.issuer) }
+        }
+
+        @Test("signing out everywhere ends the person's sessions in another browser, and what it has open")
+        func allBrowsers() throws {
+            let stack = try Stack.current()
+            let (here, there) = (try Chromium(stack), try Chromium(stack))
+            try here.enter("wiki", as: "alice")
+            try there.enter("wiki", as: "alice")
+            _ = try there.script(
+                """
+                window.ends = {};
+                const stream = new EventSource('/sse');
+                stream.addEventListener('tick', () => { window.ticked = 1; });
+                stream.onerror = () => { window.ends.events ||= Date.now(); stream.close(); };
+                """)
+            try there.wait(for: "an open stream") { try there.number("window.ticked") == 1 }
+            try here.open("https://wiki.corp.test/.gatepost/sign-out")
+            try here.click("form button.quiet")
+            try here.wait(for: "the page after it") { try here.title == "Signed out" }
+            #expect(try here.text.contains("on all your devices"))
+            try there.wait(for: "the stream's end") { try there.number("window.ends.events") != nil }
+            let status = try there.script("return fetch('/api').then(r => r.status)")
+            #expect(status as? Int == 401)
         }
 
         @Test("another site cannot sign anybody out: the POST must carry our own Origin")

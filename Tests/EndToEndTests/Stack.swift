@@ -126,6 +126,7 @@ final class Stack: Sendable {
                 "serve", "--folder", folder.path, "--auth-origin", "https://\(PrivateNetwork.authHost)",
                 "--openid-port", "\(Self.openidPort)", "--graph-port", "\(Self.graphPort)",
                 "--echo-port", "\(Self.echoPort)", "--vendors-port", "\(Self.vendorsPort)",
+                "--gateway-authorities", path("certs/dev-ca.pem"),
             ])
         try waitFor("lab") { FileManager.default.fileExists(atPath: path("lab.json")) }
     }

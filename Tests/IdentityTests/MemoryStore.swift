@@ -47,6 +47,8 @@ actor MemoryStore: GatewayStore {
             case .ids(let ids): ids.contains(row.id)
             case .globals(let ids): row.globalID.map(ids.contains) ?? false
             case .devices(let ids): row.deviceID.map(ids.contains) ?? false
+            case .provider(let name): row.identityProvider == name
+            case .application(let name): row.application == name
             }
         }
         return Array(found.sorted { $0.createdAtSeconds > $1.createdAtSeconds }.prefix(limit))
@@ -86,6 +88,43 @@ actor MemoryStore: GatewayStore {
         let own = accounts.first { $0.issuer == issuer && $0.subject == subject }?.account
         let found = accounts.filter { $0.issuer == issuer && $0.account == own }.map(\.subject)
         return found.isEmpty ? [subject] : found
+    }
+
+    private var endings: [EndingScope: Int64] = [:]
+
+    func end(
+        _ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?
+    ) async throws(StoreError) -> EndedSessions? {
+        try check()
+        if let nonce, !nonces.insert(nonce.digest).inserted { return nil }
+        endings[scope] = max(endings[scope] ?? atSeconds, atSeconds)
+        let meant = rows.values.filter { $0.kind == .global && covers(scope, $0) }.map(\.id)
+        return EndedSessions(sessions: try await remove(sessionIDs: meant), isComplete: true)
+    }
+
+    private func covers(_ scope: EndingScope, _ row: StoredSession) -> Bool {
+        switch scope {
+        case .providerSession(let provider, let sid, let subject):
+            row.identityProvider == provider && (subject.map { $0 == row.subject } ?? true)
+                && (row.providerSessionID == sid || (row.providerSessionID == nil && subject != nil))
+        case .providerSubject(let provider, let subject):
+            row.identityProvider == provider && row.subject == subject
+        case .person(let issuer, let subject):
+            row.issuer == issuer && names(issuer, subject).contains(row.subject)
+        case .provider(let provider): row.identityProvider == provider
+        }
+    }
+
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
+        try check()
+        return endings.filter { covers($0.key, session) }.values.max()
+    }
+
+    func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
+        SessionCount(try await sessions(query, limit: 100_000), liveAtSeconds: nowSeconds)
+    }
+    func sessionProviders() async throws(StoreError) -> [String] {
+        Set(rows.values.map(\.identityProvider)).sorted()
     }
 
     // Not asked by this module.

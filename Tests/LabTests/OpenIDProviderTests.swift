@@ -190,7 +190,9 @@ struct OpenIDProviderTests {
             "/sign-out?"
                 + Parameters.encode([("client_id", "gatepost"), ("post_logout_redirect_uri", address)])
         }
-        #expect(try fixture.openid.send("GET", path("https://auth.lab.example/")).status == 303)
+        #expect(
+            try fixture.openid.send("GET", path("https://auth.lab.example/.gatepost/signed-out")).status
+                == 303)
         #expect(try fixture.openid.send("GET", path("https://evil.example/")).status == 400)
     }
 }

@@ -30,6 +30,14 @@ actor MemoryStore: GatewayStore {
     func replace(_ old: StoredSession, with new: StoredSession) async throws(StoreError) -> Bool { false }
     func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession] { [] }
     func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String] { [] }
+    func end(_ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?) async throws(StoreError)
+        -> EndedSessions?
+    { EndedSessions(sessions: [], isComplete: true) }
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? { nil }
+    func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
+        SessionCount()
+    }
+    func sessionProviders() async throws(StoreError) -> [String] { [] }
 
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         nonces.insert(digest).inserted

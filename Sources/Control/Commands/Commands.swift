@@ -40,6 +40,7 @@ extension ControlPlane {
             case "explain": return try await explain(command)
             case "session-list": return try await listSessions(command)
             case "session-revoke": return try await revokeSessions(command)
+            case "session-end": return try await endSessions(command, uid: uid)
             case "enroll-token": return try await enrollToken(command)
             case "status": return await status()
             case "held": return listHeld()

@@ -136,28 +136,6 @@ enum Pages {
             """
     }
 
-    /// The question before signing out; the answer is a POST with our own Origin.
-    /// - Parameter hasWayBack: whether there is an application at this host.
-    static func confirmSignOut(requestID: String, nonce: String, hasWayBack: Bool) -> Layout.Page {
-        let main = """
-            <h1>Sign out?</h1>
-            <p class="soft">This ends your session in every application behind this gateway.</p>
-            <form method="post" action="/.gatepost/sign-out"><button type="submit">Sign out</button></form>
-            \(hasWayBack ? "<a class=\"button quiet\" href=\"/\">Stay signed in</a>" : "")
-            """
-        return Layout(formSources: ["https:", "http://127.0.0.1:*"]).page(
-            title: "Sign out", nonce: nonce, main: main + footer(reason: nil, requestID: requestID))
-    }
-
-    static func signedOut(requestID: String, nonce: String) -> Layout.Page {
-        let main = """
-            <h1>You are signed out</h1>
-            <p class="soft">Your sessions have ended. You can close this window.</p>
-            """
-        return Layout().page(
-            title: "Signed out", nonce: nonce, main: main + footer(reason: nil, requestID: requestID))
-    }
-
     /// The device check: the browser brings the challenge to the local agent and its answer back.
     static func deviceCheck(
         application: String, transaction: String, agentURLs: [String], links: [ShownLink] = [],

@@ -22,7 +22,7 @@ enum Style {
         .button,button{display:block;width:100%;text-align:center;font:inherit;font-weight:600;text-decoration:none;\
         border:1px solid var(--accent);background:var(--accent);color:var(--accent-ink);border-radius:10px;\
         padding:11px 16px;margin:10px 0 0;cursor:pointer}
-        .button.quiet{background:transparent;color:var(--ink);border-color:var(--line)}
+        .button.quiet,button.quiet{background:transparent;color:var(--ink);border-color:var(--line)}
         .choice{display:flex;gap:12px;align-items:center;text-align:start;overflow-wrap:anywhere}\
         .choice b{flex:none;width:2rem;height:2rem;line-height:2rem;border-radius:50%;text-align:center;\
         background:var(--line);color:var(--ink);font-size:.95rem}.choice span{min-width:0;font-weight:600}\

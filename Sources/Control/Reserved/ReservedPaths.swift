@@ -31,8 +31,10 @@ extension ControlPlane {
         if request.path.hasPrefix("/.gatepost/callback/") { return await signInStep(request) }
         if request.path.hasPrefix(ConnectPath.prefix) { return await connectAnswer(request) }
         if request.path.hasPrefix(SignalPath.prefix) { return await pushedSignal(request) }
+        if let logout = await providerLogout(request) { return logout }
         switch (request.path, request.method) {
-        case ("/.gatepost/sign-in", _), ("/.gatepost/sign-out", _): return await signInStep(request)
+        case ("/.gatepost/sign-in", _), ("/.gatepost/sign-out", _), ("/.gatepost/signed-out", _):
+            return await signInStep(request)
         case ("/.gatepost/posture/start", "GET"): return try await deviceCheckPage(request)
         case ("/.gatepost/posture/challenge", "POST"): return try await deviceChallenge(request)
         case ("/.gatepost/posture/assert", "POST"): return try await deviceAssert(request)

@@ -64,7 +64,7 @@ extension ControlPlane {
     }
 
     /// Well below the deadline of the waiting request.
-    private var signInMilliseconds: Int {
+    var signInMilliseconds: Int {
         let parked = services.config.gateway.limits.parkedMilliseconds
         return parked - min(1_500, parked / 4)
     }
@@ -91,13 +91,16 @@ extension ControlPlane {
                 200,
                 Pages.confirmSignOut(
                     requestID: request.requestID, nonce: nonce, hasWayBack: request.application != nil))
-        case .signedOut(let url, _, let setCookies):
+        case .afterSignOut(let page):
+            return answers.page(
+                200, Pages.signedOut(page, requestID: request.requestID, nonce: nonce))
+        case .signedOut(let url, _, let setCookies, let page):
             var response =
                 if let url {
                     answers.redirect(url, setCookies: setCookies, status: 303)
                 } else {
                     answers.page(
-                        200, Pages.signedOut(requestID: request.requestID, nonce: nonce),
+                        200, Pages.signedOut(page, requestID: request.requestID, nonce: nonce),
                         setCookies: setCookies)
                 }
             // Otherwise the back button shows the application as it was (W3C Clear Site Data §3.1).
@@ -141,11 +144,13 @@ extension ControlPlane {
     }
 
     func flowRequest(_ request: ControlRequest) -> FlowRequest {
-        FlowRequest(
+        var flow = FlowRequest(
             host: request.host, path: request.path, query: request.query,
             cookieField: request.values("cookie"),
             originField: request.value("origin"), method: request.method, body: request.body,
             nowSeconds: nowSeconds())
+        flow.languages = request.value("accept-language")
+        return flow
     }
 
     /// The application session of this host's cookie.

@@ -14,7 +14,8 @@ final class Lab: Sendable {
     /// Binds the four ports (0: any free one) and starts to answer.
     init(
         ports: (openid: UInt16, graph: UInt16, echo: UInt16), clients: [Client], devices: [ManagedDevice],
-        vendorsPort: UInt16 = 0, tenantClients: [Client] = [], clock: LabClock = LabClock(), log: LabLog
+        vendorsPort: UInt16 = 0, tenantClients: [Client] = [], clock: LabClock = LabClock(),
+        gatewayAuthoritiesPEM: [UInt8]? = nil, log: LabLog
     ) throws(ListenError) {
         let openidServer = try SiteServer(port: ports.openid)
         let graphServer = try SiteServer(port: ports.graph)
@@ -33,7 +34,8 @@ final class Lab: Sendable {
                 }
             })
         provider = OpenIDProvider(
-            port: openidServer.port, clients: clients, clock: clock, below: tenant)
+            port: openidServer.port, clients: clients, clock: clock, below: tenant,
+            logoutSender: LogoutSender(authoritiesPEM: gatewayAuthoritiesPEM))
         openidServer.start(provider, clock: clock, log: log)
         graphServer.start(graph, clock: clock, log: log)
         echoServer.start(EchoApplication(), clock: clock, log: log)

@@ -34,6 +34,8 @@ struct ServeCommand: ParsableCommand {
     var deviceName = "alice-laptop"
     @Option(help: "How many more devices the Graph emulator has, for paging.")
     var fillerDevices = 0
+    @Option(help: "PEM file of the authorities behind the gateway's certificate, for logout tokens.")
+    var gatewayAuthorities: String?
     @Flag(help: "No line for each request.")
     var quiet = false
 
@@ -51,12 +53,18 @@ struct ServeCommand: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let origins = authOrigin.isEmpty ? ["https://auth.localhost:8443"] : authOrigin
         let devices = ManagedDevice.demo(serial: deviceSerial, deviceName: deviceName, fillers: fillerDevices)
+        let authorities = try gatewayAuthorities.map { path in
+            guard let data = FileManager.default.contents(atPath: path) else {
+                throw CommandFailure(description: "\(path) cannot be read")
+            }
+            return Array(data)
+        }
         let lab: Lab
         do {
             lab = try Lab(
                 ports: (openidPort, graphPort, echoPort), clients: Client.demo(origins: origins),
                 devices: devices, vendorsPort: vendorsPort,
-                tenantClients: Client.tenantDemo(origins: origins),
+                tenantClients: Client.tenantDemo(origins: origins), gatewayAuthoritiesPEM: authorities,
                 log: LabLog(isSilent: quiet))
         } catch {
             throw CommandFailure(description: error.description)

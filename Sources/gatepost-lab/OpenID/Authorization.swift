@@ -84,6 +84,8 @@ extension OpenIDProvider {
             let age = exchange.nowSeconds - remembered.sinceSeconds
             let isFresh = parameters["max_age"].flatMap { Int64($0) }.map { age <= $0 } ?? true
             if isFresh {
+                var request = request
+                request.sid = cookie(Self.cookieName(request.client), exchange).map(Self.sessionName)
                 return grantCode(
                     request, person: remembered.person, authenticatedAtSeconds: remembered.sinceSeconds,
                     exchange)
@@ -142,8 +144,10 @@ extension OpenIDProvider {
             state.forget(pending: transaction)
             return state.remember(person, clientID: request.client.id, nowSeconds: exchange.nowSeconds)
         }
+        var named = request
+        named.sid = Self.sessionName(cookie)
         var response = grantCode(
-            request, person: person, authenticatedAtSeconds: exchange.nowSeconds, exchange)
+            named, person: person, authenticatedAtSeconds: exchange.nowSeconds, exchange)
         // Without Secure: the lab speaks plain HTTP on loopback.
         let attributes = "Path=/; HttpOnly; SameSite=Lax; Max-Age=28800"
         response.fields.append(("Set-Cookie", "\(cookieName(request.client))=\(cookie); \(attributes)"))
@@ -217,7 +221,16 @@ extension OpenIDProvider {
         var expired: [(String, String)] = []
         for known in clients where client == nil || client == known {
             let name = cookieName(known)
-            if let id = cookie(name, exchange) { state.withLock { $0.forget(remembered: id) } }
+            if let id = cookie(name, exchange) {
+                let person = state.withLock { state in
+                    defer { state.forget(remembered: id) }
+                    return state.remembered[id]?.person
+                }
+                if let person {
+                    let subject = tenant == nil ? person.subject : Self.pairwise(person, known)
+                    announceLogout(of: known, subject: subject, cookie: id)
+                }
+            }
             expired.append(("Set-Cookie", "\(name)=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"))
         }
         guard let address = parameters["post_logout_redirect_uri"] else {

@@ -16,14 +16,16 @@ final class OpenIDProvider: Site {
     let tenant: Tenant?
     /// The tenant's own provider, which answers below its path.
     private let below: OpenIDProvider?
+    let logoutSender: LogoutSender
 
     init(
         port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock,
-        tenant: Tenant? = nil, below: OpenIDProvider? = nil
+        tenant: Tenant? = nil, below: OpenIDProvider? = nil, logoutSender: LogoutSender = LogoutSender()
     ) {
         issuer = "http://127.0.0.1:\(port)\(tenant?.prefix ?? "")"
         self.tenant = tenant
         self.below = below
+        self.logoutSender = logoutSender
         self.clients = clients
         self.people = people
         self.clock = clock
@@ -43,6 +45,7 @@ final class OpenIDProvider: Site {
             }
             return try exchange.send(response)
         }
+        if path == "/lab/logout" { return try exchange.send(sendLogout(exchange)) }
         if path == "/lab/clock" { return try exchange.send(setClock(exchange)) }
         if faults.fires(.down) != nil { throw DroppedConnection() }
         switch path {
@@ -85,11 +88,13 @@ final class OpenIDProvider: Site {
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile", "email", "groups"],
             "claims_supported": [
-                "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs",
+                "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs", "sid",
             ],
             "claims_parameter_supported": true,
             "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
         ])
     }
 

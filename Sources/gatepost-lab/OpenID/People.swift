@@ -33,6 +33,8 @@ struct Client: Sendable, Hashable {
     var postLogoutURIs: [String]
     /// Only from a device that the directory calls compliant.
     var wantsCompliantDevice = false
+    /// Where logout tokens go (Back-Channel Logout 1.0 §2.2); nil: nowhere.
+    var backchannelURI: String?
 
     /// The two registrations of one gateway: an application that accepts only the second must ask again.
     /// - Parameter origins: origins of the gateway's auth host, for example https://auth.localhost:8443
@@ -41,7 +43,8 @@ struct Client: Sendable, Hashable {
             Client(
                 id: id, secret: secret, displayName: name,
                 redirectURIs: origins.map { "\($0)/.gatepost/callback/\(provider)" },
-                postLogoutURIs: origins.flatMap { ["\($0)/", "\($0)/.gatepost/sign-out"] })
+                postLogoutURIs: origins.flatMap { ["\($0)/", "\($0)/.gatepost/signed-out"] },
+                backchannelURI: origins.first.map { "\($0)/.gatepost/backchannel-logout/\(provider)" })
         }
         return [
             client("gatepost", "gatepost-demo-secret", "Corp staff", provider: "staff"),

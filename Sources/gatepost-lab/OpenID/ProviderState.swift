@@ -14,6 +14,8 @@ struct AuthorizationRequest: Sendable {
     var scopes: [String]
     /// What was asked of the sign-in beside the person.
     var asked = AskedAuthentication()
+    /// The session that answers it, as `sid` calls it.
+    var sid: String?
 }
 
 /// What a code or a token stands for.

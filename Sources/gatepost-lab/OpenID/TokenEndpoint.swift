@@ -102,6 +102,7 @@ extension OpenIDProvider {
         payload["exp"] = .integer(nowSeconds + 600)
         payload["auth_time"] = .integer(grant.authenticatedAtSeconds)
         payload["nonce"] = grant.request.nonce.map { .string($0) }
+        payload["sid"] = grant.request.sid.map { .string($0) }
         payload["at_hash"] = .string(
             Base64URL.encode(Array(Digest.sha256(Array(accessToken.utf8)).prefix(16))))
         let answers =

@@ -1,0 +1,192 @@
+import Foundation
+import GRDB
+
+/// How providers name sessions, and what was ended lately, as rows.
+enum EndingRows {
+    /// Sign-ins ended in one transaction: a longer one would keep other sign-outs waiting.
+    static let signInsMax = 5_000
+    /// So long an ending is remembered: longer than any sign-in can be under way.
+    static let rememberedSeconds: Int64 = 3_600
+
+    // MARK: Provider's names
+
+    /// Brings the index to what a session's claims say now.
+    static func index(_ session: StoredSession, before: StoredSession?, _ db: Database) throws {
+        guard session.kind == .global else { return }
+        let isSame =
+            before?.providerSessionID == session.providerSessionID
+            && before?.identityProvider == session.identityProvider
+        if before != nil, isSame { return }
+        try db.execute(sql: "DELETE FROM provider_sessions WHERE session_id = ?", arguments: [session.id])
+        guard let sid = session.providerSessionID else { return }
+        try db.execute(
+            sql: "INSERT INTO provider_sessions (session_id, provider, sid) VALUES (?, ?, ?)",
+            arguments: [session.id, session.identityProvider, sid])
+    }
+
+    // MARK: Endings
+
+    static func end(
+        _ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?, _ db: Database, file: String
+    ) throws -> EndedSessions? {
+        if let nonce {
+            try db.execute(
+                sql: "INSERT OR IGNORE INTO nonces (digest, expires_at) VALUES (?, ?)",
+                arguments: [Data(nonce.digest), nonce.expiresAtSeconds])
+            guard db.changesCount == 1 else { return nil }
+        }
+        for mark in try Mark.left(by: scope, db) {
+            try db.execute(
+                sql: """
+                    INSERT INTO endings (kind, owner, name, at) VALUES (?, ?, ?, ?)
+                    ON CONFLICT (kind, owner, name) DO UPDATE SET at = max(at, excluded.at)
+                    """, arguments: [mark.kind, mark.owner, mark.name, atSeconds])
+        }
+        let ids = try signIns(scope, db)
+        let removed = try SessionRows.remove(ids: ids, db, file: file)
+        return EndedSessions(sessions: removed, isComplete: ids.count < signInsMax)
+    }
+
+    static func last(of session: StoredSession, _ db: Database) throws -> Int64? {
+        var last: Int64?
+        for mark in Mark.concerning(session) {
+            let at = try Int64.fetchOne(
+                db, sql: "SELECT at FROM endings WHERE kind = ? AND owner = ? AND name = ?",
+                arguments: [mark.kind, mark.owner, mark.name])
+            if let at { last = max(last ?? at, at) }
+        }
+        return last
+    }
+
+    static func forget(nowSeconds: Int64, _ db: Database) throws {
+        try db.execute(
+            sql: "DELETE FROM endings WHERE at < ?", arguments: [nowSeconds - rememberedSeconds])
+    }
+
+    private static func signIns(_ scope: EndingScope, _ db: Database) throws -> [String] {
+        let sql: String
+        let arguments: StatementArguments
+        switch scope {
+        case .providerSession(let provider, let sid, nil):
+            sql = "SELECT session_id FROM provider_sessions WHERE provider = ? AND sid = ? LIMIT ?"
+            arguments = [provider, sid, signInsMax]
+        case .providerSession(let provider, let sid, let subject?):
+            sql = """
+                SELECT s.id FROM provider_sessions AS p JOIN sessions AS s ON s.id = p.session_id
+                WHERE p.provider = ? AND p.sid = ? AND s.subject = ?
+                UNION
+                SELECT s.id FROM sessions AS s
+                WHERE s.identity_provider = ? AND s.subject = ? AND s.kind = 'global' AND NOT EXISTS
+                  (SELECT 1 FROM provider_sessions AS p WHERE p.session_id = s.id)
+                LIMIT ?
+                """
+            arguments = [provider, sid, subject, provider, subject, signInsMax]
+        case .providerSubject(let provider, let subject):
+            sql = """
+                SELECT id FROM sessions WHERE identity_provider = ? AND subject = ? AND kind = 'global'
+                LIMIT ?
+                """
+            arguments = [provider, subject, signInsMax]
+        case .person(let issuer, let subject):
+            sql = """
+                SELECT id FROM sessions WHERE issuer = ?1 AND \(PersonRows.condition) AND kind = 'global'
+                LIMIT ?3
+                """
+            arguments = [issuer, subject, signInsMax]
+        case .provider(let provider):
+            sql = "SELECT id FROM sessions WHERE identity_provider = ? AND kind = 'global' LIMIT ?"
+            arguments = [provider, signInsMax]
+        }
+        return try String.fetchAll(db, sql: sql, arguments: arguments)
+    }
+
+    // MARK: Counts
+
+    static func count(_ query: SessionQuery, nowSeconds: Int64, _ db: Database) throws -> SessionCount {
+        let (condition, values) = try SessionRows.condition(query)
+        // What the sign-ins among them take with them ends as well.
+        let row = try Row.fetchOne(
+            db,
+            sql: """
+                WITH meant AS MATERIALIZED (SELECT id FROM sessions WHERE \(condition)),
+                ended AS (
+                  SELECT kind, issuer, subject FROM sessions
+                  WHERE expires_at > ?
+                    AND (id IN (SELECT id FROM meant) OR global_id IN (SELECT id FROM meant)))
+                SELECT count(*) FILTER (WHERE kind = 'global'),
+                  count(*) FILTER (WHERE kind = 'application'),
+                  (SELECT count(*) FROM (SELECT DISTINCT issuer, subject FROM ended))
+                FROM ended
+                """, arguments: StatementArguments(values) + [nowSeconds])
+        guard let row else { return SessionCount() }
+        return SessionCount(signIns: row[0], sessions: row[1], persons: row[2])
+    }
+
+    static func providers(_ db: Database) throws -> [String] {
+        try String.fetchAll(
+            db, sql: "SELECT DISTINCT identity_provider FROM sessions ORDER BY identity_provider")
+    }
+
+    /// One thing that ended, as sign-ins under way can ask for it.
+    private struct Mark {
+        var kind: String
+        var owner: String
+        var name: String
+
+        static func left(by scope: EndingScope, _ db: Database) throws -> [Mark] {
+            switch scope {
+            case .providerSession(let provider, let sid, let subject):
+                var marks = [Mark(kind: "sid", owner: provider, name: sid)]
+                if let subject { marks.append(Mark(kind: "unnamed", owner: provider, name: subject)) }
+                return marks
+            case .providerSubject(let provider, let subject):
+                return [Mark(kind: "subject", owner: provider, name: subject)]
+            case .person(let issuer, let subject):
+                return try PersonRows.subjects(issuer: issuer, subject: subject, db).map {
+                    Mark(kind: "person", owner: issuer, name: $0)
+                }
+            case .provider(let provider): return [Mark(kind: "provider", owner: provider, name: "")]
+            }
+        }
+
+        static func concerning(_ session: StoredSession) -> [Mark] {
+            let provider = session.identityProvider
+            let own =
+                session.providerSessionID.map { Mark(kind: "sid", owner: provider, name: $0) }
+                ?? Mark(kind: "unnamed", owner: provider, name: session.subject)
+            return [
+                own, Mark(kind: "subject", owner: provider, name: session.subject),
+                Mark(kind: "person", owner: session.issuer, name: session.subject),
+                Mark(kind: "provider", owner: provider, name: ""),
+            ]
+        }
+    }
+}
+
+/// Endings beside the sessions that they are about.
+extension SQLiteStore {
+    /// See `GatewayStore`.
+    public func end(
+        _ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?
+    ) async throws(StoreError) -> EndedSessions? {
+        let file = sessionsFile.path
+        return try await sessionsFile.write {
+            try EndingRows.end(scope, atSeconds: atSeconds, once: nonce, $0, file: file)
+        }
+    }
+
+    /// See `GatewayStore`.
+    public func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
+        try await sessionsFile.read { try EndingRows.last(of: session, $0) }
+    }
+
+    /// See `GatewayStore`.
+    public func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
+        try await sessionsFile.read { try EndingRows.count(query, nowSeconds: nowSeconds, $0) }
+    }
+
+    /// See `GatewayStore`.
+    public func sessionProviders() async throws(StoreError) -> [String] {
+        try await sessionsFile.read { try EndingRows.providers($0) }
+    }
+}

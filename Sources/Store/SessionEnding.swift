@@ -1,0 +1,76 @@
+import Access
+
+/// Which sign-ins something ends: those that there are, and those under way that began before.
+public enum EndingScope: Sendable, Hashable {
+    /// What a configured provider calls one session (`sid`). With a subject only that person's; and of that
+    /// person those, too, whose provider gave them no such name: nobody can tell that they are another
+    /// session.
+    case providerSession(provider: String, sid: String, subject: String?)
+    /// Every session of one subject that one configured provider made.
+    case providerSubject(provider: String, subject: String)
+    /// Every session of one person of one issuer, whichever registration made it.
+    case person(issuer: String, subject: String)
+    /// Every session that one configured provider made.
+    case provider(String)
+}
+
+/// Something that is good once.
+public struct OneTime: Sendable, Hashable {
+    /// What names it, 32 bytes.
+    public var digest: [UInt8]
+    /// It is remembered until then.
+    public var expiresAtSeconds: Int64
+    /// Takes the members as they are.
+    public init(digest: [UInt8], expiresAtSeconds: Int64) {
+        self.digest = digest
+        self.expiresAtSeconds = expiresAtSeconds
+    }
+}
+
+/// What one call of `end` did.
+public struct EndedSessions: Sendable, Hashable {
+    /// Everything that was ended, to be revoked on the data plane.
+    public var sessions: [StoredSession]
+    /// False: there are more; call again, without what is good once.
+    public var isComplete: Bool
+    /// Takes the members as they are.
+    public init(sessions: [StoredSession], isComplete: Bool) {
+        self.sessions = sessions
+        self.isComplete = isComplete
+    }
+}
+
+/// How many would end.
+public struct SessionCount: Sendable, Hashable {
+    /// Sign-ins at the auth host.
+    public var signIns: Int
+    /// Sessions at applications, those below the sign-ins among them.
+    public var sessions: Int
+    /// Different persons.
+    public var persons: Int
+    /// Takes the members as they are.
+    public init(signIns: Int = 0, sessions: Int = 0, persons: Int = 0) {
+        self.signIns = signIns
+        self.sessions = sessions
+        self.persons = persons
+    }
+
+    /// What was ended, without what had expired before.
+    public init(_ ended: [StoredSession], liveAtSeconds nowSeconds: Int64) {
+        let live = ended.filter { $0.expiresAtSeconds > nowSeconds }
+        signIns = live.count { $0.kind == .global }
+        sessions = live.count - signIns
+        persons = Set(live.map { [Array($0.issuer.utf8), Array($0.subject.utf8)] }).count
+    }
+}
+
+extension StoredSession {
+    /// The claim in which providers name their own session (OpenID Connect Back-Channel Logout 1.0 §2.1).
+    public static let providerSessionClaim = "sid"
+
+    /// What the provider calls the session that this sign-in is of; nil: it did not say.
+    public var providerSessionID: String? {
+        if case .text(let sid)? = claims[Self.providerSessionClaim], !sid.isEmpty { return sid }
+        return nil
+    }
+}
