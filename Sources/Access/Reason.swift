@@ -19,6 +19,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case loginStateLost = "login-state-lost"
     case sessionEnded = "session-ended"
     case authenticationInsufficient = "authentication-insufficient"
+    case keyRequired = "key-required"
     case serviceUnknown = "service-unknown"
 
     // What policy says.

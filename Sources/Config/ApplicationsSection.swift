@@ -52,7 +52,7 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ] + SignInKeys.application)
+        ] + BoundSessionsKey.keys + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
@@ -96,6 +96,7 @@ enum ApplicationsSection {
         var signIn = SignInKeys.read(reader)
         signIn.scopes = reader.texts("scopes") ?? []
         SignInKeys.checkScopes(signIn.scopes, reader)
+        let boundSeconds = BoundSessionsKey.read(reader, policies.map(\.policy))
         let origins = OriginsKey.read(reader)
         let fields = FieldsKey.read(reader)
         RestrictionLimits.check(policies.map(\.policy), against: fields, reader)
@@ -110,7 +111,7 @@ enum ApplicationsSection {
             deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent,
-            signIn: signIn)
+            signIn: signIn, boundSeconds: boundSeconds)
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,

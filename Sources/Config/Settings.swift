@@ -221,6 +221,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var agent: String?
     /// What sign-ins for it ask.
     public var signIn = SignInSettings()
+    /// Browsers are offered to bind sessions to a key; the cookie then lasts so long. nil: not offered.
+    public var boundSeconds: Int64?
 }
 
 /// One place that requests of an application go to.

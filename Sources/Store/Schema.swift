@@ -82,6 +82,15 @@ enum Schema {
           last_used_at INTEGER
         ) STRICT;
         """,
+        """
+        ALTER TABLE sessions ADD COLUMN key_proven_at INTEGER;
+        ALTER TABLE sessions ADD COLUMN secret_until INTEGER;
+        CREATE TABLE session_keys (
+          session_id TEXT PRIMARY KEY NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+          jwk TEXT NOT NULL,
+          registered_at INTEGER NOT NULL
+        ) STRICT;
+        """,
     ]
 
     static let verdicts = [

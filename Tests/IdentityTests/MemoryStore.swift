@@ -26,7 +26,9 @@ actor MemoryStore: GatewayStore {
         try check()
         return rows.values.first { row in
             guard nowSeconds < row.expiresAtSeconds else { return false }
-            if row.tokenDigest == tokenDigest { return true }
+            if row.tokenDigest == tokenDigest {
+                return nowSeconds < row.binding?.secretUntilSeconds ?? .max
+            }
             return row.previousTokenDigest == tokenDigest && nowSeconds < row.previousUntilSeconds ?? 0
         }
     }
@@ -65,6 +67,22 @@ actor MemoryStore: GatewayStore {
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         try check()
         return nonces.insert(digest).inserted
+    }
+
+    private var keys: [String: SessionKey] = [:]
+
+    func bind(
+        _ old: StoredSession, as new: StoredSession, to key: SessionKey
+    ) async throws(StoreError) -> Bool {
+        try check()
+        guard keys[new.id] == nil, rows[old.id] == old else { return false }
+        rows[new.id] = new
+        keys[new.id] = key
+        return true
+    }
+    func sessionKey(sessionID: String) async throws(StoreError) -> SessionKey? {
+        try check()
+        return rows[sessionID] == nil ? nil : keys[sessionID]
     }
 
     // Not asked by this module.

@@ -7,6 +7,9 @@ import Store
 struct Assertion {
     /// Seconds that an assertion is good for.
     static let lifetimeSeconds: Int64 = 120
+    /// Seconds that verifiers may keep the key set. The next key has been in it since the rotation before, and the
+    /// previous one stays until the rotation after: rotations must be further apart than this.
+    static let keySetSeconds: Int64 = 300
     /// At most this many groups go into it, so that the field stays far below any server's limit.
     static let groupsMax = 50
 

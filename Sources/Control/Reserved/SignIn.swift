@@ -39,7 +39,7 @@ extension ControlPlane {
         switch answer {
         case .some(.some(let answer)):
             if case .upgraded(let globalID, _, _) = answer { await upgraded(globalID) }
-            return respond(answer, request)
+            return await offeringKey(respond(answer, request), request)
         case .some(nil): return Answers(request: request).failure(404, .routeNotFound)
         case nil:
             let refusal = FlowRefusal(
