@@ -154,15 +154,11 @@ extension KeyedBrowser {
     static func rsaKey(bits: Int) throws -> SigningKey {
         let file = FileManager.default.temporaryDirectory.appending(path: "key-\(UUID().uuidString).pem")
         defer { try? FileManager.default.removeItem(at: file) }
-        let openssl = Process()
-        openssl.executableURL = URL(filePath: "/usr/bin/openssl")
-        openssl.arguments = [
-            "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:\(bits)", "-out",
-            file.path,
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
+        _ = try Running.run(
+            [
+                "/usr/bin/openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt",
+                "rsa_keygen_bits:\(bits)", "-out", file.path,
+            ], input: "")
         return try SigningKey(pem: Array(Data(contentsOf: file)))
     }
 }

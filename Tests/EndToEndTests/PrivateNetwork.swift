@@ -21,7 +21,9 @@ final class PrivateNetwork: Sendable {
     static let providerAddress = "203.0.113.20"
     static let authHost = "auth.corp.test"
     static let providerHost = "idp.corp.test"
-    static let applicationHosts = ["wiki", "handbook", "people", "desk", "vault"].map { "\($0).corp.test" }
+    static let applicationHosts = ["wiki", "handbook", "people", "desk", "vault", "ledger"].map {
+        "\($0).corp.test"
+    }
 
     private static let entered = Result { try PrivateNetwork() }
 

@@ -11,8 +11,9 @@ enum BoundPath {
     static let refresh = "/.gatepost/dbsc/refresh"
 }
 
-/// Device Bound Session Credentials (W3C draft): browsers bind the session of a host to a key, and prove it for the
-/// next cookie.
+/// Device Bound Session Credentials (W3C draft): browsers bind an application's session to a key, and prove it for the
+/// next cookie. Not the auth host's: browsers come there from other sites, where a cookie with SameSite=Lax is neither
+/// sent along nor taken with the registration.
 extension ControlPlane {
     /// Offers a browser that has just signed in to register a key. Only then: an offer to whoever brings a cookie would
     /// bind a stolen one to the thief's key.
@@ -42,16 +43,10 @@ extension ControlPlane {
     }
 
     /// `POST /.gatepost/dbsc/register` with the session's cookie and a proof in `Secure-Session-Response`.
-    func registerKey(
-        _ request: ControlRequest, _ kind: StoredSession.Kind
-    ) async throws(StoreError) -> ControlResponse {
+    func registerKey(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         guard services.boundSeconds(of: request) != nil else { return answers.refusal(404, .routeNotFound) }
-        let session =
-            switch kind {
-            case .global: try await globalSession(request)
-            case .application: try await applicationSession(request)
-            }
+        let session = try await applicationSession(request)
         let presented = Sessions(store: store, ring: ring).presentedDigest(
             cookieField: request.values("cookie"))
         guard let proof = request.value("secure-session-response") else {
@@ -59,15 +54,13 @@ extension ControlPlane {
         }
         guard let session, let presented else { return answers.refusal(401, .sessionEnded) }
         let outcome = try await boundSessions.register(
-            proof, session, presented: presented, place(request, kind, BoundPath.register))
+            proof, session, presented: presented, place(request, BoundPath.register))
         return try await answer(outcome, request, id: session.id)
     }
 
     /// `POST /.gatepost/dbsc/refresh` with the session's name in `Sec-Secure-Session-Id`. No page can send that field:
     /// only the browser itself comes here.
-    func refreshBound(
-        _ request: ControlRequest, _ kind: StoredSession.Kind
-    ) async throws(StoreError) -> ControlResponse {
+    func refreshBound(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         guard let field = request.value("sec-secure-session-id"), field.utf8.count <= Self.idBytesMax,
             let id = BoundSessions.identifier(field)
@@ -75,7 +68,7 @@ extension ControlPlane {
         let proofs = request.values("secure-session-response")
         guard proofs.count <= 1 else { return answers.refusal(400, .requestMalformed) }
         let outcome = try await boundSessions.refresh(
-            id, proofs.first, place(request, kind, BoundPath.refresh))
+            id, proofs.first, place(request, BoundPath.refresh))
         return try await answer(outcome, request, id: id)
     }
 
@@ -85,11 +78,9 @@ extension ControlPlane {
         BoundSessions(sessions: Sessions(store: store, ring: ring), ring: ring)
     }
 
-    private func place(
-        _ request: ControlRequest, _ kind: StoredSession.Kind, _ path: String
-    ) -> BoundSessions.Place {
+    private func place(_ request: ControlRequest, _ path: String) -> BoundSessions.Place {
         BoundSessions.Place(
-            kind: kind, host: request.host, url: services.origin(of: request.host) + path,
+            kind: .application, host: request.host, url: services.origin(of: request.host) + path,
             // What is bound stays bound, also when nothing is offered any more.
             lifetimeSeconds: services.boundSeconds(of: request) ?? Self.standardSeconds,
             nowSeconds: nowSeconds())
@@ -125,7 +116,6 @@ extension ControlPlane {
 
     /// Reactors hear of it: the secret before ends, and policies that ask for the key may hold now.
     private func proven(_ session: StoredSession) async throws(StoreError) {
-        guard session.kind == .application else { return }
         try await redecide(
             .ids([session.id]), limit: 1, beginBatch(.key, eventNanoseconds: monotonicNanoseconds()))
         changes.announce()
@@ -155,12 +145,8 @@ extension ControlPlane {
 }
 
 extension Services {
-    /// How long cookies of bound sessions last on a request's host; nil: it offers none. The auth host offers what any
-    /// application does: a sign-in there makes sessions here.
+    /// How long cookies of bound sessions last at a request's application; nil: it offers none.
     func boundSeconds(of request: ControlRequest) -> Int64? {
-        guard request.host == config.gateway.authHost else {
-            return application(request.application)?.boundSeconds
-        }
-        return config.applications.compactMap(\.boundSeconds).min()
+        application(request.application)?.boundSeconds
     }
 }

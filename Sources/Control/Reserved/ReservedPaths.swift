@@ -42,12 +42,9 @@ extension ControlPlane {
                 body: request.body)
             return answers.json(reply.status, reply.document)
         case ("/.gatepost/jwks.json", "GET"): return answers.keySet(services.assertion.keySet())
-        case (BoundPath.register, "POST"): return try await registerKey(request, .global)
-        case (BoundPath.refresh, "POST"): return try await refreshBound(request, .global)
         case ("/.gatepost/posture/start", _), ("/.gatepost/posture/challenge", _),
             ("/.gatepost/posture/assert", _), ("/.gatepost/posture/evaluate", _), ("/.gatepost/enroll", _),
-            ("/.gatepost/renew", _), ("/.gatepost/jwks.json", _), (BoundPath.register, _),
-            (BoundPath.refresh, _):
+            ("/.gatepost/renew", _), ("/.gatepost/jwks.json", _):
             return notAllowed(answers)
         case _: return answers.failure(404, .routeNotFound)
         }
@@ -61,8 +58,8 @@ extension ControlPlane {
             return await beginSignIn(request)
         case ("/.gatepost/handoff", _), ("/.gatepost/sign-out", _): return await signInStep(request)
         case ("/.gatepost/events", "GET"): return try await events(request)
-        case (BoundPath.register, "POST"): return try await registerKey(request, .application)
-        case (BoundPath.refresh, "POST"): return try await refreshBound(request, .application)
+        case (BoundPath.register, "POST"): return try await registerKey(request)
+        case (BoundPath.refresh, "POST"): return try await refreshBound(request)
         case ("/.gatepost/sign-in", _), ("/.gatepost/events", _), (BoundPath.register, _),
             (BoundPath.refresh, _):
             return notAllowed(answers)
