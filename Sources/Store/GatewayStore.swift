@@ -9,8 +9,8 @@ public protocol GatewayStore: Sendable {
     /// (`.globalSessionGone`), so that a sign-out cannot be overtaken by a sign-in that was under way.
     func insert(_ session: StoredSession) async throws(StoreError)
     /// The session with this token digest: the current one, or the previous one while `nowSeconds <
-    /// previousUntilSeconds`. An expired session (`expiresAtSeconds <= nowSeconds`) is not found, and a bound one not by
-    /// a current secret that has run out (`binding.secretUntilSeconds <= nowSeconds`).
+    /// previousUntilSeconds`. An expired session (`expiresAtSeconds <= nowSeconds`) is not found, and a bound
+    /// one not by a current secret that has run out (`binding.secretUntilSeconds <= nowSeconds`).
     func session(tokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> StoredSession?
     /// The session with this id, expired or not.
     func session(id: String) async throws(StoreError) -> StoredSession?
@@ -32,7 +32,8 @@ public protocol GatewayStore: Sendable {
 
     /// Binds a session to a key: both are kept in one step, the session as `replace` would.
     ///
-    /// - Returns: false when the session has changed or ended meanwhile, or has a key already; nothing is kept then.
+    /// - Returns: false when the session has changed or ended meanwhile, or has a key already; then nothing is
+    ///   kept.
     func bind(_ old: StoredSession, as new: StoredSession, to key: SessionKey) async throws(StoreError)
         -> Bool
     /// The key of a session; it ends with the session.
