@@ -51,6 +51,7 @@ extension Condition {
         case .authenticationContext(let condition): ["acr"] + condition.values
         case .authenticationMethod(let condition): ["amr"] + condition.methods
         case .authenticatedWithin(let condition): ["authenticated-within", String(condition.secondsMax)]
+        case .keyBound: ["key-bound"]
         case .tag(let condition): ["tag"] + condition.tags
         case .service(let condition): ["service"] + condition.names
         case .time(let condition): condition.contentTexts

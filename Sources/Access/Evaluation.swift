@@ -82,7 +82,13 @@ private struct Evaluation {
         let facts = DecidedFacts(
             session: counted, service: client, judged: judged, tags: application.tags,
             nowSeconds: trace.nowSeconds)
-        let (policies, refusal) = readings(facts)
+        var (policies, refusal) = readings(facts)
+        if refusal == nil,
+            snapshot.onlyKeyLacks(
+                counted, device, for: application, atSeconds: trace.nowSeconds, beside: policies)
+        {
+            refusal = .keyRequired
+        }
         return Residual(
             policyIdentity: snapshot.identity, isSignedIn: isKnown,
             // Nobody's residual reads nothing that passes: it lives as long as the policy, and is replaced

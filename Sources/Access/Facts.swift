@@ -73,16 +73,19 @@ public struct SessionFacts: Sendable, Codable, Hashable {
     public var createdAtSeconds: Int64
     /// From this second on the session does not count.
     public var expiresAtSeconds: Int64
+    /// When the browser last proved the key that the session is bound to; nil: it is bound to none.
+    public var keyProvenAtSeconds: Int64?
     /// Takes the members as they are; nothing is checked here.
     public init(
         id: String, identityProvider: String, person: PersonFacts, createdAtSeconds: Int64,
-        expiresAtSeconds: Int64
+        expiresAtSeconds: Int64, keyProvenAtSeconds: Int64? = nil
     ) {
         self.id = id
         self.identityProvider = identityProvider
         self.person = person
         self.createdAtSeconds = createdAtSeconds
         self.expiresAtSeconds = expiresAtSeconds
+        self.keyProvenAtSeconds = keyProvenAtSeconds
     }
 }
 

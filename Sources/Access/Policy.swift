@@ -119,6 +119,7 @@ public enum Condition: Sendable, Codable, Hashable {
     case authenticationContext(AuthenticationContextCondition)
     case authenticationMethod(AuthenticationMethodCondition)
     case authenticatedWithin(AuthenticatedWithinCondition)
+    case keyBound(KeyBoundCondition)
     case tag(TagCondition)
     case service(ServiceCondition)
     case time(TimeCondition)

@@ -38,6 +38,7 @@ struct PolicySieve: Sendable {
         let conditions: [Condition]
         /// Every condition of the device brings its class along, since a denied one meets none of them.
         let asksForDevice: Bool
+        let asksForKey: Bool
 
         init(_ draft: Draft) {
             lines = draft.lines
@@ -45,6 +46,7 @@ struct PolicySieve: Sendable {
             digests = draft.digests
             conditions = draft.conditions
             asksForDevice = draft.conditions.contains(where: \.isAboutDevice)
+            asksForKey = draft.conditions.contains(where: \.isAboutKey)
         }
     }
 

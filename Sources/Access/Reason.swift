@@ -21,6 +21,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case cookieAmbiguous = "cookie-ambiguous"
     case sessionEnded = "session-ended"
     case authenticationInsufficient = "authentication-insufficient"
+    case keyRequired = "key-required"
     case serviceUnknown = "service-unknown"
 
     // What policy says.

@@ -124,7 +124,7 @@ extension Condition {
         case .authenticatedWithin(let condition): return StepUp(ageSecondsMax: condition.secondsMax)
         case .everyone, .email, .emailDomain, .group, .claim, .identityProvider, .network, .device, .method,
             .path, .tag, .service, .time, .until, .check, .setting, .score, .risk, .verdictAge,
-            .matchStrength, .certificate, .meets:
+            .matchStrength, .certificate, .keyBound, .meets:
             return StepUp()
         }
     }
@@ -136,7 +136,7 @@ extension Condition {
         case .meets(let group): group.all.contains(where: \.isAboutSignIn)
         case .everyone, .email, .emailDomain, .group, .claim, .identityProvider, .network, .device, .method,
             .path, .tag, .service, .time, .until, .check, .setting, .score, .risk, .verdictAge,
-            .matchStrength, .certificate:
+            .matchStrength, .certificate, .keyBound:
             false
         }
     }

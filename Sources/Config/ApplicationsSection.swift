@@ -62,7 +62,7 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ] + ChooserKeys.application + SignInKeys.application)
+        ] + ChooserKeys.application + BoundSessionsKey.keys + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
@@ -106,6 +106,7 @@ enum ApplicationsSection {
         var signIn = SignInKeys.read(reader)
         signIn.scopes = reader.texts("scopes") ?? []
         SignInKeys.checkScopes(signIn.scopes, reader)
+        let boundSeconds = BoundSessionsKey.read(reader, policies.map(\.policy))
         let origins = OriginsKey.read(reader)
         let crossOrigin = CrossOriginKey.read(reader)
         let fields = FieldsKey.read(reader)
@@ -121,7 +122,7 @@ enum ApplicationsSection {
             deviceOwner: owner ?? .samePerson, sessionSecondsMax: session, origins: origins, fields: fields,
             allowsEncodedSlash: allowsSlash,
             upstreamAuthoritiesPEM: reader.has("upstream-authorities") ? authorities : nil, agent: agent,
-            signIn: signIn,
+            signIn: signIn, boundSeconds: boundSeconds,
             usesRememberedProvider: ChooserKeys.usesRemembered(reader, providers: providers))
         settings.crossOrigin = crossOrigin
         settings.keepsForms = reader.flag("keep-form") ?? false

@@ -223,6 +223,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var agent: String?
     /// What sign-ins for it ask.
     public var signIn = SignInSettings()
+    /// Browsers are offered to bind sessions to a key; the cookie then lasts so long. nil: not offered.
+    public var boundSeconds: Int64?
     /// What scripts of other origins may do; nil: the application's own affair.
     public var crossOrigin: CrossOriginSettings?
     /// A form without a session is kept over the sign-in.

@@ -12,6 +12,9 @@ enum SignInConditions {
             "authenticated-within", .duration(60...2_592_000),
             "The person proved who they are no longer ago than this.", "1h"),
         ConditionSection.optional(
+            "key-bound", .flag, "The session is bound to a key of the browser; written `key-bound: true`.",
+            "true"),
+        ConditionSection.optional(
             "time", .section(timeTable), "The time is in a weekly window of a fixed offset from UTC.",
             "{ days: [mon, tue], from: \"08:00\", until: \"18:00\", offset: \"+01:00\" }"),
         ConditionSection.optional(
@@ -39,10 +42,18 @@ enum SignInConditions {
             reader.texts(name).map { .authenticationMethod(AuthenticationMethodCondition(methods: $0)) }
         case "authenticated-within":
             reader.duration(name).map { .authenticatedWithin(AuthenticatedWithinCondition(secondsMax: $0)) }
+        case "key-bound": keyBound(reader)
         case "time": time(reader)
         case "until": until(reader)
         default: nil
         }
+    }
+
+    private static func keyBound(_ reader: SectionReader) -> Condition? {
+        guard let flag = reader.flag("key-bound") else { return nil }
+        if flag { return .keyBound(KeyBoundCondition()) }
+        reader.problem("key-bound", "false is no condition", "put key-bound: true into exclude")
+        return nil
     }
 
     private static func time(_ reader: SectionReader) -> Condition? {

@@ -100,8 +100,10 @@ enum CookieText {
     /// browser ends; 0 removes the cookie.
     static func set(_ name: String, _ value: String, maxAgeSeconds: Int64?) -> String {
         let age = maxAgeSeconds.map { "; Max-Age=\($0)" } ?? ""
-        return "\(name)=\(value); Path=/; Secure; HttpOnly; SameSite=Lax\(age)"
+        return "\(name)=\(value); \(attributes)\(age)"
     }
+
+    static let attributes = "Path=/; Secure; HttpOnly; SameSite=Lax"
 }
 
 /// Where somebody returns to after signing in: path and query on the application's own host.

@@ -18,6 +18,8 @@ public struct SessionCookie: Sendable, Equatable {
     public let secret: [UInt8]
     /// What stands in the cookie.
     public let value: String
+    /// How long the browser keeps it; nil: until it ends.
+    public var maxAgeSeconds: Int64?
 
     /// SHA-256 of the secret: what the store and the data plane know.
     public var tokenDigest: [UInt8] { Digest.sha256(secret) }
@@ -65,8 +67,11 @@ public struct SessionCookie: Sendable, Equatable {
         CookieText.values(of: name, in: cookieField).count > 1
     }
 
-    /// The `Set-Cookie` value; it lasts until the browser ends.
-    public var setCookie: String { CookieText.set(Self.name, value, maxAgeSeconds: nil) }
+    /// The `Set-Cookie` value.
+    public var setCookie: String { CookieText.set(Self.name, value, maxAgeSeconds: maxAgeSeconds) }
+
+    /// The attributes of that value that do not change.
+    public static var attributes: String { CookieText.attributes }
 
     /// The `Set-Cookie` value that removes it.
     public static var clearing: String { CookieText.set(name, "", maxAgeSeconds: 0) }

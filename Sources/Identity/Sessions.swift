@@ -5,8 +5,8 @@ public import Store
 /// Sessions of both tiers in the store.
 public struct Sessions: Sendable {
     let store: any GatewayStore
-    private let ring: KeyRing
-    private let random: @Sendable (Int) -> [UInt8]
+    let ring: KeyRing
+    let random: @Sendable (Int) -> [UInt8]
 
     /// How long the secret before a rotation is still taken: requests that were under way carry it.
     public static let previousSecretSeconds: Int64 = 30
@@ -51,6 +51,7 @@ public struct Sessions: Sendable {
         session.tokenDigest = cookie.tokenDigest
         session.previousTokenDigest = nil
         session.previousUntilSeconds = nil
+        session.binding = nil
         session.globalID = global.id
         session.application = application.name
         session.host = application.host
@@ -108,7 +109,7 @@ public struct Sessions: Sendable {
     }
 
     /// A change that others overtake is tried this often.
-    private static let attemptsMax = 16
+    static let attemptsMax = 16
 
     /// Changes a session as it is now, whoever else changes it at the same moment.
     ///
@@ -144,12 +145,13 @@ public struct Sessions: Sendable {
             guard isKnown else { return }
             edit(&session)
             guard session.tokenDigest == presented else { return }
-            session.previousTokenDigest = presented
-            session.previousUntilSeconds = nowSeconds + Self.previousSecretSeconds
-            session.tokenDigest = cookie.tokenDigest
+            session.take(cookie.tokenDigest, nowSeconds: nowSeconds)
         }
         guard let changed, isKnown else { return nil }
-        return (changed, changed.tokenDigest == cookie.tokenDigest ? cookie : nil)
+        return (
+            changed,
+            changed.tokenDigest == cookie.tokenDigest ? cookie.kept(by: changed, nowSeconds: nowSeconds) : nil
+        )
     }
 
     /// The token digest of a request's cookie; nil without one of ours.

@@ -9,7 +9,8 @@ public protocol GatewayStore: Sendable {
     /// (`.globalSessionGone`), so that a sign-out cannot be overtaken by a sign-in that was under way.
     func insert(_ session: StoredSession) async throws(StoreError)
     /// The session with this token digest: the current one, or the previous one while `nowSeconds <
-    /// previousUntilSeconds`. An expired session (`expiresAtSeconds <= nowSeconds`) is not found.
+    /// previousUntilSeconds`. An expired session (`expiresAtSeconds <= nowSeconds`) is not found, and a bound
+    /// one not by a current secret that has run out (`binding.secretUntilSeconds <= nowSeconds`).
     func session(tokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> StoredSession?
     /// The session with this id, expired or not.
     func session(id: String) async throws(StoreError) -> StoredSession?
@@ -42,6 +43,17 @@ public protocol GatewayStore: Sendable {
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount
     /// The configured names of the providers that sessions come from.
     func sessionProviders() async throws(StoreError) -> [String]
+
+    // Keys that sessions are bound to
+
+    /// Binds a session to a key: both are kept in one step, the session as `replace` would.
+    ///
+    /// - Returns: false when the session has changed or ended meanwhile, or has a key already; then nothing is
+    ///   kept.
+    func bind(_ old: StoredSession, as new: StoredSession, to key: SessionKey) async throws(StoreError)
+        -> Bool
+    /// The key of a session; it ends with the session.
+    func sessionKey(sessionID: String) async throws(StoreError) -> SessionKey?
 
     // Devices
 

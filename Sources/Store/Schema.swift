@@ -115,6 +115,15 @@ enum Schema {
         CREATE INDEX sessions_provider ON sessions (identity_provider, subject);
         CREATE INDEX sessions_application ON sessions (application) WHERE application IS NOT NULL;
         """,
+        """
+        ALTER TABLE sessions ADD COLUMN key_proven_at INTEGER;
+        ALTER TABLE sessions ADD COLUMN secret_until INTEGER;
+        CREATE TABLE session_keys (
+          session_id TEXT PRIMARY KEY NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+          jwk TEXT NOT NULL,
+          registered_at INTEGER NOT NULL
+        ) STRICT;
+        """,
     ]
 
     static let verdicts = [

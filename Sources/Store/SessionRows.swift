@@ -7,9 +7,10 @@ enum SessionRows {
     private static let columns = """
         id, kind, token_digest, previous_token_digest, previous_until, global_id, application, host,
         identity_provider, issuer, subject, email, name, groups, claims, id_token, authenticated_at,
-        created_at, expires_at, device_id, device_thumbprint, statement
+        created_at, expires_at, device_id, device_thumbprint, statement,
+        key_proven_at, secret_until
         """
-    private static let count = 22
+    private static let count = 24
     /// Variables in one statement (SQLite, "Limits": 32,766; less keeps the transaction short).
     private static let idsMax = 500
     // Statements differ from session to session, groups and claims from person to person.
@@ -56,12 +57,13 @@ enum SessionRows {
         let row = try Row.fetchOne(
             db,
             sql: """
-                SELECT \(columns) FROM sessions WHERE token_digest = ? AND expires_at > ?
+                SELECT \(columns) FROM sessions
+                WHERE token_digest = ? AND expires_at > ? AND (secret_until IS NULL OR secret_until > ?)
                 UNION ALL
                 SELECT \(columns) FROM sessions
                 WHERE previous_token_digest = ? AND previous_until > ? AND expires_at > ?
                 LIMIT 1
-                """, arguments: [digest, nowSeconds, digest, nowSeconds, nowSeconds])
+                """, arguments: [digest, nowSeconds, nowSeconds, digest, nowSeconds, nowSeconds])
         return try row.map { try session($0, file: file) }
     }
 
@@ -139,10 +141,11 @@ enum SessionRows {
             session.authenticatedAtSeconds, session.createdAtSeconds, session.expiresAtSeconds,
             session.deviceID,
             session.deviceThumbprint, try session.statement.map { try JSONColumn.text($0) },
+            session.binding?.provenAtSeconds, session.binding?.secretUntilSeconds,
         ]
     }
 
-    /// Columns by their place in `columns`: looked up by name, twenty-two of them cost more than the query.
+    /// Columns by their place in `columns`: looked up by name, two dozen of them cost more than the query.
     private static func session(_ row: Row, file: String) throws -> StoredSession {
         guard let kind = StoredSession.Kind(rawValue: row[1]) else {
             throw StoreError(
@@ -160,6 +163,7 @@ enum SessionRows {
             groups: try groups.value(row[13], "sessions.groups", file: file),
             claims: try claims.value(row[14], "sessions.claims", file: file),
             idToken: row[15], authenticatedAtSeconds: row[16], createdAtSeconds: row[17],
-            expiresAtSeconds: row[18], deviceID: row[19], deviceThumbprint: row[20], statement: statement)
+            expiresAtSeconds: row[18], deviceID: row[19], deviceThumbprint: row[20], statement: statement,
+            binding: SessionBinding(provenAtSeconds: row[22], secretUntilSeconds: row[23]))
     }
 }

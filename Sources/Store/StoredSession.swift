@@ -49,6 +49,8 @@ public struct StoredSession: Sendable, Codable, Hashable {
     public var deviceThumbprint: String?
     /// What the local agent signed for this session.
     public var statement: AgentStatement?
+    /// The binding to a key of the browser; nil: an ordinary session.
+    public var binding: SessionBinding?
 
     /// Makes a session row; lists are kept in the order given.
     public init(
@@ -58,7 +60,7 @@ public struct StoredSession: Sendable, Codable, Hashable {
         groups: [String] = [], claims: [String: ClaimValue] = [:], idToken: String? = nil,
         authenticatedAtSeconds: Int64, createdAtSeconds: Int64, expiresAtSeconds: Int64,
         deviceID: String? = nil,
-        deviceThumbprint: String? = nil, statement: AgentStatement? = nil
+        deviceThumbprint: String? = nil, statement: AgentStatement? = nil, binding: SessionBinding? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -82,6 +84,7 @@ public struct StoredSession: Sendable, Codable, Hashable {
         self.deviceID = deviceID
         self.deviceThumbprint = deviceThumbprint
         self.statement = statement
+        self.binding = binding
     }
 
     /// Under this claim name a session remembers when it was used last. It is no fact about the person: no decision
@@ -97,7 +100,8 @@ public struct StoredSession: Sendable, Codable, Hashable {
             person: PersonFacts(
                 issuer: issuer, subject: subject, email: email, name: name, groups: groups, claims: known,
                 authenticatedAtSeconds: authenticatedAtSeconds),
-            createdAtSeconds: createdAtSeconds, expiresAtSeconds: expiresAtSeconds)
+            createdAtSeconds: createdAtSeconds, expiresAtSeconds: expiresAtSeconds,
+            keyProvenAtSeconds: binding?.provenAtSeconds)
     }
 }
 

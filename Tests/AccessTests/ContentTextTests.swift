@@ -84,7 +84,7 @@ struct ContentTextTests {
     private static let further: [Condition] = [
         .authenticationContext(.init(values: ["a"])), .authenticationMethod(.init(methods: ["a"])),
         .tag(.init(tags: ["a"])), .service(.init(names: ["a"])), .authenticatedWithin(.init(secondsMax: 1)),
-        .until(.init(seconds: 1)),
+        .until(.init(seconds: 1)), .keyBound(.init()),
         .time(.init(days: [.mon], fromMinute: 1, untilMinute: 2, offsetMinutes: 0)),
         .time(.init(days: [.tue], fromMinute: 1, untilMinute: 2, offsetMinutes: 0)),
         .check(.init(integration: "a", name: "b", isAgent: false)),

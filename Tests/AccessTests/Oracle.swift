@@ -166,7 +166,7 @@ struct Oracle {
         case .time(let asked): isKnown ? isWithin(asked) : nil
         case .until(let asked): isKnown ? at < asked.seconds : nil
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
-            .authenticationMethod, .authenticatedWithin:
+            .authenticationMethod, .authenticatedWithin, .keyBound:
             client == nil ? counted.flatMap { ask(condition, of: $0) } : false
         case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength:
             askDevice(condition, helps: helps)
@@ -191,6 +191,7 @@ struct Oracle {
             return person.email.map { mail in asked.domains.contains { mail.hasSuffix("@" + $0) } }
         case .group(let asked): return !Set(person.groups).isDisjoint(with: asked.groups)
         case .claim(let asked): return person.claims[asked.name].map { asked.values.contains($0) }
+        case .keyBound: return session.keyProvenAtSeconds != nil
         case .identityProvider(let asked): return asked.names.contains(session.identityProvider)
         case .authenticationContext(let asked): return meets(texts("acr") + texts("acrs"), asked.values)
         case .authenticationMethod(let asked): return meets(texts("amr"), asked.methods)

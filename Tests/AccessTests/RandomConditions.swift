@@ -17,7 +17,8 @@ extension RandomPolicies {
             return .network(.init(ranges: [NetworkRange(base: base, prefixLength: 112)]))
         case 9: return .authenticationContext(.init(values: ["c1"]))
         case 10: return .authenticationMethod(.init(methods: ["mfa"]))
-        case 11: return .authenticatedWithin(.init(secondsMax: 600))
+        case 11:
+            return generator.chance(60) ? .authenticatedWithin(.init(secondsMax: 600)) : .keyBound(.init())
         case 12:
             return generator.chance(50)
                 ? .tag(.init(tags: ["red", "blue"])) : .service(.init(names: ["backup"]))

@@ -38,6 +38,7 @@ struct PolicyLanguageTests {
     static let good: [Good] = [
         .init("acr: [c1, c2]", .authenticationContext(.init(values: ["c1", "c2"]))),
         .init("amr: mfa", .authenticationMethod(.init(methods: ["mfa"]))),
+        .init("key-bound: true", .keyBound(.init())),
         .init("authenticated-within: 1h", .authenticatedWithin(.init(secondsMax: 3_600))),
         .init(
             "time: { days: [mon, fri], from: \"08:00\", until: \"24:00\", offset: \"-03:30\" }",

@@ -73,6 +73,12 @@ struct RevocationTests {
         let survivors: [Bool]
     }
 
+    static func rotated(allowed: Bool) -> SessionRecord {
+        var record = Facts.record(1, sequence: 1, allowed: allowed)
+        record.tokenDigest = Facts.record(9, sequence: 1).tokenDigest
+        return record
+    }
+
     static let rows: [Row] = [
         Row(effect: .endSession("session-1"), survivors: [false, true, true]),
         Row(effect: .endPerson("issuer person-2"), survivors: [true, false, true]),
@@ -84,6 +90,9 @@ struct RevocationTests {
         Row(effect: .replace(Facts.record(1, sequence: 1, allowed: false)), survivors: [false, true, true]),
         Row(effect: .replace(Facts.record(1, sequence: 1)), survivors: [true, true, true]),
         Row(effect: .replace(Facts.record(9, sequence: 1, allowed: false)), survivors: [true, true, true]),
+        // Known by a newer secret now: what the older one opened is the same session's.
+        Row(effect: .replace(rotated(allowed: false)), survivors: [false, true, true]),
+        Row(effect: .replace(rotated(allowed: true)), survivors: [true, true, true]),
     ]
 
     @Test(arguments: rows)

@@ -9,20 +9,24 @@ final class Chromium: Sendable {
     private let session: String
     private static let elementKey = "element-6066-11e4-a52e-4f735466cecf"
 
-    /// - Parameter permission: given for the auth host before all else; nil leaves it unanswered.
-    init(_ stack: Stack, permission: Permission? = .granted) throws {
+    /// - Parameters:
+    ///   - permission: given for the auth host before all else; nil leaves it unanswered.
+    ///   - features: of Chromium, that it does not have by itself.
+    init(_ stack: Stack, permission: Permission? = .granted, features: [String] = []) throws {
         driver = WebDriver(network: stack.network)
         let hosts = ([PrivateNetwork.authHost] + PrivateNetwork.applicationHosts)
             .map { "MAP \($0) \(PrivateNetwork.gatewayAddress)" }
         let provider = "MAP \(PrivateNetwork.providerHost) \(PrivateNetwork.providerAddress)"
-        let arguments = [
-            // Chromium's own sandbox does not start as root.
-            "--no-sandbox", "--headless=new", "--window-size=1280,800", "--hide-scrollbars", "--no-first-run",
-            // The browser ends with its driver, also when that is killed.
-            "--remote-debugging-pipe", "--disable-background-networking", "--disable-component-update",
-            "--disable-dev-shm-usage",
-            "--host-resolver-rules=\((hosts + [provider]).joined(separator: ", "))",
-        ]
+        let arguments =
+            [
+                // Chromium's own sandbox does not start as root.
+                "--no-sandbox", "--headless=new", "--window-size=1280,800", "--hide-scrollbars",
+                "--no-first-run",
+                // The browser ends with its driver, also when that is killed.
+                "--remote-debugging-pipe", "--disable-background-networking", "--disable-component-update",
+                "--disable-dev-shm-usage",
+                "--host-resolver-rules=\((hosts + [provider]).joined(separator: ", "))",
+            ] + (features.isEmpty ? [] : ["--enable-features=\(features.joined(separator: ","))"])
         let options: [String: Any] = ["binary": "/usr/bin/chromium", "args": arguments]
         let wanted: [String: Any] = [
             "capabilities": ["alwaysMatch": ["browserName": "chrome", "goog:chromeOptions": options]]
@@ -74,6 +78,14 @@ final class Chromium: Sendable {
     func press(_ key: String, on selector: String) throws {
         try command("POST", "/element/\(try find(selector))/value", ["text": key])
     }
+
+    /// A cookie of the open page's host, as somebody reads it who copies the profile.
+    func cookie(_ name: String) throws -> String? {
+        let found = try? command("GET", "/cookie/\(name)") as? [String: Any]
+        return found?["value"] as? String
+    }
+
+    func throwAway(cookie name: String) throws { try command("DELETE", "/cookie/\(name)") }
 
     func click(_ selector: String) throws { try command("POST", "/element/\(try find(selector))/click", [:]) }
 

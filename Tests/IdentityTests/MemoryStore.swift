@@ -26,7 +26,9 @@ actor MemoryStore: GatewayStore {
         try check()
         return rows.values.first { row in
             guard nowSeconds < row.expiresAtSeconds else { return false }
-            if row.tokenDigest == tokenDigest { return true }
+            if row.tokenDigest == tokenDigest {
+                return nowSeconds < row.binding?.secretUntilSeconds ?? .max
+            }
             return row.previousTokenDigest == tokenDigest && nowSeconds < row.previousUntilSeconds ?? 0
         }
     }
@@ -125,6 +127,22 @@ actor MemoryStore: GatewayStore {
     }
     func sessionProviders() async throws(StoreError) -> [String] {
         Set(rows.values.map(\.identityProvider)).sorted()
+    }
+
+    private var keys: [String: SessionKey] = [:]
+
+    func bind(
+        _ old: StoredSession, as new: StoredSession, to key: SessionKey
+    ) async throws(StoreError) -> Bool {
+        try check()
+        guard keys[new.id] == nil, rows[old.id] == old else { return false }
+        rows[new.id] = new
+        keys[new.id] = key
+        return true
+    }
+    func sessionKey(sessionID: String) async throws(StoreError) -> SessionKey? {
+        try check()
+        return rows[sessionID] == nil ? nil : keys[sessionID]
     }
 
     // Not asked by this module.

@@ -29,6 +29,10 @@ actor MemoryStore: GatewayStore {
     func sessions(_ query: SessionQuery, limit: Int) async throws(StoreError) -> [StoredSession] { [] }
     func replace(_ old: StoredSession, with new: StoredSession) async throws(StoreError) -> Bool { false }
     func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession] { [] }
+    func bind(
+        _ old: StoredSession, as new: StoredSession, to key: SessionKey
+    ) async throws(StoreError) -> Bool { false }
+    func sessionKey(sessionID: String) async throws(StoreError) -> SessionKey? { nil }
     func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String] { [] }
     func end(_ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?) async throws(StoreError)
         -> EndedSessions?

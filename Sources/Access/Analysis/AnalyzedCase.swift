@@ -59,6 +59,7 @@ struct CaseDraft {
     var claims: [String: ClaimValue] = [:]
     /// nil: the provider does not say.
     var authenticatedSecondsAgo: Int64?
+    var isKeyBound = false
     /// As at `deviceSeconds`.
     var device: DeviceFacts?
     var deviceSeconds: Int64 = 0
@@ -86,7 +87,8 @@ struct CaseDraft {
         return SessionFacts(
             id: Self.name, identityProvider: provider, person: person,
             createdAtSeconds: nowSeconds.difference(saturating: sessionAgeSeconds),
-            expiresAtSeconds: nowSeconds.sum(saturating: 86_400))
+            expiresAtSeconds: nowSeconds.sum(saturating: 86_400),
+            keyProvenAtSeconds: isKeyBound ? nowSeconds : nil)
     }
 
     var service: ServiceFacts? {

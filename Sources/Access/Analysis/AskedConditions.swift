@@ -14,6 +14,7 @@ struct AskedConditions {
     private(set) var groups: [String] = []
     private(set) var authenticated: [Condition] = []
     private(set) var times: [Condition] = []
+    private(set) var keys: [Condition] = []
     private(set) var methods: [Condition] = []
     private(set) var networks: [Condition] = []
     private(set) var pathConditions: [Condition] = []
@@ -56,6 +57,7 @@ struct AskedConditions {
         case .authenticationContext: claims.append((Self.contextNames, condition))
         case .authenticationMethod: claims.append((["amr"], condition))
         case .authenticatedWithin: authenticated.append(condition)
+        case .keyBound: keys.append(condition)
         case .network: networks.append(condition)
         case .method: methods.append(condition)
         case .path(let asked):

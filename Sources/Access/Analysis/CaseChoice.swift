@@ -1,8 +1,8 @@
 /// What cases differ in. Each condition of an application asks about exactly one of these, but for groups, where each
 /// named group is one.
 enum CaseAxis: Hashable {
-    case standing, sessionAge, email, group(ExactKey), hiddenGroups, authenticated, device, time, method,
-        client, path
+    case standing, sessionAge, email, group(ExactKey), hiddenGroups, authenticated, keyBound, device, time,
+        method, client, path
     case certificate
     /// Claims that are asked together: `acr` and `acrs` are.
     case claims([String])
@@ -18,6 +18,8 @@ enum CaseChoice {
     case hidesGroups(Bool)
     case claims([String: ClaimValue])
     case authenticated(Int64?)
+    /// Whether the session is bound to a key.
+    case keyBound(Bool)
     /// An index of the choices that `DeviceChoices` lists; nil: none is shown.
     case device(Int?)
     case time(Int64)
@@ -35,6 +37,7 @@ enum CaseChoice {
         case .hidesGroups(let hides): draft.hidesGroups = hides
         case .claims(let claims): draft.claims.merge(claims) { _, new in new }
         case .authenticated(let seconds): draft.authenticatedSecondsAgo = seconds
+        case .keyBound(let isBound): draft.isKeyBound = isBound
         case .device: break
         case .time(let seconds): draft.nowSeconds = seconds
         case .method(let method): draft.method = method

@@ -151,6 +151,9 @@ struct CaseSpace {
                 .authenticated, reading(asked.authenticated, query),
                 PersonChoices.authenticated(asked.authenticated))
         }
+        if !asked.keys.isEmpty {
+            addRead(.keyBound, reading(asked.keys, query), [.keyBound(false), .keyBound(true)])
+        }
     }
 
     private mutating func addGroups(_ names: [String]) {

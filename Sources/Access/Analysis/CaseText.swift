@@ -21,6 +21,7 @@ extension AnalyzedCase: CustomStringConvertible {
         for (name, value) in person.claims.sorted(by: { $0.key < $1.key }) {
             parts.append("\(name) \(value)")
         }
+        if session.keyProvenAtSeconds != nil { parts.append("in a key-bound session") }
         return parts.joined(separator: ", ")
     }
 }

@@ -235,7 +235,7 @@ extension CaseSpace {
             let isMember = isMember(of: asked.groups)
             return answer(isMember, formulas.any([isMember, hidesGroups()]), session)
         case .email, .emailDomain, .claim, .authenticationContext, .authenticationMethod,
-            .authenticatedWithin:
+            .authenticatedWithin, .keyBound:
             let meaning = meaning(of: condition)
             return answer(meaning.yes, meaning.notNo, session)
         case .time, .until:

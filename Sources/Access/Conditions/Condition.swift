@@ -20,6 +20,7 @@ extension Condition {
         case .authenticationContext(let condition): .decided(condition)
         case .authenticationMethod(let condition): .decided(condition)
         case .authenticatedWithin(let condition): .decided(condition)
+        case .keyBound(let condition): .decided(condition)
         case .device(let condition): .decided(condition)
         case .check(let condition): .decided(condition)
         case .setting(let condition): .decided(condition)
@@ -53,6 +54,7 @@ extension Condition {
         case .authenticationContext(let condition): condition.outcome(of: facts, role, &trace)
         case .authenticationMethod(let condition): condition.outcome(of: facts, role, &trace)
         case .authenticatedWithin(let condition): condition.outcome(of: facts, role, &trace)
+        case .keyBound(let condition): condition.outcome(of: facts, role, &trace)
         case .device(let condition): condition.outcome(of: facts, role, &trace)
         case .check(let condition): condition.outcome(of: facts, role, &trace)
         case .setting(let condition): condition.outcome(of: facts, role, &trace)
@@ -104,7 +106,7 @@ extension Condition {
         switch self {
         case .everyone, .tag: []
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
-            .authenticationMethod, .authenticatedWithin:
+            .authenticationMethod, .authenticatedWithin, .keyBound:
             .person
         case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength: .device
         case .network, .method, .path, .certificate: .request
@@ -117,6 +119,15 @@ extension Condition {
     /// Whether this asks for the device.
     var isAboutDevice: Bool { subjects.contains(.device) }
 
+    /// Whether this, or anything in its group, asks for the key that a session is bound to.
+    public var isAboutKey: Bool {
+        switch self {
+        case .keyBound: true
+        case .meets(let group): group.all.contains(where: \.isAboutKey)
+        case _: false
+        }
+    }
+
     /// Hot path: whether a request meets what `residual` left to ask. Concrete calls only: no existential, no
     /// allocation. What a residual never leaves to ask is false here, which grants nothing.
     func matches(_ request: RequestFacts, path: borrowing Span<UInt8>, _ role: ConditionRole) -> Bool {
@@ -128,7 +139,7 @@ extension Condition {
         case .certificate(let condition): condition.matches(request, path: path, role)
         case .meets(let group): group.matches(request, path: path, role)
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
-            .authenticationMethod, .authenticatedWithin, .device, .check, .setting, .score, .risk,
+            .authenticationMethod, .authenticatedWithin, .keyBound, .device, .check, .setting, .score, .risk,
             .verdictAge, .matchStrength, .service, .tag, .time, .until:
             false
         }

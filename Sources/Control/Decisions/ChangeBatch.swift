@@ -26,7 +26,7 @@ struct ChangeBatch: Sendable {
     func cause(of decided: DecidedSession) -> ChangeCause {
         switch cause {
         case .device(let id): .device(decided.record.device ?? id)
-        case .claims, .deviceCheck, .stepUp, .reload, .renewal, .request, .release: cause
+        case .claims, .deviceCheck, .stepUp, .key, .reload, .renewal, .request, .release: cause
         }
     }
 }
@@ -69,9 +69,10 @@ extension DecidedSession {
         // A parallel tab may still hold the token before the last rotation: its cached record changes too.
         guard let previous = session.previousTokenDigest, let until = session.previousUntilSeconds,
             nowSeconds < until
-        else { return [.replace(record)] }
-        var twin = record
-        twin.tokenDigest = previous
-        return [.replace(record), .replace(twin)]
+        else { return [.replace(record.bounded(to: session.tokenDigest, of: session))] }
+        return [
+            .replace(record.bounded(to: session.tokenDigest, of: session)),
+            .replace(record.bounded(to: previous, of: session)),
+        ]
     }
 }

@@ -10,6 +10,8 @@ enum ChangeCause: Sendable, Hashable {
     case deviceCheck
     /// The person came back from a stronger sign-in.
     case stepUp
+    /// The browser registered or proved the key that the session is bound to.
+    case key
     /// Another configuration is in force, of this revision.
     case reload(UInt64)
     /// A record nears its end: what it was made of may have aged.
@@ -26,6 +28,7 @@ enum ChangeCause: Sendable, Hashable {
         case .claims: "claims"
         case .deviceCheck: "device-check"
         case .stepUp: "step-up"
+        case .key: "key"
         case .reload: "reload"
         case .renewal: "renewal"
         case .request: "request"

@@ -1,3 +1,4 @@
+import Access
 import Border
 import Identity
 import JSON
@@ -25,7 +26,8 @@ extension ControlPlane {
         do throws(StoreError) {
             var record: SessionRecord?
             if let decided = try await decided(digest, application) {
-                let kept = services.records.signed(await guarded(decided, .request), of: decided)
+                let bounded = await guarded(decided, .request).bounded(to: digest, of: decided.session)
+                let kept = services.records.signed(bounded, of: decided)
                 revocations.keep(kept, nowSeconds: now)
                 record = kept
             }
@@ -48,14 +50,17 @@ extension ControlPlane {
         if await renewMachine(digest) { return }
         for _ in 0..<Self.attemptsMax {
             do throws(StoreError) {
-                guard let decided = try await decided(digest, application) else {
+                guard let decided = try await decided(digest, application, isOpen: true) else {
                     // Gone from the store: then nobody may go on with what a reactor remembers of it.
                     if let session = revocations.sessionID(digest) {
                         revocations.send([.endSession(session)])
                     }
                     return
                 }
-                let record = services.records.signed(await guarded(decided, .renewal), of: decided)
+                let bounded = await guarded(decided, .renewal).bounded(to: digest, of: decided.session)
+                // A secret that opens nothing more needs no assertion.
+                let isUsable = now < bounded.residual.validUntilSeconds
+                let record = isUsable ? services.records.signed(bounded, of: decided) : bounded
                 if revocations.send([.replace(record)]).isEmpty { return }
             } catch {
                 // What is decided stays decided until its own end, which the reactor keeps.
@@ -64,20 +69,22 @@ extension ControlPlane {
         }
     }
 
+    /// - Parameter isOpen: what the secret opened may still be open, also when the secret itself has ended.
     private func decided(
-        _ digest: [UInt8], _ application: String
+        _ digest: [UInt8], _ application: String, isOpen: Bool = false
     ) async throws(StoreError) -> DecidedSession? {
         // The sequence before the load: whatever is revoked while we read is then known to be newer.
         let sequence = revocations.sequence
         let now = nowSeconds()
-        guard let session = try await store.session(tokenDigest: digest, nowSeconds: now),
-            session.kind == .application, session.application == application,
+        var found = try await store.session(tokenDigest: digest, nowSeconds: now)
+        if found == nil, isOpen, let id = revocations.sessionID(digest) {
+            found = try await store.session(id: id)
+        }
+        guard let session = found, now < session.expiresAtSeconds, session.kind == .application,
+            session.application == application,
             try await isInUse(session, now)
         else { return nil }
-        var decided = try await services.records.decided(session, sequence: sequence, nowSeconds: now)
-        // The browser may still hold the token before the last rotation: the reactor knows the record by the token.
-        decided?.record.tokenDigest = digest
-        return decided
+        return try await services.records.decided(session, sequence: sequence, nowSeconds: now)
     }
 
     /// Decides every application session of a global session anew.

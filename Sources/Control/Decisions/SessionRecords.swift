@@ -110,11 +110,18 @@ struct SessionRecords: Sendable {
     /// needs neither, and a signature is what costs most of a decision.
     func signed(_ record: SessionRecord, of decided: DecidedSession) -> SessionRecord {
         guard record.residual.policies.contains(where: \.grants) else { return record }
-        let token = assertion.token(
+        let made = assertion.token(
             for: decided.session, application: record.application, deviceID: record.device,
             device: decided.result, nowSeconds: decided.atSeconds)
         var record = record
-        record.identityFields = fields(decided.fields, decided.session, token: token)
+        record.identityFields = fields(decided.fields, decided.session, token: made.token)
+        // One that was made before ends before: the record does too, and asks for the next in time.
+        let end = made.atSeconds + Assertion.lifetimeSeconds - 20
+        if end < record.residual.validUntilSeconds {
+            record.openResidual = record.openResidual ?? record.residual
+            record.residual.validUntilSeconds = end
+        }
+        record.renewAtSeconds = min(record.renewAtSeconds, made.atSeconds + AssertionCache.reuseSeconds)
         return record
     }
 

@@ -12,6 +12,8 @@ struct SessionTable {
 
     private var records: [[UInt8]: SessionRecord] = [:]
     private var digests: [String: Set<[UInt8]>] = [:]
+    /// Whose a token was. It outlives a change of the policy: what the token opened may outlive it, too.
+    private var owners: [[UInt8]: String] = [:]
     /// What each session was given last. It outlives a change of the policy, so that what is lost by it can be told.
     private(set) var latest: [String: SessionRecord] = [:]
 
@@ -27,7 +29,7 @@ struct SessionTable {
     }
 
     /// The session that a token belonged to when it was last seen.
-    func sessionID(_ digest: [UInt8]) -> String? { records[digest]?.session }
+    func sessionID(_ digest: [UInt8]) -> String? { owners[digest] }
 
     mutating func keep(_ record: SessionRecord, nowSeconds: Int64) {
         if records.count >= Self.recordsMax, records[record.tokenDigest] == nil { makeRoom(nowSeconds) }
@@ -36,7 +38,8 @@ struct SessionTable {
 
     private mutating func enter(_ record: SessionRecord) {
         records[record.tokenDigest] = record
-        digests[record.session, default: []].insert(record.tokenDigest)
+        owners[record.tokenDigest] = record.session
+        if digests[record.session, default: []].insert(record.tokenDigest).inserted { forgetOld(record) }
         // Of two that were made side by side the one that knew more counts.
         if let last = latest[record.session] {
             if last.sequence <= record.sequence { latest[record.session] = record }
@@ -59,12 +62,29 @@ struct SessionTable {
     /// Forgets everything, because the policy that made it is no longer the one in force.
     mutating func removeAll() {
         records = [:]
-        digests = [:]
     }
+
+    /// Secrets that were replaced by newer ones: whatever they opened has its record renewed each minute or two, so one
+    /// that was not has nothing open.
+    private mutating func forgetOld(_ newest: SessionRecord) {
+        for digest in digests[newest.session] ?? [] {
+            guard let old = records[digest],
+                newest.renewAtSeconds - Self.unusedSeconds > old.renewAtSeconds
+            else { continue }
+            records[digest] = nil
+            owners[digest] = nil
+            digests[newest.session]?.remove(digest)
+        }
+    }
+
+    private static let unusedSeconds: Int64 = 600
 
     private mutating func forget(_ session: String) {
         latest[session] = nil
-        for digest in digests.removeValue(forKey: session) ?? [] { records[digest] = nil }
+        for digest in digests.removeValue(forKey: session) ?? [] {
+            records[digest] = nil
+            owners[digest] = nil
+        }
     }
 
     private mutating func forget(where isMeant: (SessionRecord) -> Bool) {

@@ -69,6 +69,11 @@ enum ReasonTexts {
             "The application asks for a stronger or a more recent sign-in than this one.",
             "Sign in again in the way that the application asks for. If your provider cannot, ask your administrator."
         ),
+        .keyRequired: (
+            "The application needs a session that is bound to a key of your browser, and this one is not.",
+            "Right after signing in this page goes on by itself. If it stays: use Chrome or Edge on a computer with a "
+                + "security chip, sign out and sign in again."
+        ),
         .serviceUnknown: (
             "The service token is not one that counts: wrong, expired or revoked.",
             "Use a token that counts; an administrator makes or rotates one."

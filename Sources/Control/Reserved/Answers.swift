@@ -43,6 +43,14 @@ struct Answers {
             setCookies: setCookies)
     }
 
+    /// The public keys of assertions. Caches may keep them for less time than a key is announced before its use.
+    func keySet(_ value: JSONValue) -> ControlResponse {
+        var answer = json(200, value)
+        answer.fields.removeAll { $0.name == "Cache-Control" }
+        answer.fields.append(Field("Cache-Control", "public, max-age=\(Assertion.keySetSeconds)"))
+        return answer
+    }
+
     /// A failure that a person sees, with its reason and the way on.
     ///
     /// - Parameter provider: what the identity provider said, where the refusal is its own.

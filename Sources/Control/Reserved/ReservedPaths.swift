@@ -45,7 +45,7 @@ extension ControlPlane {
                 assertion: request.fields.first { $0.name == "cf-access-jwt-assertion" }?.value,
                 body: request.body)
             return answers.json(reply.status, reply.document)
-        case ("/.gatepost/jwks.json", "GET"): return answers.json(200, services.assertion.keySet())
+        case ("/.gatepost/jwks.json", "GET"): return answers.keySet(services.assertion.keySet())
         case ("/.gatepost/posture/start", _), ("/.gatepost/posture/challenge", _),
             ("/.gatepost/posture/assert", _), ("/.gatepost/posture/evaluate", _), ("/.gatepost/enroll", _),
             ("/.gatepost/renew", _), ("/.gatepost/jwks.json", _):
@@ -66,7 +66,11 @@ extension ControlPlane {
             return await beginSignIn(request)
         case ("/.gatepost/handoff", _), ("/.gatepost/sign-out", _): return await signInStep(request)
         case ("/.gatepost/events", "GET"): return try await events(request)
-        case ("/.gatepost/sign-in", _), ("/.gatepost/events", _): return notAllowed(answers)
+        case (BoundPath.register, "POST"): return try await registerKey(request)
+        case (BoundPath.refresh, "POST"): return try await refreshBound(request)
+        case ("/.gatepost/sign-in", _), ("/.gatepost/events", _), (BoundPath.register, _),
+            (BoundPath.refresh, _):
+            return notAllowed(answers)
         case _: return answers.failure(404, .routeNotFound)
         }
     }

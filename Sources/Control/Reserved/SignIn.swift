@@ -51,7 +51,7 @@ extension ControlPlane {
         switch answer {
         case .some(.some(let answer)):
             if case .upgraded(let globalID, _, _) = answer { await upgraded(globalID) }
-            var response = respond(answer, request)
+            var response = await offeringKey(respond(answer, request), request)
             await noteSender(on: &response, request)
             return response
         case .some(nil): return Answers(request: request).failure(404, .routeNotFound)

@@ -55,11 +55,29 @@ extension Reactor {
 
     private func replace(_ record: SessionRecord, _ sequence: UInt64) -> Int {
         guard record.version == 1, let digest = Token(record.tokenDigest) else { return 0 }
-        let session = sessions.find(digest: digest)
-        guard session >= 0, sessions[session].pointee.record.sequence < sequence else { return 0 }
         var newer = record
         newer.sequence = max(record.sequence, sequence)
-        return renew(session, newer)
+        var streams = record.client == .person ? renewOthers(newer, than: digest, sequence) : 0
+        let session = sessions.find(digest: digest)
+        if session >= 0, sessions[session].pointee.record.sequence < sequence {
+            streams += renew(session, newer)
+        }
+        return streams
+    }
+
+    /// The same session under its other secrets, as rotations leave them behind: what they opened is the session's and
+    /// goes by the newer record. Whether they still open anything is asked before their next use.
+    private func renewOthers(_ newer: SessionRecord, than digest: Token, _ sequence: UInt64) -> Int {
+        sessions.slots(.session, newer.session).reduce(0) { sum, slot in
+            guard sessions[slot].pointee.digest != digest,
+                sessions[slot].pointee.record.sequence < sequence
+            else { return sum }
+            var other = newer
+            other.tokenDigest = sessions[slot].pointee.record.tokenDigest
+            other.openResidual = newer.openResidual ?? newer.residual
+            other.residual.validUntilSeconds = 0
+            return sum + renew(slot, other)
+        }
     }
 
     /// Gives a session a new record and decides what it has open anew.

@@ -125,12 +125,13 @@ struct DecisionLines {
         }
         let pseudonym = self.pseudonym(issuer: session.person.issuer, subject: session.person.subject)
         let person = try write(session.person, pseudonym)
+        let proven = session.keyProvenAtSeconds.map { [("key_proven_at", JSONValue.integer($0))] } ?? []
         return [
             ("identity_provider", .string(session.identityProvider)),
             ("created_at", .integer(session.createdAtSeconds)),
             ("expires_at", .integer(session.expiresAtSeconds)), ("person", .string(pseudonym)),
             ("person_facts", .string(person)),
-        ]
+        ] + proven
     }
 
     private static func outcome(of made: MadeDecision) -> [(String, JSONValue)] {

@@ -162,7 +162,8 @@ public struct DecisionFile {
             session: facts.map {
                 SessionFacts(
                     id: decision.session, identityProvider: decision.identityProvider, person: $0,
-                    createdAtSeconds: decision.createdAtSeconds, expiresAtSeconds: decision.expiresAtSeconds)
+                    createdAtSeconds: decision.createdAtSeconds, expiresAtSeconds: decision.expiresAtSeconds,
+                    keyProvenAtSeconds: decision.keyProvenAtSeconds)
             }, service: decision.service, device: nil, policy: policy, atSeconds: decision.atSeconds)
         guard let digest = decision.deviceFacts else { return inputs }
         guard var device = devices[digest] else { throw .missing("device \(digest)") }

@@ -37,6 +37,8 @@ public struct LoggedDecision: Sendable {
     var openUntilSeconds: Int64?
     /// nil: a person.
     var service: ServiceFacts?
+    /// nil: the session was bound to no key.
+    var keyProvenAtSeconds: Int64?
 
     /// A verdict's content by its digest, with the times that are not part of it.
     struct VerdictReference: Sendable {
@@ -93,7 +95,8 @@ extension LoggedDecision {
             identityProvider: client.provider, createdAtSeconds: client.createdAtSeconds,
             expiresAtSeconds: client.expiresAtSeconds, personFacts: client.facts, deviceFacts: deviceFacts,
             verdicts: verdicts, result: result, validUntilSeconds: until, openResult: text("open_result"),
-            openUntilSeconds: number("open_until"), service: client.service)
+            openUntilSeconds: number("open_until"), service: client.service,
+            keyProvenAtSeconds: number("key_proven_at"))
     }
 
     /// Who the decision is about: a person with a session, or a service, never both.
