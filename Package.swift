@@ -92,7 +92,7 @@ let package = Package(
         // Where connectors and the lab's emulators of their providers meet.
         tests(
             "ProviderTests",
-            ["Posture", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+            ["Posture", "Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests("ArchitectureTests", []),
         tests("EndToEndTests", []),
     ]
