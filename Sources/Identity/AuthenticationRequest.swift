@@ -37,7 +37,7 @@ struct AuthenticationRequest {
         methods = Self.flat(demand.stepUp.methods)
         maxAgeSeconds = (configured + [demand.stepUp.ageSecondsMax].compactMap { $0 }).min()
         // A fresh proof only where its age is what is missing: otherwise the provider knows best what to ask.
-        prompt = demand.stepUp.isAgeShort ? "login" : nil
+        prompt = demand.stepUp.isAgeShort && demanded == nil ? "login" : nil
     }
 
     private static func flat(_ lists: [[String]]) -> [String] {

@@ -244,6 +244,35 @@ struct DemandedClaimsTests {
         #expect(asked()[0]["claims"] == #"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#)
     }
 
+    @Test("a step-up goes on with what policy asks of it, and asks for no second proof") func stepUp()
+        async throws
+    {
+        let browser = Browser(world)
+        let first = try #require(await browser.go("\(wiki)/").session)
+        demand([Self.challenge(Self.wanted)])
+        let stepUp = StepUp(contexts: [["phr"]], ageSecondsMax: 60, isAgeShort: true)
+        var answer: FlowAnswer? = await world.flow.stepUp(
+            browser.request("\(wiki)/page"), application: "wiki", provider: first.identityProvider,
+            asking: stepUp)
+        browser.keep(answer?.setCookies ?? [], host: "wiki.corp.example")
+        for _ in 0..<2 {
+            answer = await browser.step(try #require(answer?.url))
+            let url = try #require(answer?.url)
+            guard url.hasPrefix("https://idp.example/tenant/authorize") else { break }
+            answer = await browser.step(world.tenant.authorize(url))
+            let again = try #require(answer?.url)
+            guard again.hasPrefix("https://idp.example/tenant/authorize") else { break }
+            answer = await browser.step(world.tenant.authorize(again))
+            break
+        }
+        let requests = world.tenant.authorizations.suffix(2)
+        #expect(requests.map { $0["acr_values"] } == ["phr", "phr"])
+        #expect(requests.map { $0["max_age"] } == ["60", "60"])
+        #expect(requests.map { $0["prompt"] } == ["login", nil])
+        #expect(answer?.refusal?.reason == .authenticationInsufficient, "the token does not say phr")
+        #expect(answer?.refusal?.shortfalls.isEmpty == false)
+    }
+
     @Test("with four sign-ins under way the new request does not lose its own state") func fullSlots() async {
         demand([Self.challenge(Self.wanted)])
         let browser = Browser(world)
