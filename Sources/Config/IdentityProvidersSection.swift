@@ -7,9 +7,7 @@ enum IdentityProvidersSection {
                 "issuer", .url, "The provider's issuer, byte for byte as in its tokens.",
                 example: "https://login.corp.example/realms/corp"),
             .required("client-id", .text, "Our client id at the provider.", example: "gatepost"),
-            .required(
-                "client-secret", .secret, "Our client secret at the provider.",
-                example: "{ file: secrets/corp }"),
+            ClientAuthenticationKeys.secret,
             .optional(
                 "display-name", .text,
                 "What people read when they may choose; unique, at most 64 characters.",
@@ -23,7 +21,8 @@ enum IdentityProvidersSection {
             .optional(
                 "unsafe-allow-http", .flag, "Accepts an `http://` issuer, on loopback only.",
                 standard: "`false`", example: "true"),
-        ] + ChooserKeys.provider + SignInKeys.provider)
+        ] + ClientAuthenticationKeys.further + ChooserKeys.provider + SignInKeys.provider
+            + FurtherClaimsKeys.keys)
 
     static func read(_ root: SectionReader) -> [IdentityProviderSettings] {
         var providers: [IdentityProviderSettings] = []
@@ -48,22 +47,25 @@ enum IdentityProvidersSection {
     {
         let allowsPlain = reader.flag("unsafe-allow-http") ?? false
         let issuer = PlainHTTPRule.url("issuer", reader, allowed: allowsPlain)
-        PlainHTTPRule.refuseUseless(reader, urls: [issuer])
         let clientID = reader.text("client-id")
         let files = NamedFiles(reader: reader)
-        let secret = files.secret("client-secret")
+        let authentication = ClientAuthenticationKeys.read(reader)
+        let further = FurtherClaimsKeys.read(reader, allowsPlain: allowsPlain)
+        if further?.graphURL?.hasPrefix("http://") != true {
+            PlainHTTPRule.refuseUseless(reader, urls: [issuer])
+        }
         let authorities = files.file("authorities", holding: "CERTIFICATE")
         let scopes = scopes(reader)
         var signIn = SignInKeys.read(reader)
         signIn.sessionSeconds = reader.duration("session")
         let emailDomains = ChooserKeys.emailDomains(reader)
         let asksForACRS = reader.choice("step-up") == "acrs"
-        guard let issuer, let clientID, let secret, let scopes else { return nil }
+        guard let issuer, let clientID, let authentication, let further, let scopes else { return nil }
         return IdentityProviderSettings(
-            name: name, displayName: shown, issuer: issuer.text, clientID: clientID, clientSecret: secret,
-            scopes: scopes, authoritiesPEM: reader.has("authorities") ? authorities : nil,
-            allowsPlainHTTP: allowsPlain, signIn: signIn, asksForACRS: asksForACRS,
-            emailDomains: emailDomains)
+            name: name, displayName: shown, issuer: issuer.text, clientID: clientID,
+            authentication: authentication, scopes: scopes,
+            authoritiesPEM: reader.has("authorities") ? authorities : nil, allowsPlainHTTP: allowsPlain,
+            signIn: signIn, asksForACRS: asksForACRS, emailDomains: emailDomains, further: further)
     }
 
     private static func displayName(_ reader: SectionReader) -> String? {

@@ -107,8 +107,8 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var issuer: String
     /// Our client id there.
     public var clientID: String
-    /// Our client secret there.
-    public var clientSecret: Secret
+    /// How we prove there that we are this client.
+    public var authentication: ClientAuthenticationSettings
     /// Always with `openid`.
     public var scopes: [String]
     /// PEM of the only authorities trusted for this provider; nil: the system's.
@@ -121,6 +121,8 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var asksForACRS = false
     /// `email-domains`, lower case.
     public var emailDomains: [String] = []
+    /// What is known of people beside the id token.
+    public var further = FurtherClaimsSettings()
 }
 
 /// What sign-ins ask, at a provider or for an application.

@@ -46,7 +46,7 @@ struct Services: Sendable {
         records = SessionRecords(
             config: config, assertion: assertion, posture: self.posture, store: store,
             decisions: decisions)
-        flow = Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
+        flow = try Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
     }
 
     /// The settings of an application by its name.
@@ -136,7 +136,7 @@ struct Services: Sendable {
             allowsPlainHTTP: settings.allowsPlainHTTP)
     }
 
-    private static func ask(_ settings: SignInSettings) -> ConfiguredAsk {
+    static func ask(_ settings: SignInSettings) -> ConfiguredAsk {
         ConfiguredAsk(
             contexts: settings.contexts, maxAgeSeconds: settings.maxAgeSeconds, prompt: settings.prompt,
             scopes: settings.scopes, sessionSeconds: settings.sessionSeconds,
@@ -146,17 +146,9 @@ struct Services: Sendable {
     private static func flow(
         _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
         ended: @escaping @Sendable ([StoredSession]) -> Void
-    ) -> SignInFlow {
-        let providers = config.identityProviders.map {
-            var registration = IdentityProviderRegistration(
-                name: $0.name, issuer: $0.issuer, clientID: $0.clientID, clientSecret: $0.clientSecret.text,
-                displayName: $0.displayName, scopes: $0.scopes, authoritiesPEM: $0.authoritiesPEM,
-                allowsPlainHTTP: $0.allowsPlainHTTP)
-            registration.ask = ask($0.signIn)
-            registration.contextStyle = $0.asksForACRS ? .acrs : .acr
-            registration.emailDomains = $0.emailDomains
-            return registration
-        }
+    ) throws(ControlFailure) -> SignInFlow {
+        var providers: [IdentityProviderRegistration] = []
+        for settings in config.identityProviders { providers.append(try registration(of: settings)) }
         let applications = config.applications.map {
             var application = IdentityApplication(
                 name: $0.name, host: $0.host, identityProviders: $0.identityProviders,

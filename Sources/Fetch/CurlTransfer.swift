@@ -77,6 +77,9 @@ final class CurlTransfer: @unchecked Sendable {
         // 2: CURL_HTTP_VERSION_1_1. libcurl 7.88 takes an idle HTTP/2 connection for alive although the server has
         // closed it, and the request that reuses it fails half-way; over HTTP/1.1 it notices and connects anew.
         gatepost_curl_set_long(easy, CURLOPT_HTTP_VERSION, 2)
+        // libcurl repeats what it sent over a kept connection that was closed without an answer, a POST too; over
+        // a fresh one it never does (Curl_retry_request).
+        if request.isSentOnce { gatepost_curl_set_long(easy, CURLOPT_FRESH_CONNECT, 1) }
         gatepost_curl_set_long(easy, CURLOPT_TIMEOUT_MS, request.timeoutMilliseconds)
         gatepost_curl_set_long(
             easy, CURLOPT_CONNECTTIMEOUT_MS,

@@ -20,6 +20,9 @@ public struct FetchRequest: Sendable {
     public var clientCertificatePEM: [UInt8]?
     /// PEM of the key that belongs to it.
     public var clientKeyPEM: [UInt8]?
+    /// Never over a connection that was used before: such a request is sent once, whatever becomes of it. Over a kept
+    /// connection that ends before an answer it would be sent again.
+    public var isSentOnce = false
 
     /// A GET with the usual bounds (10 s, 1 MiB), unless said otherwise.
     public init(

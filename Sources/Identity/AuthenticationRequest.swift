@@ -8,11 +8,20 @@ struct AuthenticationRequest {
     var maxAgeSeconds: Int64?
     var prompt: String?
     var scopes: [String]
+    /// What a resource of the provider wants asked for.
+    var demanded: DemandedClaims?
+    /// We answer such demands, and the resource may know it (Microsoft identity platform: "client capabilities").
+    var announcesCapability: Bool
 
-    /// - Parameter demand: a step-up; it asks what policy asks, whatever is configured for a first sign-in.
+    /// - Parameters:
+    ///   - demand: a step-up; it asks what policy asks, whatever is configured for a first sign-in.
+    ///   - demanded: a second request of one sign-in, by a person who has just proved who they are.
     init(
-        _ provider: IdentityProviderRegistration, _ application: IdentityApplication, _ demand: StepUpDemand?
+        _ provider: IdentityProviderRegistration, _ application: IdentityApplication, _ demand: StepUpDemand?,
+        _ demanded: DemandedClaims? = nil
     ) {
+        self.demanded = demanded
+        announcesCapability = provider.graphURL != nil
         let configured = [provider.ask.maxAgeSeconds, application.ask.maxAgeSeconds].compactMap { $0 }
         scopes = ["openid"]
         for scope in provider.scopes + application.ask.scopes where !scopes.contains(scope) {
@@ -21,14 +30,14 @@ struct AuthenticationRequest {
         guard let demand else {
             contexts = application.ask.contexts.isEmpty ? provider.ask.contexts : application.ask.contexts
             maxAgeSeconds = configured.min()
-            prompt = application.ask.prompt ?? provider.ask.prompt
+            prompt = demanded == nil ? application.ask.prompt ?? provider.ask.prompt : nil
             return
         }
         contexts = Self.flat(demand.stepUp.contexts)
         methods = Self.flat(demand.stepUp.methods)
         maxAgeSeconds = (configured + [demand.stepUp.ageSecondsMax].compactMap { $0 }).min()
         // A fresh proof only where its age is what is missing: otherwise the provider knows best what to ask.
-        prompt = demand.stepUp.isAgeShort ? "login" : nil
+        prompt = demand.stepUp.isAgeShort && demanded == nil ? "login" : nil
     }
 
     private static func flat(_ lists: [[String]]) -> [String] {
@@ -45,9 +54,12 @@ struct AuthenticationRequest {
         var claims: JSONObject = [:]
         if style == .acrs, !contexts.isEmpty { claims["acrs"] = Self.essential(contexts) }
         if !methods.isEmpty { claims["amr"] = Self.essential(methods) }
-        if !claims.members.isEmpty {
-            let text = JSONValue.object(["id_token": .object(claims)]).serialized()
-            parameters.append(("claims", String(decoding: text, as: UTF8.self)))
+        var asked: JSONObject = [:]
+        if !claims.members.isEmpty { asked["id_token"] = .object(claims) }
+        if announcesCapability { asked["access_token"] = ["xms_cc": ["values": ["cp1"]]] }
+        if let demanded { asked = demanded.added(to: asked) }
+        if !asked.members.isEmpty {
+            parameters.append(("claims", String(decoding: asked.serialized(), as: UTF8.self)))
         }
         if let maxAgeSeconds { parameters.append(("max_age", String(maxAgeSeconds))) }
         if let prompt { parameters.append(("prompt", prompt)) }

@@ -112,7 +112,7 @@ struct ClaimReader {
             found["email_verified"] = .text("absent")
         }
         // Entra leaves out groups beyond 200 and says so in one of two ways; policy may ask for this.
-        if claims["_claim_names"]?["groups"] != nil { found[Self.unknownGroupsClaim] = .flag(true) }
+        if namesHiddenGroups { found[Self.unknownGroupsClaim] = .flag(true) }
         return found
     }
 

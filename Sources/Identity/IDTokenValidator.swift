@@ -58,6 +58,22 @@ public struct IDTokenValidator: Sendable {
     ///   trying several until one fits would let a forgotten key sign.
     /// - Throws: `.tokenInvalid` naming the rule that was broken.
     public func validate(_ token: JWS, keys: [VerificationKey]) throws(IdentityError) -> IDToken {
+        let claims = try signedClaims(token, keys: keys)
+        try checkAudience(claims)
+        try checkTimes(claims)
+        guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8))
+        else {
+            throw invalid("nonce is not the one sent")
+        }
+        try checkAccessToken(claims, token.algorithm)
+        // Not `iat` instead: a token made anew from an old session would prove a person who is not there.
+        let person = try ClaimReader(claims: claims).person(
+            issuer: issuer, authenticatedAtSeconds: try authenticationTime(claims))
+        return IDToken(person: person, claims: claims)
+    }
+
+    /// What every token of the provider has to be: signed by one of its keys, and by the issuer.
+    func signedClaims(_ token: JWS, keys: [VerificationKey]) throws(IdentityError) -> JSONObject {
         guard token.keyID != nil || keys.count == 1 else {
             throw IdentityError(.tokenInvalid, "token without kid, and \(keys.count) keys fit")
         }
@@ -71,17 +87,7 @@ public struct IDTokenValidator: Sendable {
         guard let iss = claims["iss"]?.string, ExactText.isEqual(iss, issuer) else {
             throw invalid("iss is not the issuer")
         }
-        try checkAudience(claims)
-        try checkTimes(claims)
-        guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8))
-        else {
-            throw invalid("nonce is not the one sent")
-        }
-        try checkAccessToken(claims, token.algorithm)
-        // Not `iat` instead: a token made anew from an old session would prove a person who is not there.
-        let person = try ClaimReader(claims: claims).person(
-            issuer: iss, authenticatedAtSeconds: try authenticationTime(claims))
-        return IDToken(person: person, claims: claims)
+        return claims
     }
 
     private func invalid(_ what: String) -> IdentityError { IdentityError(.tokenInvalid, what) }

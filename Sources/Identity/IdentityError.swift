@@ -12,6 +12,8 @@ public struct IdentityError: Error, Hashable, CustomStringConvertible {
         case providerRefused = "provider-refused"
         /// The id token is not one for us, or not valid.
         case tokenInvalid = "token-invalid"
+        /// A resource of the provider wants further claims asked for before it answers.
+        case claimsDemanded = "claims-demanded"
     }
 
     /// Selects the reaction.
@@ -22,6 +24,8 @@ public struct IdentityError: Error, Hashable, CustomStringConvertible {
     public var providerCode: String?
     /// What the provider told the person's browser, for the page: printable, at most 300 characters.
     public var providerWords: String?
+    /// Which claims are demanded; nil: what was said of them cannot be followed.
+    var demanded: DemandedClaims?
 
     /// An error out of its parts.
     public init(
@@ -40,6 +44,7 @@ public struct IdentityError: Error, Hashable, CustomStringConvertible {
         switch kind {
         case .providerUnavailable, .providerMalformed: .identityProviderUnavailable
         case .providerRefused, .tokenInvalid: .identityProviderRefused
+        case .claimsDemanded: .authenticationInsufficient
         }
     }
 }

@@ -27,6 +27,14 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var contextStyle = ContextStyle.acr
     /// Domains of the addresses that people here have, lower case: who types one of them is brought here.
     public var emailDomains: [String] = []
+    /// How we prove which client we are.
+    public var proof = ClientProof.announced
+    /// Whether authorization requests are pushed.
+    public var pushedAuthorization = PushedAuthorization.automatic
+    /// What is taken from access tokens; nil: nothing, and nobody looks into them.
+    public var accessTokenClaims: AccessTokenClaims?
+    /// Base of the Microsoft Graph that knows the groups which a token has no place for; nil: they stay unknown.
+    public var graphURL: String?
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {

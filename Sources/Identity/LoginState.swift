@@ -79,6 +79,8 @@ struct LoginState: Sendable {
     var expiresAtSeconds: Int64
     /// The `max_age` that was sent; nil: none.
     var maxAgeSeconds: Int64?
+    /// This is the second request of a sign-in, which asks for the claims that a resource demanded after the first.
+    var isDemanded = false
 
     static let lifetimeSeconds: Int64 = 600
 
@@ -125,6 +127,7 @@ struct LoginSeals: Sendable {
     func cookie(of state: LoginState) -> String {
         var members = state.goal.wholeMembers
         if let seconds = state.maxAgeSeconds { members["max_age"] = .integer(seconds) }
+        if state.isDemanded { members["demanded"] = true }
         members["id"] = .string(Base64URL.encode(state.id))
         members["provider"] = .string(state.provider)
         members["verifier"] = .string(state.verifier)
@@ -143,7 +146,8 @@ struct LoginSeals: Sendable {
         return LoginState(
             id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal,
             issuedAtSeconds: issuedAt,
-            expiresAtSeconds: expiry, maxAgeSeconds: value["max_age"]?.integer)
+            expiresAtSeconds: expiry, maxAgeSeconds: value["max_age"]?.integer,
+            isDemanded: value["demanded"] == true)
     }
 }
 

@@ -22,6 +22,14 @@ public struct ProviderMetadata: Sendable, Hashable {
     public var announcesIssuerParameter: Bool
     /// nil: the default of the specification, client_secret_basic.
     public var tokenAuthenticationMethods: [String]?
+    /// What client assertions may be signed with; nil: not said.
+    public var assertionAlgorithms: [String]?
+    /// RFC 9126: where authorization requests are pushed to; nil: not offered.
+    public var pushedAuthorizationEndpoint: String?
+    /// RFC 9126: the provider takes no other ones.
+    public var requiresPushedAuthorization: Bool
+    /// RFC 8705 §5: from an endpoint's URL to the one where it takes client certificates.
+    public var mutualTLSAliases: [String: String]
 
     /// Reads and checks a discovery document of `registration`.
     ///
@@ -43,30 +51,21 @@ public struct ProviderMetadata: Sendable, Hashable {
         guard document["response_types_supported"]?.array?.contains("code") == true else {
             throw IdentityError(.providerMalformed, "discovery document: response type code is not offered")
         }
-        func endpoint(_ name: String) throws(IdentityError) -> String? {
-            guard let value = document[name], !value.isNull else { return nil }
-            guard let url = value.string,
-                EndpointCheck.isAcceptable(url, allowsPlainHTTP: registration.allowsPlainHTTP)
-            else {
-                throw IdentityError(.providerMalformed, "discovery document: \(name) is not an https URL")
-            }
-            return url
-        }
-        func required(_ name: String) throws(IdentityError) -> String {
-            guard let url = try endpoint(name) else {
-                throw IdentityError(.providerMalformed, "discovery document: \(name) is missing")
-            }
-            return url
-        }
+        let reader = DiscoveryReader(document: document, registration: registration)
         self.issuer = issuer
-        authorizationEndpoint = try required("authorization_endpoint")
-        tokenEndpoint = try required("token_endpoint")
-        jwksURL = try required("jwks_uri")
-        userinfoEndpoint = try endpoint("userinfo_endpoint")
-        endSessionEndpoint = try endpoint("end_session_endpoint")
+        authorizationEndpoint = try reader.required("authorization_endpoint")
+        tokenEndpoint = try reader.required("token_endpoint")
+        jwksURL = try reader.required("jwks_uri")
+        userinfoEndpoint = try reader.endpoint("userinfo_endpoint")
+        endSessionEndpoint = try reader.endpoint("end_session_endpoint")
         announcesIssuerParameter = document["authorization_response_iss_parameter_supported"]?.bool == true
         tokenAuthenticationMethods = document["token_endpoint_auth_methods_supported"]?.array?.compactMap(
             \.string)
+        assertionAlgorithms = document["token_endpoint_auth_signing_alg_values_supported"]?.array?.compactMap(
+            \.string)
+        pushedAuthorizationEndpoint = try reader.endpoint("pushed_authorization_request_endpoint")
+        requiresPushedAuthorization = document["require_pushed_authorization_requests"]?.bool == true
+        mutualTLSAliases = try reader.aliases()
     }
 
     /// client_secret_basic, unless the provider says that it only takes the secret in the body; nil when it takes
@@ -82,6 +81,45 @@ public struct ProviderMetadata: Sendable, Hashable {
     /// `{issuer}/.well-known/openid-configuration` (Discovery §4: a terminating slash is removed first).
     static func discoveryURL(of issuer: String) -> String {
         (issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer) + "/.well-known/openid-configuration"
+    }
+}
+
+/// The URLs of a discovery document, each checked.
+private struct DiscoveryReader {
+    let document: JSONValue
+    let registration: IdentityProviderRegistration
+
+    func endpoint(_ name: String) throws(IdentityError) -> String? { try url(document[name], name) }
+
+    func required(_ name: String) throws(IdentityError) -> String {
+        guard let url = try endpoint(name) else {
+            throw IdentityError(.providerMalformed, "discovery document: \(name) is missing")
+        }
+        return url
+    }
+
+    /// Of the endpoints that we send requests of our own to.
+    func aliases() throws(IdentityError) -> [String: String] {
+        let names = [
+            "token_endpoint", "pushed_authorization_request_endpoint", "userinfo_endpoint",
+            "revocation_endpoint",
+        ]
+        var found: [String: String] = [:]
+        for name in names {
+            guard let own = try endpoint(name) else { continue }
+            found[own] = try url(document["mtls_endpoint_aliases"]?[name], "mtls_endpoint_aliases.\(name)")
+        }
+        return found
+    }
+
+    private func url(_ value: JSONValue?, _ name: String) throws(IdentityError) -> String? {
+        guard let value, !value.isNull else { return nil }
+        guard let url = value.string,
+            EndpointCheck.isAcceptable(url, allowsPlainHTTP: registration.allowsPlainHTTP)
+        else {
+            throw IdentityError(.providerMalformed, "discovery document: \(name) is not an https URL")
+        }
+        return url
     }
 }
 

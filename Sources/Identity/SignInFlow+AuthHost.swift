@@ -80,25 +80,19 @@ extension SignInFlow {
     }
 
     /// The authorization request (Core §3.1.2.1, RFC 7636 §4.3).
+    ///
+    /// - Parameter demanded: claims that a resource wants asked for before it answers; nil: this is the first request
+    ///   of the sign-in.
     func authorize(
         _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ application: IdentityApplication,
-        _ request: FlowRequest, _ wish: Wish
+        _ request: FlowRequest, _ wish: Wish = Wish(), demanded: DemandedClaims? = nil
     ) async -> FlowAnswer {
-        let metadata: ProviderMetadata
-        do throws(IdentityError) {
-            metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
-        } catch {
-            return .refuse(
-                FlowRefusal(
-                    error.reason, detail: error.description, retryURL: url(of: goal),
-                    setCookies: forgetting(provider, request)))
-        }
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
-        let asked = AuthenticationRequest(provider, application, goal.demand)
+        let asked = AuthenticationRequest(provider, application, goal.demand, demanded)
         let state = LoginState(
             id: random(16), provider: provider.name, verifier: Base64URL.encode(random(32)),
             nonce: Base64URL.encode(random(32)), goal: goal, issuedAtSeconds: request.nowSeconds,
-            expiresAtSeconds: expiry, maxAgeSeconds: asked.maxAgeSeconds)
+            expiresAtSeconds: expiry, maxAgeSeconds: asked.maxAgeSeconds, isDemanded: demanded != nil)
         let parameters =
             [
                 ("response_type", "code"), ("client_id", provider.clientID),
@@ -111,13 +105,22 @@ extension SignInFlow {
         let slot = LoginSlots(cookieField: request.cookieField).place(state.id) { value in
             seals.loginState(cookie: value, nowSeconds: request.nowSeconds)?.issuedAtSeconds
         }
-        let cookie = seals.cookie(of: state)
-        let separator = metadata.authorizationEndpoint.contains("?") ? "&" : "?"
-        return .leave(
-            url: metadata.authorizationEndpoint + separator + FormText.encode(parameters),
-            setCookies: [
-                CookieText.set(LoginSlots.name(slot), cookie, maxAgeSeconds: LoginState.lifetimeSeconds)
-            ])
+        let setCookies = [
+            CookieText.set(
+                LoginSlots.name(slot), seals.cookie(of: state), maxAgeSeconds: LoginState.lifetimeSeconds)
+        ]
+        do throws(IdentityError) {
+            let metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
+            let url = try await authorizationURL(parameters, provider, metadata, request)
+            // The page that keeps the fragment would forget it on the second way.
+            return demanded == nil
+                ? .leave(url: url, setCookies: setCookies) : .redirect(url: url, setCookies: setCookies)
+        } catch {
+            return .refuse(
+                FlowRefusal(
+                    error.reason, detail: error.description, providerCode: error.providerCode,
+                    retryURL: url(of: goal), setCookies: forgetting(provider, request)))
+        }
     }
 
     /// `state` carries the original URL too, so that a sign-in whose cookie was displaced knows where to begin again.

@@ -58,6 +58,7 @@ extension SignInFlow {
             do throws(IdentityError) {
                 outcome = try await identify(state, provider, parameters, request)
             } catch {
+                if let answer = await askAgain(error, state, provider, request, clearing) { return answer }
                 return .refuse(
                     FlowRefusal(
                         error.reason, detail: error.description, providerCode: error.providerCode,

@@ -16,6 +16,7 @@ public actor SignInFlow {
     let directory: ProviderDirectory
     nonisolated let seals: LoginSeals
     let random: @Sendable (Int) -> [UInt8]
+    let pushGate = PushGate()
     /// Told at once of sessions that the store has forgotten, before anything else is waited for.
     let ended: @Sendable ([StoredSession]) -> Void
     var logoutLimits = LogoutLimits()

@@ -11,8 +11,6 @@ struct TokenExchange: Sendable {
     let fetcher: any Fetcher
     let nowSeconds: Int64
 
-    private static let answerBytesMax = 128 << 10
-
     struct Outcome: Sendable {
         var person: PersonFacts
         /// Compact, as received.
@@ -44,33 +42,22 @@ struct TokenExchange: Sendable {
     private func exchange(
         code: String, redirectURL: String, verifier: String
     ) async throws(IdentityError) -> Tokens {
-        var form = [
-            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirectURL),
-            ("code_verifier", verifier),
-        ]
-        var fields = [("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")]
-        switch metadata.clientAuthentication(of: registration) {
-        case .basic:
-            // Both halves are form-encoded before they are joined (RFC 6749 §2.3.1): a ":" in an id would split it.
-            let pair =
-                FormText.encode(registration.clientID) + ":" + FormText.encode(registration.clientSecret)
-            fields.append(("Authorization", "Basic " + Base64.encode(Array(pair.utf8))))
-        case .post:
-            form += [("client_id", registration.clientID), ("client_secret", registration.clientSecret)]
-        case ProviderMetadata.ClientAuthentication.none?:
-            form.append(("client_id", registration.clientID))
-        case nil:
-            throw IdentityError(
-                .providerMalformed, "\(registration.name) takes no client secret in any way known")
-        }
-        let response = try await fetch(
-            FetchRequest(
-                method: "POST", url: metadata.tokenEndpoint, fields: fields,
-                body: Array(FormText.encode(form).utf8),
-                bodyBytesMax: Self.answerBytesMax, allowsPlainHTTP: registration.allowsPlainHTTP,
-                authoritiesPEM: registration.authoritiesPEM))
+        let response = try await ask(
+            [
+                ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirectURL),
+                ("code_verifier", verifier),
+            ], at: metadata.tokenEndpoint)
         guard response.status == 200 else { throw refusal(response) }
         return try tokens(response)
+    }
+
+    /// One request to an endpoint at which we prove which client we are.
+    func ask(
+        _ parameters: [(String, String)], at endpoint: String, timeoutMilliseconds: Int = 10_000
+    ) async throws(IdentityError) -> FetchResponse {
+        let form = AuthenticatedForm(registration: registration, metadata: metadata, nowSeconds: nowSeconds)
+        return try await fetch(
+            try form.request(parameters, to: endpoint, timeoutMilliseconds: timeoutMilliseconds))
     }
 
     private func tokens(_ response: FetchResponse) throws(IdentityError) -> Tokens {
@@ -94,59 +81,21 @@ struct TokenExchange: Sendable {
         let body = try? JSONValue(parsing: response.body)
         let (code, description) = (body?["error"]?.string, body?["error_description"]?.string)
         let what = "\(registration.name): token endpoint: status \(response.status)"
-        // 429 and 5xx say nothing about the person: another try may succeed.
-        let isPassing = response.status == 429 || response.status >= 500 || response.status < 400
         return IdentityError(
-            isPassing ? .providerUnavailable : .providerRefused, what,
+            Self.isPassing(response) ? .providerUnavailable : .providerRefused, what,
             providerCode: code.flatMap { ProviderCode.of(error: $0, description: description) })
     }
 
-    // MARK: Userinfo (Core §5.3)
-
-    /// Adds e-mail address and groups where the id token has neither a value nor an opinion.
-    private func completed(_ token: IDToken, accessToken: String?) async throws(IdentityError) -> PersonFacts
-    {
-        var person = token.person
-        let lacksEmail = token.claims["email"] == nil
-        let lacksGroups = token.claims["groups"] == nil && person.claims["hasgroups"] == nil
-        guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken else {
-            return person
-        }
-        // Core §5.3.2: another subject's answer must not be used, not even in part.
-        guard let info = try? await userinfo(url, accessToken),
-            let subject = try? ClaimReader(claims: info).subject(),
-            ExactText.isEqual(subject, person.subject)
-        else {
-            // Groups that could not be had are not no groups: who is excluded by one must not get in without it.
-            if lacksGroups { person.claims[ClaimReader.unknownGroupsClaim] = .flag(true) }
-            return person
-        }
-        let reader = ClaimReader(claims: info)
-        if lacksEmail, let email = try reader.email() {
-            person.email = email
-            person.claims["email_verified"] = try reader.otherClaims()["email_verified"]
-        }
-        if lacksGroups { person.groups = try reader.groups() }
-        person.name = person.name ?? reader.name()
-        return person
+    /// 429 and 5xx say nothing about the person: another try may succeed.
+    static func isPassing(_ response: FetchResponse) -> Bool {
+        response.status == 429 || response.status >= 500 || response.status < 400
     }
 
-    private func userinfo(_ url: String, _ accessToken: String) async throws(IdentityError) -> JSONObject {
-        let response = try await fetch(
-            FetchRequest(
-                url: url,
-                fields: [("Accept", "application/json"), ("Authorization", "Bearer \(accessToken)")],
-                timeoutMilliseconds: 5_000, bodyBytesMax: Self.answerBytesMax,
-                allowsPlainHTTP: registration.allowsPlainHTTP, authoritiesPEM: registration.authoritiesPEM))
-        guard response.status == 200 else {
-            throw IdentityError(.providerRefused, "\(registration.name): userinfo: status \(response.status)")
-        }
-        return try parsed(response, "userinfo")
-    }
-
-    private func parsed(_ response: FetchResponse, _ what: String) throws(IdentityError) -> JSONObject {
+    func parsed(
+        _ response: FetchResponse, _ what: String, limits: JSONLimits = JSONLimits()
+    ) throws(IdentityError) -> JSONObject {
         do throws(JSONError) {
-            guard let object = try JSONValue(parsing: response.body).object else {
+            guard let object = try JSONValue(parsing: response.body, limits: limits).object else {
                 throw JSONError(offset: 0, what: "no object")
             }
             return object
@@ -155,7 +104,7 @@ struct TokenExchange: Sendable {
         }
     }
 
-    private func fetch(_ request: FetchRequest) async throws(IdentityError) -> FetchResponse {
+    func fetch(_ request: FetchRequest) async throws(IdentityError) -> FetchResponse {
         do throws(FetchError) {
             return try await fetcher.fetch(request)
         } catch {

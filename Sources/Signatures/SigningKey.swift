@@ -43,10 +43,19 @@ public final class SigningKey: Sendable {
         publicKey = try VerificationKey(material, algorithm: material.defaultAlgorithm, keyID: keyID)
     }
 
-    private init(_ other: SigningKey, keyID: String?) throws(SignatureError) {
+    private init(
+        _ other: SigningKey, algorithm: SignatureAlgorithm? = nil, keyID: String?
+    ) throws(SignatureError) {
         handle = other.handle
         publicKey = try VerificationKey(
-            other.publicKey.material, algorithm: other.publicKey.algorithm, keyID: keyID)
+            other.publicKey.material, algorithm: algorithm ?? other.publicKey.algorithm, keyID: keyID)
+    }
+
+    /// The same key for another algorithm of its kind: an RSA key signs with RS256 unless it is asked otherwise.
+    ///
+    /// - Throws: `SignatureError` when the key is of another kind than the algorithm needs.
+    public func using(_ algorithm: SignatureAlgorithm) throws(SignatureError) -> SigningKey {
+        try SigningKey(self, algorithm: algorithm, keyID: publicKey.keyID)
     }
 
     /// The same key whose `kid` is its thumbprint (RFC 7638).

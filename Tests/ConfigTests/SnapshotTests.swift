@@ -19,7 +19,7 @@ struct SnapshotTests {
         #expect(snapshot.gateway.keysFolder == "\(folder.path)/state/keys")
         #expect(snapshot.gateway.workers == nil && snapshot.gateway.accessLog)
         #expect(snapshot.gateway.limits == LimitSettings())
-        #expect(snapshot.identityProviders[0].clientSecret.text == "s3cret")
+        #expect(snapshot.identityProviders[0].authentication.secret.text == "s3cret")
         #expect(snapshot.identityProviders[0].scopes == ["openid", "profile", "email"])
         #expect(snapshot.applications[0].agent == "agents")
         #expect(snapshot.applications[0].sessionSecondsMax == 28_800)

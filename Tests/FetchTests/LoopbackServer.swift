@@ -13,6 +13,8 @@ final class LoopbackServer: Sendable {
         case endless
         /// Closed before a byte is answered.
         case hangUp
+        /// The first request of a connection is answered, the second is read, and the connection closed.
+        case answerOnce
     }
 
     let port: UInt16
@@ -76,6 +78,10 @@ final class LoopbackServer: Sendable {
             while Self.write(connection, String(repeating: "x", count: 4096)) {}
         case .hangUp:
             break
+        case .answerOnce:
+            _ = Self.write(connection, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            let next = Self.read(connection)
+            if !next.isEmpty { seen.withLock { $0.append(next) } }
         }
         shutdown(connection, Int32(SHUT_RDWR))
     }

@@ -25,6 +25,20 @@ final class FakeProvider: Fetcher {
         /// What the authorization endpoint answers instead of a code.
         var error: [(String, String)]?
         var sendsIssuer = false
+        /// Instead of the answer to a pushed request.
+        var pushAnswer: FetchResponse?
+        /// Instead of userinfo's answer.
+        var userinfoAnswer: (@Sendable (_ grant: Grant?) -> FetchResponse)?
+        /// What Graph answers.
+        var graph: (@Sendable (_ request: FetchRequest, _ grant: Grant?) -> FetchResponse)?
+        /// Instead of the access token.
+        var accessToken: (@Sendable (_ grant: Grant) -> String)?
+    }
+
+    /// How a client is known here, beside by its secret.
+    enum Registered {
+        case key(VerificationKey)
+        case certificate([UInt8])
     }
 
     struct Grant {
@@ -32,6 +46,8 @@ final class FakeProvider: Fetcher {
         var challenge: String
         var redirectURL: String
         var clientID: String
+        /// The whole authorization request.
+        var parameters: [String: String] = [:]
     }
 
     struct State {
@@ -45,6 +61,15 @@ final class FakeProvider: Fetcher {
         var requests: [(path: String, request: FetchRequest)] = []
         /// Runs whenever the key set was served.
         var afterKeys: (@Sendable (inout State) -> Void)?
+        var registered: [String: Registered] = [:]
+        /// `jti` of every assertion that was taken.
+        var usedAssertions: Set<String> = []
+        /// By `request_uri`.
+        var pushed: [String: [String: String]] = [:]
+        /// By access token.
+        var given: [String: Grant] = [:]
+        /// The parameters of every authorization request, as the endpoint read them.
+        var authorizations: [[String: String]] = []
     }
 
     let issuer: String
@@ -61,6 +86,7 @@ final class FakeProvider: Fetcher {
     func change(_ edit: @Sendable (inout State) -> Void) { locked.withLock { edit(&$0) } }
     func misbehave(_ edit: @Sendable (inout Faults) -> Void) { locked.withLock { edit(&$0.faults) } }
     func count(_ path: String) -> Int { locked.withLock { $0.requests.filter { $0.path == path }.count } }
+    var authorizations: [[String: String]] { locked.withLock { $0.authorizations } }
     func last(_ path: String) -> FetchRequest? {
         locked.withLock { $0.requests.last { $0.path == path }?.request }
     }
@@ -69,8 +95,15 @@ final class FakeProvider: Fetcher {
 
     /// The authorization endpoint: the URL that the browser is sent back to.
     func authorize(_ url: String) -> String {
-        let query = FormText.parse(String(url.split(separator: "?", maxSplits: 1)[1])) ?? [:]
+        let sent = FormText.parse(String(url.split(separator: "?", maxSplits: 1)[1])) ?? [:]
         return locked.withLock { state in
+            var query = sent
+            if let name = sent["request_uri"] {
+                // Once, for the client that pushed it, and nothing beside it counts (RFC 9126 §4).
+                query = state.pushed.removeValue(forKey: name) ?? [:]
+                guard sent.count == 2, sent["client_id"] == query["client_id"] else { return "about:blank" }
+            }
+            state.authorizations.append(query)
             var answer: [(String, String)] = [("state", query["state"] ?? "")]
             if let error = state.faults.error {
                 answer += error
@@ -78,7 +111,8 @@ final class FakeProvider: Fetcher {
                 let code = "code-\(state.grants.count + 1)"
                 state.grants[code] = Grant(
                     nonce: query["nonce"] ?? "", challenge: query["code_challenge"] ?? "",
-                    redirectURL: query["redirect_uri"] ?? "", clientID: query["client_id"] ?? "")
+                    redirectURL: query["redirect_uri"] ?? "", clientID: query["client_id"] ?? "",
+                    parameters: query)
                 answer.append(("code", code))
             }
             if state.faults.sendsIssuer { answer.append(("iss", issuer)) }
@@ -104,13 +138,37 @@ final class FakeProvider: Fetcher {
                 }
                 return .success(Self.json(["keys": .array(keys)]))
             case "/token": return .success(token(request, &state))
+            case "/par": return .success(push(request, &state))
             case "/userinfo":
+                if let answer = state.faults.userinfoAnswer { return .success(answer(grant(request, state))) }
                 guard let info = state.faults.userinfo else { return .success(FetchResponse(status: 404)) }
                 return .success(Self.json(info))
-            case _: return .failure(FetchError(.unreachable, "no \(path)"))
+            case _:
+                guard path.hasPrefix("/graph/"), let graph = state.faults.graph else {
+                    return .failure(FetchError(.unreachable, "no \(path)"))
+                }
+                return .success(graph(request, grant(request, state)))
             }
         }
         return try result.get()
+    }
+
+    private func grant(_ request: FetchRequest, _ state: State) -> Grant? {
+        let field = request.fields.first { $0.0 == "Authorization" }?.1 ?? ""
+        return state.given[String(field.dropFirst("Bearer ".count))]
+    }
+
+    /// RFC 9126 §2.
+    private func push(_ request: FetchRequest, _ state: inout State) -> FetchResponse {
+        if let answer = state.faults.pushAnswer { return answer }
+        let form = FormText.parse(String(decoding: request.body ?? [], as: UTF8.self)) ?? [:]
+        guard let client = form["client_id"], form["request_uri"] == nil,
+            isAuthenticated(request, form, client, &state)
+        else { return Self.json(["error": "invalid_client"], status: 401) }
+        let name = "urn:ietf:params:oauth:request_uri:\(state.requests.count)"
+        let proof = ["client_secret", "client_assertion", "client_assertion_type"]
+        state.pushed[name] = form.filter { !proof.contains($0.key) }
+        return Self.json(["request_uri": .string(name), "expires_in": 60], status: 201)
     }
 
     static func json(_ object: JSONObject, status: Int = 200) -> FetchResponse {
@@ -137,9 +195,10 @@ final class FakeProvider: Fetcher {
             form["grant_type"] == "authorization_code", form["redirect_uri"] == grant.redirectURL,
             let verifier = form["code_verifier"],
             Base64URL.encode(Digest.sha256(Array(verifier.utf8))) == grant.challenge,
-            isAuthenticated(request, form, grant.clientID)
+            isAuthenticated(request, form, grant.clientID, &state)
         else { return Self.json(["error": "invalid_grant"], status: 400) }
-        let access = "access-\(code)"
+        let access = state.faults.accessToken?(grant) ?? "access-\(code)"
+        state.given[access] = grant
         var claims: JSONObject = [
             "iss": .string(issuer), "sub": .string(state.subject), "aud": .string(grant.clientID),
             "exp": .integer(state.nowSeconds + 300), "iat": .integer(state.nowSeconds),
@@ -162,13 +221,39 @@ final class FakeProvider: Fetcher {
         return JWS.sign(header: [:], payload: claims, with: bare)
     }
 
-    private func isAuthenticated(_ request: FetchRequest, _ form: [String: String], _ client: String) -> Bool
-    {
-        let basic =
-            "Basic "
-            + Base64.encode(
-                Array("\(FormText.encode(client)):\(FormText.encode(secrets[client] ?? ""))".utf8))
-        if request.fields.contains(where: { $0.0 == "Authorization" && $0.1 == basic }) { return true }
-        return form["client_id"] == client && form["client_secret"] == secrets[client]
+    private func isAuthenticated(
+        _ request: FetchRequest, _ form: [String: String], _ client: String, _ state: inout State
+    ) -> Bool {
+        let field = request.fields.first { $0.0 == "Authorization" }?.1
+        switch state.registered[client] {
+        case .key(let key):
+            guard field == nil, form["client_secret"] == nil, form["client_id"] == client else {
+                return false
+            }
+            return isTaken(form, client, key, &state)
+        case .certificate(let chain):
+            return form["client_id"] == client && field == nil && form["client_secret"] == nil
+                && request.clientCertificatePEM == chain
+        case nil:
+            let pair = "\(FormText.encode(client)):\(FormText.encode(secrets[client] ?? ""))"
+            if field == "Basic " + Base64.encode(Array(pair.utf8)) { return true }
+            return form["client_id"] == client && form["client_secret"] == secrets[client]
+        }
+    }
+
+    /// RFC 7523 §3, strictly; each assertion once.
+    private func isTaken(
+        _ form: [String: String], _ client: String, _ key: VerificationKey, _ state: inout State
+    ) -> Bool {
+        guard
+            form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            let token = try? JWS(compact: form["client_assertion"] ?? ""), token.verify(with: key),
+            let claims = try? token.payloadObject, claims["iss"]?.string == client,
+            claims["sub"]?.string == client,
+            claims["aud"]?.string == issuer || claims["aud"]?.string == "\(issuer)/token",
+            let expiry = claims["exp"]?.integer, expiry > state.nowSeconds, expiry <= state.nowSeconds + 300,
+            let id = claims["jti"]?.string
+        else { return false }
+        return state.usedAssertions.insert(id).inserted
     }
 }

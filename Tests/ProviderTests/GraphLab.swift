@@ -84,6 +84,22 @@ final class GraphLab {
         return (Array(chain), Array(try Data(contentsOf: folder.appending(path: "key.pem"))))
     }
 
+    /// The public half of a private key in PEM.
+    static func publicKey(of key: [UInt8]) throws -> [UInt8] {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "gatepost-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try Data(key).write(to: folder.appending(path: "key.pem"))
+        let program = Process()
+        program.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        program.arguments = [
+            "pkey", "-in", folder.path + "/key.pem", "-pubout", "-out", folder.path + "/public.pem",
+        ]
+        try program.run()
+        program.waitUntilExit()
+        return Array(try Data(contentsOf: folder.appending(path: "public.pem")))
+    }
+
     /// A store in a folder of its own.
     static func store() throws -> SQLiteStore {
         let folder = FileManager.default.temporaryDirectory.appending(

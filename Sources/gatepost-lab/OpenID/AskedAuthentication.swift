@@ -10,6 +10,8 @@ struct AskedAuthentication: Sendable, Hashable {
     var acrs: [String] = []
     /// `claims`: `id_token.amr`.
     var methods: [String] = []
+    /// `claims`: `access_token.acrs`, which resources demand.
+    var resourceContexts: [String] = []
 
     init() {}
 
@@ -19,9 +21,10 @@ struct AskedAuthentication: Sendable, Hashable {
         guard let text = parameters["claims"] else { return }
         guard let claims = try? JSONValue(parsing: Array(text.utf8)), claims.object != nil,
             let acrs = Self.values(claims["id_token"]?["acrs"]),
-            let methods = Self.values(claims["id_token"]?["amr"])
+            let methods = Self.values(claims["id_token"]?["amr"]),
+            let resourceContexts = Self.values(claims["access_token"]?["acrs"])
         else { return nil }
-        (self.acrs, self.methods) = (acrs, methods)
+        (self.acrs, self.methods, self.resourceContexts) = (acrs, methods, resourceContexts)
     }
 
     /// Core 5.5.1: null, or an object with `value` or `values`.

@@ -16,8 +16,12 @@ extension OpenIDProvider {
     func authorize(_ exchange: Exchange) -> Response {
         guard exchange.head.method == "GET" else { return .text("GET only.\n", status: 405) }
         do throws(AuthorizationRefusal) {
-            guard let parameters = Parameters(parsing: exchange.head.query) else {
+            guard let sent = Parameters(parsing: exchange.head.query) else {
                 throw .page("The request is malformed or names a parameter twice.")
+            }
+            guard let parameters = unfolded(sent, exchange.nowSeconds) else {
+                throw .page(
+                    "The pushed request is unknown, used or too old, or the request had to be pushed.")
             }
             let request = try check(parameters)
             return proceed(request, parameters, exchange)
@@ -61,6 +65,19 @@ extension OpenIDProvider {
         return AuthorizationRequest(
             client: client, redirectURI: redirectURI, state: state, nonce: parameters["nonce"],
             challenge: challenge, scopes: scopes, asked: asked)
+    }
+
+    /// What is wrong with a request, for whoever pushed it; nil: nothing.
+    func problem(of parameters: Parameters) -> (error: String, text: String)? {
+        do throws(AuthorizationRefusal) {
+            _ = try check(parameters)
+            return nil
+        } catch {
+            switch error {
+            case .page(let text): return ("invalid_request", text)
+            case .redirect(_, let error, let description, _): return (error, description)
+            }
+        }
     }
 
     private func refusal(_ refusal: AuthorizationRefusal) -> Response {

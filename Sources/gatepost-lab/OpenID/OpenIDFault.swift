@@ -15,6 +15,7 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case badSignature = "bad-signature"
     case unknownKey = "unknown-kid"
     case noEmail = "no-email"
+    case noGroups = "no-groups"
     case unverifiedEmail = "unverified-email"
     case noIDToken = "no-id-token"
 
@@ -22,6 +23,31 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case audienceList = "aud-list"
     case noKeyID = "no-kid"
     case floatingAuthTime = "float-auth-time"
+
+    // Pushed requests.
+    case noPushing = "no-par"
+    case pushRequired = "par-required"
+    case pushRefused = "par-refused"
+    case pushUnavailable = "par-unavailable"
+    case pushWithoutName = "par-without-name"
+    case pushShortLived = "par-short-lived"
+
+    // Clients with a key.
+    case refuseAssertion = "assertion-refused"
+
+    // Userinfo, access tokens and Graph. Signed userinfo, hidden groups and demands are no lies.
+    case signedUserinfo = "userinfo-signed"
+    case userinfoBadSignature = "userinfo-bad-signature"
+    case userinfoWrongIssuer = "userinfo-wrong-iss"
+    case userinfoWrongAudience = "userinfo-wrong-aud"
+    case userinfoWrongSubject = "userinfo-wrong-sub"
+    case accessTokenWrongAudience = "access-token-wrong-aud"
+    case accessTokenBadSignature = "access-token-bad-signature"
+    case groupOverage = "group-overage"
+    case graphDown = "graph-down"
+    case userinfoDemands = "userinfo-demands-claims"
+    case graphDemands = "graph-demands-claims"
+    case demandAgain = "demand-again"
 
     // Keys.
     case rotateKeys = "rotate-keys"

@@ -46,6 +46,7 @@ final class OpenIDProvider: Site {
             return try exchange.send(response)
         }
         if path == "/lab/logout" { return try exchange.send(sendLogout(exchange)) }
+        if path == "/lab/client-key" { return try exchange.send(registerKey(exchange)) }
         if path == "/lab/clock" { return try exchange.send(setClock(exchange)) }
         if faults.fires(.down) != nil { throw DroppedConnection() }
         switch path {
@@ -54,10 +55,12 @@ final class OpenIDProvider: Site {
         case "/lab/browser" where tenant != nil: try exchange.send(setBrowserDevice(exchange))
         case "/authorize": try exchange.send(authorize(exchange))
         case "/sign-in": try exchange.send(signIn(exchange))
+        case "/par": try exchange.send(push(exchange))
         case "/token": try answerToken(exchange)
         case "/userinfo": try exchange.send(userinfo(exchange))
         case "/sign-out": try exchange.send(signOut(exchange))
         case "/": try exchange.send(.html(SignInPage.welcome(issuer: issuer)))
+        case _ where path.hasPrefix("/graph/"): try exchange.send(memberObjects(exchange))
         default: try exchange.send(.text("There is nothing here.\n", status: 404))
         }
     }
@@ -72,7 +75,7 @@ final class OpenIDProvider: Site {
 
     private var discovery: Response {
         let claimed = faults.fires(.discoveryIssuer) == nil ? issuer : issuer + "/elsewhere"
-        return .json([
+        var document: JSONObject = [
             "issuer": .string(claimed),
             "authorization_endpoint": "\(issuer)/authorize",
             "token_endpoint": "\(issuer)/token",
@@ -84,7 +87,10 @@ final class OpenIDProvider: Site {
             "grant_types_supported": ["authorization_code"],
             "subject_types_supported": [tenant == nil ? "public" : "pairwise"],
             "id_token_signing_alg_values_supported": ["ES256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "token_endpoint_auth_methods_supported": [
+                "client_secret_basic", "client_secret_post", "private_key_jwt",
+            ],
+            "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile", "email", "groups"],
             "claims_supported": [
@@ -95,7 +101,12 @@ final class OpenIDProvider: Site {
             "authorization_response_iss_parameter_supported": true,
             "backchannel_logout_supported": true,
             "backchannel_logout_session_supported": true,
-        ])
+        ]
+        if faults.fires(.noPushing) == nil {
+            document["pushed_authorization_request_endpoint"] = "\(issuer)/par"
+            document["require_pushed_authorization_requests"] = .bool(faults.isActive(.pushRequired))
+        }
+        return .json(.object(document))
     }
 
     private var keySet: Response {
@@ -111,16 +122,6 @@ final class OpenIDProvider: Site {
                     return .object(object)
                 })
         ])
-    }
-
-    private func userinfo(_ exchange: Exchange) -> Response {
-        let refused = [("WWW-Authenticate", "Bearer error=\"invalid_token\"")]
-        guard let value = exchange.head.field("authorization"), value.hasPrefix("Bearer "),
-            let grant = state.withLock({
-                $0.grant(accessToken: String(value.dropFirst(7)), nowSeconds: exchange.nowSeconds)
-            })
-        else { return .json(["error": "invalid_token"], status: 401, fields: refused) }
-        return .json(.object(claims(of: grant.person, for: grant.request.client)))
     }
 
     /// What the provider says of a person, in the id_token and at userinfo alike.

@@ -35,12 +35,19 @@ struct ProviderState {
     static let tokenSeconds: Int64 = 3600
 
     private(set) var pending: [String: (request: AuthorizationRequest, expiresAtSeconds: Int64)] = [:]
-    private(set) var codes: [String: Grant] = [:]
-    private(set) var tokens: [String: Grant] = [:]
+    var codes: [String: Grant] = [:]
+    var tokens: [String: Grant] = [:]
     /// Browsers that signed in, by cookie. Bound to one client: the second registration asks again.
     private(set) var remembered: [String: (person: Person, clientID: String, sinceSeconds: Int64)] = [:]
     /// The newest signs; all are published.
     private(set) var keys: [SigningKey]
+
+    /// By `request_uri`.
+    var pushedRequests: [String: (parameters: Parameters, clientID: String, expiresAtSeconds: Int64)] = [:]
+    /// PEM of the public keys or certificates of clients that have no secret any more.
+    var clientKeys: [String: [UInt8]] = [:]
+    /// `jti` of every assertion that was taken.
+    var usedAssertions: Set<String> = []
 
     init() { keys = [SigningKey.generateP256()] }
 

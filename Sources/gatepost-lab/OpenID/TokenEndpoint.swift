@@ -45,7 +45,7 @@ extension OpenIDProvider {
             return refuse("unsupported_grant_type", "only authorization_code")
         }
         guard let code = form["code"],
-            let redeemed = state.withLock({ $0.redeem(code, nowSeconds: exchange.nowSeconds) })
+            var redeemed = state.withLock({ $0.redeem(code, nowSeconds: exchange.nowSeconds) })
         else { return refuse("invalid_grant", "the code is unknown, used or too old") }
         let grant = redeemed.grant
         guard grant.request.client == client, grant.request.redirectURI == form["redirect_uri"] else {
@@ -54,6 +54,10 @@ extension OpenIDProvider {
         guard faults.fires(.ignoreProof) != nil || proves(form["code_verifier"], grant.request.challenge)
         else {
             return refuse("invalid_grant", "the code verifier does not fit")
+        }
+        if let token = resourceToken(grant, exchange.nowSeconds) {
+            state.withLock { $0.rename(redeemed.accessToken, to: token, of: code) }
+            redeemed.accessToken = token
         }
         var answer: JSONObject = [
             "access_token": .string(redeemed.accessToken), "token_type": "Bearer",
@@ -68,7 +72,15 @@ extension OpenIDProvider {
     }
 
     /// RFC 6749 2.3.1: one method at a time; in Basic, id and secret are form-encoded first.
-    private func authenticate(_ exchange: Exchange, _ form: Parameters) -> Client? {
+    func authenticate(_ exchange: Exchange, _ form: Parameters) -> Client? {
+        if let assertion = form["client_assertion"] {
+            guard exchange.head.field("authorization") == nil, form["client_secret"] == nil,
+                let client = client(
+                    assertion: assertion, type: form["client_assertion_type"], exchange.nowSeconds),
+                form["client_id"] ?? client.id == client.id
+            else { return nil }
+            return client
+        }
         var id = form["client_id"]
         var secret = form["client_secret"]
         if let field = exchange.head.field("authorization") {
@@ -81,6 +93,7 @@ extension OpenIDProvider {
             secret = Parameters.decode(text[text.index(after: colon)...])
         }
         guard let id, let secret, let client = clients.first(where: { $0.id == id }),
+            state.withLock({ $0.clientKeys[id] == nil }),
             constantTimeEqual(Array(client.secret.utf8), Array(secret.utf8))
         else { return nil }
         return client
@@ -96,6 +109,7 @@ extension OpenIDProvider {
 
     private func idToken(_ grant: Grant, accessToken: String, _ nowSeconds: Int64) -> String {
         var payload = claims(of: grant.person, for: grant.request.client)
+        hideGroups(&payload, grant.person)
         payload["iss"] = .string(issuer)
         payload["aud"] = .string(grant.request.client.id)
         payload["iat"] = .integer(nowSeconds)
@@ -122,7 +136,7 @@ extension OpenIDProvider {
             (.expired, "exp", .integer(nowSeconds - 3600)),
             (.issuedInFuture, "iat", .integer(nowSeconds + 3600)),
             (.oldAuthTime, "auth_time", .integer(nowSeconds - 30 * 86_400)), (.noAuthTime, "auth_time", nil),
-            (.noEmail, "email", nil), (.unverifiedEmail, "email_verified", false),
+            (.noEmail, "email", nil), (.noGroups, "groups", nil), (.unverifiedEmail, "email_verified", false),
             (.floatingAuthTime, "auth_time", .number(Double(grant.authenticatedAtSeconds) + 0.5)),
         ]
         for (fault, name, value) in rows where faults.fires(fault) != nil { payload[name] = value }
