@@ -12,6 +12,7 @@ final class OpenIDProvider: Site {
     let clock: LabClock
     let faults = FaultSwitch<OpenIDFault>()
     let state = Mutex(ProviderState())
+    let evidence = Mutex(OpenIDEvidence())
 
     init(port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock) {
         issuer = "http://127.0.0.1:\(port)"
@@ -32,6 +33,7 @@ final class OpenIDProvider: Site {
         }
         if path == "/lab/clock" { return try exchange.send(setClock(exchange)) }
         if faults.fires(.down) != nil { throw DroppedConnection() }
+        if try misbehave(exchange) { return }
         switch path {
         case "/.well-known/openid-configuration": try exchange.send(discovery)
         case "/keys": try exchange.send(keySet)
@@ -53,7 +55,7 @@ final class OpenIDProvider: Site {
         return .json(["now": .string(Timestamp.rfc3339(clock.nowSeconds))])
     }
 
-    private var discovery: Response {
+    var discovery: Response {
         let claimed = faults.fires(.discoveryIssuer) == nil ? issuer : issuer + "/elsewhere"
         return .json([
             "issuer": .string(claimed),
@@ -79,7 +81,7 @@ final class OpenIDProvider: Site {
         ])
     }
 
-    private var keySet: Response {
+    var keySet: Response {
         if faults.fires(.keySetDown) != nil { return .text("The key set is away.\n", status: 503) }
         let keys = state.withLock { $0.keys }
         return .json([
