@@ -63,7 +63,7 @@ let package = Package(
         program(
             "gatepost", ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", arguments]),
         program("gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", arguments]),
-        program("gatepost-lab", ["JSON", "Signatures", "Fetch", arguments]),
+        program("gatepost-lab", ["JSON", "Signatures", "Fetch", "COpenSSL", arguments]),
 
         tests("AccessTests", ["Access"], exclude: ["Golden"]),
         tests("JSONTests", ["JSON"]),
@@ -93,6 +93,10 @@ let package = Package(
         tests(
             "ProviderTests",
             ["Posture", "Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+        // Where the relying party and the lab's OpenID Provider meet.
+        tests(
+            "RelyingPartyTests",
+            ["Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests("ArchitectureTests", []),
         tests("EndToEndTests", []),
     ]

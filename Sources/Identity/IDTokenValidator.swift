@@ -20,6 +20,8 @@ public struct IDTokenValidator: Sendable {
     public var nonce: String
     /// `at_hash`, when present, must be this token's.
     public var accessToken: String?
+    /// `c_hash`, when present, must be this code's.
+    public var code: String?
     /// The validator's clock.
     public var nowSeconds: Int64
 
@@ -65,7 +67,8 @@ public struct IDTokenValidator: Sendable {
         else {
             throw invalid("nonce is not the one sent")
         }
-        try checkAccessToken(claims, token.algorithm)
+        try checkHash("at_hash", of: accessToken, in: claims, token.algorithm, "is another token's")
+        try checkHash("c_hash", of: code, in: claims, token.algorithm, "is another code's")
         // Not `iat` instead: a token made anew from an old session would prove a person who is not there.
         let person = try ClaimReader(claims: claims).person(
             issuer: issuer, authenticatedAtSeconds: try authenticationTime(claims))
@@ -145,15 +148,23 @@ public struct IDTokenValidator: Sendable {
         return time
     }
 
-    private func checkAccessToken(_ claims: JSONObject, _ algorithm: SignatureAlgorithm) throws(IdentityError)
-    {
-        guard let claim = claims["at_hash"], let accessToken else { return }
-        // Ed25519 uses SHA-512 here, which this product has no other use for; in the code flow the claim is optional
-        // (Core §3.1.3.8) because both tokens arrive in one TLS-protected answer.
-        guard algorithm != .eddsa else { return }
-        let expected = Base64URL.encode(Array(Digest.sha256(Array(accessToken.utf8)).prefix(16)))
+    /// Both claims are optional in the code flow (Core §3.1.3.8, §3.3.2.11); what is said must be true. The hash is the
+    /// one of the token's own algorithm: SHA-512 where that is Ed25519.
+    private func checkHash(
+        _ name: String, of text: String?, in claims: JSONObject, _ algorithm: SignatureAlgorithm,
+        _ wrong: String
+    ) throws(IdentityError) {
+        guard let claim = claims[name], let text else { return }
+        let bytes = Array(text.utf8)
+        let digest: [UInt8]
+        switch algorithm {
+        case .rs256, .ps256, .es256: digest = Digest.sha256(bytes)
+        case .rs512, .eddsa: digest = Digest.sha512(bytes)
+        case .rs384, .es384: throw invalid("\(name) by an algorithm that is not taken")
+        }
+        let expected = Base64URL.encode(Array(digest.prefix(digest.count / 2)))
         guard let hash = claim.string, ExactText.isEqual(hash, expected) else {
-            throw invalid("at_hash is another token's")
+            throw invalid("\(name) \(wrong)")
         }
     }
 

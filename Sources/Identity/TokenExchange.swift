@@ -26,9 +26,10 @@ struct TokenExchange: Sendable {
         code: String, redirectURL: String, verifier: String, nonce: String
     ) async throws(IdentityError) -> Outcome {
         let tokens = try await exchange(code: code, redirectURL: redirectURL, verifier: verifier)
-        let validator = IDTokenValidator(
+        var validator = IDTokenValidator(
             issuer: registration.issuer, clientID: registration.clientID, nonce: nonce,
             accessToken: tokens.accessToken, nowSeconds: nowSeconds)
+        validator.code = code
         let token = try validator.parse(tokens.idToken)
         let keys = try await directory.candidates(
             keyID: token.keyID, algorithm: token.algorithm, of: registration, nowSeconds: nowSeconds)
@@ -61,18 +62,14 @@ struct TokenExchange: Sendable {
     }
 
     private func tokens(_ response: FetchResponse) throws(IdentityError) -> Tokens {
+        try TokenAnswerCheck.checkType(response, from: registration.name)
         let document = try parsed(response, "token answer")
         guard let idToken = document["id_token"]?.string, !idToken.isEmpty else {
             throw IdentityError(.tokenInvalid, "token answer without an id_token")
         }
-        let accessToken = document["access_token"]?.string
-        if let accessToken {
-            // It is going to stand in a field of the userinfo request.
-            guard accessToken.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), !accessToken.isEmpty else {
-                throw IdentityError(.providerMalformed, "access token with bytes that no token has")
-            }
-        }
-        return Tokens(idToken: idToken, accessToken: accessToken)
+        return Tokens(
+            idToken: idToken,
+            accessToken: try TokenAnswerCheck.accessToken(document, from: registration.name))
     }
 
     /// Providers answer errors with 400, 401, 403 and others, with codes of their own, with HTML, with nothing. Their

@@ -12,6 +12,16 @@ public enum Digest {
         return digest
     }
 
+    /// The 64 bytes of SHA-512 (FIPS 180-4).
+    public static func sha512(_ bytes: [UInt8]) -> [UInt8] {
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        var digest = [UInt8](repeating: 0, count: 64)
+        let done = EVP_Digest(bytes, bytes.count, &digest, nil, EVP_sha512(), nil)
+        precondition(done == 1, "the crypto library has no SHA-512")
+        return digest
+    }
+
     /// The 32 bytes of HMAC with SHA-256 (RFC 2104).
     public static func hmacSHA256(key: [UInt8], _ bytes: [UInt8]) -> [UInt8] {
         ERR_clear_error()

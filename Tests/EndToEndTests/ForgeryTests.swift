@@ -129,5 +129,92 @@ extension EndToEnd {
                 #expect(answer.status == 401, "\(host)")
             }
         }
+
+        @Test(
+            "a callback counts without a Referer and wherever the browser says that it comes from",
+            arguments: ["none", "cross-site", "same-origin"])
+        func callbackFromNowhere(_ site: String) throws {
+            let stack = try Stack.current()
+            let client = Client(stack)
+            let callback = try #require(try client.answerForm(of: "people").location)
+            let answer = try client.get(callback, ["-H", "Sec-Fetch-Site: \(site)", "-H", "Referer:"])
+            #expect(try client.follow(answer).answer.status == 200)
+        }
+
+        @Test("a code for one application's host is nothing at another one, nor in another browser")
+        func handoffElsewhere() throws {
+            let stack = try Stack.current()
+            let client = Client(stack)
+            let callback = try #require(try client.answerForm(of: "people").location)
+            let handoff = try #require(try client.get(callback).location)
+            let elsewhere = handoff.replacingOccurrences(of: "people.corp.test", with: "wiki.corp.test")
+            let answer = try client.get(elsewhere)
+            #expect(answer.status == 400)
+            #expect(answer.field("gatepost-reason") == "login-state-lost")
+            #expect(try client.fetch("https://wiki.corp.test/").status == 401)
+            let thief = Client(stack)
+            #expect(try thief.follow(try thief.get(handoff)).answer.input("transaction") != nil)
+            #expect(try thief.fetch(Self.people + "/").status == 401)
+            #expect(try client.follow(try client.get(handoff)).answer.status == 200)
+        }
+
+        @Test(
+            "a provider that lies is answered by a page with its reason, and lets nobody in",
+            arguments: [
+                ("unknown-crit", 403, "identity-provider-refused"),
+                ("wrong-c-hash", 403, "identity-provider-refused"),
+                ("replayed-code", 403, "identity-provider-refused"),
+                ("token-307", 503, "identity-provider-unavailable"),
+                ("token-doubled-member", 503, "identity-provider-unavailable"),
+                ("token-huge-chunked", 503, "identity-provider-unavailable"),
+                ("doubled-state", 400, "request-malformed"),
+                ("wicked-error", 403, "identity-provider-refused"),
+            ])
+        func lyingProvider(_ fault: String, _ status: Int, _ reason: String) throws {
+            let stack = try Stack.current()
+            _ = try Client.signedIn(stack, application: "people")
+            try stack.fault("openid", fault)
+            defer { try? stack.fault("openid", "none") }
+            let client = Client(stack)
+            let end = try client.follow(try client.answerForm(of: "people")).answer
+            #expect(end.status == status, "\(end.status)")
+            #expect(end.field("gatepost-reason") == reason)
+            #expect(!end.says("<img src") && !end.says("<script>alert"), "what a provider says is text")
+            #expect(try client.fetch(Self.people + "/").status == 401)
+            try stack.fault("openid", "none")
+            // The provider remembers the person, and the gateway holds nothing against them.
+            #expect(try client.follow(try client.get(Self.people + "/")).answer.status == 200)
+        }
+
+        @Test(
+            "no parameter of a reserved path leads away",
+            arguments: [
+                "https://evil.test/", "%2F%2Fevil.test/", "%2F%5Cevil.test", "javascript:alert(1)//evil.test",
+            ])
+        func openRedirects(_ lure: String) throws {
+            let stack = try Stack.current()
+            let client = try Client.signedIn(stack, application: "people")
+            let names = [
+                "next", "url", "rd", "return_to", "redirect_uri", "target", "request", "restart", "state",
+                "code", "error", "step-up", "tx", "path", "post_logout_redirect_uri",
+            ]
+            let query = names.map { "\($0)=\(lure)" }.joined(separator: "&")
+            for host in [Self.people, "https://auth.corp.test"] {
+                for path in [
+                    "sign-in", "sign-out", "handoff", "callback/hr-staff", "posture/start", "events",
+                    "connect/intune", "jwks.json",
+                ] {
+                    let answer = try client.get("\(host)/.gatepost/\(path)?\(query)")
+                    #expect((200...499).contains(answer.status), "\(path): \(answer.status)")
+                    #expect(answer.location?.contains("evil.test") != true, "\(path)")
+                    #expect(!answer.says("=\"https://evil.test") && !answer.says("=\"//evil.test"), "\(path)")
+                }
+            }
+            for page in ["//evil.test/", "/%2F/evil.test", "/\\evil.test"] {
+                let answer = try Client(stack).get(Self.people + page, ["--path-as-is"])
+                let isOurs = answer.location?.hasPrefix("https://auth.corp.test/.gatepost/sign-in?") ?? true
+                #expect(isOurs && (answer.status == 400 || answer.status == 303), "\(page): \(answer.status)")
+            }
+        }
     }
 }

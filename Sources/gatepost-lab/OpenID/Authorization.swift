@@ -199,6 +199,7 @@ extension OpenIDProvider {
         if let state = request.state, faults.fires(.stateStripped) == nil {
             pairs.append(("state", faults.fires(.wrongState) == nil ? state : ProviderState.secretText()))
         }
+        spoilAnswer(&pairs, request, person: person, exchange)
         return .redirect(to: "\(request.redirectURI)?\(Parameters.encode(pairs))")
     }
 

@@ -17,6 +17,7 @@ final class OpenIDProvider: Site {
     /// The tenant's own provider, which answers below its path.
     private let below: OpenIDProvider?
     let logoutSender: LogoutSender
+    let evidence = Mutex(OpenIDEvidence())
 
     init(
         port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock,
@@ -49,6 +50,7 @@ final class OpenIDProvider: Site {
         if path == "/lab/client-key" { return try exchange.send(registerKey(exchange)) }
         if path == "/lab/clock" { return try exchange.send(setClock(exchange)) }
         if faults.fires(.down) != nil { throw DroppedConnection() }
+        if try misbehave(exchange) { return }
         switch path {
         case "/.well-known/openid-configuration": try exchange.send(discovery)
         case "/keys": try exchange.send(keySet)
@@ -73,7 +75,7 @@ final class OpenIDProvider: Site {
         return .json(["now": .string(Timestamp.rfc3339(clock.nowSeconds))])
     }
 
-    private var discovery: Response {
+    var discovery: Response {
         let claimed = faults.fires(.discoveryIssuer) == nil ? issuer : issuer + "/elsewhere"
         var document: JSONObject = [
             "issuer": .string(claimed),
@@ -109,7 +111,7 @@ final class OpenIDProvider: Site {
         return .json(.object(document))
     }
 
-    private var keySet: Response {
+    var keySet: Response {
         if faults.fires(.keySetDown) != nil { return .text("The key set is away.\n", status: 503) }
         let keys = state.withLock { $0.keys }
         return .json([

@@ -23,7 +23,9 @@ extension OpenIDProvider {
             return try exchange.sendBytes(
                 count: 64 << 20, fields: fields, piece: [UInt8](repeating: 0x20, count: 65536))
         }
-        try exchange.send(token(exchange))
+        let response = spoiled(try token(exchange))
+        if faults.fires(.tokenCut) != nil { return try exchange.sendTruncated(response) }
+        try exchange.send(response)
     }
 
     private func refuse(_ error: String, _ description: String, status: Int = 400) -> Response {
@@ -123,7 +125,8 @@ extension OpenIDProvider {
             faults.fires(.ignoreContexts) == nil ? grant.request.asked.claims : AskedAuthentication.ignored
         for (name, value) in answers { payload[name] = value }
         spoil(&payload, grant, nowSeconds)
-        return sign(payload)
+        spoilFurther(&payload, grant, accessToken: accessToken, nowSeconds)
+        return delivered(signedOddly(payload, client: grant.request.client) ?? sign(payload))
     }
 
     private func spoil(_ payload: inout JSONObject, _ grant: Grant, _ nowSeconds: Int64) {

@@ -14,6 +14,7 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
     }
 
     private let active = Mutex<[Name: Setting]>([:])
+    private let happened = Mutex<[Name: Int]>([:])
 
     func activate(_ name: Name, times: Int? = nil, milliseconds: Int = 3000, retryAfterSeconds: Int = 1) {
         active.withLock {
@@ -27,8 +28,18 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
     /// Whether the fault is switched on; does not count.
     func isActive(_ name: Name) -> Bool { active.withLock { $0[name] != nil } }
 
+    /// How often the fault has happened, over everything that was switched: a test that means to see a fault can prove
+    /// that there was one.
+    func timesHappened(_ name: Name) -> Int { happened.withLock { $0[name] ?? 0 } }
+
     /// The setting when the fault is to happen now; counts it.
     func fires(_ name: Name) -> Setting? {
+        let setting = due(name)
+        if setting != nil { happened.withLock { $0[name, default: 0] += 1 } }
+        return setting
+    }
+
+    private func due(_ name: Name) -> Setting? {
         active.withLock { active in
             guard var setting = active[name] else { return nil }
             if let left = setting.timesLeft {
