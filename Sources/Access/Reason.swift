@@ -20,6 +20,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case sessionEnded = "session-ended"
     case authenticationInsufficient = "authentication-insufficient"
     case serviceUnknown = "service-unknown"
+    case bearerTokenInvalid = "bearer-token-invalid"
 
     // What policy says.
     case policyAllows = "policy-allows"

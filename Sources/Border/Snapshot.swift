@@ -106,6 +106,10 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var asksForCertificate = false
     /// Its policies let in clients without a person: service tokens and certificates are looked at.
     public var servesMachines = false
+    /// Its policies ask for bearer tokens of configured issuers: there `Authorization: Bearer` is for the gateway.
+    public var readsBearerTokens = false
+    /// A bearer token that counts goes on to the upstream.
+    public var forwardsBearerTokens = false
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

@@ -221,6 +221,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var agent: String?
     /// What sign-ins for it ask.
     public var signIn = SignInSettings()
+    /// A bearer token that counts goes on to the upstream.
+    public var forwardsBearerTokens = false
 }
 
 /// One place that requests of an application go to.

@@ -76,6 +76,7 @@ extension ControlPlane {
     func keepUp() async {
         let now = nowSeconds()
         decisions.sweep(nowSeconds: now)
+        machines.forgetEnded(nowSeconds: now)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }

@@ -25,6 +25,8 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var ask = ConfiguredAsk()
     /// How authentication contexts are asked for.
     public var contextStyle = ContextStyle.acr
+    /// Where its signing keys are found.
+    public var keySource = KeySource.metadata
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {

@@ -51,6 +51,8 @@ struct SnapshotBuilder {
             identityFieldNames: application.fields.map(\.field) + upstreamFields(of: policy))
         route.asksForCertificate = policy.looksAtCertificates
         route.servesMachines = policy.servesMachines
+        route.readsBearerTokens = policy.servesMachines && !policy.tokenIssuers.isEmpty
+        route.forwardsBearerTokens = application.forwardsBearerTokens
         return route
     }
 

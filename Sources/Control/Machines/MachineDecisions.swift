@@ -58,8 +58,9 @@ extension ControlPlane {
             machines.keep(machine)
             revocations.keep(record, nowSeconds: nowSeconds())
             // Revoked while it was being decided: whoever revoked it found nothing to end.
-            if machine.client == .serviceToken,
-                serviceToken(machine.tokenDigest, machine.application) == nil
+            let isService = machine.client == .serviceToken
+            if isService
+                ? serviceToken(machine.tokenDigest, machine.application) == nil : !isConfigured(machine)
             {
                 machines.forget(machine.tokenDigest)
                 revocations.send([.endSession(record.session)])
@@ -85,6 +86,10 @@ extension ControlPlane {
                 return true
             }
             machines.keep(token)
+        } else if await !isStillSigned(machine) {
+            machines.forget(digest)
+            revocations.send([.endSession(machine.recordID)])
+            return true
         }
         await redecideMachines { $0.tokenDigest == digest }
         return true
@@ -96,7 +101,7 @@ extension ControlPlane {
     ) async {
         for machine in machines.active(where: isMeant) {
             var isTold = false
-            for _ in 0..<Self.machineAttemptsMax where !isTold {
+            for _ in 0..<Self.machineAttemptsMax where !isTold && isConfigured(machine) {
                 guard let record = await decided(machine) else { break }
                 isTold = revocations.send([.replace(record)], eventNanoseconds: eventNanoseconds).isEmpty
             }

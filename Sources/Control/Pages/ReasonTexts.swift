@@ -60,6 +60,10 @@ enum ReasonTexts {
             "The application asks for a stronger or a more recent sign-in than this one.",
             "Sign in again in the way that the application asks for. If your provider cannot, ask your administrator."
         ),
+        .bearerTokenInvalid: (
+            "The bearer token is not one that counts here: malformed, expired, of another issuer or for somebody else.",
+            "Get a new token from its issuer, for this application."
+        ),
         .serviceUnknown: (
             "The service token is not one that counts: wrong, expired or revoked.",
             "Use a token that counts; an administrator makes or rotates one."

@@ -71,8 +71,13 @@ extension Reactor {
     ) throws(HeadError) {
         let connection = downstreams[slot]
         let head = connection.pointee.input.bytes.span
-        let options: RequestWriter.Options =
+        var options: RequestWriter.Options =
             connection.pointee.exchange.keepsTracestate ? .keepsTracestate : []
+        if route.readsBearerTokens, session >= 0, !route.forwardsBearerTokens,
+            sessions[session].pointee.record.client == .bearerToken
+        {
+            options.insert(.dropsAuthorization)
+        }
         if connection.pointee.exchange.isPage {
             try route.pageWriter.begin(
                 request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,
