@@ -85,6 +85,10 @@ public struct ClientCertificateSettings: Sendable, Hashable {
     public var platform: Platform?
     /// Under which a device's id may be the first label of a DNS name, lower case; nil: an id stands alone.
     public var deviceSuffix: String?
+    /// A common name is a device's name.
+    public var matchesCommonName = false
+    /// What may stand behind a device's name, lower case; nil: names are compared whole.
+    public var deviceDomain: String?
 }
 
 /// A certificate chain and its key.

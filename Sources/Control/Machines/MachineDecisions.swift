@@ -15,7 +15,8 @@ extension ControlPlane {
             services.config.gateway.listeners.indices.contains(claim.listener)
             ? services.config.gateway.listeners[claim.listener].clientCertificates : nil
         let device = await services.posture.machine(
-            names: claim.names, suffix: settings?.deviceSuffix, platform: settings?.platform)
+            names: claim.names, commonName: settings?.matchesCommonName == true ? claim.subject : nil,
+            suffix: settings?.deviceSuffix, domain: settings?.deviceDomain, platform: settings?.platform)
         // No token is called so: their names have no colon. What a certificate says of itself is no token's name.
         let facts = ServiceFacts(
             id: "certificate:\(claim.issuerDigest.prefix(16)):\(claim.serial)",
