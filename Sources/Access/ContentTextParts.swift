@@ -54,6 +54,7 @@ extension Condition {
         case .keyBound: ["key-bound"]
         case .tag(let condition): ["tag"] + condition.tags
         case .service(let condition): ["service"] + condition.names
+        case .token(let condition): condition.contentTexts
         case .time(let condition): condition.contentTexts
         case .until(let condition): ["until", String(condition.seconds)]
         case .check(let condition): ["check"] + condition.rule.contentTexts
@@ -71,6 +72,16 @@ extension Condition {
 extension TimeCondition {
     fileprivate var contentTexts: [String] {
         ["time", String(fromMinute), String(untilMinute), String(offsetMinutes)] + days.map(\.rawValue)
+    }
+}
+
+extension TokenCondition {
+    fileprivate var contentTexts: [String] {
+        let asked = claims.flatMap { claim in
+            let texts = claim.values.flatMap(\.contentTexts)
+            return [claim.name, String(texts.count)] + texts
+        }
+        return ["token", issuer] + (subjects.map { [String($0.count)] + $0 } ?? ["-"]) + asked
     }
 }
 

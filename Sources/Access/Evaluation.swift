@@ -182,9 +182,14 @@ private struct Evaluation {
         let counts = trace.nowSeconds < service.expiresAtSeconds
         trace.note(
             ExplainLine(
-                rule: "service", condition: "a service token that counts", outcome: Ternary(counts),
+                rule: "service",
+                condition: service.token == nil
+                    ? "a service token that counts" : "a bearer token that counts",
+                outcome: Ternary(counts),
                 observed: "\(service.name) until \(service.expiresAtSeconds)",
-                source: "service \(service.id)", remedy: counts ? nil : "Get a new service token."))
+                source: "service \(service.id)",
+                remedy: counts ? nil : service.token == nil ? "Get a new service token." : "Get a new token.")
+        )
         return counts ? service : nil
     }
 

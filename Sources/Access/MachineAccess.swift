@@ -22,6 +22,15 @@ extension Application {
         }
         return names
     }
+
+    /// The configured issuers whose bearer tokens its policies ask for, each once, in their order. Only those
+    /// are looked at: to every other application `Authorization` belongs.
+    public var tokenIssuers: [String] {
+        var names: [String] = []
+        for case .token(let asked) in policies.flatMap(\.conditions)
+        where !ExactText.contains(names, asked.issuer) { names.append(asked.issuer) }
+        return names
+    }
 }
 
 extension ApplicationPolicy {

@@ -132,6 +132,7 @@ public enum Condition: Sendable, Codable, Hashable {
     indirect case verdictAge(VerdictAgeCondition)
     indirect case matchStrength(MatchStrengthCondition)
     indirect case certificate(CertificateCondition)
+    indirect case token(TokenCondition)
     indirect case meets(ConditionGroup)
 }
 

@@ -23,6 +23,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case authenticationInsufficient = "authentication-insufficient"
     case keyRequired = "key-required"
     case serviceUnknown = "service-unknown"
+    case bearerTokenInvalid = "bearer-token-invalid"
 
     // What policy says.
     case policyAllows = "policy-allows"

@@ -1,16 +1,37 @@
-/// A client that proved itself without a person: by a service token, or by a client certificate that names it.
+/// What a bearer token says of its client, after its signature was checked.
+public struct TokenFacts: Sendable, Codable, Hashable {
+    /// The issuer's configured name.
+    public var issuer: String
+    /// As the issuer's configuration finds it in the token.
+    public var subject: String
+    /// Those that the issuer's configuration lists, by the names that it gives them.
+    public var claims: [String: ClaimValue]
+    /// Takes the members as they are; nothing is checked here.
+    public init(issuer: String, subject: String, claims: [String: ClaimValue] = [:]) {
+        self.issuer = issuer
+        self.subject = subject
+        self.claims = claims
+    }
+}
+
+/// A client that proved itself without a person: by a service token, by a bearer token of a configured
+/// issuer, or by a client certificate that names it.
 public struct ServiceFacts: Sendable, Codable, Hashable {
     /// Opaque, unique.
     public var id: String
-    /// The configured name of the token; what `service` conditions compare.
+    /// The configured name of the token; what `service` conditions compare. Of a bearer token or a
+    /// certificate a name with a colon, which no service token has.
     public var name: String
     /// From this second on the proof does not count.
     public var expiresAtSeconds: Int64
+    /// What `token` conditions compare; nil: it is no bearer token.
+    public var token: TokenFacts?
     /// Takes the members as they are; nothing is checked here.
-    public init(id: String, name: String, expiresAtSeconds: Int64) {
+    public init(id: String, name: String, expiresAtSeconds: Int64, token: TokenFacts? = nil) {
         self.id = id
         self.name = name
         self.expiresAtSeconds = expiresAtSeconds
+        self.token = token
     }
 }
 

@@ -123,7 +123,7 @@ extension Condition {
             return values.isEmpty ? nil : StepUp().adding(StepUp(methods: [values]))
         case .authenticatedWithin(let condition): return StepUp(ageSecondsMax: condition.secondsMax)
         case .everyone, .email, .emailDomain, .group, .claim, .identityProvider, .network, .device, .method,
-            .path, .tag, .service, .time, .until, .check, .setting, .score, .risk, .verdictAge,
+            .path, .tag, .service, .token, .time, .until, .check, .setting, .score, .risk, .verdictAge,
             .matchStrength, .certificate, .keyBound, .meets:
             return StepUp()
         }
@@ -135,7 +135,7 @@ extension Condition {
         case .authenticationContext, .authenticationMethod, .authenticatedWithin: true
         case .meets(let group): group.all.contains(where: \.isAboutSignIn)
         case .everyone, .email, .emailDomain, .group, .claim, .identityProvider, .network, .device, .method,
-            .path, .tag, .service, .time, .until, .check, .setting, .score, .risk, .verdictAge,
+            .path, .tag, .service, .token, .time, .until, .check, .setting, .score, .risk, .verdictAge,
             .matchStrength, .certificate, .keyBound:
             false
         }

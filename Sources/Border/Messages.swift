@@ -1,9 +1,11 @@
+public import Access
+
 /// Control plane → reactor, ordinary lane (bounded; a full lane makes the sender wait).
 public enum ToReactor: Sendable, Codable, Hashable {
     /// Answer to `pullSession`. nil: no such session, or one that may not be used here.
     case session(Ticket, SessionRecord?)
-    /// The other answer to `pullSession`: whether there is such a session cannot be read now.
-    case sessionUnavailable(Ticket)
+    /// The other answer to `pullSession`: whether there is such a session cannot be read now, and what is at fault.
+    case sessionUnavailable(Ticket, Reason = .storeUnavailable)
     case response(ControlResponse)
     case configuration(GatewaySnapshot)
     /// Stop accepting, finish what is open, end at the deadline (milliseconds from now).
@@ -40,6 +42,9 @@ public enum ToControl: Sendable, Codable, Hashable {
     /// An unknown service token: what it is known by at the application's host, 32 bytes. Not asked as a session's, so
     /// that a wrong one costs no look into the store. Answered as `pullSession` is.
     case pullService(Ticket, tokenDigest: [UInt8], application: String)
+    /// A bearer token that is not known at an application: 32 bytes that it is known by there, and the token
+    /// itself, whose signature nobody has checked. Answered as `pullSession` is.
+    case pullBearer(Ticket, tokenDigest: [UInt8], token: [UInt8], application: String)
     /// A client certificate that is not known at an application; answered as `pullSession` is.
     case pullMachine(Ticket, MachineClaim, application: String)
     case request(ControlRequest)

@@ -3,7 +3,7 @@ public import Access
 /// A session as a reactor needs it: nothing more than what deciding and forwarding one request takes.
 public struct SessionRecord: Sendable, Codable, Hashable {
     /// Who it is about. A proof of one kind never finds the record of another.
-    public enum Client: String, Sendable, Codable { case person, serviceToken, certificate }
+    public enum Client: String, Sendable, Codable { case person, serviceToken, bearerToken, certificate }
 
     /// The version of this value's shape; a reader refuses what it does not know.
     public var version: UInt8 = 1

@@ -110,6 +110,10 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var crossOrigin: CrossOriginRules?
     /// A form that is sent without a session is kept over the sign-in.
     public var keepsForms = false
+    /// Its policies ask for bearer tokens of configured issuers: there `Authorization: Bearer` is for the gateway.
+    public var readsBearerTokens = false
+    /// A bearer token that counts goes on to the upstream.
+    public var forwardsBearerTokens = false
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

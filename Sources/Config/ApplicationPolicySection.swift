@@ -11,7 +11,7 @@ enum ApplicationPolicySection {
             .required(
                 "action", .choice(PolicyAction.allCases.map(\.rawValue)),
                 "`bypass` needs no sign-in: a public path is a policy, never a hole. `service` is for clients "
-                    + "without a person: a service token, or a certificate of `client-certificates`.",
+                    + "without a person: a service token, a bearer token, or a certificate of `client-certificates`.",
                 example: "allow"),
             .required(
                 "include", .list(.variant(ConditionSection.table)), "At least one must hold.",

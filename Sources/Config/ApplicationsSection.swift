@@ -58,6 +58,10 @@ enum ApplicationsSection {
                 "tags", .list(.text), "What `tag` conditions name the application by.", standard: "none",
                 example: "[internal, enrollment]"),
             .optional(
+                "forward-bearer-token", .flag,
+                "A bearer token that counts here goes on to the upstream in `Authorization`.",
+                standard: "`false`: it ends at the gateway", example: "true"),
+            .optional(
                 "outage", .alternative(["fail-closed", "partial"], OutageKey.table),
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
@@ -116,6 +120,7 @@ enum ApplicationsSection {
         if let upstreams, !upstreams.contains(where: \.isTLS) {
             reader.ineffective("upstream-authorities", because: "no upstream is https", "remove it")
         }
+        let forwardsBearerTokens = reader.flag("forward-bearer-token") ?? false
         guard let host, let upstreams, let providers else { return nil }
         var settings = ApplicationSettings(
             name: name, host: host, upstreams: upstreams, identityProviders: providers,
@@ -130,6 +135,11 @@ enum ApplicationsSection {
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,
             outage: outage ?? .failClosed, tags: tags)
+        settings.forwardsBearerTokens = forwardsBearerTokens
+        if decisions.tokenIssuers.isEmpty {
+            reader.ineffective(
+                "forward-bearer-token", because: "no policy asks for bearer tokens", "remove it")
+        }
         return Read(
             settings: settings, decisions: decisions, place: reader.place(of: "host"),
             policyPlaces: policies.map { ($0.key, $0.place) })

@@ -25,6 +25,14 @@ enum ClientCertificatesSection {
                 "device-suffix", .host,
                 "A DNS name of the certificate may have the device's Intune id as first label under this name.",
                 standard: "the id stands alone", example: "devices.corp.example"),
+            .optional(
+                "match-common-name", .flag,
+                "A common name is the device's name at its providers, a match of medium strength; see "
+                    + "[machines.md](machines.md).", standard: "`false`", example: "true"),
+            .optional(
+                "device-domain", .host,
+                "With `match-common-name`: what may stand behind the device's name, on either side.",
+                standard: "names are compared whole", example: "corp.example"),
         ])
 
     static func read(_ listener: SectionReader) -> ClientCertificateSettings? {
@@ -37,11 +45,19 @@ enum ClientCertificatesSection {
         let lists = reader.has("crl") ? files.file("crl", holding: "X509 CRL") : nil
         let mode = reader.choice("mode")
         let suffix = GatewaySection.host("device-suffix", reader)
+        let matchesCommonName = reader.flag("match-common-name") ?? false
+        if !matchesCommonName {
+            reader.ineffective("device-domain", because: "match-common-name is not set", "remove it")
+        }
+        let domain = GatewaySection.host("device-domain", reader)
         guard let authorities, lists != nil || !reader.has("crl"), mode != nil || !reader.has("mode") else {
             return nil
         }
-        return ClientCertificateSettings(
+        var settings = ClientCertificateSettings(
             authoritiesPEM: authorities, revocationsPEM: lists, isRequired: mode == "required",
             platform: reader.choice("platform").flatMap(Platform.init(rawValue:)), deviceSuffix: suffix)
+        settings.matchesCommonName = matchesCommonName
+        settings.deviceDomain = domain
+        return settings
     }
 }

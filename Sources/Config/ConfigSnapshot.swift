@@ -8,6 +8,8 @@ public struct ConfigSnapshot: Sendable {
     public var identityProviders: [IdentityProviderSettings]
     /// In the order of the file.
     public var integrations: [IntegrationSettings]
+    /// In the order of the file.
+    public var tokenIssuers: [TokenIssuerSettings]
     /// What people may do to repair a device, by the integration's name. Nothing is decided by it.
     public var remediation: [String: [Platform: [RemediationLink]]]
     /// Everything that decisions depend on.
@@ -70,6 +72,7 @@ public struct ConfigSnapshot: Sendable {
         let devicePolicies = DevicePoliciesSection.read(root, integrations: kinds)
         let defaults = DevicePoliciesSection.defaults(root)
         context.names = ConditionNames(root, integrations: kinds)
+        let tokenIssuers = TokenIssuersSection.read(root, people: providers)
         GroupsSection.readAll(root)
         let names = ApplicationsSection.Names(providers: providerNames(root), integrations: kinds)
         let applications = ApplicationsSection.read(root, names)
@@ -79,6 +82,7 @@ public struct ConfigSnapshot: Sendable {
         ChooserKeys.warnOfIdle(providers, root, applications)
         CrossChecks.certificates(gateway, applications, root)
         CrossChecks.devices(devicePolicies, root, applications)
+        TokenIssuersSection.warnOfUnused(tokenIssuers, root, applications)
         ProviderKind.checkPublishing(integrations, devicePolicies, root)
         GroupsSection.warnOfUnused(root)
         let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
@@ -92,8 +96,8 @@ public struct ConfigSnapshot: Sendable {
         DeadPolicies.warn(policy, root, applications)
         return ConfigSnapshot(
             gateway: gateway, identityProviders: providers, integrations: integrations,
-            remediation: remediation, policy: policy, applications: applications.map(\.settings),
-            policyText: [], warnings: [])
+            tokenIssuers: tokenIssuers, remediation: remediation, policy: policy,
+            applications: applications.map(\.settings), policyText: [], warnings: [])
     }
 
     /// Also of providers that have problems: references to them are no mistake.

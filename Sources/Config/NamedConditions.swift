@@ -16,6 +16,8 @@ struct ConditionNames {
     var used: Set<String> = []
     /// Every configured identity provider.
     var providers: [String] = []
+    /// Every configured issuer of bearer tokens, and the claims that conditions may ask of its tokens.
+    var tokenClaims: [String: [String]] = [:]
 
     init() {}
 
@@ -27,6 +29,9 @@ struct ConditionNames {
         }
         for group in Self.entries(root.node("groups")) { groupNodes[group.name] = group.value }
         providers = Self.entries(root.node("identity-providers")).map(\.name)
+        for issuer in Self.entries(root.node("token-issuers")) {
+            tokenClaims[issuer.name] = Self.entries(issuer.value.child("claims")).map(\.name)
+        }
     }
 
     private static func entries(_ node: ConfigNode?) -> [ConfigNode.Entry] {

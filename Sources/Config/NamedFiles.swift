@@ -103,7 +103,7 @@ struct NamedFiles {
         text.hasPrefix("/") ? text : "\(place.folder)/\(text)"
     }
 
-    private func read(_ path: String, _ name: String, _ place: Place, isPrivate: Bool) -> [UInt8]? {
+    func read(_ path: String, _ name: String, _ place: Place, isPrivate: Bool) -> [UInt8]? {
         do {
             let (bytes, mode) = try BoundedFile.read(path, bytesMax: Self.bytesMax)
             guard isPrivate, mode & 0o077 != 0 else { return bytes }

@@ -12,6 +12,10 @@ enum RootSection {
                 "identity-providers", .named(IdentityProvidersSection.table), "Who signs people in, by name.",
                 example: "{ corp: { issuer: \"https://login.corp.example\", … } }"),
             .optional(
+                "token-issuers", .named(TokenIssuersSection.table),
+                "Whose bearer tokens count for clients without a person, by name; see [machines.md](machines.md).",
+                standard: "none", example: "{ ci: { issuer: \"https://ci.corp.example\", … } }"),
+            .optional(
                 "integrations", .namedKinds(by: "provider", IntegrationsSection.tables),
                 "Where verdicts about devices come from, by name.", standard: "none",
                 example: "{ agents: { provider: endpoint-agent, … } }"),

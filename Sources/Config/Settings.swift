@@ -85,6 +85,10 @@ public struct ClientCertificateSettings: Sendable, Hashable {
     public var platform: Platform?
     /// Under which a device's id may be the first label of a DNS name, lower case; nil: an id stands alone.
     public var deviceSuffix: String?
+    /// A common name is a device's name.
+    public var matchesCommonName = false
+    /// What may stand behind a device's name, lower case; nil: names are compared whole.
+    public var deviceDomain: String?
 }
 
 /// A certificate chain and its key.
@@ -233,6 +237,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var keepsForms = false
     /// `remembered-provider: use`: the provider that the browser used last is gone to without a question.
     public var usesRememberedProvider = false
+    /// A bearer token that counts goes on to the upstream.
+    public var forwardsBearerTokens = false
 }
 
 /// `applications.<name>.cors`.

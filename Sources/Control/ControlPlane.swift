@@ -28,6 +28,9 @@ public final class ControlPlane: Sendable {
     let questions = HeldQuestions()
     let forms = KeptForms()
     let machines = MachineRegistry()
+    let bearers = BearerChecks()
+    /// Keys of token issuers; kept over reloads.
+    let issuerKeys: ProviderDirectory
     let configPath: String
     let fetcher: any Fetcher
     let nowSeconds: @Sendable () -> Int64
@@ -48,6 +51,7 @@ public final class ControlPlane: Sendable {
     ) throws(ControlFailure) {
         self.configPath = configPath
         self.fetcher = fetcher
+        issuerKeys = ProviderDirectory(fetcher: fetcher)
         self.store = store
         self.reactors = reactors
         self.nowSeconds = nowSeconds
@@ -92,6 +96,8 @@ public final class ControlPlane: Sendable {
             Task(priority: .userInitiated) { await pull(ticket, digest, application) }
         case .pullService(let ticket, let digest, let application):
             Task(priority: .userInitiated) { await pullService(ticket, digest, application) }
+        case .pullBearer(let ticket, let digest, let token, let application):
+            Task(priority: .userInitiated) { await pullBearer(ticket, digest, token, application) }
         case .pullMachine(let ticket, let claim, let application):
             Task(priority: .userInitiated) { await pull(ticket, claim, application) }
         case .request(let request):

@@ -16,6 +16,8 @@ struct Services: Sendable {
     let flow: SignInFlow
     let records: SessionRecords
     let assertion: Assertion
+    /// By their configured names.
+    let tokenIssuers: [String: TokenIssuer]
     /// `https://auth-host[:port]`.
     let authOrigin: String
 
@@ -42,6 +44,7 @@ struct Services: Sendable {
                     nowSeconds: nowSeconds, monotonicNanoseconds: monotonicNanoseconds,
                     sleep: PostureClock.system.sleep))
         }
+        tokenIssuers = try TokenIssuers.make(config)
         assertion = Assertion(ring: ring, issuer: authOrigin)
         records = SessionRecords(
             config: config, assertion: assertion, posture: self.posture, store: store,

@@ -78,6 +78,7 @@ extension ControlPlane {
         let now = nowSeconds()
         decisions.sweep(nowSeconds: now)
         forms.forgetOld(nowSeconds: now)
+        machines.forgetEnded(nowSeconds: now)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }

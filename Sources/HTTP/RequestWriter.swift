@@ -11,6 +11,8 @@ public struct RequestWriter: Sendable {
         /// `tracestate` stays: only when the incoming traceparent was valid and is continued (W3C Trace
         /// Context §3.4).
         public static var keepsTracestate: Options { Options(rawValue: 2) }
+        /// `Authorization` was for the gateway and ends here.
+        public static var dropsAuthorization: Options { Options(rawValue: 4) }
     }
 
     /// The fields that clients may not set at this route.
@@ -50,6 +52,9 @@ public struct RequestWriter: Sendable {
         var copier = LineCopier()
         RequestWriter.begin(request, head, fields, scratch, &copier, &output)
         var copied = options.contains(.keepsTracestate) ? copiedWithTracestate : self.copied
+        if options.contains(.dropsAuthorization) {
+            copied &= ~(1 << UInt64(KnownField.authorization.rawValue))
+        }
         // Connection may name these: then each is compared with what it names.
         if request.hasConnectionOptions { copied &= ~KnownField.ordinary }
         for index in 0..<fields.count {

@@ -117,7 +117,7 @@ struct ClaimReader {
     }
 
     /// nil for what policy has no comparison for: null, objects, mixed lists, fractions.
-    private func reduced(_ value: JSONValue) throws(IdentityError) -> ClaimValue? {
+    func reduced(_ value: JSONValue) throws(IdentityError) -> ClaimValue? {
         switch value {
         case .string(let text):
             guard text.utf8.count <= Self.textBytesMax else {

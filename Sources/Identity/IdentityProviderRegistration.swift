@@ -35,6 +35,8 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var accessTokenClaims: AccessTokenClaims?
     /// Base of the Microsoft Graph that knows the groups which a token has no place for; nil: they stay unknown.
     public var graphURL: String?
+    /// Where its signing keys are found.
+    public var keySource = KeySource.metadata
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {

@@ -10,10 +10,12 @@ public actor ProviderDirectory {
         var issuer: ExactKey
         var authoritiesPEM: [UInt8]?
         var allowsPlainHTTP: Bool
+        var keySource: KeySource
         init(_ registration: IdentityProviderRegistration) {
             issuer = ExactKey(registration.issuer)
             authoritiesPEM = registration.authoritiesPEM
             allowsPlainHTTP = registration.allowsPlainHTTP
+            keySource = registration.keySource
         }
     }
 
@@ -22,6 +24,8 @@ public actor ProviderDirectory {
     private let pause: @Sendable (_ milliseconds: Int) async -> Void
     private let metadata = DocumentCache<Key, ProviderMetadata>()
     private let keys = DocumentCache<Key, JWKSet>()
+    /// Of issuers that sign nobody in: where their keys are.
+    private let keyURLs = DocumentCache<Key, String>()
     /// When a token's unknown key last made us ask again.
     private var roundSeconds: [RoundKey: Int64] = [:]
     private var rounds: [RoundKey: Task<Void, Never>] = [:]
@@ -122,10 +126,37 @@ public actor ProviderDirectory {
         return round
     }
 
+    /// Whether a key is still among the published ones, as far as that is known here. Fetches only what is due.
+    ///
+    /// - Parameter thumbprint: RFC 7638.
+    public func holds(
+        keyThumbprint thumbprint: String, of registration: IdentityProviderRegistration, nowSeconds: Int64
+    ) async throws(IdentityError) -> Bool {
+        try await keySet(of: registration, isForced: false, nowSeconds).keys
+            .contains { ExactText.isEqual($0.thumbprint, thumbprint) }
+    }
+
+    private func keysURL(
+        of registration: IdentityProviderRegistration, _ nowSeconds: Int64
+    ) async throws(IdentityError) -> String {
+        switch registration.keySource {
+        case .metadata: return try await metadata(of: registration, nowSeconds: nowSeconds).jwksURL
+        case .url(let url): return url
+        case .issuerMetadata:
+            let url = ProviderMetadata.discoveryURL(of: registration.issuer)
+            return try await keyURLs.value(Key(registration), isForced: false, nowSeconds: nowSeconds) {
+                [self] in
+                await document(url, registration) { bytes throws(IdentityError) in
+                    try KeySource.jwksURL(parsing: bytes, for: registration)
+                }
+            }
+        }
+    }
+
     private func keySet(
         of registration: IdentityProviderRegistration, isForced: Bool, _ nowSeconds: Int64
     ) async throws(IdentityError) -> JWKSet {
-        let url = try await metadata(of: registration, nowSeconds: nowSeconds).jwksURL
+        let url = try await keysURL(of: registration, nowSeconds)
         return try await keys.value(Key(registration), isForced: isForced, nowSeconds: nowSeconds) { [self] in
             await document(url, registration) { bytes throws(IdentityError) in try Self.set(bytes) }
         }

@@ -97,6 +97,14 @@ struct ContentTextTests {
         .matchStrength(.init(integration: "a", minimum: .weak)),
         .certificate(.init(subjects: ["a"])), .certificate(.init(names: ["a"])),
         .certificate(.init(subjects: ["a", "b"])), .certificate(.init(subjects: ["a"], names: ["b"])),
+        .token(.init(issuer: "a")), .token(.init(issuer: "a", subjects: ["b"])),
+        .token(.init(issuer: "a", subjects: ["b", "c"])),
+        .token(.init(issuer: "a", claims: [.init(name: "b", values: [.text("c")])])),
+        .token(.init(issuer: "a", claims: [.init(name: "b", values: [.text("c"), .text("d")])])),
+        .token(
+            .init(
+                issuer: "a",
+                claims: [.init(name: "b", values: [.text("c")]), .init(name: "d", values: [.text("e")])])),
         .meets(.init(name: "a", include: [.everyone])),
         .meets(.init(name: "a", include: [], require: [.everyone])),
         .meets(.init(name: "a", include: [], exclude: [.everyone])),

@@ -163,6 +163,12 @@ struct Oracle {
             } ?? false
         case .service(let asked):
             client.map { asked.names.contains($0.name) } ?? (counted == nil ? nil : false)
+        case .token(let asked):
+            if let client {
+                asksToken(asked, client.token)
+            } else {
+                counted == nil ? nil : false
+            }
         case .time(let asked): isKnown ? isWithin(asked) : nil
         case .until(let asked): isKnown ? at < asked.seconds : nil
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
@@ -171,6 +177,18 @@ struct Oracle {
         case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength:
             askDevice(condition, helps: helps)
         }
+    }
+
+    private func asksToken(_ asked: TokenCondition, _ token: TokenFacts?) -> Bool? {
+        guard let token, token.issuer == asked.issuer else { return false }
+        let claims = asked.claims.map { claim -> Bool? in
+            switch token.claims[claim.name] {
+            case nil: nil
+            case .list(let texts)?: texts.contains { claim.values.contains(.text($0)) }
+            case let value?: claim.values.contains(value)
+            }
+        }
+        return Self.all([asked.subjects?.contains(token.subject) ?? true] + claims)
     }
 
     private func ask(_ condition: Condition, of session: SessionFacts) -> Bool? {

@@ -20,6 +20,7 @@ extension RandomPolicies {
         case 11:
             return generator.chance(60) ? .authenticatedWithin(.init(secondsMax: 600)) : .keyBound(.init())
         case 12:
+            if generator.chance(40) { return token() }
             return generator.chance(50)
                 ? .tag(.init(tags: ["red", "blue"])) : .service(.init(names: ["backup"]))
         case 13:
@@ -30,6 +31,18 @@ extension RandomPolicies {
         case 16, 17: return verdictCondition()
         default: return deviceCondition(harming: harming)
         }
+    }
+
+    private mutating func token() -> Condition {
+        let claims: [ClaimCondition] = [
+            .init(name: "ref", values: [.text("main"), .text("next")]),
+            .init(name: "run", values: [.integer(1)]),
+        ]
+        return .token(
+            .init(
+                issuer: generator.pick(["ci", "cluster"]),
+                subjects: generator.pick([nil, ["s1"], ["s1", "s2"]]),
+                claims: claims.filter { _ in generator.chance(40) }))
     }
 
     private mutating func time() -> Condition {

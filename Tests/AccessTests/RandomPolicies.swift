@@ -142,9 +142,18 @@ struct RandomPolicies {
     }
 
     mutating func service() -> ServiceFacts {
-        ServiceFacts(
+        var service = ServiceFacts(
             id: "t1", name: generator.pick(["backup", "scanner"]),
             expiresAtSeconds: now + (generator.chance(90) ? 300 : 0))
+        guard generator.chance(50) else { return service }
+        var claims: [String: ClaimValue] = [:]
+        claims["ref"] = generator.pick([nil, .text("main"), .list(["next", "x"]), .text("other")])
+        claims["run"] = generator.pick([nil, .integer(1), .text("1")])
+        service.name = "token:ci:s1"
+        service.token = TokenFacts(
+            issuer: generator.pick(["ci", "cluster", "else"]), subject: generator.pick(["s1", "s2", "s3"]),
+            claims: claims)
+        return service
     }
 
     mutating func request() -> (RequestFacts, path: String) {

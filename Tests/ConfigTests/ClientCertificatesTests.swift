@@ -50,11 +50,23 @@ struct ClientCertificatesTests {
         #expect(try settings("{ authorities: chain.pem, mode: optional }")?.isRequired == false)
     }
 
+    @Test func `a common name is a device's name only where that is said`() throws {
+        let plain = try settings("{ authorities: chain.pem }")
+        #expect(plain?.matchesCommonName == false && plain?.deviceDomain == nil)
+        let named = try settings(
+            "{ authorities: chain.pem, match-common-name: true, device-domain: corp.example }")
+        #expect(named?.matchesCommonName == true && named?.deviceDomain == "corp.example")
+    }
+
     @Test(
         "what cannot be meant is refused",
         arguments: [
             "{}", "{ mode: required }", "{ authorities: key.pem }", "{ authorities: missing.pem }",
             "{ authorities: chain.pem, crl: chain.pem }", "{ authorities: chain.pem, crl: missing.pem }",
+            "{ authorities: chain.pem, device-domain: corp.example }",
+            "{ authorities: chain.pem, match-common-name: false, device-domain: corp.example }",
+            "{ authorities: chain.pem, match-common-name: \"yes\" }",
+            "{ authorities: chain.pem, match-common-name: true, device-domain: Corp.Example }",
             "{ authorities: chain.pem, mode: demanded }", "{ authorities: chain.pem, depth: 3 }",
         ])
     func mistakes(_ keys: String) throws {

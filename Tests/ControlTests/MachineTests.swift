@@ -36,8 +36,11 @@ struct MachineTests {
 
     static let guid = "5f7e6a1c-0000-4000-8000-00000000abcd"
 
-    private func house() async throws -> Gatehouse {
-        let house = try Gatehouse(Self.config, fetcher: Outside())
+    /// - Parameter keys: of `client-certificates`, beside those that are there.
+    private func house(_ keys: String = "") async throws -> Gatehouse {
+        let suffix = "device-suffix: id.corp.example"
+        let house = try Gatehouse(
+            Self.config.replacingOccurrences(of: suffix, with: suffix + keys), fetcher: Outside())
         try await house.control.services.posture.load()
         house.control.machines.take(try await house.store.serviceTokens())
         return house
@@ -76,9 +79,11 @@ struct MachineTests {
         return record
     }
 
-    private static func claim(_ names: [String], serial: String = "01", until: Int64 = .max) -> MachineClaim {
+    private static func claim(
+        _ names: [String], serial: String = "01", until: Int64 = .max, subject: String? = "backup"
+    ) -> MachineClaim {
         MachineClaim(
-            tokenDigest: Digest.sha256(Array(serial.utf8)), listener: 0, subject: "backup", names: names,
+            tokenDigest: Digest.sha256(Array(serial.utf8)), listener: 0, subject: subject, names: names,
             issuerDigest: String(repeating: "a", count: 64), serial: serial, notAfterSeconds: until)
     }
 
@@ -192,16 +197,18 @@ struct MachineTests {
     // MARK: Certificates
 
     /// What the provider says of the device, told as a synchronisation tells it.
-    private func say(_ state: Verdict.State, _ house: Gatehouse) async {
+    private func say(
+        _ state: Verdict.State, _ house: Gatehouse, native: String = "m",
+        keys: [DeviceKey?] = [DeviceKey(.intune, Self.guid)]
+    ) async {
         let verdict = Verdict(
-            id: "health:m:\(house.now):\(state.rawValue)", integration: "health", provider: "custom",
-            nativeID: "m", state: state, labels: state == .compliant ? ["compliant"] : [],
+            id: "health:\(native):\(house.now):\(state.rawValue)", integration: "health", provider: "custom",
+            nativeID: native, state: state, labels: state == .compliant ? ["compliant"] : [],
             observedAtSeconds: house.now, fetchedAtSeconds: house.now, expiresAtSeconds: house.now + 3_600,
             matchKey: "", matchStrength: .strong)
-        let key = DeviceKey(.intune, Self.guid)
         let posture = house.control.services.posture
         _ = await posture.cache.apply(
-            [VerdictRecord(verdict: verdict, keys: [key].compactMap { $0 })], of: "health",
+            [VerdictRecord(verdict: verdict, keys: keys.compactMap { $0 })], of: "health",
             nowSeconds: house.now
         ) { news in
             for device in await posture.devices(named: news.changed) {
@@ -250,6 +257,93 @@ struct MachineTests {
             let record = try #require(await pulled(house, Self.claim(names, serial: "\(index)")))
             #expect(Self.granted(record)?.name == policy, "\(names)")
         }
+    }
+
+    /// The device's name is looked at, and may stand before or behind a domain.
+    private func namedHouse() async throws -> Gatehouse {
+        try await house(", match-common-name: true, device-domain: corp.example")
+    }
+
+    @Test(
+        "003.9 001.8 the name in CN finds the device: alone, or with the domain on either side; medium strength"
+    )
+    func commonName() async throws {
+        let house = try await namedHouse()
+        await say(.compliant, house, native: "a", keys: [DeviceKey(.name, "LT-0042")])
+        await say(.compliant, house, native: "b", keys: [DeviceKey(.name, "srv-7.corp.example")])
+        let rows: [(String?, String?)] = [
+            ("LT-0042", "healthy"), ("lt-0042.corp.example", "healthy"), ("lt-0042.", "healthy"),
+            ("SRV-7", "healthy"), ("srv-7.corp.example", "healthy"), ("lt-0043", nil), ("lt-00421", nil),
+            ("lt-0042.evil.example", nil), ("lt 0042", nil), ("*", nil), ("", nil), (nil, nil),
+        ]
+        for (index, (subject, policy)) in rows.enumerated() {
+            let record = try #require(
+                await pulled(house, Self.claim([], serial: "\(index)", subject: subject)))
+            #expect(
+                Self.granted(record)?.name == policy ?? (record.device == nil ? nil : "quarantine"),
+                "\(index)")
+        }
+        let facts = await house.control.services.posture.machineFacts(
+            id: "machine:name:lt-0042,lt-0042.corp.example")
+        #expect(facts?.verdicts.map(\.matchKey) == ["certificate-name"])
+        #expect(facts?.verdicts.map(\.matchStrength) == [.medium])
+        // Without the key the name is nobody's.
+        let plain = try await self.house()
+        await say(.compliant, plain, native: "a", keys: [DeviceKey(.name, "LT-0042")])
+        #expect(await pulled(plain, Self.claim([], subject: "LT-0042"))?.device == nil)
+    }
+
+    @Test("003.9 names that several current devices have match none; past ones do not count")
+    func ambiguous() async throws {
+        let house = try await namedHouse()
+        let name = DeviceKey(.name, "lt-1")
+        await say(.notFound, house, native: "old", keys: [name])
+        await say(.compliant, house, native: "new", keys: [name])
+        let claim = Self.claim([], subject: "lt-1")
+        #expect(Self.granted(try #require(await pulled(house, claim)))?.name == "healthy")
+        house.advance(10)
+        await say(.compliant, house, native: "newer", keys: [name])
+        guard case .replace(let record)? = house.reactors.revocations.last?.effect else {
+            Issue.record("reactors were not told")
+            return
+        }
+        #expect(record.tokenDigest == claim.tokenDigest && Self.granted(record)?.name != "healthy")
+    }
+
+    @Test(
+        "003.9 003.10 where id and name are of different devices neither counts; a name that nobody has is none"
+    )
+    func contradiction() async throws {
+        let house = try await namedHouse()
+        await say(
+            .compliant, house, native: "a", keys: [DeviceKey(.intune, Self.guid), DeviceKey(.name, "lt-1")])
+        await say(.compliant, house, native: "b", keys: [DeviceKey(.name, "lt-2")])
+        for (subject, isHealthy) in [("lt-1", true), ("nobody", true), ("lt-2", false)] {
+            let claim = Self.claim(["dns:\(Self.guid)"], serial: subject, subject: subject)
+            let record = try #require(await pulled(house, claim))
+            #expect((Self.granted(record)?.name == "healthy") == isHealthy, "\(subject)")
+        }
+        // The strong one of the two names it.
+        let facts = await house.control.services.posture.machineFacts(
+            id: "machine:\(Self.guid):lt-1,lt-1.corp.example")
+        #expect(facts?.verdicts.map(\.matchStrength) == [.strong])
+    }
+
+    @Test("001.9 first the device is identified, then its status is looked up, then it is decided")
+    func order() async throws {
+        let house = try await namedHouse()
+        await say(.compliant, house, native: "a", keys: [DeviceKey(.name, "lt-1")])
+        // Who is no device has no status, whatever the providers know.
+        let nobody = try #require(await pulled(house, Self.claim([], serial: "9", subject: nil)))
+        #expect(nobody.device == nil && Self.granted(nobody) == nil)
+        #expect(!nobody.residual.dependsOn.contains { $0.hasPrefix("verdict:") })
+        // A device without a status is not let in as one that has a good one.
+        let unknown = try #require(await pulled(house, Self.claim([], serial: "8", subject: "lt-8")))
+        #expect(unknown.device != nil && Self.granted(unknown)?.name != "healthy")
+        let known = try #require(await pulled(house, Self.claim([], subject: "lt-1")))
+        #expect(Self.granted(known)?.name == "healthy")
+        #expect(known.residual.dependsOn.contains { $0.hasPrefix("device:machine:name:lt-1") })
+        #expect(known.residual.dependsOn.contains("verdict:health:a"))
     }
 
     @Test func `a certificate called like a token is not that token`() async throws {

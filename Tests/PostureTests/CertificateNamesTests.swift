@@ -49,11 +49,14 @@ struct CertificateNamesTests {
             ("LT-0042", nil, true), ("lt-0042.", nil, true), ("LT-0042.corp.example", nil, false),
             ("LT-0042.corp.example", "corp.example", true), ("LT-0042.corp.example", ".CORP.example.", true),
             ("LT-0042.evil.example", "corp.example", false), ("LT-00421", nil, false), ("", nil, false),
-            ("LT 0042", nil, false), ("LT-0042\u{0}", nil, false), ("*", nil, false),
+            ("L\u{212a}-0042", nil, false), ("\u{212a}T-0042", nil, false), ("LT 0042", nil, false),
+            ("LT-0042\u{0}", nil, false), ("*", nil, false),
         ] as [(String, String?, Bool)])
     func byName(_ name: String, _ domain: String?, _ isFound: Bool) {
         let names = CertificateNames(commonName: name, dnsNames: [])
-        let found = names.match([device("a", "LT-0042"), device("b", "lt-0043")], domain: domain)
+        let found = names.match(
+            [device("a", "LT-0042"), device("b", "lt-0043"), device("c", "lk-0042"), device("d", "kt-0042")],
+            domain: domain)
         #expect(
             found
                 == (isFound

@@ -29,7 +29,9 @@ struct EntraTests {
         #expect(result.isComplete && result.failure == nil && result.position != nil)
         #expect(result.records.count == 5)
         let alice = try #require(result.records.first { $0.verdict.nativeID == GraphLab.aliceObject })
-        #expect(alice.keys == [DeviceKey(.entra, GraphLab.alice)])
+        #expect(alice.keys.contains { $0.kind == .entra && $0.value == GraphLab.alice })
+        #expect(alice.keys.contains { $0.kind == .name && $0.value == "alice-laptop" })
+        #expect(alice.keys.count == 2)
         #expect(alice.verdict.state == .compliant && alice.verdict.isManaged == true)
         #expect(
             alice.verdict.labels == [

@@ -46,6 +46,8 @@ struct CaseDraft {
         case nobody
         case session(provider: String)
         case service(name: String)
+        /// A bearer token, by its issuer's configured name.
+        case token(issuer: String)
     }
 
     static let name = "somebody"
@@ -69,6 +71,8 @@ struct CaseDraft {
     var client = NetworkAddress(v4: 0xc000_0201)
     var path = "/"
     var certificate: CertificateFacts?
+    var tokenSubject = name
+    var tokenClaims: [String: ClaimValue] = [:]
 
     var person: PersonFacts {
         var all = claims
@@ -92,8 +96,16 @@ struct CaseDraft {
     }
 
     var service: ServiceFacts? {
-        guard case .service(let name) = standing else { return nil }
-        return ServiceFacts(id: name, name: name, expiresAtSeconds: nowSeconds.sum(saturating: 86_400))
+        let (name, token): (String, TokenFacts?)
+        switch standing {
+        case .nobody, .session: return nil
+        case .service(let known): (name, token) = (known, nil)
+        case .token(let issuer):
+            token = TokenFacts(issuer: issuer, subject: tokenSubject, claims: tokenClaims)
+            name = "token:\(issuer):\(tokenSubject)"
+        }
+        return ServiceFacts(
+            id: name, name: name, expiresAtSeconds: nowSeconds.sum(saturating: 86_400), token: token)
     }
 
     var request: RequestFacts { RequestFacts(method: method, client: client, certificate: certificate) }

@@ -20,6 +20,7 @@ struct AskedConditions {
     private(set) var pathConditions: [Condition] = []
     private(set) var certificates: [Condition] = []
     private(set) var services: [String] = []
+    private(set) var tokens: [TokenCondition] = []
     private(set) var rules: [DeviceRule] = []
     var paths: [String] = []
     private(set) var asksForDevice = false
@@ -65,6 +66,7 @@ struct AskedConditions {
             paths += asked.prefixes + asked.exact
         case .certificate: certificates.append(condition)
         case .service(let asked): services += asked.names.filter { !ExactText.contains(services, $0) }
+        case .token(let asked): tokens.append(asked)
         case .time, .until: times.append(condition)
         case .device: asksForDevice = true
         case .check, .setting, .score, .risk, .verdictAge, .matchStrength:

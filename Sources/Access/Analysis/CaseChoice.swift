@@ -4,6 +4,7 @@ enum CaseAxis: Hashable {
     case standing, sessionAge, email, group(ExactKey), hiddenGroups, authenticated, keyBound, device, time,
         method, client, path
     case certificate
+    case tokenSubject, tokenClaim(ExactKey)
     /// Claims that are asked together: `acr` and `acrs` are.
     case claims([String])
 }
@@ -27,6 +28,9 @@ enum CaseChoice {
     case client(NetworkAddress)
     case path(String)
     case certificate(CertificateFacts?)
+    case tokenSubject(String)
+    /// nil: the token lacks it.
+    case tokenClaim(String, ClaimValue?)
 
     func apply(to draft: inout CaseDraft) {
         switch self {
@@ -44,6 +48,8 @@ enum CaseChoice {
         case .client(let client): draft.client = client
         case .path(let path): draft.path = path
         case .certificate(let certificate): draft.certificate = certificate
+        case .tokenSubject(let subject): draft.tokenSubject = subject
+        case .tokenClaim(let name, let value): draft.tokenClaims[name] = value
         }
     }
 }

@@ -77,7 +77,7 @@ struct CaseSpace {
     // MARK: Axes
 
     @discardableResult
-    private mutating func add(_ kind: CaseAxis, _ choices: [CaseChoice]) -> Int {
+    mutating func add(_ kind: CaseAxis, _ choices: [CaseChoice]) -> Int {
         let index = formulas.axis(valueCount: choices.count)
         places[kind] = axes.count
         axes.append(Axis(index: index, choices: choices))
@@ -99,7 +99,7 @@ struct CaseSpace {
         }
     }
 
-    private mutating func refuse(_ kind: CaseAxis) {
+    mutating func refuse(_ kind: CaseAxis) {
         bounds.append("more than \(Self.choicesMax) values of \(kind) can be told apart")
     }
 
@@ -112,7 +112,8 @@ struct CaseSpace {
         add(
             .standing,
             providers.map { .standing(.session(provider: $0)) } + [.standing(.nobody)]
-                + services.map { .standing(.service(name: $0)) })
+                + services.map { .standing(.service(name: $0)) }
+                + TokenChoices.issuers(asked.tokens).map { .standing(.token(issuer: $0)) })
     }
 
     private mutating func addSessionAge() {
@@ -146,6 +147,7 @@ struct CaseSpace {
                 .claims(names), reading,
                 PersonChoices.claims(names, conditions, reading, max: Self.choicesMax * 8))
         }
+        addTokens(asked.tokens)
         if !asked.authenticated.isEmpty {
             addRead(
                 .authenticated, reading(asked.authenticated, query),

@@ -155,7 +155,12 @@ extension CaseSpace {
 
     mutating func isService(_ side: Int) -> Formulas.Node {
         if let known = standingNodes[.service(side)] { return known }
-        let node = standing { if case .service = $0 { true } else { false } }
+        let node = standing {
+            switch $0 {
+            case .service, .token: true
+            case .nobody, .session: false
+            }
+        }
         standingNodes[.service(side)] = node
         return node
     }
@@ -231,6 +236,9 @@ extension CaseSpace {
                 if case .service(let name) = $0 { ExactText.contains(asked.names, name) } else { false }
             }
             return answer(named, named, isService(side))
+        case .token(let asked):
+            let (yes, notNo) = token(asked)
+            return answer(yes, notNo, isService(side))
         case .group(let asked):
             let isMember = isMember(of: asked.groups)
             return answer(isMember, formulas.any([isMember, hidesGroups()]), session)

@@ -29,6 +29,7 @@ extension Condition {
         case .verdictAge(let condition): .decided(condition)
         case .matchStrength(let condition): .decided(condition)
         case .service(let condition): .decided(condition)
+        case .token(let condition): .decided(condition)
         case .tag(let condition): .decided(condition)
         case .time(let condition): .decided(condition)
         case .until(let condition): .decided(condition)
@@ -63,6 +64,7 @@ extension Condition {
         case .verdictAge(let condition): condition.outcome(of: facts, role, &trace)
         case .matchStrength(let condition): condition.outcome(of: facts, role, &trace)
         case .service(let condition): condition.outcome(of: facts, role, &trace)
+        case .token(let condition): condition.outcome(of: facts, role, &trace)
         case .tag(let condition): condition.outcome(of: facts, role, &trace)
         case .time(let condition): condition.outcome(of: facts, role, &trace)
         case .until(let condition): condition.outcome(of: facts, role, &trace)
@@ -95,7 +97,7 @@ extension Condition {
         public static let device = Subjects(rawValue: 2)
         /// The request's own facts.
         public static let request = Subjects(rawValue: 4)
-        /// A service token.
+        /// A service token or a bearer token.
         public static let service = Subjects(rawValue: 8)
         /// The moment.
         public static let time = Subjects(rawValue: 16)
@@ -110,7 +112,7 @@ extension Condition {
             .person
         case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength: .device
         case .network, .method, .path, .certificate: .request
-        case .service: .service
+        case .service, .token: .service
         case .time, .until: .time
         case .meets(let group): group.all.reduce(into: []) { $0.formUnion($1.subjects) }
         }
@@ -140,7 +142,7 @@ extension Condition {
         case .meets(let group): group.matches(request, path: path, role)
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
             .authenticationMethod, .authenticatedWithin, .keyBound, .device, .check, .setting, .score, .risk,
-            .verdictAge, .matchStrength, .service, .tag, .time, .until:
+            .verdictAge, .matchStrength, .service, .token, .tag, .time, .until:
             false
         }
     }

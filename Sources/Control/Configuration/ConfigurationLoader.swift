@@ -6,11 +6,15 @@ import Signatures
 public enum ConfigurationLoader {
     /// - Throws: every problem of the configuration at once.
     public static func load(path: String, readsFiles: Bool = true) throws(ConfigFailure) -> ConfigSnapshot {
-        try ConfigSnapshot.load(
+        let snapshot = try ConfigSnapshot.load(
             path: path, environment: ProcessInfo.processInfo.environment, readsFiles: readsFiles,
             identify: {
                 Digest.sha256($0).map { byte in String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }
                     .joined()
             })
+        guard readsFiles else { return snapshot }
+        let problems = TokenIssuers.problems(snapshot, path: path)
+        guard problems.isEmpty else { throw ConfigFailure(problems: problems) }
+        return snapshot
     }
 }

@@ -43,6 +43,7 @@ extension ControlPlane {
         decisions.shadow.load(config.gateway.shadowPolicy)
         decisions.begin(config.policy)
         revocations.forgetRecords()
+        bearers.forgetRefused()
         // Other policies may call other devices compliant.
         upkeep.withLock { $0.publishedAtSeconds = nil }
         decisions.changeBegins(.everybody)

@@ -53,6 +53,8 @@ struct SnapshotBuilder {
         route.servesMachines = policy.servesMachines
         route.crossOrigin = application.crossOrigin.map(rules)
         route.keepsForms = application.keepsForms
+        route.readsBearerTokens = policy.servesMachines && !policy.tokenIssuers.isEmpty
+        route.forwardsBearerTokens = application.forwardsBearerTokens
         return route
     }
 

@@ -1,4 +1,5 @@
 import Access
+import Config
 import JSON
 import Signatures
 import Store
@@ -47,16 +48,18 @@ struct Assertion {
         }
     }
 
-    /// For a client without a person: `sub` is the service, and `idp` says so. No configured provider has that name's
-    /// colon, so nobody takes a service for a person.
+    /// For a client without a person: `sub` is the service, or the subject of the bearer token, and `idp`
+    /// says so. No configured provider has that name's colon, so nobody takes a service for a person.
     func token(for machine: Machine, device: DeviceResult?, nowSeconds: Int64) -> String {
         let (kid, key) = ring.signingKey(.assertion)
         var payload = JSONObject([
             ("iss", .string(issuer)), ("aud", .string(machine.application)),
-            ("sub", .string(machine.service.name)), ("idp", .string("gatepost:service")),
+            ("sub", .string(machine.service.token?.subject ?? machine.service.name)),
+            ("idp", .string(machine.signer == nil ? "gatepost:service" : "gatepost:token")),
             ("iat", .integer(nowSeconds)), ("exp", .integer(nowSeconds + Self.lifetimeSeconds)),
             ("sid", .string(machine.recordID)),
         ])
+        if let signer = machine.signer { payload["idp_iss"] = .string(signer.issuer.issuer) }
         if let id = machine.device, let device { payload["device"] = Self.summary(id, device) }
         let header = JSONObject([("typ", .string("gatepost-assertion+jwt")), ("kid", .string(kid))])
         return JWS.sign(header: header, payload: payload, with: key)

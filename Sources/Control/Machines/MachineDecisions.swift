@@ -15,7 +15,8 @@ extension ControlPlane {
             services.config.gateway.listeners.indices.contains(claim.listener)
             ? services.config.gateway.listeners[claim.listener].clientCertificates : nil
         let device = await services.posture.machine(
-            names: claim.names, suffix: settings?.deviceSuffix, platform: settings?.platform)
+            names: claim.names, commonName: settings?.matchesCommonName == true ? claim.subject : nil,
+            suffix: settings?.deviceSuffix, domain: settings?.deviceDomain, platform: settings?.platform)
         // No token is called so: their names have no colon. What a certificate says of itself is no token's name.
         let facts = ServiceFacts(
             id: "certificate:\(claim.issuerDigest.prefix(16)):\(claim.serial)",
@@ -58,8 +59,9 @@ extension ControlPlane {
             machines.keep(machine)
             revocations.keep(record, nowSeconds: nowSeconds())
             // Revoked while it was being decided: whoever revoked it found nothing to end.
-            if machine.client == .serviceToken,
-                serviceToken(machine.tokenDigest, machine.application) == nil
+            let isService = machine.client == .serviceToken
+            if isService
+                ? serviceToken(machine.tokenDigest, machine.application) == nil : !isConfigured(machine)
             {
                 machines.forget(machine.tokenDigest)
                 revocations.send([.endSession(record.session)])
@@ -85,6 +87,10 @@ extension ControlPlane {
                 return true
             }
             machines.keep(token)
+        } else if await !isStillSigned(machine) {
+            machines.forget(digest)
+            revocations.send([.endSession(machine.recordID)])
+            return true
         }
         await redecideMachines { $0.tokenDigest == digest }
         return true
@@ -96,7 +102,7 @@ extension ControlPlane {
     ) async {
         for machine in machines.active(where: isMeant) {
             var isTold = false
-            for _ in 0..<Self.machineAttemptsMax where !isTold {
+            for _ in 0..<Self.machineAttemptsMax where !isTold && isConfigured(machine) {
                 guard let record = await decided(machine) else { break }
                 isTold = revocations.send([.replace(record)], eventNanoseconds: eventNanoseconds).isEmpty
             }

@@ -1,5 +1,6 @@
 import Access
 import Border
+import Config
 import Signatures
 import Store
 import Synchronization
@@ -13,6 +14,16 @@ struct Machine: Sendable {
     var application: String
     /// What reactors know it by.
     var tokenDigest: [UInt8]
+    /// Of a bearer token: who signed it.
+    var signer: Signer?
+
+    /// A signature was checked once; that it would still hold hangs on these.
+    struct Signer: Sendable, Hashable {
+        /// As it was configured then.
+        var issuer: TokenIssuerSettings
+        /// RFC 7638.
+        var keyThumbprint: String
+    }
 
     var recordID: String { service.recordID(at: application) }
 }
@@ -90,6 +101,13 @@ final class MachineRegistry: Sendable {
                 state.active[any] = nil
             }
             state.active[machine.tokenDigest] = machine
+        }
+    }
+
+    /// Proofs that have ended cost nobody a place.
+    func forgetEnded(nowSeconds: Int64) {
+        state.withLock { state in
+            state.active = state.active.filter { $0.value.service.expiresAtSeconds > nowSeconds }
         }
     }
 

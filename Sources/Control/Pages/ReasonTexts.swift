@@ -74,6 +74,10 @@ enum ReasonTexts {
             "Right after signing in this page goes on by itself. If it stays: use Chrome or Edge on a computer with a "
                 + "security chip, sign out and sign in again."
         ),
+        .bearerTokenInvalid: (
+            "The bearer token is not one that counts here: malformed, expired, of another issuer or for somebody else.",
+            "Get a new token from its issuer, for this application."
+        ),
         .serviceUnknown: (
             "The service token is not one that counts: wrong, expired or revoked.",
             "Use a token that counts; an administrator makes or rotates one."

@@ -11,7 +11,7 @@ extension Reactor {
             guard let message = inbox.nextMessage() else { return }
             switch message {
             case .session(let ticket, let record): sessionAnswered(ticket, record)
-            case .sessionUnavailable(let ticket): sessionUnavailable(ticket)
+            case .sessionUnavailable(let ticket, let reason): sessionUnavailable(ticket, reason)
             case .response(let response): controlAnswered(response)
             case .configuration(let snapshot): apply(snapshot)
             case .drain(let milliseconds): beginDrain(milliseconds)

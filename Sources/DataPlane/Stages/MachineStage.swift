@@ -3,7 +3,7 @@ import Border
 import COpenSSL
 import HTTP
 
-/// Service token or client certificate → record, from the same cache as people's sessions.
+/// Service token, bearer token or client certificate → record, from the same cache as people's sessions.
 extension Reactor {
     /// - Returns: nil when no machine speaks, so that somebody's cookie is looked at.
     func findMachine(_ slot: Int32, _ route: Route) -> SessionResult? {
@@ -12,6 +12,11 @@ extension Reactor {
         switch work.pointee.fields.sessionCookie {
         case .absent: isPerson = false
         case .value, .ambiguous: isPerson = true
+        }
+        if route.readsBearerTokens, work.pointee.fields.contains(.authorization),
+            let bearer = findBearer(slot, route, isPerson: isPerson)
+        {
+            return bearer
         }
         guard let range = work.pointee.fields.value(named: ServiceToken.fieldName, in: head) else {
             return isPerson ? nil : findCertificate(slot, route)
@@ -55,7 +60,7 @@ extension Reactor {
         return .done(pullMachine(slot, proof, route.name))
     }
 
-    private func machineHit(_ found: Int32, _ route: Route) -> SessionResult? {
+    func machineHit(_ found: Int32, _ route: Route) -> SessionResult? {
         guard sessions[found].pointee.record.client != .person else { return nil }
         guard sessions[found].pointee.record.expiresAtSeconds > nowSeconds else {
             endSession(found, sequence: nil)
@@ -79,10 +84,13 @@ extension Reactor {
     }
 
     /// The record again, by what it was found by.
+    ///
+    /// - Precondition: the request was parsed in this walk, or the record is no bearer token's.
     func pullAnew(_ slot: Int32, _ record: SessionRecord) -> Step {
         switch record.client {
         case .person: return pull(slot, record.tokenDigest, record.application)
         case .serviceToken: return pullService(slot, record.tokenDigest, record.application)
+        case .bearerToken: return pullBearerAnew(slot, record)
         case .certificate:
             guard let proof = downstreams[slot].pointee.machine?.proof else {
                 return refuse(slot, 401, .signInRequired)

@@ -24,7 +24,7 @@ extension Reactor {
         head.append("Content-Type: application/json\r\nCache-Control: no-store\r\nGatepost-Reason: ")
         head.append(reason.rawValue.utf8.span)
         head.append("\r\n")
-        if status == 401 { writeChallenge(way, into: &head) }
+        if status == 401 { writeChallenge(slot, reason, way, into: &head) }
         writeCrossOrigin(slot, status, into: &head)
         return finishOwnResponse(
             slot, status, &head, work.pointee.outputBytes.map { $0 + 16_384 }, body.count)
@@ -100,7 +100,17 @@ extension Reactor {
         return finishExchange(slot)
     }
 
-    private func writeChallenge(_ way: StepUpWay?, into head: inout HeadOutput) {
+    private func writeChallenge(
+        _ slot: Int32, _ reason: Reason, _ way: StepUpWay?, into head: inout HeadOutput
+    ) {
+        // RFC 6750 §3.1: the code only where a token was sent.
+        if reason == .bearerTokenInvalid {
+            head.append("WWW-Authenticate: Bearer realm=\"gatepost\", error=\"invalid_token\"\r\n")
+            return
+        }
+        if downstreams[slot].pointee.route?.readsBearerTokens == true {
+            head.append("WWW-Authenticate: Bearer realm=\"gatepost\"\r\n")
+        }
         head.append("WWW-Authenticate: Gatepost realm=\"gatepost\"")
         if let way {
             head.append(", ")

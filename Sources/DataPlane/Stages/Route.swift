@@ -44,6 +44,9 @@ final class Route {
     let asksForCertificate: Bool
     /// Clients may prove themselves without a person.
     let servesMachines: Bool
+    /// `Authorization: Bearer` is for the gateway.
+    let readsBearerTokens: Bool
+    let forwardsBearerTokens: Bool
     var nextEndpoint = 0
 
     init(
@@ -55,6 +58,8 @@ final class Route {
         self.revision = revision
         isProxied = application?.kind == .proxy
         servesMachines = application?.servesMachines ?? false
+        readsBearerTokens = servesMachines && application?.readsBearerTokens ?? false
+        forwardsBearerTokens = application?.forwardsBearerTokens ?? false
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false
         anonymous = application?.anonymous ?? Route.nobodys
         var prepared = PreparedLimits()

@@ -101,10 +101,10 @@ extension Reactor {
 
     /// The control plane cannot say whether there is such a session: that is a failure, and not a reason to send
     /// somebody to sign in who may be signed in.
-    func sessionUnavailable(_ ticket: Ticket) {
+    func sessionUnavailable(_ ticket: Ticket, _ reason: Reason) {
         guard let slot = parkedSlot(ticket) else { return }
         unpark(slot)
-        resume(slot, refuse(slot, 503, .storeUnavailable))
+        resume(slot, refuse(slot, 503, reason))
     }
 
     /// The control plane's answer to `pullSession`.
@@ -120,6 +120,8 @@ extension Reactor {
             return serve(slot)
         }
         guard !state.pointee.recent.makesStale(record) else {
+            // Of a bearer token the text is needed again: the walk reads it, and pulls.
+            guard record.client != .bearerToken else { return serve(slot) }
             return resume(slot, pullAnew(slot, record))
         }
         let known = sessions.find(connection.pointee.exchange.secret)

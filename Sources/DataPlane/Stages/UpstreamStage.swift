@@ -74,8 +74,13 @@ extension Reactor {
     ) throws(HeadError) {
         let connection = downstreams[slot]
         let head = connection.pointee.input.bytes.span
-        let options: RequestWriter.Options =
+        var options: RequestWriter.Options =
             connection.pointee.exchange.keepsTracestate ? .keepsTracestate : []
+        if route.readsBearerTokens, session >= 0, !route.forwardsBearerTokens,
+            sessions[session].pointee.record.client == .bearerToken
+        {
+            options.insert(.dropsAuthorization)
+        }
         if connection.pointee.exchange.isPreflight {
             route.requestWriter.beginPreflight(
                 request, head: head, fields: work.pointee.fields, scratch: work.pointee.scratch,

@@ -124,6 +124,8 @@ final class MachineMemory {
     let proof: ClientProof?
     /// The service token that it last came with.
     var lastToken: ServiceTokenMemo?
+    /// The bearer token that it last came with.
+    var lastBearer: BearerTokenMemo?
 
     init(_ proof: ClientProof?) { self.proof = proof }
 }

@@ -13,7 +13,7 @@ struct IntuneConnector: Connector {
     }
     static let devices = "/v1.0/deviceManagement/managedDevices"
     static let fields = [
-        "id", "azureADDeviceId", "serialNumber", "udid", "wiFiMacAddress", "ethernetMacAddress",
+        "id", "deviceName", "azureADDeviceId", "serialNumber", "udid", "wiFiMacAddress", "ethernetMacAddress",
         "complianceState",
         "complianceGracePeriodExpirationDateTime", "lastSyncDateTime", "deviceRegistrationState",
         "managedDeviceOwnerType", "isEncrypted", "isSupervised", "deviceCategoryDisplayName",
@@ -170,7 +170,7 @@ struct IntuneConnector: Connector {
             }
         case .entra: return try await filtered("azureADDeviceId", key)
         case .serial: return try await filtered("serialNumber", key)
-        case .falcon, .tanium, .hardware, .mac: return []
+        case .falcon, .tanium, .hardware, .name, .mac: return []
         }
     }
 

@@ -43,7 +43,7 @@ struct ManagedDevice: Sendable {
         threatWord = word("partnerReportedThreatState")
         let named: [(DeviceKey.Kind, String)] = [
             (.entra, "azureADDeviceId"), (.serial, "serialNumber"), (.mac, "wiFiMacAddress"),
-            (.mac, "ethernetMacAddress"), (.hardware, "udid"),
+            (.mac, "ethernetMacAddress"), (.hardware, "udid"), (.name, "deviceName"),
         ]
         keys = [id]
         for (kind, name) in named {

@@ -11,19 +11,22 @@ public struct DeviceKey: Sendable, Hashable {
         case tanium = "tanium-computer-id"
         case serial
         case hardware = "hardware-uuid"
+        /// A host name: given again to other machines, so it never names one by itself.
+        case name = "device-name"
         case mac
 
         /// The strength of a match over an id of this kind that is pinned to the device key. A MAC address is
-        /// never pinned: adapters move between devices.
+        /// never pinned: adapters move between devices. Nor is a name; a certificate may vouch for one.
         public var strengthWhenPinned: Verdict.Strength {
             switch self {
             case .intune, .entra, .falcon, .tanium, .serial, .hardware: .strong
+            case .name: .medium
             case .mac: .weak
             }
         }
 
         /// Whether a first statement pins it to the device key.
-        public var isPinned: Bool { self != .mac }
+        public var isPinned: Bool { self != .mac && self != .name }
 
         /// Whether it names the machine itself rather than its enrolment somewhere.
         var isHardware: Bool { self == .serial || self == .hardware }
@@ -37,6 +40,7 @@ public struct DeviceKey: Sendable, Hashable {
             case .tanium: "tanium_computer_id"
             case .serial: "serial"
             case .hardware: "hardware_uuid"
+            case .name: "device_name"
             case .mac: "mac"
             }
         }
@@ -61,6 +65,7 @@ public struct DeviceKey: Sendable, Hashable {
         case .falcon: hexadecimal(raw, count: 32)
         case .tanium: identifier(raw)
         case .serial: serial(raw)
+        case .name: CertificateNames.hostName(raw)
         case .mac: mac(raw)
         }
     }

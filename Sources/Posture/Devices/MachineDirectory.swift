@@ -1,27 +1,64 @@
 public import Access
 
 /// Devices that are known by a client certificate alone: nobody enrolled them, and their providers' verdicts
-/// are found by the id that the certificate names (providers.md 13, row 2).
+/// are found by what the certificate names (providers.md 13, rows 2 and 4).
 struct MachineDirectory: Sendable {
     /// Machines remembered; one more is not known as a device.
     static let machinesMax = 100_000
 
-    private var machines: [String: (key: DeviceKey, platform: Platform?)] = [:]
+    /// What a certificate says of its device, as its listener is configured.
+    struct Machine: Sendable, Hashable {
+        var names: CertificateNames
+        var suffix: String?
+        var domain: String?
+        var platform: Platform?
+        /// The one Intune id among the DNS names.
+        var id: DeviceKey?
+        /// What the device may be called, by the common name.
+        var nameKeys: [DeviceKey]
 
-    static func id(_ key: DeviceKey) -> String { "machine:\(key.value)" }
+        /// nil: it names no device, or several.
+        init?(_ names: CertificateNames, suffix: String?, domain: String?, platform: Platform?) {
+            let ids = names.intuneIDs(suffix: suffix)
+            let called = names.deviceNames(domain: domain).sorted()
+            guard ids.count <= 1, !ids.isEmpty || !called.isEmpty else { return nil }
+            self.names = names
+            self.suffix = suffix
+            self.domain = domain
+            self.platform = platform
+            id = ids.first
+            nameKeys = called.compactMap { DeviceKey(.name, $0) }
+        }
 
-    subscript(id: String) -> (key: DeviceKey, platform: Platform?)? { machines[id] }
+        var keys: [DeviceKey] { (id.map { [$0] } ?? []) + nameKeys }
+
+        /// What it is called here. Two certificates with one id and other names are two machines: the names of
+        /// one may contradict the id.
+        var text: String {
+            let name = nameKeys.map(\.value).joined(separator: ",")
+            guard let id else { return "machine:name:\(name)" }
+            return name.isEmpty ? "machine:\(id.value)" : "machine:\(id.value):\(name)"
+        }
+    }
+
+    private var machines: [String: Machine] = [:]
+    private var byKey: [DeviceKey: Set<String>] = [:]
+
+    subscript(id: String) -> Machine? { machines[id] }
 
     /// - Returns: what the machine is called; nil when there is no room.
-    mutating func keep(_ key: DeviceKey, platform: Platform?) -> String? {
-        let id = Self.id(key)
+    mutating func keep(_ machine: Machine) -> String? {
+        let id = machine.text
         guard machines[id] != nil || machines.count < Self.machinesMax else { return nil }
-        machines[id] = (key, platform)
+        machines[id] = machine
+        for key in machine.keys { byKey[key, default: []].insert(id) }
         return id
     }
 
     func owners(of keys: some Sequence<DeviceKey>) -> Set<ExactKey> {
-        Set(keys.lazy.map(Self.id).filter { machines[$0] != nil }.map(ExactKey.init))
+        var owners: Set<ExactKey> = []
+        for key in keys { owners.formUnion((byKey[key] ?? []).map(ExactKey.init)) }
+        return owners
     }
 }
 
@@ -30,14 +67,19 @@ extension PostureService {
     ///
     /// - Parameters:
     ///   - names: alternative names, as `dns:…`.
+    ///   - commonName: the subject's; nil: it has none, or it is not to be a device's name.
     ///   - suffix: under which an id may be a first label; nil: an id stands alone.
+    ///   - domain: what may stand behind the device's name; nil: nothing may.
     ///   - platform: what devices with such certificates run, by the administrator's word.
     /// - Returns: an id for `machineFacts`; nil when the certificate names no device, or several.
-    public func machine(names: [String], suffix: String?, platform: Platform?) -> String? {
+    public func machine(
+        names: [String], commonName: String?, suffix: String?, domain: String?, platform: Platform?
+    ) -> String? {
         let hosts = names.filter { $0.hasPrefix("dns:") }.map { String($0.dropFirst(4)) }
-        let ids = CertificateNames(commonName: nil, dnsNames: hosts).intuneIDs(suffix: suffix)
-        guard ids.count == 1, let id = ids.first else { return nil }
-        return machines.keep(id, platform: platform)
+        return MachineDirectory.Machine(
+            CertificateNames(commonName: commonName, dnsNames: hosts), suffix: suffix, domain: domain,
+            platform: platform
+        ).flatMap { machines.keep($0) }
     }
 
     /// What providers say of such a device, for a decision; nil when it is not known.
@@ -45,14 +87,46 @@ extension PostureService {
         guard let machine = machines[id] else { return nil }
         var verdicts: [Verdict] = []
         for connector in connectors {
-            let verdict = await VerdictMatching.verdict(
-                integration: connector.integration, provider: connector.provider, keys: [machine.key],
-                conflicts: [], ttlSeconds: connector.pace.ttlSeconds, cache: cache,
-                nowSeconds: clock.nowSeconds())
-            if let verdict { verdicts.append(verdict) }
+            if let verdict = await verdict(of: machine, by: connector) { verdicts.append(verdict) }
         }
         return DeviceFacts(
             id: id, platform: machine.platform,
-            verdicts: underSignals(verdicts, deviceID: id, keys: [machine.key]))
+            verdicts: underSignals(verdicts, deviceID: id, keys: machine.keys))
+    }
+
+    private func verdict(
+        of machine: MachineDirectory.Machine, by connector: any Connector
+    ) async -> Verdict? {
+        var found: [VerdictRecord] = []
+        for key in machine.keys {
+            for record in await cache.records(of: connector.integration, key: key)
+            where !found.contains(where: { ExactText.isEqual($0.verdict.nativeID, record.verdict.nativeID) })
+            {
+                found.append(record)
+            }
+        }
+        let devices = found.map { record in
+            CertificateNames.NamedDevice(
+                nativeID: record.verdict.nativeID, intuneID: record.keys.first { $0.kind == .intune },
+                name: record.keys.first { $0.kind == .name }?.value ?? "",
+                isCurrent: record.verdict.state != .notFound)
+        }
+        switch machine.names.match(devices, suffix: machine.suffix, domain: machine.domain) {
+        case .device(let nativeID, let key, let strength):
+            var verdict = found.first { ExactText.isEqual($0.verdict.nativeID, nativeID) }?.verdict
+            verdict?.matchKey = key
+            verdict?.matchStrength = strength
+            return verdict
+        case .ambiguous:
+            guard let first = found.first, let key = machine.keys.first else { return nil }
+            return VerdictMatching.ambiguous(first.verdict, key: key)
+        case .notFound:
+            // Not among a complete synchronisation either, or nothing is known yet.
+            return await VerdictMatching.verdict(
+                integration: connector.integration, provider: connector.provider,
+                keys: machine.keys.prefix(1).map { $0 }, conflicts: [],
+                ttlSeconds: connector.pace.ttlSeconds,
+                cache: cache, nowSeconds: clock.nowSeconds())
+        }
     }
 }

@@ -30,7 +30,8 @@ enum StatementFacts {
     /// The provider ids of `posture.device_ids`, normalised; what names no device is left out.
     static func deviceKeys(_ posture: JSONObject) -> [DeviceKey] {
         guard let ids = posture["device_ids"]?.object else { return [] }
-        return DeviceKey.Kind.allCases.compactMap { kind in
+        // What a machine calls itself names it to nobody.
+        return DeviceKey.Kind.allCases.filter { $0 != .name }.compactMap { kind in
             ids[kind.memberName]?.string.flatMap { DeviceKey(kind, $0) }
         }
     }

@@ -86,7 +86,15 @@ public struct CertificateNames: Sendable, Hashable {
 
     /// nil without a usable common name.
     private func named(_ devices: [NamedDevice], domain: String?) -> [NamedDevice]? {
-        guard let name = commonName.flatMap(Self.hostName) else { return nil }
+        let wanted = deviceNames(domain: domain)
+        guard !wanted.isEmpty else { return nil }
+        return devices.filter { device in Self.hostName(device.name).map(wanted.contains) ?? false }
+    }
+
+    /// What a device may be called that the common name means: the name as it stands, and with or without the
+    /// domain. Empty without a usable common name.
+    func deviceNames(domain: String?) -> Set<String> {
+        guard let name = commonName.flatMap(Self.hostName) else { return [] }
         var wanted: Set<String> = [name]
         if let domain = domain.flatMap(Self.hostName).map({ $0.hasPrefix(".") ? $0 : ".\($0)" }) {
             if name.hasSuffix(domain) {
@@ -95,7 +103,7 @@ public struct CertificateNames: Sendable, Hashable {
                 wanted.insert(name + domain)
             }
         }
-        return devices.filter { device in Self.hostName(device.name).map(wanted.contains) ?? false }
+        return wanted
     }
 
     /// Names are given again to other machines: exactly one current record, or none at all but past ones.
@@ -110,6 +118,8 @@ public struct CertificateNames: Sendable, Hashable {
     /// Lower case, without a trailing dot; nil for what is no host name: an empty one, one that is too
     /// long, and any byte but letters, digits, `-`, `_` and `.`.
     static func hostName(_ raw: String) -> String? {
+        // Before folding, which makes ASCII of a few foreign letters (U+212A becomes "k").
+        guard raw.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
         var text = raw.lowercased()
         if text.hasSuffix(".") { text.removeLast() }
         guard (1...253).contains(text.utf8.count),

@@ -34,7 +34,7 @@ enum VerdictMatching {
     }
 
     /// Treated as unknown by policy, whatever the records say.
-    private static func ambiguous(_ verdict: Verdict, key: DeviceKey) -> Verdict {
+    static func ambiguous(_ verdict: Verdict, key: DeviceKey) -> Verdict {
         var verdict = verdict
         verdict.id += ":ambiguous"
         verdict.state = .ambiguous

@@ -121,7 +121,7 @@ struct DecisionLines {
             return [
                 ("service", .string(service.name)), ("service_id", .string(service.id)),
                 ("expires_at", .integer(service.expiresAtSeconds)),
-            ]
+            ] + (service.token.map { [("token", $0.logged)] } ?? [])
         }
         let pseudonym = self.pseudonym(issuer: session.person.issuer, subject: session.person.subject)
         let person = try write(session.person, pseudonym)

@@ -114,7 +114,12 @@ extension LoggedDecision {
             if let name = line["service"]?.string {
                 guard let id = line["service_id"]?.string, line["person"] == nil else { return nil }
                 person = "service \(name)"
-                service = ServiceFacts(id: id, name: name, expiresAtSeconds: expires)
+                var token: TokenFacts?
+                if let value = line["token"] {
+                    guard let read = TokenFacts(logged: value) else { return nil }
+                    token = read
+                }
+                service = ServiceFacts(id: id, name: name, expiresAtSeconds: expires, token: token)
                 return
             }
             guard let person = line["person"]?.string, let provider = line["identity_provider"]?.string,

@@ -49,10 +49,12 @@ struct EntraDevice: Sendable {
             isManaged: value["isManaged"]?.bool, labels: labels(state, isOrphaned: isOrphaned),
             observedAtSeconds: nowSeconds, fetchedAtSeconds: nowSeconds,
             expiresAtSeconds: min(nowSeconds + connection.ttlSeconds, ends ?? .max), graceUntilSeconds: ends,
-            matchKey: DeviceKey.encoded([key]), matchStrength: .weak, rawState: rawState, digest: digest,
+            matchKey: DeviceKey.encoded(keys), matchStrength: .weak, rawState: rawState, digest: digest,
             remedies: remedies(state, isOrphaned: isOrphaned))
-        return VerdictRecord(verdict: verdict, keys: [key])
+        return VerdictRecord(verdict: verdict, keys: keys)
     }
+
+    private var keys: [DeviceKey] { [key] + RecordReading.keys([(.name, value["displayName"])]) }
 
     /// 001.6: managed and compliant are two answers. A disabled device is blocked whatever else is said of
     /// it.
