@@ -38,6 +38,7 @@ final class OpenIDProvider: Site {
         case "/authorize": try exchange.send(authorize(exchange))
         case "/sign-in": try exchange.send(signIn(exchange))
         case "/token": try answerToken(exchange)
+        case "/revoke": try exchange.send(revoke(exchange))
         case "/userinfo": try exchange.send(userinfo(exchange))
         case "/sign-out": try exchange.send(signOut(exchange))
         case "/": try exchange.send(.html(SignInPage.welcome(issuer: issuer)))
@@ -62,14 +63,15 @@ final class OpenIDProvider: Site {
             "userinfo_endpoint": "\(issuer)/userinfo",
             "jwks_uri": "\(issuer)/keys",
             "end_session_endpoint": "\(issuer)/sign-out",
+            "revocation_endpoint": "\(issuer)/revoke",
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
-            "scopes_supported": ["openid", "profile", "email", "groups"],
+            "scopes_supported": ["openid", "profile", "email", "groups", "offline_access"],
             "claims_supported": [
                 "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs",
             ],

@@ -26,7 +26,7 @@ extension OpenIDProvider {
         try exchange.send(token(exchange))
     }
 
-    private func refuse(_ error: String, _ description: String, status: Int = 400) -> Response {
+    func refuse(_ error: String, _ description: String, status: Int = 400) -> Response {
         let fields = status == 401 ? [("WWW-Authenticate", "Basic realm=\"lab\"")] : []
         return .json(
             ["error": .string(error), "error_description": .string(description)], status: status,
@@ -41,6 +41,7 @@ extension OpenIDProvider {
         guard let client = authenticate(exchange, form) else {
             return refuse("invalid_client", "unknown client or wrong secret", status: 401)
         }
+        if form["grant_type"] == "refresh_token" { return try refresh(form, client, exchange) }
         guard form["grant_type"] == "authorization_code" else {
             return refuse("unsupported_grant_type", "only authorization_code")
         }
@@ -64,11 +65,14 @@ extension OpenIDProvider {
             answer["id_token"] = .string(
                 idToken(grant, accessToken: redeemed.accessToken, exchange.nowSeconds))
         }
+        if let token = grant.refreshToken, faults.fires(.noRefreshToken) == nil {
+            answer["refresh_token"] = .string(token)
+        }
         return .json(.object(answer))
     }
 
     /// RFC 6749 2.3.1: one method at a time; in Basic, id and secret are form-encoded first.
-    private func authenticate(_ exchange: Exchange, _ form: Parameters) -> Client? {
+    func authenticate(_ exchange: Exchange, _ form: Parameters) -> Client? {
         var id = form["client_id"]
         var secret = form["client_secret"]
         if let field = exchange.head.field("authorization") {
@@ -94,7 +98,10 @@ extension OpenIDProvider {
         return Base64URL.encode(Digest.sha256(Array(verifier.utf8))) == challenge
     }
 
-    private func idToken(_ grant: Grant, accessToken: String, _ nowSeconds: Int64) -> String {
+    func idToken(
+        _ grant: Grant, accessToken: String, _ nowSeconds: Int64,
+        changes: (inout JSONObject) -> Void = { _ in }
+    ) -> String {
         var payload = claims(of: grant.person)
         payload["iss"] = .string(issuer)
         payload["aud"] = .string(grant.request.client.id)
@@ -108,6 +115,7 @@ extension OpenIDProvider {
             faults.fires(.ignoreContexts) == nil ? grant.request.asked.claims : AskedAuthentication.ignored
         for (name, value) in answers { payload[name] = value }
         spoil(&payload, grant, nowSeconds)
+        changes(&payload)
         return sign(payload)
     }
 
