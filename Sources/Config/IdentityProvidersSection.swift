@@ -56,12 +56,15 @@ enum IdentityProvidersSection {
         let scopes = scopes(reader)
         var signIn = SignInKeys.read(reader)
         signIn.sessionSeconds = reader.duration("session")
+        let refresh = reader.durationOrOff("refresh", standard: SignInKeys.refreshSeconds)
         let asksForACRS = reader.choice("step-up") == "acrs"
         guard let issuer, let clientID, let secret, let scopes else { return nil }
-        return IdentityProviderSettings(
+        var settings = IdentityProviderSettings(
             name: name, displayName: shown, issuer: issuer.text, clientID: clientID, clientSecret: secret,
             scopes: scopes, authoritiesPEM: reader.has("authorities") ? authorities : nil,
             allowsPlainHTTP: allowsPlain, signIn: signIn, asksForACRS: asksForACRS)
+        settings.refreshSeconds = refresh
+        return settings
     }
 
     private static func displayName(_ reader: SectionReader) -> String? {

@@ -119,6 +119,8 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var signIn = SignInSettings()
     /// Authentication contexts are asked for in Entra's way (`acrs` in `claims`) instead of by `acr_values`.
     public var asksForACRS = false
+    /// `refresh`: how often sign-ins in use are refreshed at least; nil: `off`.
+    public var refreshSeconds: Int64?
 }
 
 /// What sign-ins ask, at a provider or for an application.

@@ -27,6 +27,8 @@ public final class ControlPlane: Sendable {
     let integrationEvents = IntegrationEvents()
     let questions = HeldQuestions()
     let machines = MachineRegistry()
+    /// Kept over reloads: a refresh under way must stay the only one of its session.
+    let refreshes: SignInRefreshes
     let configPath: String
     let fetcher: any Fetcher
     let nowSeconds: @Sendable () -> Int64
@@ -65,6 +67,7 @@ public final class ControlPlane: Sendable {
         } catch {
             throw ControlFailure(what: error.what)
         }
+        refreshes = SignInRefreshes(store: store, ring: ring, fetcher: fetcher, nowSeconds: nowSeconds)
         let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
             try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
         }

@@ -154,6 +154,7 @@ struct Services: Sendable {
                 allowsPlainHTTP: $0.allowsPlainHTTP)
             registration.ask = ask($0.signIn)
             registration.contextStyle = $0.asksForACRS ? .acrs : .acr
+            registration.refreshSeconds = $0.refreshSeconds
             return registration
         }
         let applications = config.applications.map {
@@ -169,6 +170,6 @@ struct Services: Sendable {
                 providers: providers,
                 applications: applications),
             store: store, ring: ring, fetcher: fetcher, directory: ProviderDirectory(fetcher: fetcher),
-            ended: ended)
+            ended: ended, told: RefreshText.write)
     }
 }

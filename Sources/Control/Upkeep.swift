@@ -2,6 +2,7 @@ import Access
 import Border
 import Config
 import Foundation
+import Identity
 import JSON
 import Posture
 import Signatures
@@ -49,7 +50,13 @@ extension ControlPlane {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
-        following.withLock { $0 = [providers, news, upkeep, publishing] }
+        let refreshing = Task(priority: .utility) { [self] in
+            while !Task.isCancelled {
+                await refreshSignIns()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing] }
     }
 
     /// A policy may name a token before it is made; a name that is misspelt would otherwise be found by its silence.
@@ -76,6 +83,7 @@ extension ControlPlane {
     func keepUp() async {
         let now = nowSeconds()
         decisions.sweep(nowSeconds: now)
+        refreshes.sweep(nowSeconds: now)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }

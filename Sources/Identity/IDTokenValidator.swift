@@ -22,6 +22,8 @@ public struct IDTokenValidator: Sendable {
     public var accessToken: String?
     /// The validator's clock.
     public var nowSeconds: Int64
+    /// Of a refresh: `nonce` need not be there (Core §12.2); one that is there must be the sign-in's all the same.
+    var mayLackNonce = false
 
     /// How far two clocks may be apart.
     public static let skewSeconds: Int64 = 120
@@ -73,9 +75,12 @@ public struct IDTokenValidator: Sendable {
         }
         try checkAudience(claims)
         try checkTimes(claims)
-        guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8))
-        else {
-            throw invalid("nonce is not the one sent")
+        let isNonceMissing = claims["nonce"] == nil || claims["nonce"]?.isNull == true
+        if !mayLackNonce || !isNonceMissing {
+            guard let sent = claims["nonce"]?.string, constantTimeEqual(Array(sent.utf8), Array(nonce.utf8))
+            else {
+                throw invalid("nonce is not the one sent")
+            }
         }
         try checkAccessToken(claims, token.algorithm)
         // Not `iat` instead: a token made anew from an old session would prove a person who is not there.

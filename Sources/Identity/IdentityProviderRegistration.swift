@@ -25,6 +25,8 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var ask = ConfiguredAsk()
     /// How authentication contexts are asked for.
     public var contextStyle = ContextStyle.acr
+    /// How often sign-ins that are in use are refreshed at least; nil: never, and no refresh token is kept.
+    public var refreshSeconds: Int64?
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {

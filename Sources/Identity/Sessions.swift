@@ -4,7 +4,7 @@ public import Store
 
 /// Sessions of both tiers in the store.
 public struct Sessions: Sendable {
-    private let store: any GatewayStore
+    let store: any GatewayStore
     private let ring: KeyRing
     private let random: @Sendable (Int) -> [UInt8]
 
@@ -60,7 +60,7 @@ public struct Sessions: Sendable {
         session.createdAtSeconds = nowSeconds
         session.expiresAtSeconds = min(global.expiresAtSeconds, nowSeconds + application.sessionSeconds)
         try await store.insert(session)
-        return (session, cookie)
+        return (try await caughtUp(session), cookie)
     }
 
     /// Sessions that one browser may have at one application: tabs that sign in side by side.

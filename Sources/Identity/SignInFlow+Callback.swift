@@ -133,17 +133,24 @@ extension SignInFlow {
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),
             ExactText.isEqual(before.issuer, person.issuer),
-            ExactText.isEqual(before.subject, person.subject),
-            let renewed = try await sessions.renew(
+            ExactText.isEqual(before.subject, person.subject)
+        {
+            // First: from then on a refresh that is under way cannot lay what it heard over this sign-in.
+            try await keepRefresh(of: outcome, provider, sessionID: before.id, request)
+            if let renewed = try await sessions.renew(
                 before, presented: presented, person: person, idToken: idToken,
                 nowSeconds: request.nowSeconds,
                 lifetimeSeconds: lifetime)
-        {
-            return renewed
+            {
+                return renewed
+            }
+            // One token is one session's.
+            try await store.removeRefresh(sessionID: before.id)
         }
         let made = try await sessions.createGlobal(
             person: person, provider: provider.name, host: request.host, idToken: idToken,
             nowSeconds: request.nowSeconds, lifetimeSeconds: lifetime)
+        try await keepRefresh(of: outcome, provider, sessionID: made.session.id, request)
         if let before { ended(try await sessions.link(made.session, to: before)) }
         return made
     }

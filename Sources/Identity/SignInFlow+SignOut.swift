@@ -34,9 +34,11 @@ extension SignInFlow {
         else { return .signedOut(url: nil, removed: [], setCookies: clearing) }
         var global: StoredSession? = session
         if let id = session.globalID { global = try await store.session(id: id) }
+        let tokens = await refreshes(endingWith: global ?? session)
         let removed = try await sessions.end(ids: [global?.id ?? session.id])
         // Now, and not after the provider was asked where it signs people out: it may take its time.
         ended(removed)
+        giveBack(tokens, nowSeconds: request.nowSeconds)
         let url = await providerSignOut(global ?? session, request)
         return .signedOut(url: url, removed: removed, setCookies: clearing)
     }

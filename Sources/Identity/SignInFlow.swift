@@ -18,6 +18,11 @@ public actor SignInFlow {
     let random: @Sendable (Int) -> [UInt8]
     /// Told at once of sessions that the store has forgotten, before anything else is waited for.
     let ended: @Sendable ([StoredSession]) -> Void
+    /// Told of refresh tokens that could not be given back.
+    let told: @Sendable (RefreshNews) -> Void
+    /// Refresh tokens on their way back to their provider.
+    var givingBack: [UInt64: Task<Void, Never>] = [:]
+    var givenBackCount: UInt64 = 0
 
     /// From the callback to the application host a one-time code lives this long.
     public static let handoffSeconds: Int64 = 30
@@ -28,10 +33,12 @@ public actor SignInFlow {
     ///   - directory: shared with whoever else validates tokens of these providers.
     ///   - random: gives that many random bytes.
     ///   - ended: revokes sessions on the data plane.
+    ///   - told: hears of refresh tokens that were not given back.
     public init(
         configuration: IdentityConfiguration, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
         directory: ProviderDirectory, random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) },
-        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in }
+        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
+        told: @escaping @Sendable (RefreshNews) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.store = store
@@ -39,6 +46,7 @@ public actor SignInFlow {
         self.directory = directory
         self.random = random
         self.ended = ended
+        self.told = told
         sessions = Sessions(store: store, ring: ring, random: random)
         seals = LoginSeals(sealer: Sealer(ring: ring))
     }

@@ -17,11 +17,14 @@ struct TokenExchange: Sendable {
         var person: PersonFacts
         /// Compact, as received.
         var idToken: String
+        /// With which the person's sign-in is kept in step with the provider; nil: it gave none.
+        var refresh: (kept: KeptRefresh, expiresInSeconds: Int64?)?
     }
 
     private struct Tokens {
         var idToken: String
         var accessToken: String?
+        var answer: JSONObject
     }
 
     func redeem(
@@ -36,7 +39,11 @@ struct TokenExchange: Sendable {
             keyID: token.keyID, algorithm: token.algorithm, of: registration, nowSeconds: nowSeconds)
         let validated = try validator.validate(token, keys: keys)
         let person = try await completed(validated, accessToken: tokens.accessToken)
-        return Outcome(person: person, idToken: tokens.idToken)
+        return Outcome(
+            person: person, idToken: tokens.idToken,
+            refresh: KeptRefresh(tokens.answer, nonce: nonce, signedInBy: validated).map {
+                ($0, KeptRefresh.expiresInSeconds(tokens.answer))
+            })
     }
 
     // MARK: Token endpoint (RFC 6749 §4.1.3)
@@ -44,10 +51,20 @@ struct TokenExchange: Sendable {
     private func exchange(
         code: String, redirectURL: String, verifier: String
     ) async throws(IdentityError) -> Tokens {
-        var form = [
-            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirectURL),
-            ("code_verifier", verifier),
-        ]
+        let response = try await ask(
+            [
+                ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirectURL),
+                ("code_verifier", verifier),
+            ], at: metadata.tokenEndpoint)
+        guard response.status == 200 else { throw refusal(response) }
+        return try tokens(response)
+    }
+
+    /// One request to an endpoint at which we prove which client we are: every grant, and revocation (RFC 7009 §2.1).
+    func ask(
+        _ parameters: [(String, String)], at endpoint: String, timeoutMilliseconds: Int = 10_000
+    ) async throws(IdentityError) -> FetchResponse {
+        var form = parameters
         var fields = [("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")]
         switch metadata.clientAuthentication(of: registration) {
         case .basic:
@@ -63,14 +80,11 @@ struct TokenExchange: Sendable {
             throw IdentityError(
                 .providerMalformed, "\(registration.name) takes no client secret in any way known")
         }
-        let response = try await fetch(
+        return try await fetch(
             FetchRequest(
-                method: "POST", url: metadata.tokenEndpoint, fields: fields,
-                body: Array(FormText.encode(form).utf8),
-                bodyBytesMax: Self.answerBytesMax, allowsPlainHTTP: registration.allowsPlainHTTP,
-                authoritiesPEM: registration.authoritiesPEM))
-        guard response.status == 200 else { throw refusal(response) }
-        return try tokens(response)
+                method: "POST", url: endpoint, fields: fields, body: Array(FormText.encode(form).utf8),
+                timeoutMilliseconds: timeoutMilliseconds, bodyBytesMax: Self.answerBytesMax,
+                allowsPlainHTTP: registration.allowsPlainHTTP, authoritiesPEM: registration.authoritiesPEM))
     }
 
     private func tokens(_ response: FetchResponse) throws(IdentityError) -> Tokens {
@@ -78,14 +92,16 @@ struct TokenExchange: Sendable {
         guard let idToken = document["id_token"]?.string, !idToken.isEmpty else {
             throw IdentityError(.tokenInvalid, "token answer without an id_token")
         }
-        let accessToken = document["access_token"]?.string
-        if let accessToken {
-            // It is going to stand in a field of the userinfo request.
-            guard accessToken.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), !accessToken.isEmpty else {
-                throw IdentityError(.providerMalformed, "access token with bytes that no token has")
-            }
+        return Tokens(idToken: idToken, accessToken: try accessToken(document), answer: document)
+    }
+
+    func accessToken(_ document: JSONObject) throws(IdentityError) -> String? {
+        guard let accessToken = document["access_token"]?.string else { return nil }
+        // It is going to stand in a field of the userinfo request.
+        guard accessToken.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), !accessToken.isEmpty else {
+            throw IdentityError(.providerMalformed, "access token with bytes that no token has")
         }
-        return Tokens(idToken: idToken, accessToken: accessToken)
+        return accessToken
     }
 
     /// Providers answer errors with 400, 401, 403 and others, with codes of their own, with HTML, with nothing. Their
@@ -94,27 +110,39 @@ struct TokenExchange: Sendable {
         let body = try? JSONValue(parsing: response.body)
         let (code, description) = (body?["error"]?.string, body?["error_description"]?.string)
         let what = "\(registration.name): token endpoint: status \(response.status)"
-        // 429 and 5xx say nothing about the person: another try may succeed.
-        let isPassing = response.status == 429 || response.status >= 500 || response.status < 400
         return IdentityError(
-            isPassing ? .providerUnavailable : .providerRefused, what,
+            Self.isPassing(response) ? .providerUnavailable : .providerRefused, what,
             providerCode: code.flatMap { ProviderCode.of(error: $0, description: description) })
+    }
+
+    /// 429 and 5xx say nothing about the person: another try may succeed.
+    static func isPassing(_ response: FetchResponse) -> Bool {
+        response.status == 429 || response.status >= 500 || response.status < 400
     }
 
     // MARK: Userinfo (Core §5.3)
 
     /// Adds e-mail address and groups where the id token has neither a value nor an opinion.
-    private func completed(_ token: IDToken, accessToken: String?) async throws(IdentityError) -> PersonFacts
-    {
+    ///
+    /// - Parameter mayWait: a provider that does not answer now is an error. Otherwise what it would have said is
+    ///   unknown.
+    func completed(
+        _ token: IDToken, accessToken: String?, mayWait: Bool = false
+    ) async throws(IdentityError) -> PersonFacts {
         var person = token.person
         let lacksEmail = token.claims["email"] == nil
-        let lacksGroups = token.claims["groups"] == nil && person.claims["hasgroups"] == nil
+        let lacksGroups = token.lacksGroups
         guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken else {
             return person
         }
+        var info: JSONObject?
+        do throws(IdentityError) {
+            info = try await userinfo(url, accessToken)
+        } catch {
+            if mayWait, error.kind == .providerUnavailable { throw error }
+        }
         // Core §5.3.2: another subject's answer must not be used, not even in part.
-        guard let info = try? await userinfo(url, accessToken),
-            let subject = try? ClaimReader(claims: info).subject(),
+        guard let info, let subject = try? ClaimReader(claims: info).subject(),
             ExactText.isEqual(subject, person.subject)
         else {
             // Groups that could not be had are not no groups: who is excluded by one must not get in without it.
@@ -131,7 +159,7 @@ struct TokenExchange: Sendable {
         return person
     }
 
-    private func userinfo(_ url: String, _ accessToken: String) async throws(IdentityError) -> JSONObject {
+    func userinfo(_ url: String, _ accessToken: String) async throws(IdentityError) -> JSONObject {
         let response = try await fetch(
             FetchRequest(
                 url: url,
@@ -139,12 +167,14 @@ struct TokenExchange: Sendable {
                 timeoutMilliseconds: 5_000, bodyBytesMax: Self.answerBytesMax,
                 allowsPlainHTTP: registration.allowsPlainHTTP, authoritiesPEM: registration.authoritiesPEM))
         guard response.status == 200 else {
-            throw IdentityError(.providerRefused, "\(registration.name): userinfo: status \(response.status)")
+            throw IdentityError(
+                Self.isPassing(response) ? .providerUnavailable : .providerRefused,
+                "\(registration.name): userinfo: status \(response.status)")
         }
         return try parsed(response, "userinfo")
     }
 
-    private func parsed(_ response: FetchResponse, _ what: String) throws(IdentityError) -> JSONObject {
+    func parsed(_ response: FetchResponse, _ what: String) throws(IdentityError) -> JSONObject {
         do throws(JSONError) {
             guard let object = try JSONValue(parsing: response.body).object else {
                 throw JSONError(offset: 0, what: "no object")
@@ -155,7 +185,7 @@ struct TokenExchange: Sendable {
         }
     }
 
-    private func fetch(_ request: FetchRequest) async throws(IdentityError) -> FetchResponse {
+    func fetch(_ request: FetchRequest) async throws(IdentityError) -> FetchResponse {
         do throws(FetchError) {
             return try await fetcher.fetch(request)
         } catch {

@@ -42,14 +42,16 @@ final class FakeProvider: Fetcher {
         var published: [(kid: String, key: SigningKey)]
         var grants: [String: Grant] = [:]
         var subject = "person-1"
+        var tokenCount = 0
         var requests: [(path: String, request: FetchRequest)] = []
+        var refresh = FakeRefresh()
         /// Runs whenever the key set was served.
         var afterKeys: (@Sendable (inout State) -> Void)?
     }
 
     let issuer: String
     let secrets: [String: String]
-    private let locked: Mutex<State>
+    let locked: Mutex<State>
 
     init(issuer: String = "https://idp.example/tenant", secrets: [String: String] = ["client": "s:e c+ret"]) {
         self.issuer = issuer
@@ -103,13 +105,19 @@ final class FakeProvider: Fetcher {
                     return .object(jwk)
                 }
                 return .success(Self.json(["keys": .array(keys)]))
-            case "/token": return .success(token(request, &state))
+            case "/token":
+                if let answer = refreshed(request, &state) { return answer }
+                return .success(token(request, &state))
+            case "/revoke": return .success(revoked(request, &state))
             case "/userinfo":
                 guard let info = state.faults.userinfo else { return .success(FetchResponse(status: 404)) }
                 return .success(Self.json(info))
             case _: return .failure(FetchError(.unreachable, "no \(path)"))
             }
         }
+        // Decided by now: the provider has done what it was asked, and its answer is on the way.
+        let gate = locked.withLock { path == "/token" ? $0.refresh.gate : nil }
+        await gate?.pass()
         return try result.get()
     }
 
@@ -126,6 +134,7 @@ final class FakeProvider: Fetcher {
             "userinfo_endpoint": .string("\(issuer)/userinfo"),
             "end_session_endpoint": .string("\(issuer)/logout"), "response_types_supported": ["code"],
         ]
+        if state.refresh.announcesRevocation { document["revocation_endpoint"] = .string("\(issuer)/revoke") }
         state.faults.metadata(&document)
         return Self.json(document)
     }
@@ -148,12 +157,17 @@ final class FakeProvider: Fetcher {
         ]
         state.faults.claims(&claims)
         let compact = state.faults.token?(claims) ?? signed(claims, state)
-        return Self.json([
+        var answer: JSONObject = [
             "token_type": "Bearer", "access_token": .string(access), "id_token": .string(compact),
-        ])
+        ]
+        if let first = state.refresh.begin(clientID: grant.clientID, nonce: grant.nonce, &state.tokenCount) {
+            answer["refresh_token"] = .string(first)
+            answer["expires_in"] = state.refresh.expiresIn.map { .integer($0) }
+        }
+        return Self.json(answer)
     }
 
-    private func signed(_ claims: JSONObject, _ state: State) -> String {
+    func signed(_ claims: JSONObject, _ state: State) -> String {
         if state.faults.sendsKeyID {
             return JWS.sign(
                 header: ["kid": .string(state.signer.kid)], payload: claims, with: state.signer.key)
@@ -162,8 +176,7 @@ final class FakeProvider: Fetcher {
         return JWS.sign(header: [:], payload: claims, with: bare)
     }
 
-    private func isAuthenticated(_ request: FetchRequest, _ form: [String: String], _ client: String) -> Bool
-    {
+    func isAuthenticated(_ request: FetchRequest, _ form: [String: String], _ client: String) -> Bool {
         let basic =
             "Basic "
             + Base64.encode(

@@ -49,19 +49,33 @@ final class World: Sendable {
         ])
 
     /// - Parameter durable: used instead of `store`.
-    init(durable: (any GatewayStore)? = nil) {
+    /// - Parameter refreshSeconds: of every provider.
+    init(durable: (any GatewayStore)? = nil, refreshSeconds: Int64? = nil) {
         tenant = FakeProvider(secrets: ["client": "s:e c+ret", "client-managed": "second"])
         other = FakeProvider(issuer: "https://other.example", secrets: ["third": "third"])
         let fetcher = Switchboard(providers: [tenant, other])
         let pauses = PauseLog()
         directory = ProviderDirectory(fetcher: fetcher, pause: { pauses.add($0) })
+        var configuration = Self.configuration
+        for index in configuration.providers.indices {
+            configuration.providers[index].refreshSeconds = refreshSeconds
+        }
+        self.fetcher = fetcher
         flow = SignInFlow(
-            configuration: Self.configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
-            directory: directory)
+            configuration: configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
+            directory: directory, told: { [told] in told.add($0) })
         pauseLog = pauses
     }
 
     let pauseLog: PauseLog
+    let fetcher: Switchboard
+    let told = NewsLog()
+}
+
+final class NewsLog: Sendable {
+    private let entries = Mutex<[RefreshNews]>([])
+    func add(_ news: RefreshNews) { entries.withLock { $0.append(news) } }
+    var all: [RefreshNews] { entries.withLock { $0 } }
 }
 
 final class PauseLog: Sendable {

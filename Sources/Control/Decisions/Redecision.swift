@@ -75,6 +75,7 @@ extension ControlPlane {
             try await isInUse(session, now)
         else { return nil }
         var decided = try await services.records.decided(session, sequence: sequence, nowSeconds: now)
+        noteRefreshUse(of: session, now)
         // The browser may still hold the token before the last rotation: the reactor knows the record by the token.
         decided?.record.tokenDigest = digest
         return decided
