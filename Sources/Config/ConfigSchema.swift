@@ -46,6 +46,7 @@ public enum ConfigSchema {
         case .integer(let range):
             ["type": "integer", "minimum": range.lowerBound, "maximum": range.upperBound]
         case .duration: ["type": "string", "pattern": "^[0-9]+[smhd]$"]
+        case .durationOrOff: ["type": "string", "pattern": "^([0-9]+[smhd]|off)$"]
         case .size: ["type": ["string", "integer"], "pattern": "^[0-9]+(KiB|MiB)?$"]
         case .percent: ["type": "string", "pattern": "^[0-9]+%$"]
         case .choice(let choices): ["enum": choices]

@@ -59,13 +59,16 @@ enum IdentityProvidersSection {
         var signIn = SignInKeys.read(reader)
         signIn.sessionSeconds = reader.duration("session")
         let emailDomains = ChooserKeys.emailDomains(reader)
+        let refresh = reader.durationOrOff("refresh", standard: SignInKeys.refreshSeconds)
         let asksForACRS = reader.choice("step-up") == "acrs"
         guard let issuer, let clientID, let authentication, let further, let scopes else { return nil }
-        return IdentityProviderSettings(
+        var settings = IdentityProviderSettings(
             name: name, displayName: shown, issuer: issuer.text, clientID: clientID,
             authentication: authentication, scopes: scopes,
             authoritiesPEM: reader.has("authorities") ? authorities : nil, allowsPlainHTTP: allowsPlain,
             signIn: signIn, asksForACRS: asksForACRS, emailDomains: emailDomains, further: further)
+        settings.refreshSeconds = refresh
+        return settings
     }
 
     private static func displayName(_ reader: SectionReader) -> String? {

@@ -7,6 +7,8 @@ package indirect enum Shape: Sendable {
     case integer(ClosedRange<Int64>)
     /// Seconds, written with a unit.
     case duration(ClosedRange<Int64>)
+    /// The same, or `off`.
+    case durationOrOff(ClosedRange<Int64>)
     /// Bytes, written as a number or with `KiB` or `MiB`.
     case size(ClosedRange<Int64>)
     /// A whole number with `%`.

@@ -124,6 +124,15 @@ struct SectionReader {
         return quantity(name) { () throws(Quantity.Refusal) in try Quantity.duration(text, in: range) }
     }
 
+    /// Seconds, or nil for `off`; what is not there, or cannot be read, is the standard.
+    func durationOrOff(_ name: String, standard: Int64) -> Int64? {
+        guard case .durationOrOff(let range)? = table[name]?.shape, let text = text(name) else {
+            return standard
+        }
+        if text == "off" { return nil }
+        return quantity(name) { () throws(Quantity.Refusal) in try Quantity.duration(text, in: range) }
+    }
+
     /// Bytes.
     func size(_ name: String) -> Int64? {
         guard case .size(let range)? = table[name]?.shape, let text = text(name) else { return nil }

@@ -127,6 +127,8 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var emailDomains: [String] = []
     /// What is known of people beside the id token.
     public var further = FurtherClaimsSettings()
+    /// `refresh`: how often sign-ins in use are refreshed at least; nil: `off`.
+    public var refreshSeconds: Int64?
 }
 
 /// What sign-ins ask, at a provider or for an application.

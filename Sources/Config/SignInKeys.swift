@@ -31,6 +31,11 @@ enum SignInKeys {
                     + "authentication contexts "
                     + "(`acrs` in the parameter `claims`).",
                 standard: "`acr`", example: "acrs"),
+            .optional(
+                "refresh", .durationOrOff(60...86_400),
+                "How often a sign-in that is in use is refreshed at least, where the provider gives a refresh token "
+                    + "(many want the scope `offline_access`); `off` keeps no token.",
+                standard: "`15m`", example: "1h"),
         ]
     static let application: [KeySpec] =
         shared + [
@@ -38,6 +43,8 @@ enum SignInKeys {
                 "scopes", .list(.text), "Scopes to ask for beside the provider's.", standard: "none",
                 example: "[groups]")
         ]
+
+    static let refreshSeconds: Int64 = 900
 
     static func read(_ reader: SectionReader) -> SignInSettings {
         var settings = SignInSettings()

@@ -31,6 +31,8 @@ public final class ControlPlane: Sendable {
     let bearers = BearerChecks()
     /// Keys of token issuers; kept over reloads.
     let issuerKeys: ProviderDirectory
+    /// Kept over reloads: a refresh under way must stay the only one of its session.
+    let refreshes: SignInRefreshes
     let configPath: String
     let fetcher: any Fetcher
     let nowSeconds: @Sendable () -> Int64
@@ -70,6 +72,7 @@ public final class ControlPlane: Sendable {
         } catch {
             throw ControlFailure(what: error.what)
         }
+        refreshes = SignInRefreshes(store: store, ring: ring, fetcher: fetcher, nowSeconds: nowSeconds)
         let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
             try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
         }

@@ -166,6 +166,6 @@ struct Services: Sendable {
                 providers: providers,
                 applications: applications),
             store: store, ring: ring, fetcher: fetcher, directory: ProviderDirectory(fetcher: fetcher),
-            ended: ended)
+            ended: ended, told: RefreshText.write)
     }
 }

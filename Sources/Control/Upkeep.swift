@@ -2,6 +2,7 @@ import Access
 import Border
 import Config
 import Foundation
+import Identity
 import JSON
 import Posture
 import Signatures
@@ -50,7 +51,13 @@ extension ControlPlane {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
-        following.withLock { $0 = [providers, news, upkeep, publishing] }
+        let refreshing = Task(priority: .utility) { [self] in
+            while !Task.isCancelled {
+                await refreshSignIns()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing] }
     }
 
     /// A policy may name a token before it is made; a name that is misspelt would otherwise be found by its silence.
@@ -79,6 +86,7 @@ extension ControlPlane {
         decisions.sweep(nowSeconds: now)
         forms.forgetOld(nowSeconds: now)
         machines.forgetEnded(nowSeconds: now)
+        refreshes.sweep(nowSeconds: now)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }

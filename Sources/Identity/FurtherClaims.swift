@@ -36,7 +36,7 @@ extension TokenExchange {
     }
 
     /// Neither groups nor the word that there are more than it says.
-    func lacksGroups(_ token: IDToken) -> Bool {
+    static func lacksGroups(_ token: IDToken) -> Bool {
         token.claims["groups"] == nil && token.person.claims[ClaimReader.unknownGroupsClaim] == nil
     }
 
@@ -48,7 +48,7 @@ extension TokenExchange {
     ) async throws(IdentityError) -> PersonFacts {
         var person = token.person
         let lacksEmail = token.claims["email"] == nil
-        let lacksGroups = lacksGroups(token)
+        let lacksGroups = Self.lacksGroups(token)
         guard lacksEmail || lacksGroups, let url = metadata.userinfoEndpoint, let accessToken else {
             return person
         }

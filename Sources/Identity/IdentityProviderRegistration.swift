@@ -37,6 +37,8 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var graphURL: String?
     /// Where its signing keys are found.
     public var keySource = KeySource.metadata
+    /// How often sign-ins that are in use are refreshed at least; nil: never, and no refresh token is kept.
+    public var refreshSeconds: Int64?
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {

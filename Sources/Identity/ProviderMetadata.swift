@@ -18,6 +18,8 @@ public struct ProviderMetadata: Sendable, Hashable {
     public var userinfoEndpoint: String?
     /// RP-initiated sign-out.
     public var endSessionEndpoint: String?
+    /// Where tokens are given back (RFC 7009).
+    public var revocationEndpoint: String?
     /// RFC 9207: every authorization answer carries `iss`.
     public var announcesIssuerParameter: Bool
     /// nil: the default of the specification, client_secret_basic.
@@ -58,6 +60,7 @@ public struct ProviderMetadata: Sendable, Hashable {
         jwksURL = try reader.required("jwks_uri")
         userinfoEndpoint = try reader.endpoint("userinfo_endpoint")
         endSessionEndpoint = try reader.endpoint("end_session_endpoint")
+        revocationEndpoint = try reader.endpoint("revocation_endpoint")
         announcesIssuerParameter = document["authorization_response_iss_parameter_supported"]?.bool == true
         tokenAuthenticationMethods = document["token_endpoint_auth_methods_supported"]?.array?.compactMap(
             \.string)

@@ -62,7 +62,7 @@ public struct Sessions: Sendable {
         session.createdAtSeconds = nowSeconds
         session.expiresAtSeconds = min(global.expiresAtSeconds, nowSeconds + application.sessionSeconds)
         try await store.insert(session)
-        return (session, cookie)
+        return (try await caughtUp(session), cookie)
     }
 
     /// Sessions that one browser may have at one application: tabs that sign in side by side.

@@ -84,7 +84,9 @@ extension SignInFlow {
             let (session, cookie) = try await establish(outcome, provider, request)
             // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
             if try await sessions.wasEnded(session, sinceSeconds: state.issuedAtSeconds) {
+                let tokens = await refreshes(of: [session.id])
                 ended(try await store.remove(sessionIDs: [session.id]))
+                giveBack(tokens, nowSeconds: request.nowSeconds)
                 return restartElsewhere(state.goal, request, why: "signed out while signing in")
             }
             return handOver(
@@ -147,17 +149,24 @@ extension SignInFlow {
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),
             ExactText.isEqual(before.issuer, person.issuer),
-            ExactText.isEqual(before.subject, person.subject),
-            let renewed = try await sessions.renew(
+            ExactText.isEqual(before.subject, person.subject)
+        {
+            // First: from then on a refresh that is under way cannot lay what it heard over this sign-in.
+            try await keepRefresh(of: outcome, provider, sessionID: before.id, request)
+            if let renewed = try await sessions.renew(
                 before, presented: presented, person: person, idToken: idToken,
                 nowSeconds: request.nowSeconds,
                 lifetimeSeconds: lifetime)
-        {
-            return renewed
+            {
+                return renewed
+            }
+            // One token is one session's.
+            try await store.removeRefresh(sessionID: before.id)
         }
         let made = try await sessions.createGlobal(
             person: person, provider: provider.name, host: request.host, idToken: idToken,
             nowSeconds: request.nowSeconds, lifetimeSeconds: lifetime)
+        try await keepRefresh(of: outcome, provider, sessionID: made.session.id, request)
         if let before { ended(try await sessions.link(made.session, to: before)) }
         return made
     }

@@ -45,10 +45,12 @@ extension SignInFlow {
         let linked = try await linked(to: global)
         var removed: [StoredSession] = []
         if isEverywhere { removed += try await endEverywhere([global] + linked, request.nowSeconds) }
+        let tokens = await refreshes(of: [global.id] + linked.map(\.id))
         let own = try await sessions.end(ids: [global.id])
         // Now, and not after the provider was asked where it signs people out: it may take its time.
         ended(own)
         removed += own
+        giveBack(tokens, nowSeconds: request.nowSeconds)
         let others = Set(linked.map(\.identityProvider)).subtracting([global.identityProvider]).sorted()
         let url = await providerSignOut(global, others: others, isEverywhere: isEverywhere, request)
         return .signedOut(
@@ -72,14 +74,18 @@ extension SignInFlow {
         var known: Set<ExactKey> = []
         for session in sessions.reversed() {
             guard known.insert(ExactKey("\(session.issuer)\n\(session.subject)")).inserted else { continue }
+            let tokens = await refreshes(ofPerson: session)
             let scope = EndingScope.person(issuer: session.issuer, subject: session.subject)
             let some = try await end(scope, nowSeconds: nowSeconds) ?? []
             removed += some
-            let linked = some.flatMap { Sessions.linked($0) }
+            giveBack(tokens, nowSeconds: nowSeconds)
+            let linked = Array(Set(some.flatMap { Sessions.linked($0) }))
             guard !linked.isEmpty else { continue }
-            let more = try await self.sessions.end(ids: Array(Set(linked)))
+            let further = await refreshes(of: linked)
+            let more = try await self.sessions.end(ids: linked)
             ended(more)
             removed += more
+            giveBack(further, nowSeconds: nowSeconds)
         }
         return removed
     }

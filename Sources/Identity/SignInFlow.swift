@@ -22,6 +22,11 @@ public actor SignInFlow {
     var logoutLimits = LogoutLimits()
     /// Wrong names in front-channel logouts, by the session that they were tried on.
     var frontchannelGuesses = AttemptWindow<String>(windowSeconds: 600, keysMax: 4_096)
+    /// Told of refresh tokens that could not be given back.
+    let told: @Sendable (RefreshNews) -> Void
+    /// Refresh tokens on their way back to their provider.
+    var givingBack: [UInt64: Task<Void, Never>] = [:]
+    var givenBackCount: UInt64 = 0
 
     /// From the callback to the application host a one-time code lives this long.
     public static let handoffSeconds: Int64 = 30
@@ -32,10 +37,12 @@ public actor SignInFlow {
     ///   - directory: shared with whoever else validates tokens of these providers.
     ///   - random: gives that many random bytes.
     ///   - ended: revokes sessions on the data plane.
+    ///   - told: hears of refresh tokens that were not given back.
     public init(
         configuration: IdentityConfiguration, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
         directory: ProviderDirectory, random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) },
-        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in }
+        ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
+        told: @escaping @Sendable (RefreshNews) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.store = store
@@ -43,6 +50,7 @@ public actor SignInFlow {
         self.directory = directory
         self.random = random
         self.ended = ended
+        self.told = told
         sessions = Sessions(store: store, ring: ring, random: random)
         seals = LoginSeals(sealer: Sealer(ring: ring))
     }

@@ -15,11 +15,14 @@ struct TokenExchange: Sendable {
         var person: PersonFacts
         /// Compact, as received.
         var idToken: String
+        /// With which the person's sign-in is kept in step with the provider; nil: it gave none.
+        var refresh: (kept: KeptRefresh, expiresInSeconds: Int64?)?
     }
 
     private struct Tokens {
         var idToken: String
         var accessToken: String?
+        var answer: JSONObject
     }
 
     func redeem(
@@ -35,7 +38,11 @@ struct TokenExchange: Sendable {
             keyID: token.keyID, algorithm: token.algorithm, of: registration, nowSeconds: nowSeconds)
         let validated = try validator.validate(token, keys: keys)
         let person = try await completed(validated, accessToken: tokens.accessToken)
-        return Outcome(person: person, idToken: tokens.idToken)
+        return Outcome(
+            person: person, idToken: tokens.idToken,
+            refresh: KeptRefresh(tokens.answer, nonce: nonce, signedInBy: validated).map {
+                ($0, KeptRefresh.expiresInSeconds(tokens.answer))
+            })
     }
 
     // MARK: Token endpoint (RFC 6749 §4.1.3)
@@ -52,13 +59,17 @@ struct TokenExchange: Sendable {
         return try tokens(response)
     }
 
-    /// One request to an endpoint at which we prove which client we are.
+    /// One request to an endpoint at which we prove which client we are: every grant, and revocation (RFC 7009 §2.1).
+    ///
+    /// - Parameter isSentOnce: what is sent is good once, so it must never be repeated.
     func ask(
-        _ parameters: [(String, String)], at endpoint: String, timeoutMilliseconds: Int = 10_000
+        _ parameters: [(String, String)], at endpoint: String, timeoutMilliseconds: Int = 10_000,
+        isSentOnce: Bool = false
     ) async throws(IdentityError) -> FetchResponse {
         let form = AuthenticatedForm(registration: registration, metadata: metadata, nowSeconds: nowSeconds)
-        return try await fetch(
-            try form.request(parameters, to: endpoint, timeoutMilliseconds: timeoutMilliseconds))
+        var request = try form.request(parameters, to: endpoint, timeoutMilliseconds: timeoutMilliseconds)
+        if isSentOnce { request.isSentOnce = true }
+        return try await fetch(request)
     }
 
     private func tokens(_ response: FetchResponse) throws(IdentityError) -> Tokens {
@@ -69,7 +80,8 @@ struct TokenExchange: Sendable {
         }
         return Tokens(
             idToken: idToken,
-            accessToken: try TokenAnswerCheck.accessToken(document, from: registration.name))
+            accessToken: try TokenAnswerCheck.accessToken(document, from: registration.name),
+            answer: document)
     }
 
     /// Providers answer errors with 400, 401, 403 and others, with codes of their own, with HTML, with nothing. Their

@@ -2,7 +2,7 @@
 /// sessions, nonces, devices and audit also survive a power cut.
 ///
 /// Every call throws `StoreError`; a call that throws has written nothing.
-public protocol GatewayStore: Sendable {
+public protocol GatewayStore: RefreshStore {
     // Sessions
 
     /// Keeps a new session. An application session whose global session is gone is refused

@@ -124,6 +124,21 @@ enum Schema {
           registered_at INTEGER NOT NULL
         ) STRICT;
         """,
+        """
+        CREATE TABLE session_refreshes (
+          session_id TEXT PRIMARY KEY NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+          identity_provider TEXT NOT NULL,
+          due_at INTEGER,
+          refreshed_at INTEGER NOT NULL,
+          unanswered_since INTEGER,
+          failing_since INTEGER,
+          failure TEXT,
+          failure_count INTEGER NOT NULL,
+          sealed_token TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX session_refreshes_due ON session_refreshes (identity_provider, due_at)
+          WHERE due_at IS NOT NULL;
+        """,
     ]
 
     static let verdicts = [

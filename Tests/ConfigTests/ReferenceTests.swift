@@ -59,8 +59,8 @@ enum Reference {
         case .alternative(_, let table): [table]
         case .namedKinds(_, let tables): tables
         case .list(let item), .oneOrMore(let item): inner(item)
-        case .text, .host, .url, .flag, .integer, .duration, .size, .percent, .choice, .file, .privateFile,
-            .secret,
+        case .text, .host, .url, .flag, .integer, .duration, .durationOrOff, .size, .percent, .choice, .file,
+            .privateFile, .secret,
             .texts,
             .facts:
             []
@@ -97,6 +97,7 @@ enum Reference {
         case .duration(let range):
             "duration, `\(Quantity.durationText(range.lowerBound))` to "
                 + "`\(Quantity.durationText(range.upperBound))`"
+        case .durationOrOff(let range): words(.duration(range)) + ", or `off`"
         case .size(let range): "bytes, \(range.lowerBound) to \(range.upperBound)"
         case .percent(let range): "percent, `\(range.lowerBound)%` to `\(range.upperBound)%`"
         case .choice(let choices): choices.map { "`\($0)`" }.joined(separator: ", ")

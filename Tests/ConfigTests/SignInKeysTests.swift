@@ -17,7 +17,8 @@ struct SignInKeysTests {
     @Test("002.20 every key reaches its setting")
     func read() throws {
         let provider =
-            ", acr-values: [a, b], max-age: 8h, prompt: consent, idle: 30m, session: 10h, step-up: acrs"
+            ", acr-values: [a, b], max-age: 8h, prompt: consent, idle: 30m, session: 10h, step-up: acrs,"
+            + " refresh: 1h"
         let application = [
             "acr-values: [phr]", "max-age: 1h", "prompt: select_account", "scopes: [groups]", "idle: 5m",
         ]
@@ -31,6 +32,7 @@ struct SignInKeysTests {
         #expect(corp.signIn.idleSeconds == 1_800)
         #expect(corp.signIn.sessionSeconds == 36_000)
         #expect(corp.asksForACRS)
+        #expect(corp.refreshSeconds == 3_600)
         let wiki = try #require(snapshot.applications.first)
         #expect(wiki.signIn.contexts == ["phr"])
         #expect(wiki.signIn.maxAgeSeconds == 3_600)
@@ -46,6 +48,15 @@ struct SignInKeysTests {
         #expect(snapshot.identityProviders.first?.signIn == SignInSettings())
         #expect(snapshot.identityProviders.first?.asksForACRS == false)
         #expect(snapshot.applications.first?.signIn == SignInSettings())
+        #expect(snapshot.identityProviders.first?.refreshSeconds == 900)
+    }
+
+    @Test("refreshing is off where somebody says so, and its bounds are exact")
+    func refresh() throws {
+        for (value, seconds) in [("off", nil), ("60s", 60), ("1d", 86_400)] as [(String, Int64?)] {
+            try folder.write("gatepost.yaml", try text(", refresh: \(value)"))
+            #expect(try folder.load().identityProviders.first?.refreshSeconds == seconds)
+        }
     }
 
     @Test(
@@ -56,7 +67,10 @@ struct SignInKeysTests {
             (", acr-values: []", "", "acr-values"), (", prompt: none", "", "prompt"),
             (", max-age: 59s", "", "max-age"), (", max-age: 31d", "", "max-age"),
             (", idle: 299s", "", "idle"), (", session: 299s", "", "session"),
-            (", step-up: yes", "", "step-up"), ("", "    scopes: [\"a b\"]\n", "scopes"),
+            (", step-up: yes", "", "step-up"), (", refresh: 59s", "", "refresh"),
+            (", refresh: 25h", "", "refresh"),
+            (", refresh: never", "", "refresh"), (", refresh: 900", "", "refresh"),
+            ("", "    scopes: [\"a b\"]\n", "scopes"),
             ("", "    step-up: acrs\n", "step-up"), ("", "    prompt: [login]\n", "prompt"),
         ])
     func refused(_ provider: String, _ application: String, _ key: String) throws {

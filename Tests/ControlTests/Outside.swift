@@ -16,11 +16,14 @@ final class Outside: Fetcher {
 
     init() { (asked, note) = AsyncStream.makeStream() }
 
-    func answer(_ url: String, _ json: String) {
+    func answer(_ url: String, _ json: String, status: Int = 200) {
         let response = FetchResponse(
-            status: 200, fields: [("content-type", "application/json")], body: Array(json.utf8))
+            status: status, fields: [("content-type", "application/json")], body: Array(json.utf8))
         state.withLock { $0.answers[url] = response }
     }
+
+    /// Nobody asks any more: `asked` comes to its end.
+    func finish() { note.finish() }
 
     /// From now on this address takes questions and says nothing.
     func hold(_ url: String) { state.withLock { _ = $0.held.insert(url) } }

@@ -58,7 +58,9 @@ final class FakeProvider: Fetcher {
         var published: [(kid: String, key: SigningKey)]
         var grants: [String: Grant] = [:]
         var subject = "person-1"
+        var tokenCount = 0
         var requests: [(path: String, request: FetchRequest)] = []
+        var refresh = FakeRefresh()
         /// Runs whenever the key set was served.
         var afterKeys: (@Sendable (inout State) -> Void)?
         var registered: [String: Registered] = [:]
@@ -74,7 +76,7 @@ final class FakeProvider: Fetcher {
 
     let issuer: String
     let secrets: [String: String]
-    private let locked: Mutex<State>
+    let locked: Mutex<State>
 
     init(issuer: String = "https://idp.example/tenant", secrets: [String: String] = ["client": "s:e c+ret"]) {
         self.issuer = issuer
@@ -137,8 +139,11 @@ final class FakeProvider: Fetcher {
                     return .object(jwk)
                 }
                 return .success(Self.json(["keys": .array(keys)]))
-            case "/token": return .success(token(request, &state))
+            case "/token":
+                if let answer = refreshed(request, &state) { return answer }
+                return .success(token(request, &state))
             case "/par": return .success(push(request, &state))
+            case "/revoke": return .success(revoked(request, &state))
             case "/userinfo":
                 if let answer = state.faults.userinfoAnswer { return .success(answer(grant(request, state))) }
                 guard let info = state.faults.userinfo else { return .success(FetchResponse(status: 404)) }
@@ -150,6 +155,9 @@ final class FakeProvider: Fetcher {
                 return .success(graph(request, grant(request, state)))
             }
         }
+        // Decided by now: the provider has done what it was asked, and its answer is on the way.
+        let gate = locked.withLock { path == "/token" ? $0.refresh.gate : nil }
+        await gate?.pass()
         return try result.get()
     }
 
@@ -184,6 +192,7 @@ final class FakeProvider: Fetcher {
             "userinfo_endpoint": .string("\(issuer)/userinfo"),
             "end_session_endpoint": .string("\(issuer)/logout"), "response_types_supported": ["code"],
         ]
+        if state.refresh.announcesRevocation { document["revocation_endpoint"] = .string("\(issuer)/revoke") }
         state.faults.metadata(&document)
         return Self.json(document)
     }
@@ -207,12 +216,17 @@ final class FakeProvider: Fetcher {
         ]
         state.faults.claims(&claims)
         let compact = state.faults.token?(claims) ?? signed(claims, state)
-        return Self.json([
+        var answer: JSONObject = [
             "token_type": "Bearer", "access_token": .string(access), "id_token": .string(compact),
-        ])
+        ]
+        if let first = state.refresh.begin(clientID: grant.clientID, nonce: grant.nonce, &state.tokenCount) {
+            answer["refresh_token"] = .string(first)
+            answer["expires_in"] = state.refresh.expiresIn.map { .integer($0) }
+        }
+        return Self.json(answer)
     }
 
-    private func signed(_ claims: JSONObject, _ state: State) -> String {
+    func signed(_ claims: JSONObject, _ state: State) -> String {
         if state.faults.sendsKeyID {
             return JWS.sign(
                 header: ["kid": .string(state.signer.kid)], payload: claims, with: state.signer.key)
@@ -221,7 +235,7 @@ final class FakeProvider: Fetcher {
         return JWS.sign(header: [:], payload: claims, with: bare)
     }
 
-    private func isAuthenticated(
+    func isAuthenticated(
         _ request: FetchRequest, _ form: [String: String], _ client: String, _ state: inout State
     ) -> Bool {
         let field = request.fields.first { $0.0 == "Authorization" }?.1

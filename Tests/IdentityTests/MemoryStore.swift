@@ -3,13 +3,14 @@ import Store
 
 /// Sessions and nonces in memory, with the store's rules; it can be told to fail.
 actor MemoryStore: GatewayStore {
-    private(set) var rows: [String: StoredSession] = [:]
+    var rows: [String: StoredSession] = [:]
+    var refreshRows: [String: StoredRefresh] = [:]
     private var nonces: Set<[UInt8]> = []
     private var isBroken = false
 
     func breakDown(_ isBroken: Bool = true) { self.isBroken = isBroken }
 
-    private func check() throws(StoreError) {
+    func check() throws(StoreError) {
         if isBroken {
             throw StoreError(.full, file: "sessions.sqlite", what: "disk full", remedy: "make room")
         }
@@ -64,7 +65,10 @@ actor MemoryStore: GatewayStore {
     func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession] {
         try check()
         let gone = rows.values.filter { sessionIDs.contains($0.id) || sessionIDs.contains($0.globalID ?? "") }
-        for row in gone { rows[row.id] = nil }
+        for row in gone {
+            rows[row.id] = nil
+            refreshRows[row.id] = nil
+        }
         return gone
     }
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {

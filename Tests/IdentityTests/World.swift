@@ -51,15 +51,18 @@ final class World: Sendable {
     /// - Parameters:
     ///   - durable: used instead of `store`.
     ///   - issuer: of the tenant that has two clients.
+    ///   - refreshSeconds: of every provider.
     ///   - change: makes another configuration out of the usual one.
     init(
         durable: (any GatewayStore)? = nil, issuer: String = "https://idp.example/tenant",
-        change: (inout IdentityConfiguration) -> Void = { _ in }
+        refreshSeconds: Int64? = nil, change: (inout IdentityConfiguration) -> Void = { _ in }
     ) {
         var configuration = Self.configuration
-        for index in configuration.providers.indices
-        where configuration.providers[index].issuer == "https://idp.example/tenant" {
-            configuration.providers[index].issuer = issuer
+        for index in configuration.providers.indices {
+            configuration.providers[index].refreshSeconds = refreshSeconds
+            if configuration.providers[index].issuer == "https://idp.example/tenant" {
+                configuration.providers[index].issuer = issuer
+            }
         }
         change(&configuration)
         tenant = FakeProvider(
@@ -68,13 +71,22 @@ final class World: Sendable {
         let fetcher = Switchboard(providers: [tenant, other])
         let pauses = PauseLog()
         directory = ProviderDirectory(fetcher: fetcher, pause: { pauses.add($0) })
+        self.fetcher = fetcher
         flow = SignInFlow(
             configuration: configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
-            directory: directory)
+            directory: directory, told: { [told] in told.add($0) })
         pauseLog = pauses
     }
 
     let pauseLog: PauseLog
+    let fetcher: Switchboard
+    let told = NewsLog()
+}
+
+final class NewsLog: Sendable {
+    private let entries = Mutex<[RefreshNews]>([])
+    func add(_ news: RefreshNews) { entries.withLock { $0.append(news) } }
+    var all: [RefreshNews] { entries.withLock { $0 } }
 }
 
 final class PauseLog: Sendable {

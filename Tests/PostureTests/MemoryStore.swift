@@ -43,6 +43,20 @@ actor MemoryStore: GatewayStore {
     }
     func sessionProviders() async throws(StoreError) -> [String] { [] }
 
+    func keep(_ refresh: StoredRefresh) async throws(StoreError) {}
+    func refresh(sessionID: String) async throws(StoreError) -> StoredRefresh? { nil }
+    func refreshes(sessionIDs: [String]) async throws(StoreError) -> [StoredRefresh] { [] }
+    func dueRefreshes(
+        of provider: String, nowSeconds: Int64, latestSeconds: Int64, limit: Int
+    ) async throws(StoreError) -> [StoredRefresh] { [] }
+    func replace(
+        _ old: StoredRefresh, with new: StoredRefresh, sessions: [SessionChange]
+    ) async throws(StoreError) -> RefreshReplacement { .refreshChanged }
+    func end(refreshing refresh: StoredRefresh) async throws(StoreError) -> [StoredSession] { [] }
+    func removeRefresh(sessionID: String) async throws(StoreError) {}
+    func wake(refreshesOf sessionIDs: [String], atSeconds: Int64) async throws(StoreError) {}
+    func refreshTallies() async throws(StoreError) -> [String: RefreshTally] { [:] }
+
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         nonces.insert(digest).inserted
     }

@@ -69,15 +69,19 @@ extension ControlPlane {
         let sessions = try await store.sessions(query, limit: 1_000)
         let now = nowSeconds()
         let live = sessions.filter { $0.expiresAtSeconds > now }
+        let kept = try await store.refreshes(sessionIDs: live.filter { $0.kind == .global }.map(\.id))
+        let refreshes = Dictionary(kept.map { ($0.sessionID, $0) }, uniquingKeysWith: { first, _ in first })
         let rows = live.map { session in
             [
                 session.id, session.kind == .global ? "(auth host)" : session.application ?? "",
                 session.email ?? session.subject, session.identityProvider, session.deviceID ?? "-",
                 "\((session.expiresAtSeconds - now) / 60) min",
+                RefreshStatusText.cell(refreshes[session.id], nowSeconds: now),
             ]
         }
         let table = Table(
-            header: ["session", "application", "person", "provider", "device", "ends in"], rows: rows)
+            header: ["session", "application", "person", "provider", "device", "ends in", "refreshed"],
+            rows: rows)
         let list = live.map { session -> JSONValue in
             .object(
                 JSONObject([
@@ -88,6 +92,7 @@ extension ControlPlane {
                     ("identity_provider", .string(session.identityProvider)),
                     ("device", session.deviceID.map { .string($0) } ?? .null),
                     ("expires_at", .integer(session.expiresAtSeconds)),
+                    ("refresh", RefreshStatusText.json(refreshes[session.id])),
                 ]))
         }
         return ["text": .string(live.isEmpty ? "no sessions" : table.text), "sessions": .array(list)]

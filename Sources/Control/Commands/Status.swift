@@ -9,10 +9,12 @@ import Posture
 extension ControlPlane {
     func status() async -> JSONValue {
         let services = services
+        let refresh = await refreshStatus(services)
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
-            held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions))
+            held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
+            refresh: refresh)
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
@@ -20,6 +22,7 @@ extension ControlPlane {
                 ("integrations", .array(text.integrations.map(StatusText.json))),
                 ("held", .array(text.held.map(HeldText.json))),
                 ("decision_log", text.decisions?.logJSON ?? .null),
+                ("sign_in_refresh", refresh.json),
                 ("shadow", text.decisions?.shadowJSON ?? .null), ("data_plane", text.reactors),
             ]))
     }
@@ -35,11 +38,13 @@ struct StatusText {
     var held: [HeldChange] = []
     var nowSeconds: Int64
     var decisions: DecisionStatusText?
+    var refresh: RefreshStatusText?
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
         lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
         lines += decisions?.lines ?? []
+        lines += refresh?.lines ?? []
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {

@@ -16,6 +16,7 @@ extension Services {
             allowsPlainHTTP: settings.allowsPlainHTTP)
         registration.ask = ask(settings.signIn)
         registration.contextStyle = settings.asksForACRS ? .acrs : .acr
+        registration.refreshSeconds = settings.refreshSeconds
         registration.emailDomains = settings.emailDomains
         registration.proof = try proof(settings)
         registration.pushedAuthorization =

@@ -4,7 +4,7 @@ import Border
 enum ChangeCause: Sendable, Hashable {
     /// What is known of this device changed: a provider's answer or silence, a signal, its enrolment, its end.
     case device(String)
-    /// An identity provider's signal changed what is known of the person.
+    /// An identity provider's signal, or its answer to a refresh, changed what is known of the person.
     case claims
     /// The person proved a device.
     case deviceCheck

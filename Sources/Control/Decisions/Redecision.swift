@@ -84,6 +84,7 @@ extension ControlPlane {
             session.application == application,
             try await isInUse(session, now)
         else { return nil }
+        noteRefreshUse(of: session, now)
         return try await services.records.decided(session, sequence: sequence, nowSeconds: now)
     }
 

@@ -192,4 +192,22 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case hugeAnswer = "huge-answer"
     case slow = "slow"
     case down = "down"
+
+    // Refreshing.
+    case noRefreshToken = "no-refresh-token"
+    case keepsRefreshToken = "no-rotation"
+    case refreshWithoutIDToken = "refresh-without-id-token"
+    case refreshNonce = "refresh-wrong-nonce"
+    case refreshSubject = "refresh-wrong-sub"
+    case refreshAudience = "refresh-wrong-aud"
+    case refreshProofNow = "refresh-auth-time-now"
+    case refreshRevoked = "refresh-invalid-grant"
+    case refreshPassword = "refresh-aadsts50173"
+    case refreshDevice = "refresh-aadsts53000"
+    case refreshInteraction = "refresh-interaction-required"
+    case refreshClient = "refresh-invalid-client"
+    case refreshThrottled = "refresh-throttle"
+    case refreshOutage = "refresh-outage"
+    case refreshAnswerLost = "refresh-answer-lost"
+    case revocationDown = "revocation-down"
 }

@@ -59,6 +59,7 @@ final class OpenIDProvider: Site {
         case "/sign-in": try exchange.send(signIn(exchange))
         case "/par": try exchange.send(push(exchange))
         case "/token": try answerToken(exchange)
+        case "/revoke": try exchange.send(revoke(exchange))
         case "/userinfo": try exchange.send(userinfo(exchange))
         case "/sign-out": try exchange.send(signOut(exchange))
         case "/": try exchange.send(.html(SignInPage.welcome(issuer: issuer)))
@@ -84,9 +85,10 @@ final class OpenIDProvider: Site {
             "userinfo_endpoint": "\(issuer)/userinfo",
             "jwks_uri": "\(issuer)/keys",
             "end_session_endpoint": "\(issuer)/sign-out",
+            "revocation_endpoint": "\(issuer)/revoke",
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
             "subject_types_supported": [tenant == nil ? "public" : "pairwise"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": [
@@ -94,7 +96,7 @@ final class OpenIDProvider: Site {
             ],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
             "code_challenge_methods_supported": ["S256"],
-            "scopes_supported": ["openid", "profile", "email", "groups"],
+            "scopes_supported": ["openid", "profile", "email", "groups", "offline_access"],
             "claims_supported": [
                 "sub", "name", "email", "email_verified", "groups", "auth_time", "acr", "amr", "acrs", "sid",
             ],

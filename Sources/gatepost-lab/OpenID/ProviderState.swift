@@ -26,6 +26,8 @@ struct Grant: Sendable {
     var expiresAtSeconds: Int64
     /// Set by the first redemption, so that the second revokes what the first got.
     var accessToken: String?
+    /// The first of its family; nil: none was asked for.
+    var refreshToken: String?
 }
 
 struct ProviderState {
@@ -37,6 +39,7 @@ struct ProviderState {
     private(set) var pending: [String: (request: AuthorizationRequest, expiresAtSeconds: Int64)] = [:]
     var codes: [String: Grant] = [:]
     var tokens: [String: Grant] = [:]
+    var refreshes = RefreshFamilies()
     /// Browsers that signed in, by cookie. Bound to one client: the second registration asks again.
     private(set) var remembered: [String: (person: Person, clientID: String, sinceSeconds: Int64)] = [:]
     /// The newest signs; all are published.
@@ -92,17 +95,29 @@ struct ProviderState {
         guard var grant = codes[code] else { return nil }
         if let issued = grant.accessToken {
             tokens[issued] = nil
+            refreshes.revoke(familyOf: grant.refreshToken, clientID: grant.request.client.id)
             return nil
         }
         Self.makeRoom(in: &tokens)
         let token = Self.secretText()
         grant.accessToken = token
+        if grant.request.scopes.contains("offline_access") { grant.refreshToken = refreshes.begin(grant) }
         codes[code] = grant
         guard nowSeconds < grant.expiresAtSeconds else { return nil }
         var issued = grant
         issued.expiresAtSeconds = nowSeconds + Self.tokenSeconds
         tokens[token] = issued
         return (grant, token)
+    }
+
+    /// One more access token of a sign-in that goes on; `token` is the one that has been made already.
+    mutating func issueAccessToken(_ grant: Grant, named token: String?, nowSeconds: Int64) -> String {
+        Self.makeRoom(in: &tokens)
+        let token = token ?? Self.secretText()
+        var issued = grant
+        issued.expiresAtSeconds = nowSeconds + Self.tokenSeconds
+        tokens[token] = issued
+        return token
     }
 
     func grant(accessToken: String, nowSeconds: Int64) -> Grant? {

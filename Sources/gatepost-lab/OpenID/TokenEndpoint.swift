@@ -28,7 +28,7 @@ extension OpenIDProvider {
         try exchange.send(response)
     }
 
-    private func refuse(_ error: String, _ description: String, status: Int = 400) -> Response {
+    func refuse(_ error: String, _ description: String, status: Int = 400) -> Response {
         let fields = status == 401 ? [("WWW-Authenticate", "Basic realm=\"lab\"")] : []
         return .json(
             ["error": .string(error), "error_description": .string(description)], status: status,
@@ -43,6 +43,7 @@ extension OpenIDProvider {
         guard let client = authenticate(exchange, form) else {
             return refuse("invalid_client", "unknown client or wrong secret", status: 401)
         }
+        if form["grant_type"] == "refresh_token" { return try refresh(form, client, exchange) }
         guard form["grant_type"] == "authorization_code" else {
             return refuse("unsupported_grant_type", "only authorization_code")
         }
@@ -69,6 +70,9 @@ extension OpenIDProvider {
         if faults.fires(.noIDToken) == nil {
             answer["id_token"] = .string(
                 idToken(grant, accessToken: redeemed.accessToken, exchange.nowSeconds))
+        }
+        if let token = grant.refreshToken, faults.fires(.noRefreshToken) == nil {
+            answer["refresh_token"] = .string(token)
         }
         return .json(.object(answer))
     }
@@ -109,7 +113,10 @@ extension OpenIDProvider {
         return Base64URL.encode(Digest.sha256(Array(verifier.utf8))) == challenge
     }
 
-    private func idToken(_ grant: Grant, accessToken: String, _ nowSeconds: Int64) -> String {
+    func idToken(
+        _ grant: Grant, accessToken: String, _ nowSeconds: Int64,
+        changes: (inout JSONObject) -> Void = { _ in }
+    ) -> String {
         var payload = claims(of: grant.person, for: grant.request.client)
         hideGroups(&payload, grant.person)
         payload["iss"] = .string(issuer)
@@ -126,6 +133,7 @@ extension OpenIDProvider {
         for (name, value) in answers { payload[name] = value }
         spoil(&payload, grant, nowSeconds)
         spoilFurther(&payload, grant, accessToken: accessToken, nowSeconds)
+        changes(&payload)
         return delivered(signedOddly(payload, client: grant.request.client) ?? sign(payload))
     }
 

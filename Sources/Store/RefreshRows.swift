@@ -1,0 +1,137 @@
+import GRDB
+
+/// Refresh tokens as rows, beside the sessions: a foreign key lets them go with their session, whatever ended it.
+enum RefreshRows {
+    private static let columns = """
+        session_id, identity_provider, sealed_token, due_at, refreshed_at, unanswered_since,
+        failing_since, failure, failure_count
+        """
+
+    static func keep(_ refresh: StoredRefresh, _ db: Database, file: String) throws {
+        let isAlive = try Bool.fetchOne(
+            db, sql: "SELECT 1 FROM sessions WHERE id = ? AND kind = 'global'",
+            arguments: [refresh.sessionID])
+        guard isAlive == true else {
+            throw StoreError(
+                .globalSessionGone, file: file, what: "global session \(refresh.sessionID) has ended",
+                remedy: "sign in again")
+        }
+        try db.execute(
+            sql: "INSERT OR REPLACE INTO session_refreshes (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            arguments: arguments(refresh))
+    }
+
+    static func find(sessionID: String, _ db: Database) throws -> StoredRefresh? {
+        let sql = "SELECT \(columns) FROM session_refreshes WHERE session_id = ?"
+        return try Row.fetchOne(db.cachedStatement(sql: sql), arguments: [sessionID]).map(refresh)
+    }
+
+    static func find(sessionIDs: [String], _ db: Database) throws -> [StoredRefresh] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                SELECT \(columns) FROM session_refreshes
+                WHERE session_id IN (SELECT value FROM json_each(?)) ORDER BY session_id
+                """, arguments: [try JSONColumn.text(sessionIDs)]
+        ).map(refresh)
+    }
+
+    /// Two ranges of one index, each read from its beginning: what is not due is not looked at.
+    static func due(
+        of provider: String, nowSeconds: Int64, latestSeconds: Int64, limit: Int, _ db: Database
+    ) throws -> [StoredRefresh] {
+        let past = "SELECT \(columns) FROM session_refreshes WHERE identity_provider = ? AND due_at"
+        var found = try Row.fetchAll(
+            db.cachedStatement(sql: "\(past) <= ? ORDER BY due_at LIMIT ?"),
+            arguments: [provider, nowSeconds, limit]
+        ).map(refresh)
+        guard found.count < limit, nowSeconds < latestSeconds else { return found }
+        found += try Row.fetchAll(
+            db.cachedStatement(sql: "\(past) > ? ORDER BY due_at LIMIT ?"),
+            arguments: [provider, latestSeconds, limit - found.count]
+        ).map(refresh)
+        return found
+    }
+
+    static func replace(
+        _ old: StoredRefresh, with new: StoredRefresh, sessions: [SessionChange], _ db: Database,
+        file: String
+    ) throws -> RefreshReplacement {
+        precondition(
+            old.sessionID == new.sessionID && old.provider == new.provider,
+            "a refresh token cannot become another session's")
+        guard try find(sessionID: old.sessionID, db) == old else { return .refreshChanged }
+        // First all are compared: nothing is written when one differs.
+        for change in sessions {
+            guard try SessionRows.find(id: change.old.id, db, file: file) == change.old else {
+                return .sessionChanged
+            }
+        }
+        for change in sessions where change.isNamedAnew {
+            if let last = try EndingRows.last(of: change.new, db), old.mayHaveMissed(last, new) {
+                return .sessionEnded
+            }
+        }
+        for change in sessions {
+            guard try SessionRows.replace(change.old, with: change.new, db, file: file) else {
+                preconditionFailure("a session changed inside of a transaction")
+            }
+        }
+        try db.execute(
+            sql: """
+                UPDATE session_refreshes SET (\(columns)) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                WHERE session_id = ?
+                """, arguments: arguments(new) + [new.sessionID])
+        return .done
+    }
+
+    static func end(_ refresh: StoredRefresh, _ db: Database, file: String) throws -> [StoredSession] {
+        guard try find(sessionID: refresh.sessionID, db) == refresh else { return [] }
+        return try SessionRows.remove(ids: [refresh.sessionID], db, file: file)
+    }
+
+    static func remove(sessionID: String, _ db: Database) throws {
+        try db.execute(sql: "DELETE FROM session_refreshes WHERE session_id = ?", arguments: [sessionID])
+    }
+
+    static func wake(_ sessionIDs: [String], atSeconds: Int64, _ db: Database) throws {
+        try db.execute(
+            sql: """
+                UPDATE session_refreshes SET due_at = ?
+                WHERE session_id IN (SELECT value FROM json_each(?)) AND due_at IS NULL
+                """, arguments: [atSeconds, try JSONColumn.text(sessionIDs)])
+    }
+
+    static func tallies(_ db: Database) throws -> [String: RefreshTally] {
+        let rows = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT identity_provider, count(*), count(*) - count(due_at), count(failing_since),
+                  min(failing_since)
+                FROM session_refreshes GROUP BY identity_provider
+                """)
+        return Dictionary(
+            rows.map { row in
+                (
+                    row[0] as String,
+                    RefreshTally(
+                        known: row[1], resting: row[2], failing: row[3], failingSinceSeconds: row[4])
+                )
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private static func arguments(_ refresh: StoredRefresh) -> StatementArguments {
+        [
+            refresh.sessionID, refresh.provider, refresh.sealedToken, refresh.dueAtSeconds,
+            refresh.refreshedAtSeconds, refresh.unansweredSinceSeconds,
+            refresh.failingSinceSeconds, refresh.failure, refresh.failureCount,
+        ]
+    }
+
+    private static func refresh(_ row: Row) -> StoredRefresh {
+        StoredRefresh(
+            sessionID: row[0], provider: row[1], sealedToken: row[2], dueAtSeconds: row[3],
+            refreshedAtSeconds: row[4], unansweredSinceSeconds: row[5], failingSinceSeconds: row[6],
+            failure: row[7], failureCount: row[8])
+    }
+}

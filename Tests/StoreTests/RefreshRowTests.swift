@@ -1,0 +1,135 @@
+import Foundation
+import GRDB
+import Store
+import Testing
+
+@testable import Store
+
+@Suite("Refresh tokens at rest")
+struct RefreshRowTests {
+    let folder: TemporaryFolder
+    let store: SQLiteStore
+
+    init() throws {
+        folder = try TemporaryFolder()
+        store = try SQLiteStore(folder: folder.path)
+    }
+
+    private func row(_ id: String, due: Int64? = 1_900, provider: String = "corp") -> StoredRefresh {
+        StoredRefresh(
+            sessionID: id, provider: provider, sealedToken: "sealed-\(id)", dueAtSeconds: due,
+            refreshedAtSeconds: 1_000)
+    }
+
+    private func keep(_ id: String, seed: Int, due: Int64? = 1_900, provider: String = "corp") async throws {
+        try await store.insert(Fixture.global(id, seed: seed))
+        try await store.keep(row(id, due: due, provider: provider))
+    }
+
+    @Test("a row comes back as it was kept, in every member")
+    func whole() async throws {
+        try await store.insert(Fixture.global("g", seed: 1))
+        var full = row("g")
+        full.unansweredSinceSeconds = 5
+        full.failingSinceSeconds = 6
+        full.failure = "provider-unavailable"
+        full.failureCount = 7
+        try await store.keep(full)
+        #expect(try await store.refresh(sessionID: "g") == full)
+        try await store.keep(row("g", due: nil))
+        #expect(try await store.refreshes(sessionIDs: ["g", "none"]) == [row("g", due: nil)])
+    }
+
+    @Test(
+        "it is refused for a session that is gone or below another, and goes with its session, whatever ends it"
+    )
+    func fate() async throws {
+        await #expect(throws: StoreError.self) { try await store.keep(row("none")) }
+        try await keep("a", seed: 1)
+        try await store.insert(Fixture.application("app", of: "a", seed: 2))
+        await #expect(throws: StoreError.self) { try await store.keep(row("app")) }
+        try await store.remove(sessionIDs: ["a"])
+        #expect(try await store.refresh(sessionID: "a") == nil)
+        try await keep("b", seed: 3)
+        try await store.removeExpired(nowSeconds: 10_000)
+        #expect(try await store.refresh(sessionID: "b") == nil)
+        try await keep("c", seed: 4)
+        try await store.removeRefresh(sessionID: "c")
+        #expect(try await store.refresh(sessionID: "c") == nil)
+        #expect(try await store.session(id: "c") != nil)
+    }
+
+    @Test("what is due comes by provider, the longest due first, at most so many; what rests never comes")
+    func due() async throws {
+        for (index, due) in ([2_000, 1_000, 1_500, nil, 1_501, 5_000] as [Int64?]).enumerated() {
+            try await keep("s\(index)", seed: index + 1, due: due)
+        }
+        try await keep("other", seed: 99, due: 1, provider: "else")
+        func due(_ now: Int64, _ latest: Int64 = .max, _ limit: Int = 10) async throws -> [String] {
+            try await store.dueRefreshes(of: "corp", nowSeconds: now, latestSeconds: latest, limit: limit)
+                .map(\.sessionID)
+        }
+        #expect(try await due(1_500) == ["s1", "s2"])
+        #expect(try await due(1_501) == ["s1", "s2", "s4"])
+        #expect(try await due(1_500, .max, 1) == ["s1"])
+        #expect(try await due(999) == [])
+        // Made by a clock that has jumped back since.
+        #expect(try await due(1_000, 4_999) == ["s1", "s5"])
+        #expect(try await due(1_000, 5_000) == ["s1"])
+        try await store.wake(refreshesOf: ["s3", "s0", "none"], atSeconds: 900)
+        #expect(try await due(999) == ["s3"])
+        #expect(
+            try await store.refreshTallies()
+                == [
+                    "corp": RefreshTally(known: 6, resting: 0, failing: 0),
+                    "else": RefreshTally(known: 1, resting: 0, failing: 0),
+                ])
+    }
+
+    @Test("token and sessions change together or not at all")
+    func together() async throws {
+        try await keep("g", seed: 1)
+        try await store.insert(Fixture.application("app", of: "g", seed: 2))
+        let global = try #require(try await store.session(id: "g"))
+        let app = try #require(try await store.session(id: "app"))
+        var (newGlobal, newApp, next) = (global, app, row("g"))
+        newGlobal.groups = ["x"]
+        newApp.groups = ["x"]
+        next.sealedToken = "next"
+        var elsewhere = app
+        elsewhere.name = "changed meanwhile"
+        #expect(try await store.replace(app, with: elsewhere))
+        let changes = [SessionChange(global, newGlobal), SessionChange(app, newApp)]
+        #expect(try await store.replace(row("g"), with: next, sessions: changes) == .sessionChanged)
+        #expect(try await store.session(id: "g") == global)
+        #expect(try await store.refresh(sessionID: "g") == row("g"))
+        newApp = elsewhere
+        newApp.groups = ["x"]
+        let again = [SessionChange(global, newGlobal), SessionChange(elsewhere, newApp)]
+        #expect(try await store.replace(row("g"), with: next, sessions: again) == .done)
+        #expect(try await store.session(id: "app") == newApp)
+        #expect(try await store.replace(row("g"), with: next, sessions: []) == .refreshChanged)
+        #expect(try await store.end(refreshing: row("g")) == [])
+        #expect(Set(try await store.end(refreshing: next).map(\.id)) == ["g", "app"])
+        #expect(try await store.replace(next, with: next, sessions: []) == .refreshChanged)
+        #expect(try await store.session(id: "g") == nil)
+    }
+
+    @Test("what is due is found through the index, however many are not")
+    func index() async throws {
+        let path = folder.file("sessions.sqlite")
+        for condition in ["due_at <= 5", "due_at > 5"] {
+            let plan = try await DatabaseQueue(path: path).read { db in
+                try Row.fetchAll(
+                    db,
+                    sql: """
+                        EXPLAIN QUERY PLAN SELECT * FROM session_refreshes
+                        WHERE identity_provider = 'corp' AND \(condition) ORDER BY due_at LIMIT 16
+                        """
+                ).map { $0["detail"] as String }.joined(separator: "; ")
+            }
+            #expect(plan.contains("USING INDEX session_refreshes_due"), "\(plan)")
+            #expect(!plan.contains("TEMP B-TREE"), "\(plan)")
+        }
+    }
+}
