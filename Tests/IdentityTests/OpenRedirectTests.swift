@@ -24,7 +24,7 @@ enum Lure {
     /// Ours.
     static let own = [
         "request", "provider", "state", "code", "iss", "error", "error_description", "error_uri", "restart",
-        "step-up",
+        "step-up", "choose", "address",
     ]
 
     /// Whether a browser that follows this stays with us or goes where the provider's own document says.
@@ -66,10 +66,19 @@ struct OpenRedirectTests {
     private func check(_ answer: FlowAnswer?, _ what: String) {
         if let url = answer?.url { #expect(Lure.isSafe(url), "\(what): \(url)") }
         if let url = answer?.refusal?.retryURL { #expect(Lure.isSafe(url), "\(what): \(url)") }
-        if case .chooser(let choices, _, _)? = answer {
-            for choice in choices { #expect(choice.url.hasPrefix("/.gatepost/sign-in?"), "\(what)") }
+        if case .chooser(let chooser)? = answer {
+            for url in chooser.choices.map(\.url) + [chooser.othersURL].compactMap({ $0 }) {
+                #expect(url.hasPrefix("/.gatepost/sign-in?"), "\(what)")
+            }
         }
-        if case .signedOut(let url?, _, _)? = answer { #expect(Lure.isSafe(url), "\(what): \(url)") }
+        if case .signedOut(let url, _, _, let page)? = answer {
+            for url in [url, page.againURL].compactMap({ $0 }) {
+                #expect(Lure.isSafe(url), "\(what): \(url)")
+            }
+        }
+        if case .afterSignOut(let page)? = answer, let url = page.againURL {
+            #expect(Lure.isSafe(url), "\(what): \(url)")
+        }
         for cookie in answer?.setCookies ?? [] {
             #expect(!cookie.utf8.contains { $0 < 0x20 } && !cookie.contains("evil.example"), "\(what)")
         }
@@ -108,7 +117,7 @@ struct OpenRedirectTests {
                 let answer = await browser.step(
                     "\(wiki)/.gatepost/sign-out?\(FormText.encode([(name, value)]))", method: "POST",
                     origin: wiki)
-                guard case .signedOut(let url, _, _)? = answer else {
+                guard case .signedOut(let url, _, _, _)? = answer else {
                     Issue.record("not signed out by \(name)")
                     continue
                 }

@@ -89,7 +89,7 @@ struct OpenIDRelyingPartyTests {
                     jars[host, default: [:]][pair[0]] = cookie.contains("Max-Age=0") ? nil : pair[1]
                 }
             case .refuse(let refusal)?: return .refused(refusal)
-            case .upgraded?, .chooser?, .confirmSignOut?, .signedOut?, nil:
+            case .upgraded?, .chooser?, .confirmSignOut?, .signedOut?, .afterSignOut?, nil:
                 throw StreamError(what: "an answer that no sign-in has")
             }
             var url = next

@@ -133,17 +133,17 @@ final class Visitor {
 extension FlowAnswer {
     var setCookies: [String] {
         switch self {
-        case .redirect(_, let cookies), .signedOut(_, _, let cookies), .leave(_, let cookies),
+        case .redirect(_, let cookies), .signedOut(_, _, let cookies, _), .leave(_, let cookies),
             .comeBack(_, let cookies), .upgraded(_, _, let cookies):
             cookies
         case .refuse(let refusal): refusal.setCookies
-        case .chooser, .confirmSignOut: []
+        case .chooser, .confirmSignOut, .afterSignOut: []
         }
     }
     var url: String? {
         switch self {
         case .redirect(let url, _), .leave(let url, _), .comeBack(let url, _), .upgraded(_, let url, _): url
-        case .chooser, .confirmSignOut, .signedOut, .refuse: nil
+        case .chooser, .confirmSignOut, .signedOut, .afterSignOut, .refuse: nil
         }
     }
     var refusal: FlowRefusal? {

@@ -60,7 +60,7 @@ extension ControlPlane {
         } catch {
             tell(error, application)
             switch error.kind {
-            case .tokenInvalid, .providerRefused: return .refused
+            case .tokenInvalid, .providerRefused, .claimsDemanded: return .refused
             case .providerUnavailable, .providerMalformed: return .unavailable(.identityProviderUnavailable)
             }
         }

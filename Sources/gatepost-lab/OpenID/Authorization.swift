@@ -102,7 +102,7 @@ extension OpenIDProvider {
             let isFresh = parameters["max_age"].flatMap { Int64($0) }.map { age <= $0 } ?? true
             if isFresh {
                 var request = request
-                request.sid = cookie(Self.cookieName(request.client), exchange).map(Self.sessionName)
+                request.sid = cookie(cookieName(request.client), exchange).map(Self.sessionName)
                 return grantCode(
                     request, person: remembered.person, authenticatedAtSeconds: remembered.sinceSeconds,
                     exchange)
