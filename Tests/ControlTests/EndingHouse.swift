@@ -23,17 +23,6 @@ enum EndingKind: String, CaseIterable, CustomTestStringConvertible {
     var endsSignIn: Bool { self != .byApplication && self != .byApplicationSession }
     /// Bob at another provider is not meant.
     var sparesBob: Bool { self != .byApplication }
-
-    /// Milliseconds that the cut may take from the word on; nil: the word is a file that has to be read
-    /// first, or the next minute's turn.
-    var millisecondsMax: UInt64? {
-        switch self {
-        case .providerRemoved, .expiry: nil
-        case .signOut, .signOutEverywhere, .backchannelBySID, .backchannelBySubject, .frontchannel,
-            .bySession, .byPerson, .byDevice, .byProvider, .byApplication, .bySubject, .byApplicationSession:
-            50
-        }
-    }
 }
 
 /// Ada on her device at `corp` with a session that her provider calls s-1, and Bob at another provider.

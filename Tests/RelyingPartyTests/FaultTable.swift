@@ -65,7 +65,7 @@ enum FaultTable {
         token(.issuerList, "iss is not the issuer"),
         token(.wrongAudience, "aud does not name this client"),
         token(.emptyAudience, "aud does not name this client"), token(.noAudience, "aud is missing"),
-        token(.numberInAudience, "aud holds something that is no text"),
+        token(.numberInAudience, "aud is missing, or no text or list of texts"),
         token(.severalAudiences, "several audiences and no azp"),
         token(.wrongParty, "azp is another client"), token(.partyList, "azp is another client"),
         token(.noSubject, "sub is not 1 to 255"), token(.emptySubject, "sub is not 1 to 255"),
@@ -178,5 +178,15 @@ enum FaultTable {
     static let elsewhere: [OpenIDFault] =
         [
             .rotateKeys, .staleKeySet, .authorizeBroken, .authorizeJSON, .authorizePage,
-        ] + OpenIDProvider.userinfoFaults
+        ] + OpenIDProvider.userinfoFaults + furtherWays
+
+    /// Of what a client may prove, push and ask beside the code flow; `OpenIDRelyingPartyTests` of ProviderTests and
+    /// `OpenIDClientTests` of LabTests serve them, `TwoRegistrationTests` the tenant's rule on devices.
+    private static let furtherWays: [OpenIDFault] = [
+        .noPushing, .pushRequired, .pushRefused, .pushUnavailable, .pushWithoutName, .pushShortLived,
+        .refuseAssertion, .signedUserinfo, .userinfoBadSignature, .userinfoWrongIssuer,
+        .userinfoWrongAudience, .userinfoWrongSubject, .accessTokenWrongAudience, .accessTokenBadSignature,
+        .groupOverage, .noGroups, .graphDown, .userinfoDemands, .graphDemands, .demandAgain,
+        .blockedByPolicy,
+    ]
 }

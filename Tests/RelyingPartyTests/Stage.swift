@@ -69,9 +69,12 @@ final class Stage: Sendable {
         func registration(
             _ name: String, _ issuer: String, _ client: String, _ secret: String
         ) -> IdentityProviderRegistration {
-            IdentityProviderRegistration(
+            var registration = IdentityProviderRegistration(
                 name: name, issuer: issuer, clientID: client, clientSecret: secret, displayName: name,
                 scopes: ["openid", "email", "profile", "groups"], allowsPlainHTTP: true)
+            // What goes through the browser can be tampered with there; a pushed request could not be.
+            registration.pushedAuthorization = .off
+            return registration
         }
         func application(_ name: String, _ provider: String) -> IdentityApplication {
             IdentityApplication(

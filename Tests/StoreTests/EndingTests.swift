@@ -238,11 +238,17 @@ struct EndingTests {
         do {
             let queue = try DatabaseQueue(path: path)
             try await queue.write { db in
-                for table in ["provider_sessions", "endings"] { try db.execute(sql: "DROP TABLE \(table)") }
+                // As it was one step before; later steps come again as well.
+                for table in ["provider_sessions", "endings", "session_keys"] {
+                    try db.execute(sql: "DROP TABLE \(table)")
+                }
                 for index in ["sessions_provider", "sessions_application"] {
                     try db.execute(sql: "DROP INDEX \(index)")
                 }
-                try db.execute(sql: "PRAGMA user_version = 3")
+                for column in ["key_proven_at", "secret_until"] {
+                    try db.execute(sql: "ALTER TABLE sessions DROP COLUMN \(column)")
+                }
+                try db.execute(sql: "PRAGMA user_version = 4")
                 try db.execute(
                     sql: """
                         INSERT INTO sessions (id, kind, token_digest, host, identity_provider, issuer,
