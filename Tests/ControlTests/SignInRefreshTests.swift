@@ -28,7 +28,8 @@ struct SignInRefreshTests {
             {"issuer":"\(Self.issuer)","authorization_endpoint":"\(Self.issuer)/a","token_endpoint":"\(Self.issuer)/t",
              "jwks_uri":"\(Self.issuer)/k","userinfo_endpoint":"\(Self.issuer)/u","response_types_supported":["code"]}
             """)
-        outside.answer("\(Self.issuer)/t", #"{"access_token":"a","refresh_token":"r2"}"#)
+        outside.answer(
+            "\(Self.issuer)/t", #"{"access_token":"a","token_type":"Bearer","refresh_token":"r2"}"#)
         say(groups: ["staff"])
     }
 

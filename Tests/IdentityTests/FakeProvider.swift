@@ -125,10 +125,12 @@ final class FakeProvider: Fetcher {
     // MARK: Gateway side
 
     func fetch(_ request: FetchRequest) async throws(FetchError) -> FetchResponse {
-        let path = String(request.url.dropFirst(issuer.count))
+        let asked = String(request.url.dropFirst(issuer.count))
+        // Endpoints have aliases for mutual TLS.
+        let path = asked.hasPrefix("/mtls/") ? String(asked.dropFirst("/mtls".count)) : asked
         let result: Result<FetchResponse, FetchError> = locked.withLock { state in
-            state.requests.append((path, request))
-            if let failure = state.faults.failure[path] { return .failure(failure) }
+            state.requests.append((asked, request))
+            if let failure = state.faults.failure[asked] { return .failure(failure) }
             switch path {
             case "/.well-known/openid-configuration": return .success(metadata(state))
             case "/keys":

@@ -52,9 +52,12 @@ extension FakeProvider {
         let token = form["refresh_token"] ?? ""
         state.refresh.presented.append(token)
         if let answer = state.refresh.answer { return .success(answer) }
-        guard let name = state.refresh.names[token], var family = state.refresh.families[name],
-            isAuthenticated(request, form, family.clientID, &state)
-        else { return .success(Self.json(["error": "invalid_grant"], status: 400)) }
+        guard let name = state.refresh.names[token], var family = state.refresh.families[name] else {
+            return .success(Self.json(["error": "invalid_grant"], status: 400))
+        }
+        guard isAuthenticated(request, form, family.clientID, &state) else {
+            return .success(Self.json(["error": "invalid_client"], status: 401))
+        }
         guard family.current == token else {
             state.refresh.reuses += 1
             state.refresh.families[name] = nil

@@ -47,6 +47,7 @@ extension MemoryStore {
     }
     func end(refreshing refresh: StoredRefresh) async throws(StoreError) -> [StoredSession] {
         try check()
+        if failsEnds { throw StoreError(.full, file: "", what: "disk full", remedy: "make room") }
         guard refreshRows[refresh.sessionID] == refresh else { return [] }
         return try await remove(sessionIDs: [refresh.sessionID])
     }

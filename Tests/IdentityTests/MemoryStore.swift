@@ -8,6 +8,10 @@ actor MemoryStore: GatewayStore {
     private var nonces: Set<[UInt8]> = []
     private var isBroken = false
 
+    /// Only what ends sessions by their refresh fails.
+    var failsEnds = false
+    func fail(ends: Bool) { failsEnds = ends }
+
     func breakDown(_ isBroken: Bool = true) { self.isBroken = isBroken }
 
     func check() throws(StoreError) {

@@ -17,8 +17,9 @@ struct RefreshFailureTests {
         var status: Int
         var body: String
         var word: String
-        init(_ status: Int, _ body: String, _ word: String) {
-            (self.status, self.body, self.word) = (status, body, word)
+        var type: String
+        init(_ status: Int, _ body: String, _ word: String, type: String = "application/json") {
+            (self.status, self.body, self.word, self.type) = (status, body, word, type)
         }
         static func error(_ status: Int, _ error: String, _ description: String, _ word: String) -> Answer {
             Answer(status, #"{"error":"\#(error)","error_description":"\#(description)"}"#, word)
@@ -53,8 +54,13 @@ struct RefreshFailureTests {
         Answer(200, #"{"error":"invalid_grant"}"#, "sign-in-revoked"),
         .error(400, "invalid_grant", "AADSTS50196: a loop of requests", "provider-unavailable"),
         Answer(400, #"{"error":"temporarily_unavailable"}"#, "provider-unavailable"),
-        Answer(200, #"{"access_token":"a","id_token":7}"#, "answer-unusable"),
-        Answer(200, #"{"access_token":"a","id_token":"x.y.z"}"#, "answer-unusable"),
+        Answer(200, #"{"access_token":"a","token_type":"Bearer","id_token":7}"#, "answer-unusable"),
+        Answer(200, #"{"access_token":"a","token_type":"Bearer","id_token":"x.y.z"}"#, "answer-unusable"),
+        Answer(200, #"{"access_token":"a"}"#, "answer-unusable"),
+        Answer(200, #"{"access_token":"a","token_type":"mac"}"#, "answer-unusable"),
+        Answer(200, #"{"access_token":"a\nb","token_type":"Bearer"}"#, "answer-unusable"),
+        Answer(
+            200, #"{"access_token":"a","token_type":"Bearer"}"#, "provider-unavailable", type: "text/html"),
     ]
 
     @Test("an answer is told apart by what follows from it", arguments: answers)
@@ -62,7 +68,9 @@ struct RefreshFailureTests {
         let (_, id) = try await fixture.signIn()
         let before = try #require(await fixture.session(id))
         tenant.refreshing {
-            $0.answer = FetchResponse(status: answer.status, body: Array(answer.body.utf8))
+            $0.answer = FetchResponse(
+                status: answer.status, fields: [("content-type", answer.type)],
+                body: Array(answer.body.utf8))
         }
         try await fixture.refreshOnce(id)
         switch answer.word {

@@ -13,8 +13,11 @@ final class RefreshWorld: Sendable {
     let results = Results()
     let refreshes: SignInRefreshes
 
-    init(gives: Bool = true) {
-        world = World(refreshSeconds: Self.every)
+    init(
+        gives: Bool = true, issuer: String = "https://idp.example/tenant",
+        change: (inout IdentityConfiguration) -> Void = { _ in }
+    ) {
+        world = World(issuer: issuer, refreshSeconds: Self.every, change: change)
         for provider in world.providers { provider.refreshing { $0.gives = gives } }
         let world = world
         refreshes = SignInRefreshes(

@@ -178,7 +178,7 @@ enum FaultTable {
     static let elsewhere: [OpenIDFault] =
         [
             .rotateKeys, .staleKeySet, .authorizeBroken, .authorizeJSON, .authorizePage,
-        ] + OpenIDProvider.userinfoFaults + furtherWays
+        ] + OpenIDProvider.userinfoFaults + furtherWays + refreshes
 
     /// Of what a client may prove, push and ask beside the code flow; `OpenIDRelyingPartyTests` of ProviderTests and
     /// `OpenIDClientTests` of LabTests serve them, `TwoRegistrationTests` the tenant's rule on devices.
@@ -188,5 +188,14 @@ enum FaultTable {
         .userinfoWrongAudience, .userinfoWrongSubject, .accessTokenWrongAudience, .accessTokenBadSignature,
         .groupOverage, .noGroups, .graphDown, .userinfoDemands, .graphDemands, .demandAgain,
         .blockedByPolicy,
+    ]
+
+    /// Of refreshes, which no browser sees: `OpenIDRefreshTests` of LabTests serve them, and `RefreshFailureTests`,
+    /// `RefreshTests` and `RefreshRaceTests` of IdentityTests hold what follows from each.
+    private static let refreshes: [OpenIDFault] = [
+        .noRefreshToken, .keepsRefreshToken, .refreshWithoutIDToken, .refreshNonce, .refreshSubject,
+        .refreshAudience, .refreshProofNow, .refreshRevoked, .refreshPassword, .refreshDevice,
+        .refreshInteraction, .refreshClient, .refreshThrottled, .refreshOutage, .refreshAnswerLost,
+        .revocationDown,
     ]
 }

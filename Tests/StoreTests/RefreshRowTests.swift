@@ -1,3 +1,4 @@
+import Access
 import Foundation
 import GRDB
 import Store
@@ -113,6 +114,51 @@ struct RefreshRowTests {
         #expect(Set(try await store.end(refreshing: next).map(\.id)) == ["g", "app"])
         #expect(try await store.replace(next, with: next, sessions: []) == .refreshChanged)
         #expect(try await store.session(id: "g") == nil)
+    }
+
+    @Test(
+        "the index of the provider's names follows a refresh, and a name that was ended meanwhile refuses it")
+    func names() async throws {
+        try await keep("g", seed: 1)
+        var asked = row("g")
+        asked.unansweredSinceSeconds = 1_500
+        #expect(try await store.replace(row("g"), with: asked, sessions: []) == .done)
+        let global = try #require(try await store.session(id: "g"))
+        func named(_ sid: String) -> StoredSession {
+            var session = global
+            session.claims["sid"] = .text(sid)
+            return session
+        }
+        func end(_ sid: String, at seconds: Int64) async throws -> [String]? {
+            let scope = EndingScope.providerSession(
+                provider: global.identityProvider, sid: sid, subject: nil)
+            return try await store.end(scope, atSeconds: seconds, once: nil)?.sessions.map(\.id)
+        }
+        var answered = row("g")
+        answered.sealedToken = "next"
+        answered.refreshedAtSeconds = 1_510
+        // One second before the request, at it, at the answer, and one second after that.
+        let rows: [(Int64, RefreshReplacement)] = [
+            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .done),
+        ]
+        for (at, expected) in rows {
+            let sid = "s-\(at)"
+            #expect(try await end(sid, at: at) == [])
+            let changes = [SessionChange(global, named(sid))]
+            #expect(try await store.replace(asked, with: answered, sessions: changes) == expected, "\(at)")
+            #expect(try await store.refresh(sessionID: "g") == (expected == .done ? answered : asked))
+            guard expected == .done else {
+                #expect(try await store.session(id: "g") == global)
+                continue
+            }
+            #expect(try await store.replace(named(sid), with: global))
+            #expect(try await store.replace(answered, with: asked, sessions: []) == .done)
+        }
+        let changes = [SessionChange(global, named("s-new"))]
+        #expect(try await store.replace(asked, with: answered, sessions: changes) == .done)
+        #expect(try await end("s-1511", at: 1_600) == [])
+        #expect(try await end("s-new", at: 1_600) == ["g"])
+        #expect(try await store.refresh(sessionID: "g") == nil)
     }
 
     @Test("what is due is found through the index, however many are not")
