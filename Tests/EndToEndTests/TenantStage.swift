@@ -15,6 +15,10 @@ enum TenantStage {
                 attributes: [.posixPermissions: 0o600])
             guard made else { throw Failure(description: "secrets/\(client) cannot be written") }
         }
+        // Another suite gives Intune's device a directory id of its own.
+        let device = try stack.labValue("directoryDevice")
+        try stack.lab(
+            .graph, "/lab/devices/\(ProviderCase.intuneDevice)", "{\"azureADDeviceId\":\"\(device)\"}")
         try configuration(stack).write(toFile: file(stack), atomically: true, encoding: .utf8)
         try stack.child("gateway").stop()
         try stack.startGateway()
