@@ -136,6 +136,19 @@ struct RefreshEndingTests {
         #expect(world.told.all.isEmpty)
     }
 
+    @Test("a sign-in that was under way then leaves nothing either: its token goes back as well")
+    func underWayThen() async throws {
+        let late = Browser(world)
+        let callback = try #require(await late.go("\(wiki)/", pauseAtProvider: true).callback)
+        let (browser, _) = try await fixture.signIn()
+        _ = await browser.step("\(wiki)/.gatepost/sign-out?everywhere=yes", method: "POST", origin: wiki)
+        _ = await late.step(callback)
+        #expect(await world.store.rows.isEmpty)
+        #expect(await world.store.refreshRows.isEmpty)
+        await world.flow.settled()
+        #expect(tenant.refresh.givenBack.sorted() == ["refresh-1", "refresh-2"])
+    }
+
     @Test("a plain sign-out gives back those of this browser alone")
     func here() async throws {
         let (browser, _) = try await fixture.signIn()
