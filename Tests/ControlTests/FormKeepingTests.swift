@@ -310,3 +310,12 @@ struct OpenURLTests {
         #expect(!answer.fields.contains { $0.name == "Location" || $0.name == "Set-Cookie" })
     }
 }
+
+    @Test func `nor does a step-up begin for it`() async throws {
+        let house = try Gatehouse()
+        let answer = await open(
+            house, [Field("cookie", "__Host-gatepost=a; __Host-gatepost=b")],
+            path: "/.gatepost/sign-in?step-up=staff")
+        #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
+        #expect(!answer.fields.contains { $0.name == "Location" || $0.name == "Set-Cookie" })
+    }

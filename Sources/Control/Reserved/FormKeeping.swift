@@ -18,6 +18,10 @@ extension ControlPlane {
             request.method == "POST", request.value("origin") == services.origin(of: request.host),
             SentForm(request.body) != nil
         else { return try await refused(request, .signInRequired) }
+        // A sign-in would bring a third one, and not the form.
+        guard !SessionCookie.isDoubled(in: request.values("cookie")) else {
+            return Answers(request: request).failure(400, .cookieAmbiguous, isForm: true)
+        }
         let person: [UInt8]?
         switch PersonCookie.find(
             cookieField: request.values("cookie"), host: request.host, sealer: Sealer(ring: ring))

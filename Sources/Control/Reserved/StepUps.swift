@@ -78,6 +78,9 @@ extension ControlPlane {
     /// Whether a change of the session's device is held: nothing is built on it meanwhile, by no sign-in either.
     func isHeld(_ global: StoredSession) -> Bool {
         global.deviceID.map { device in blast.radius { $0.isHeld(device: device) } } ?? false
+        guard !SessionCookie.isDoubled(in: request.values("cookie")) else {
+            return Answers(request: request).failure(400, .cookieAmbiguous)
+        }
     }
 
     /// After a step-up everything that the session has open goes on under what it may do now.
