@@ -146,6 +146,31 @@ struct FormKeepingTests {
         #expect(await open(house, try waiting(house, await send(house, fields: other)), eve).status == 200)
     }
 
+    @Test func `the same person by another registration of the tenant gets what they had sent`() async throws
+    {
+        let house = try Gatehouse(Self.config)
+        let issuer = "https://login.corp.example"
+        let person = PersonCookie.digest(issuer: issuer, subject: "ada@corp.example")
+        let cookie = PersonCookie.setCookie(
+            person, host: "wiki.corp.example", sealer: Sealer(ring: house.control.ring))
+        let sent = [Field("cookie", String(cookie.prefix { $0 != ";" }))]
+        let mine = try waiting(house, await send(house, fields: sent))
+        let (global, _, bo) = try await house.signIn("bo@corp.example")
+        try await Sessions(store: house.store, ring: house.control.ring).change(global.id) {
+            Sessions.note(subjects: ["ada@corp.example", "bo@corp.example"], in: &$0)
+        }
+        #expect(await open(house, mine, bo).status == 200)
+    }
+
+    @Test func `a browser with two cookies of ours signs in for no form, and is told`() async throws {
+        let house = try Gatehouse(Self.config)
+        let answer = await send(
+            house, fields: [Field("cookie", "__Host-gatepost=a; __Host-gatepost=b")])
+        #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
+        #expect(!answer.fields.contains { $0.name == "Set-Cookie" || $0.name == "Location" })
+        #expect(house.control.forms.size == (0, 0))
+    }
+
     @Test func `a browser keeps its name for several forms side by side`() async throws {
         let house = try Gatehouse(Self.config)
         let first = try waiting(house, await send(house, "a=1"))

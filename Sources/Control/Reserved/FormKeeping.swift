@@ -65,7 +65,7 @@ extension ControlPlane {
             let form = forms.find(id, browser: browser.digest, nowSeconds: now),
             ExactText.isEqual(form.application, policy.name)
         else { return formGone(request) }
-        guard Self.isSender(form, session) else {
+        guard Self.isSender(form, global) else {
             _ = forms.take(id, browser: browser.digest, nowSeconds: now)
             return formGone(request)
         }
@@ -140,9 +140,11 @@ extension ControlPlane {
     }
 
     /// Somebody else who signs in at the same browser gets nothing of it.
-    private static func isSender(_ form: KeptForms.Form, _ session: StoredSession) -> Bool {
+    private static func isSender(_ form: KeptForms.Form, _ global: StoredSession) -> Bool {
         guard let person = form.person else { return true }
-        return person == PersonCookie.digest(issuer: session.issuer, subject: session.subject)
+        return Sessions.subjects(of: global).contains {
+            person == PersonCookie.digest(issuer: global.issuer, subject: $0)
+        }
     }
 
     private static func context(_ id: String, _ browser: [UInt8]) -> String {
