@@ -242,6 +242,46 @@ struct FormKeepingTests {
         #expect(page.status == 403 && text(page).contains("What you sent was not delivered."))
     }
 
+    @Test func `a form that only a stronger sign-in would let through waits for it`() async throws {
+        let text =
+            Self.config + """
+
+                  strong:
+                    host: strong.corp.example
+                    upstreams: [ "http://127.0.0.1:9" ]
+                    identity-providers: [ corp ]
+                    keep-form: true
+                    policies:
+                      - { name: admins, action: allow, include: [ { email-domain: corp.example } ],
+                          require: [ { acr: [ phr ] } ] }
+                """
+        let house = try Gatehouse(text)
+        let host = "strong.corp.example"
+        let mine = try waiting(house, await send(house, host: host, origin: "https://\(host):8443"))
+        let (global, session, cookie) = try await house.signIn(at: "strong")
+        let way = await open(house, mine, cookie, host: host)
+        #expect(way.status == 303)
+        #expect(
+            way.fields.first { $0.name == "Location" }?.value.hasPrefix(
+                "https://auth.corp.example:8443/.gatepost/sign-in?request=") == true)
+        let goal = try waiting(
+            house,
+            ControlResponse(
+                ticket: way.ticket, status: 303,
+                fields: way.fields + [
+                    Field(
+                        "Set-Cookie",
+                        "\(mine.cookie.value); Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=300")
+                ],
+                body: [], reason: nil))
+        #expect(goal.id == mine.id, "it comes back to the form")
+        let sessions = Sessions(store: house.store, ring: house.control.ring)
+        for id in [global.id, session.id] {
+            try await sessions.change(id) { $0.claims["acr"] = .text("phr") }
+        }
+        #expect(await open(house, mine, cookie, host: host).status == 200)
+    }
+
     @Test func `memory holds no word of what was sent`() async throws {
         let house = try Gatehouse(Self.config)
         let waiting = try waiting(house, await send(house, "secret=hunter2hunter2"))
@@ -334,7 +374,6 @@ struct OpenURLTests {
         #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
         #expect(!answer.fields.contains { $0.name == "Location" || $0.name == "Set-Cookie" })
     }
-}
 
     @Test func `nor does a step-up begin for it`() async throws {
         let house = try Gatehouse()
@@ -344,3 +383,4 @@ struct OpenURLTests {
         #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
         #expect(!answer.fields.contains { $0.name == "Location" || $0.name == "Set-Cookie" })
     }
+}

@@ -75,12 +75,7 @@ extension ControlPlane {
         sending.method = "POST"
         sending.path = form.path
         if let refusal = await refusal(of: sending, session, global, policy, now) {
-            if needsDeviceCheck(sending, session, global, policy, now),
-                let agent = services.application(policy.name)?.agent,
-                let url = await startDeviceCheck(global, policy, agent: agent, request)
-            {
-                return answers.redirect(url)
-            }
+            if let way = await way(for: sending, at: request, session, global, policy, now) { return way }
             _ = forms.take(id, browser: browser.digest, nowSeconds: now)
             let page = Pages.blocked(
                 application: policy.name, reason: refusal, checks: [], requestID: request.requestID,
@@ -96,6 +91,25 @@ extension ControlPlane {
             Pages.sendForm(
                 application: policy.name, url: services.origin(of: request.host) + taken.target,
                 entries: sent.entries, requestID: request.requestID, nonce: Answers.nonce()))
+    }
+
+    /// Where somebody is sent whose form would go through after a stronger sign-in or a device check; both lead back to
+    /// it. nil: nowhere.
+    private func way(
+        for sending: ControlRequest, at request: ControlRequest, _ session: StoredSession,
+        _ global: StoredSession, _ policy: Application, _ now: Int64
+    ) async -> ControlResponse? {
+        let standing = Standing(
+            session: session, device: await services.records.facts(of: global), policy: policy,
+            nowSeconds: now)
+        if !isHeld(global), let answer = await stepUpAnswer(forForm: sending, at: request, standing) {
+            return answer
+        }
+        guard needsDeviceCheck(sending, session, global, policy, now),
+            let agent = services.application(policy.name)?.agent,
+            let url = await startDeviceCheck(global, policy, agent: agent, request)
+        else { return nil }
+        return Answers(request: request).redirect(url)
     }
 
     /// Why sending the form would be refused now; nil: it would not.
