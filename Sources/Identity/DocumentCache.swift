@@ -31,7 +31,9 @@ actor DocumentCache<Key: Hashable & Sendable, Value: Sendable> {
     ) async throws(IdentityError) -> Value {
         let entry = entries[key] ?? Entry()
         if !isForced, let value = entry.value, nowSeconds < entry.freshUntilSeconds { return value }
-        if entry.flight == nil, nowSeconds < entry.askAgainSeconds, let error = entry.lastError {
+        if entry.flight == nil, (1...Self.failureSeconds).contains(entry.askAgainSeconds - nowSeconds),
+            let error = entry.lastError
+        {
             guard let value = entry.value, nowSeconds < entry.usableUntilSeconds else { throw error }
             return value
         }

@@ -50,6 +50,12 @@ extension Sessions {
         return ExactText.contains(others, subject)
     }
 
+    /// Every subject of the issuer by which the person of this global session is known.
+    public static func subjects(of session: StoredSession) -> [String] {
+        guard case .list(let others)? = session.claims[subjectsClaim] else { return [session.subject] }
+        return [session.subject] + others
+    }
+
     /// Writes down by which subjects its person is known.
     public static func note(subjects: [String], in session: inout StoredSession) {
         let own = session.subject

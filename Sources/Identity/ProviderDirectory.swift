@@ -112,7 +112,10 @@ public actor ProviderDirectory {
         _ algorithm: SignatureAlgorithm,
         _ nowSeconds: Int64
     ) -> Task<Void, Never>? {
-        if let last = roundSeconds[key], nowSeconds - last < Self.keyRefetchSecondsMin { return nil }
+        // A clock that was set back must not keep a new key from us until that is made good.
+        if let last = roundSeconds[key], (0..<Self.keyRefetchSecondsMin).contains(nowSeconds - last) {
+            return nil
+        }
         roundSeconds[key] = nowSeconds
         let round = Task {
             let set = try? await keySet(of: registration, isForced: true, nowSeconds)

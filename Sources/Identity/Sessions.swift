@@ -69,17 +69,22 @@ public struct Sessions: Sendable {
     static let perApplicationMax = 4
 
     /// Ends the oldest sessions of one browser at one application beyond four: without a bound, one person could fill
-    /// the store.
+    /// the store. And every bound one but the newest: its key would bring its cookie, and with it perhaps another
+    /// account, back in the place of the newest.
     ///
+    /// - Parameter newest: what the browser has just been given the cookie of.
     /// - Returns: what was ended.
     func trim(
-        _ application: IdentityApplication, under global: StoredSession
+        _ application: IdentityApplication, under global: StoredSession, keeping newest: StoredSession
     ) async throws(StoreError) -> [StoredSession] {
-        let own = try await store.sessions(.global(id: global.id), limit: Self.listMax).filter {
+        let browser = [global.id] + Self.linked(global)
+        let here = try await store.sessions(.globals(ids: browser), limit: Self.listMax).filter {
             $0.kind == .application && ExactText.isEqual($0.application ?? "", application.name)
         }
-        let beyond = own.dropFirst(Self.perApplicationMax).map(\.id)
-        return beyond.isEmpty ? [] : try await store.remove(sessionIDs: beyond)
+        let own = here.filter { $0.globalID == global.id }
+        let beyond = own.dropFirst(Self.perApplicationMax) + here.filter { $0.binding != nil }
+        let ids = Set(beyond.map(\.id)).subtracting([newest.id])
+        return ids.isEmpty ? [] : try await store.remove(sessionIDs: ids.sorted())
     }
 
     /// The session of a request's cookie, when it is of this kind and for this host.

@@ -108,7 +108,7 @@ extension SignInFlow {
             }
             let made = try await sessions.createApplication(
                 application, under: global, nowSeconds: request.nowSeconds)
-            ended(try await sessions.trim(application, under: global))
+            ended(try await sessions.trim(application, under: global, keeping: made.session))
             return .redirect(
                 url: url(of: goal),
                 setCookies: [made.cookie.setCookie, done])

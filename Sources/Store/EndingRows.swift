@@ -49,7 +49,7 @@ enum EndingRows {
 
     static func last(of session: StoredSession, _ db: Database) throws -> Int64? {
         var last: Int64?
-        for mark in Mark.concerning(session) {
+        for mark in try Mark.concerning(session, db) {
             let at = try Int64.fetchOne(
                 db, sql: "SELECT at FROM endings WHERE kind = ? AND owner = ? AND name = ?",
                 arguments: [mark.kind, mark.owner, mark.name])
@@ -149,8 +149,10 @@ enum EndingRows {
             }
         }
 
-        static func concerning(_ session: StoredSession) -> [Mark] {
+        /// A person who was ended by one name may come by another, which is linked to it only now: by all of them.
+        static func concerning(_ session: StoredSession, _ db: Database) throws -> [Mark] {
             let provider = session.identityProvider
+            let names = try PersonRows.subjects(issuer: session.issuer, subject: session.subject, db)
             let own =
                 session.providerSessionID.map { Mark(kind: "sid", owner: provider, name: $0) }
                 ?? Mark(kind: "unnamed", owner: provider, name: session.subject)
@@ -158,7 +160,7 @@ enum EndingRows {
                 own, Mark(kind: "subject", owner: provider, name: session.subject),
                 Mark(kind: "person", owner: session.issuer, name: session.subject),
                 Mark(kind: "provider", owner: provider, name: ""),
-            ]
+            ] + names.map { Mark(kind: "person", owner: session.issuer, name: $0) }
         }
     }
 }

@@ -265,6 +265,17 @@ struct BearerTests {
         #expect("\(await checks.outcome(of: [255, 255], nowSeconds: 0) { .refused })" == "refused")
     }
 
+    @Test func `a refusal by a clock that was ahead is forgotten with it`() async throws {
+        let checks = BearerChecks()
+        _ = await checks.outcome(of: [1], nowSeconds: 100_000) { .refused }
+        for (now, outcome) in [(100_000, "refused"), (100_009, "refused"), (99_999, "unav"), (50, "unav")]
+            as [(Int64, String)]
+        {
+            let found = await checks.outcome(of: [1], nowSeconds: now) { .unavailable(.overloaded) }
+            #expect("\(found)".hasPrefix(outcome), "\(now)")
+        }
+    }
+
     /// Checks that go on until they are let go.
     private final class Held: Sendable {
         private let waiting = Mutex<[CheckedContinuation<Void, Never>]>([])

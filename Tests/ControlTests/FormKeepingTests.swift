@@ -146,6 +146,31 @@ struct FormKeepingTests {
         #expect(await open(house, try waiting(house, await send(house, fields: other)), eve).status == 200)
     }
 
+    @Test func `the same person by another registration of the tenant gets what they had sent`() async throws
+    {
+        let house = try Gatehouse(Self.config)
+        let issuer = "https://login.corp.example"
+        let person = PersonCookie.digest(issuer: issuer, subject: "ada@corp.example")
+        let cookie = PersonCookie.setCookie(
+            person, host: "wiki.corp.example", sealer: Sealer(ring: house.control.ring))
+        let sent = [Field("cookie", String(cookie.prefix { $0 != ";" }))]
+        let mine = try waiting(house, await send(house, fields: sent))
+        let (global, _, bo) = try await house.signIn("bo@corp.example")
+        try await Sessions(store: house.store, ring: house.control.ring).change(global.id) {
+            Sessions.note(subjects: ["ada@corp.example", "bo@corp.example"], in: &$0)
+        }
+        #expect(await open(house, mine, bo).status == 200)
+    }
+
+    @Test func `a browser with two cookies of ours signs in for no form, and is told`() async throws {
+        let house = try Gatehouse(Self.config)
+        let answer = await send(
+            house, fields: [Field("cookie", "__Host-gatepost=a; __Host-gatepost=b")])
+        #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
+        #expect(!answer.fields.contains { $0.name == "Set-Cookie" || $0.name == "Location" })
+        #expect(house.control.forms.size == (0, 0))
+    }
+
     @Test func `a browser keeps its name for several forms side by side`() async throws {
         let house = try Gatehouse(Self.config)
         let first = try waiting(house, await send(house, "a=1"))
@@ -215,6 +240,46 @@ struct FormKeepingTests {
         let refused = try waiting(house, await send(house, host: "vault.corp.example", origin: vault))
         let page = await open(house, refused, eve, host: "vault.corp.example")
         #expect(page.status == 403 && text(page).contains("What you sent was not delivered."))
+    }
+
+    @Test func `a form that only a stronger sign-in would let through waits for it`() async throws {
+        let text =
+            Self.config + """
+
+                  strong:
+                    host: strong.corp.example
+                    upstreams: [ "http://127.0.0.1:9" ]
+                    identity-providers: [ corp ]
+                    keep-form: true
+                    policies:
+                      - { name: admins, action: allow, include: [ { email-domain: corp.example } ],
+                          require: [ { acr: [ phr ] } ] }
+                """
+        let house = try Gatehouse(text)
+        let host = "strong.corp.example"
+        let mine = try waiting(house, await send(house, host: host, origin: "https://\(host):8443"))
+        let (global, session, cookie) = try await house.signIn(at: "strong")
+        let way = await open(house, mine, cookie, host: host)
+        #expect(way.status == 303)
+        #expect(
+            way.fields.first { $0.name == "Location" }?.value.hasPrefix(
+                "https://auth.corp.example:8443/.gatepost/sign-in?request=") == true)
+        let goal = try waiting(
+            house,
+            ControlResponse(
+                ticket: way.ticket, status: 303,
+                fields: way.fields + [
+                    Field(
+                        "Set-Cookie",
+                        "\(mine.cookie.value); Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=300")
+                ],
+                body: [], reason: nil))
+        #expect(goal.id == mine.id, "it comes back to the form")
+        let sessions = Sessions(store: house.store, ring: house.control.ring)
+        for id in [global.id, session.id] {
+            try await sessions.change(id) { $0.claims["acr"] = .text("phr") }
+        }
+        #expect(await open(house, mine, cookie, host: host).status == 200)
     }
 
     @Test func `memory holds no word of what was sent`() async throws {
@@ -306,6 +371,15 @@ struct OpenURLTests {
             house.request(
                 "/page", host: "wiki.corp.example", [Field("cookie", "__Host-gatepost=a; __Host-gatepost=b")],
                 purpose: .signIn))
+        #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
+        #expect(!answer.fields.contains { $0.name == "Location" || $0.name == "Set-Cookie" })
+    }
+
+    @Test func `nor does a step-up begin for it`() async throws {
+        let house = try Gatehouse()
+        let answer = await open(
+            house, [Field("cookie", "__Host-gatepost=a; __Host-gatepost=b")],
+            path: "/.gatepost/sign-in?step-up=staff")
         #expect(answer.status == 400 && answer.reason == .cookieAmbiguous)
         #expect(!answer.fields.contains { $0.name == "Location" || $0.name == "Set-Cookie" })
     }

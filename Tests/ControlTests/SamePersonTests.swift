@@ -109,6 +109,26 @@ struct SamePersonTests {
             #expect(redeemed?.subject == "first")
         }
     }
+
+    @Test("ending a person by their address counts them once, in a dry run as when it is done")
+    func endedOnce() async throws {
+        let house = try Gatehouse()
+        try await link(house, ["first", "second"])
+        let sessions = Sessions(store: house.store, ring: house.control.ring)
+        for subject in ["first", "second", "other"] {
+            _ = try await sessions.createGlobal(
+                person: PersonFacts(issuer: Self.issuer, subject: subject, email: "eve@corp.example"),
+                provider: "corp", host: "auth.corp.example", idToken: nil, nowSeconds: house.now,
+                lifetimeSeconds: 3_600)
+        }
+        let command: JSONObject = ["command": "session-end", "person": "eve@corp.example"]
+        var dry = command
+        dry["dry_run"] = true
+        let planned = await house.control.execute(.object(dry), uid: 1_000)
+        let done = await house.control.execute(.object(command), uid: 1_000)
+        for name in ["sign_ins", "sessions", "people"] { #expect(planned[name] == done[name], "\(name)") }
+        #expect(done["sign_ins"] == 3)
+    }
 }
 
 @Suite("A session of a provider that an application does not accept, after the list has changed")

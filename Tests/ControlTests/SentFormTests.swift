@@ -98,6 +98,16 @@ struct KeptFormsTests {
         }
         #expect(!forms.keep(form(client: 7), id: "one-more", nowSeconds: 1_000))
         #expect(forms.keep(form(client: 8), id: "other", nowSeconds: 1_000))
+        // Who has one address of an IPv6 network has all of it.
+        for index in 0...KeptForms.perClientMax {
+            var near = form()
+            near.client = NetworkAddress(high: 0x2001_0db8_0000_0001, low: UInt64(index))
+            let isKept = forms.keep(near, id: "near-\(index)", nowSeconds: 1_000)
+            #expect(isKept == (index < KeptForms.perClientMax), "\(index)")
+        }
+        var elsewhere = form()
+        elsewhere.client = NetworkAddress(high: 0x2001_0db8_0000_0002, low: 0)
+        #expect(forms.keep(elsewhere, id: "elsewhere", nowSeconds: 1_000))
         let large = KeptForms()
         let count = 16
         for index in 0..<count {

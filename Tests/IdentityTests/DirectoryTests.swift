@@ -80,6 +80,29 @@ struct DirectoryTests {
         #expect(world.tenant.count("/keys") == 5)
     }
 
+    @Test func `a clock that is set back keeps neither a new key nor a provider that is up again away`() async
+    {
+        await Browser(world).go("\(wiki)/")
+        world.tenant.change { $0.signer = ("nobody", SigningKey.generateP256()) }
+        await Browser(world).go("\(wiki)/")
+        #expect(world.tenant.count("/keys") == 3)
+        world.advance(-1_000)
+        let fresh = SigningKey.generateP256()
+        world.tenant.change { state in
+            state.signer = ("k2", fresh)
+            state.published = [("k2", fresh)]
+        }
+        #expect(await Browser(world).go("\(wiki)/").session != nil)
+        let down = World()
+        down.tenant.misbehave {
+            $0.failure["/.well-known/openid-configuration"] = FetchError(.unreachable, "")
+        }
+        #expect(await Browser(down).go("\(wiki)/").refusal?.reason == .identityProviderUnavailable)
+        down.advance(-1_000)
+        down.tenant.misbehave { $0.failure = [:] }
+        #expect(await Browser(down).go("\(wiki)/").session != nil)
+    }
+
     @Test func `a known kid with another key behind it is a wrong signature`() async {
         await Browser(world).go("\(wiki)/")
         world.tenant.change { $0.signer = ("k1", SigningKey.generateP256()) }

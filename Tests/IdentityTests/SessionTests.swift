@@ -220,13 +220,14 @@ struct SessionTests {
         let other = IdentityApplication(name: "b", host: "b", identityProviders: ["entra"])
         _ = try await sessions.createApplication(other, under: made.session, nowSeconds: 100)
         var ids: [String] = []
+        var newest = made.session
         for number in 0..<6 {
-            let session = try await sessions.createApplication(
+            newest = try await sessions.createApplication(
                 application, under: made.session, nowSeconds: 200 + Int64(number)
             ).session
-            ids.append(session.id)
+            ids.append(newest.id)
         }
-        let ended = try await sessions.trim(application, under: made.session).map(\.id)
+        let ended = try await sessions.trim(application, under: made.session, keeping: newest).map(\.id)
         #expect(Set(ended) == Set(ids.prefix(2)))
         #expect(try await store.sessions(.global(id: made.session.id), limit: 100).count == 5)
     }

@@ -56,4 +56,22 @@ struct PersonTests {
         let elsewhere = SessionQuery.person(issuer: "https://other.example", subject: "ada")
         #expect(try await store.sessions(elsewhere, limit: 10).isEmpty)
     }
+
+    @Test("an ending of a person reaches a sign-in under way by a registration that nobody had linked yet")
+    func endedBeforeTheLink() async throws {
+        try await store.link(issuer: Self.issuer, subject: "ada", account: "o@t")
+        _ = try await store.end(
+            .person(issuer: Self.issuer, subject: "ada"), atSeconds: 2_000, once: nil)
+        try await store.link(issuer: Self.issuer, subject: "ada-2", account: "o@t")
+        try await store.link(issuer: Self.issuer, subject: "bob", account: "p@t")
+        for (subject, ending) in [("ada", 2_000), ("ada-2", 2_000), ("bob", nil), ("cy", nil)]
+            as [(String, Int64?)]
+        {
+            let late = Fixture.global("late", seed: 9, subject: subject)
+            #expect(try await store.lastEnding(of: late) == ending, "\(subject)")
+        }
+        var elsewhere = Fixture.global("late", seed: 9, subject: "ada-2")
+        elsewhere.issuer = "https://other.example"
+        #expect(try await store.lastEnding(of: elsewhere) == nil)
+    }
 }

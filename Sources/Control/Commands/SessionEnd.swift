@@ -113,13 +113,19 @@ extension ControlPlane {
         return sum
     }
 
-    /// Who is behind an address: they may have sessions that know another one.
+    /// Who is behind an address: they may have sessions that know another one. Each person once, however many names
+    /// they have.
     private func persons(
         _ query: SessionQuery
     ) async throws(StoreError) -> [(issuer: String, subject: String)] {
         var found: [String: (issuer: String, subject: String)] = [:]
+        var isKnown: Set<String> = []
         for session in try await store.sessions(query, limit: Sessions.listMax) {
-            found["\(session.issuer)\n\(session.subject)"] = (session.issuer, session.subject)
+            let key = "\(session.issuer)\n\(session.subject)"
+            guard isKnown.insert(key).inserted else { continue }
+            let names = try await store.subjects(issuer: session.issuer, subject: session.subject)
+            for name in names { isKnown.insert("\(session.issuer)\n\(name)") }
+            found[key] = (session.issuer, session.subject)
         }
         return found.sorted { $0.key < $1.key }.map(\.value)
     }

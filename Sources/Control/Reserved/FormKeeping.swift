@@ -18,6 +18,10 @@ extension ControlPlane {
             request.method == "POST", request.value("origin") == services.origin(of: request.host),
             SentForm(request.body) != nil
         else { return try await refused(request, .signInRequired) }
+        // A sign-in would bring a third one, and not the form.
+        guard !SessionCookie.isDoubled(in: request.values("cookie")) else {
+            return Answers(request: request).failure(400, .cookieAmbiguous, isForm: true)
+        }
         let person: [UInt8]?
         switch PersonCookie.find(
             cookieField: request.values("cookie"), host: request.host, sealer: Sealer(ring: ring))
@@ -61,7 +65,7 @@ extension ControlPlane {
             let form = forms.find(id, browser: browser.digest, nowSeconds: now),
             ExactText.isEqual(form.application, policy.name)
         else { return formGone(request) }
-        guard Self.isSender(form, session) else {
+        guard Self.isSender(form, global) else {
             _ = forms.take(id, browser: browser.digest, nowSeconds: now)
             return formGone(request)
         }
@@ -71,12 +75,7 @@ extension ControlPlane {
         sending.method = "POST"
         sending.path = form.path
         if let refusal = await refusal(of: sending, session, global, policy, now) {
-            if needsDeviceCheck(sending, session, global, policy, now),
-                let agent = services.application(policy.name)?.agent,
-                let url = await startDeviceCheck(global, policy, agent: agent, request)
-            {
-                return answers.redirect(url)
-            }
+            if let way = await way(for: sending, at: request, session, global, policy, now) { return way }
             _ = forms.take(id, browser: browser.digest, nowSeconds: now)
             let page = Pages.blocked(
                 application: policy.name, reason: refusal, checks: [], requestID: request.requestID,
@@ -92,6 +91,25 @@ extension ControlPlane {
             Pages.sendForm(
                 application: policy.name, url: services.origin(of: request.host) + taken.target,
                 entries: sent.entries, requestID: request.requestID, nonce: Answers.nonce()))
+    }
+
+    /// Where somebody is sent whose form would go through after a stronger sign-in or a device check; both lead back to
+    /// it. nil: nowhere.
+    private func way(
+        for sending: ControlRequest, at request: ControlRequest, _ session: StoredSession,
+        _ global: StoredSession, _ policy: Application, _ now: Int64
+    ) async -> ControlResponse? {
+        let standing = Standing(
+            session: session, device: await services.records.facts(of: global), policy: policy,
+            nowSeconds: now)
+        if !isHeld(global), let answer = await stepUpAnswer(forForm: sending, at: request, standing) {
+            return answer
+        }
+        guard needsDeviceCheck(sending, session, global, policy, now),
+            let agent = services.application(policy.name)?.agent,
+            let url = await startDeviceCheck(global, policy, agent: agent, request)
+        else { return nil }
+        return Answers(request: request).redirect(url)
     }
 
     /// Why sending the form would be refused now; nil: it would not.
@@ -136,9 +154,11 @@ extension ControlPlane {
     }
 
     /// Somebody else who signs in at the same browser gets nothing of it.
-    private static func isSender(_ form: KeptForms.Form, _ session: StoredSession) -> Bool {
+    private static func isSender(_ form: KeptForms.Form, _ global: StoredSession) -> Bool {
         guard let person = form.person else { return true }
-        return person == PersonCookie.digest(issuer: session.issuer, subject: session.subject)
+        return Sessions.subjects(of: global).contains {
+            person == PersonCookie.digest(issuer: global.issuer, subject: $0)
+        }
     }
 
     private static func context(_ id: String, _ browser: [UInt8]) -> String {

@@ -23,7 +23,8 @@ final class KeptForms: Sendable {
     /// All of them together; a flood is refused, and costs nobody a form that is kept already.
     static let bytesMax = 16 << 20
     static let formsMax = 4_096
-    /// From one address: one flood does not take every place.
+    /// From one address, or one IPv6 network of 64 bits, whose holder has all the others: one flood does not take every
+    /// place.
     static let perClientMax = 32
 
     private struct State {
@@ -39,12 +40,17 @@ final class KeptForms: Sendable {
             let size = form.sealed.utf8.count
             guard state.forms.count < Self.formsMax, state.bytes + size <= Self.bytesMax,
                 state.forms[id] == nil,
-                state.forms.values.count(where: { $0.client == form.client }) < Self.perClientMax
+                state.forms.values.count(where: { Self.isNear($0.client, form.client) }) < Self.perClientMax
             else { return false }
             state.forms[id] = form
             state.bytes += size
             return true
         }
+    }
+
+    private static func isNear(_ left: NetworkAddress, _ right: NetworkAddress) -> Bool {
+        // IPv4 has no high half.
+        left.high == right.high && (left.high != 0 || left.low == right.low)
     }
 
     /// The form of this browser, which stays; nil when there is none, or it is another browser's.

@@ -48,6 +48,28 @@ extension ControlPlane {
                 asking: offer.stepUp), request)
     }
 
+    /// The step-up that would let a form through that waits at `page`, and leads back to it; nil: none would, or it has
+    /// just come from there.
+    func stepUpAnswer(
+        forForm sending: ControlRequest, at page: ControlRequest, _ standing: Standing
+    ) async -> ControlResponse? {
+        let path = Array(sending.path.utf8)
+        let facts = sending.facts
+        let offer = offers(standing).first { offer in
+            if case .forward = offer.residual.decide(facts, path: path.span, atSeconds: standing.nowSeconds) {
+                return true
+            }
+            return false
+        }
+        guard let offer,
+            !Sessions.cameFrom(offer.stepUp, standing.session, atSeconds: standing.nowSeconds)
+        else { return nil }
+        return respond(
+            await services.flow.stepUp(
+                flowRequest(page), application: standing.policy.name, original: page.path,
+                provider: standing.session.identityProvider, asking: offer.stepUp), page)
+    }
+
     /// `GET /.gatepost/sign-in?step-up=<policy>` on an application's host: the `open_url` of a 401. It leads
     /// back to the page that opened it, like every `open_url`.
     func stepUpAsked(_ name: String, _ request: ControlRequest) async throws(StoreError) -> ControlResponse {
@@ -55,6 +77,9 @@ extension ControlPlane {
         let step = flowRequest(request)
         guard let application = request.application, let policy = services.policy(application) else {
             return Answers(request: request).failure(404, .routeNotFound)
+        }
+        guard !SessionCookie.isDoubled(in: request.values("cookie")) else {
+            return Answers(request: request).failure(400, .cookieAmbiguous)
         }
         guard let session = try await applicationSession(request), let globalID = session.globalID,
             let global = try await store.session(id: globalID)
