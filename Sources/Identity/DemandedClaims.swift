@@ -68,7 +68,9 @@ extension SignInFlow {
             let application = application(of: state.goal),
             application.identityProviders.contains(where: { ExactText.isEqual($0, provider.name) })
         else { return nil }
-        let answer = await authorize(provider, state.goal, application, request, demanded: demanded)
+        let answer = await authorize(
+            provider, state.goal, application, request,
+            demanded: (claims: demanded, beganAtSeconds: state.issuedAtSeconds))
         guard case .redirect(let url, let setCookies) = answer else { return answer }
         // In this order: the new state may take the old one's cookie.
         return .redirect(url: url, setCookies: [clearing] + setCookies)

@@ -79,8 +79,12 @@ struct LoginState: Sendable {
     var expiresAtSeconds: Int64
     /// The `max_age` that was sent; nil: none.
     var maxAgeSeconds: Int64?
-    /// This is the second request of a sign-in, which asks for the claims that a resource demanded after the first.
-    var isDemanded = false
+    /// When the first request of this sign-in was made; nil: it is this one. The second asks for the claims that a
+    /// resource demanded after the first, and an ending between the two is meant for both.
+    var beganAtSeconds: Int64?
+
+    /// This is the second request.
+    var isDemanded: Bool { beganAtSeconds != nil }
 
     static let lifetimeSeconds: Int64 = 600
 
@@ -127,7 +131,7 @@ struct LoginSeals: Sendable {
     func cookie(of state: LoginState) -> String {
         var members = state.goal.wholeMembers
         if let seconds = state.maxAgeSeconds { members["max_age"] = .integer(seconds) }
-        if state.isDemanded { members["demanded"] = true }
+        if let seconds = state.beganAtSeconds { members["began"] = .integer(seconds) }
         members["id"] = .string(Base64URL.encode(state.id))
         members["provider"] = .string(state.provider)
         members["verifier"] = .string(state.verifier)
@@ -147,7 +151,7 @@ struct LoginSeals: Sendable {
             id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal,
             issuedAtSeconds: issuedAt,
             expiresAtSeconds: expiry, maxAgeSeconds: value["max_age"]?.integer,
-            isDemanded: value["demanded"] == true)
+            beganAtSeconds: value["began"]?.integer)
     }
 }
 

@@ -25,8 +25,12 @@ extension Sessions {
     ///
     /// By our own clock on both sides. In the same second the ending wins. One noted later than any sign-in
     /// can be under way comes from a clock that was wrong, and says nothing.
-    func wasEnded(_ session: StoredSession, sinceSeconds began: Int64) async throws(StoreError) -> Bool {
+    ///
+    /// - Parameter until: the end of its time.
+    func wasEnded(
+        _ session: StoredSession, sinceSeconds began: Int64, until end: Int64
+    ) async throws(StoreError) -> Bool {
         guard let last = try await store.lastEnding(of: session) else { return false }
-        return (began...began + LoginState.lifetimeSeconds).contains(last)
+        return (began...max(began, end)).contains(last)
     }
 }

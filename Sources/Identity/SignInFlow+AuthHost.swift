@@ -81,18 +81,20 @@ extension SignInFlow {
 
     /// The authorization request (Core §3.1.2.1, RFC 7636 §4.3).
     ///
-    /// - Parameter demanded: claims that a resource wants asked for before it answers; nil: this is the first request
-    ///   of the sign-in.
+    /// - Parameter demanded: claims that a resource wants asked for before it answers, and when the sign-in began; nil:
+    ///   this is its first request.
     func authorize(
         _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ application: IdentityApplication,
-        _ request: FlowRequest, _ wish: Wish = Wish(), demanded: DemandedClaims? = nil
+        _ request: FlowRequest, _ wish: Wish = Wish(),
+        demanded: (claims: DemandedClaims, beganAtSeconds: Int64)? = nil
     ) async -> FlowAnswer {
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
-        let asked = AuthenticationRequest(provider, application, goal.demand, demanded)
+        let asked = AuthenticationRequest(provider, application, goal.demand, demanded?.claims)
         let state = LoginState(
             id: random(16), provider: provider.name, verifier: Base64URL.encode(random(32)),
             nonce: Base64URL.encode(random(32)), goal: goal, issuedAtSeconds: request.nowSeconds,
-            expiresAtSeconds: expiry, maxAgeSeconds: asked.maxAgeSeconds, isDemanded: demanded != nil)
+            expiresAtSeconds: expiry, maxAgeSeconds: asked.maxAgeSeconds,
+            beganAtSeconds: demanded?.beganAtSeconds)
         let parameters =
             [
                 ("response_type", "code"), ("client_id", provider.clientID),

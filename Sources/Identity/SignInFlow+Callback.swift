@@ -83,7 +83,10 @@ extension SignInFlow {
             }
             let (session, cookie) = try await establish(outcome, provider, request)
             // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-            if try await sessions.wasEnded(session, sinceSeconds: state.issuedAtSeconds) {
+            if try await sessions.wasEnded(
+                session, sinceSeconds: state.beganAtSeconds ?? state.issuedAtSeconds,
+                until: state.expiresAtSeconds)
+            {
                 let tokens = await refreshes(of: [session.id])
                 ended(try await store.remove(sessionIDs: [session.id]))
                 giveBack(tokens, nowSeconds: request.nowSeconds)

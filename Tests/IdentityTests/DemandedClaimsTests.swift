@@ -170,6 +170,23 @@ struct DemandedClaimsTests {
         #expect(await world.store.rows.isEmpty)
     }
 
+    @Test(
+        "a sign-in that is asked to prove more still began where it began: an ending between the two ends it")
+    func ended() async throws {
+        demand([Self.challenge(Self.wanted)])
+        let browser = Browser(world)
+        guard case .provider(let back) = await browser.go("\(wiki)/", pauseAtProvider: true) else {
+            Issue.record("no way to the provider")
+            return
+        }
+        world.advance(5)
+        _ = try await world.store.end(
+            .person(issuer: world.tenant.issuer, subject: "person-1"), atSeconds: world.nowSeconds, once: nil)
+        world.advance(5)
+        #expect(await browser.go(back).session != nil)
+        #expect(asked().count == 4, "it began anew")
+    }
+
     static let long = "{\"access_token\":{\"a\":\"" + String(repeating: "x", count: 2_048) + "\"}}"
 
     @Test(

@@ -30,6 +30,8 @@ public actor SignInRefreshes {
     var paces: [String: ProviderPace] = [:]
     var unfinished: [String: UnfinishedRefresh] = [:]
     private var storePausedUntilSeconds: Int64 = 0
+    /// The last tick's: whatever begins goes by it, and not by what held when the one before began.
+    private var source: RefreshSource?
 
     /// - Parameter random: 0 to 1, for jitter.
     public init(
@@ -46,6 +48,7 @@ public actor SignInRefreshes {
 
     /// Begins what is due and returns at once. Once a second.
     public func tick(_ source: RefreshSource, for effects: any RefreshEffects) async {
+        self.source = source
         await wake(effects)
         for registration in source.registrations { await fill(registration, source, effects) }
     }
@@ -81,6 +84,12 @@ public actor SignInRefreshes {
             uses.wakeAgain(ids)
             storeFailed(error, sessionID: ids[0], effects)
         }
+    }
+
+    private func fill(_ provider: String, _ effects: any RefreshEffects) async {
+        let registration = source?.registrations.first { ExactText.isEqual($0.name, provider) }
+        guard let source, let registration else { return }
+        await fill(registration, source, effects)
     }
 
     private func fill(
@@ -122,7 +131,7 @@ public actor SignInRefreshes {
             flights[id] = nil
             running[registration.name, default: 1] -= 1
             // What did nothing is looked at again at the next tick: it must not go round in circles.
-            if isDone { await fill(registration, source, effects) }
+            if isDone { await fill(registration.name, effects) }
         }
     }
 
