@@ -73,7 +73,10 @@ struct DecisionLogTests {
         recorder.finish()
         for line in fixture.text(fixture.files[0]).split(separator: "\n")
         where !line.hasPrefix("{\"kind\":\"person\"") && !line.hasPrefix("{\"kind\":\"policy\"") {
-            #expect(!line.contains("ada") && !line.contains("Ada"), "\(line)")
+            // A digest may spell the name by chance.
+            let words = line.replacing(#/"[0-9a-f]{32,64}"/#, with: "")
+            #expect(words.hasPrefix("{\"kind\":"), "\(line)")
+            #expect(!words.contains("ada") && !words.contains("Ada"), "\(line)")
         }
     }
 
