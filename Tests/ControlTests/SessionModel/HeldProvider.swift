@@ -67,6 +67,9 @@ final class HeldProvider: Fetcher {
 
     var held: Int { state.withLock { $0.held.count } }
 
+    /// The one that waits longest is a refresh.
+    var isRefreshFirst: Bool { state.withLock { $0.held.first?.isRefresh == true } }
+
     /// Somebody proves at the authorization endpoint who they are.
     ///
     /// - Returns: the code that the browser brings back.

@@ -140,10 +140,13 @@ struct SessionModel {
     }
 
     /// A configuration without a provider ends what it made; one that is no longer accepted cuts, and ends nothing.
-    mutating func take(_ config: ModelConfig, atSeconds: Int64) {
+    ///
+    /// - Parameter isRestart: a start cannot know what was taken out when nothing of it was left.
+    mutating func take(_ config: ModelConfig, isRestart: Bool, atSeconds: Int64) {
         self.config = config
         for provider in ModelConfig.clients.keys where !config.providers.contains(provider) {
-            end(.provider(provider), atSeconds: atSeconds)
+            if !isRestart { marks.append((.provider(provider), atSeconds)) }
+            end { $0.provider == provider }
         }
         for (stream, id) in streams where !isAccepted(id) { streams[stream] = nil }
     }

@@ -37,6 +37,9 @@ struct PendingCallback: Sendable {
     var path: String
     var query: String
     var beganAtSeconds: Int64
+    /// When the browser came back, and with which sign-in's cookie.
+    var cameBackAtSeconds: Int64 = 0
+    var before: String?
     /// With everything but its id and end.
     var signIn: SessionModel.SignIn
 }
@@ -108,17 +111,17 @@ final class SessionStory {
     }
 
     private func step() async throws {
-        switch random(0..<30) {
-        case 0..<9: try await visit(random(0..<browsers.count), isStorm: false)
-        case 9..<12: try await comeBack()
-        case 12..<14: try await handOff()
-        case 14..<19: try await release()
-        case 19..<22: try await endSomething()
-        case 22..<24: try await advance(Int64(random(1..<20)))
-        case 24..<26: try await advance(Int64(random(20..<700)))
-        case 26: try await storm()
-        case 27: try await configure()
-        case 28: await proveDevice()
+        switch random(0..<40) {
+        case 0..<18: try await visit(random(0..<browsers.count))
+        case 18..<21: try await comeBack(random(0..<max(1, callbacks.count)))
+        case 21..<23: try await handOff(random(0..<max(1, handoffs.count)))
+        case 23..<27: try await release()
+        case 27..<29: try await endSomething()
+        case 29..<31: try await advance(Int64(random(1..<20)))
+        case 31..<35: try await advance(Int64(random(20..<700)))
+        case 35..<37: try await storm()
+        case 37: try await configure()
+        case 38: await proveDevice()
         case _: try await refresh()
         }
     }
@@ -126,11 +129,14 @@ final class SessionStory {
     // MARK: Requests
 
     /// A request at an application; without a session that counts the way to sign-in.
-    func visit(_ index: Int, isStorm: Bool) async throws {
+    func visit(_ index: Int) async throws {
         let application = ModelConfig.applications[random(0..<2)]
         guard let session = browsers[index].sessions[application], !isLikely(1, of: 6),
             let known = digests.last(where: { $0.session == session })
-        else { return try await beginSignIn(index, application) }
+        else {
+            try await beginSignIn(index, application)
+            return isLikely(2, of: 3) ? try await finishSignIn(index) : ()
+        }
         note("browser \(index) asks for \(application) with \(session)")
         let before = model.sessions[session]
         let isIdle = before.map { model.mayBeIdle($0, atSeconds: now) } ?? false
@@ -155,10 +161,22 @@ final class SessionStory {
             if counts, !isIdle { fail("\(session) counts and was not let in") }
             // It was asked for, and that is a use where it has not ended by that.
             if !isIdle, before != nil { model.use(session, atSeconds: now) }
-            if counts, isIdle { try await learnIdle() }
+            if isIdle { try await learnIdle() }
             browsers[index].sessions[application] = nil
         case nil: fail("a request was never answered")
         }
+    }
+
+    /// Opens a stream where it is let in, and keeps it.
+    func openStream(_ index: Int, _ application: String) async {
+        guard let session = browsers[index].sessions[application],
+            let known = digests.last(where: { $0.session == session })
+        else { return fail("no session at \(application)") }
+        let request = house.reactors.request(known.digest, application, on: 0, nowSeconds: now)
+        await house.settle()
+        guard case .opened(let stream)? = house.reactors.outcome(request) else { return }
+        model.streams[stream] = session
+        model.use(session, atSeconds: now)
     }
 
     /// What had to be idle may have ended: the store says what did.
@@ -178,14 +196,19 @@ final class SessionStory {
 
     // MARK: Signing in
 
-    private func beginSignIn(_ index: Int, _ application: String) async throws {
+    /// - Parameter wanted: chosen on the page that asks; nil: as chance decides.
+    func beginSignIn(_ index: Int, _ application: String, wanted: String? = nil) async throws {
         let host = "\(application).corp.example"
-        let begun = await answer(index, house.request("/", host: host, purpose: .signIn))
+        // Somebody wants another account now and then, and is asked by the provider again.
+        let begun =
+            isLikely(1, of: 5) && wanted == nil
+            ? await answer(index, house.request("/.gatepost/sign-in", query: "choose", host: host))
+            : await answer(index, house.request("/", host: host, purpose: .signIn))
         guard var url = location(begun) else { return fail("a sign-in does not begin: \(begun.status)") }
         let accepted = (model.config.accepted[application] ?? []).filter {
             model.config.providers.contains($0)
         }
-        if isLikely(2, of: 3), let wanted = accepted.randomElement(using: &chance) {
+        if let wanted = wanted ?? (isLikely(5, of: 6) ? accepted.randomElement(using: &chance) : nil) {
             url += "&provider=\(wanted)"
         }
         let (path, query) = split(url)
@@ -223,23 +246,37 @@ final class SessionStory {
     }
 
     /// A browser comes back from its provider; the answer waits until the provider has been let speak.
-    private func comeBack() async throws {
-        guard !callbacks.isEmpty else { return }
-        let callback = callbacks.remove(at: random(0..<callbacks.count))
+    func comeBack(_ place: Int) async throws {
+        guard callbacks.indices.contains(place) else { return }
+        var callback = callbacks.remove(at: place)
+        callback.cameBackAtSeconds = now
+        callback.before = browsers[callback.browser].signIn
         note("browser \(callback.browser) comes back: \(callback.signIn.family)")
         let request = house.request(
             callback.path, query: callback.query, host: "auth.corp.example",
             fields: browsers[callback.browser].cookie("auth.corp.example"))
-        let (control, answered) = (house.control, answered)
-        house.underWay.run { answered.add(callback, await control.answer(request)) }
+        let (control, answered, sent) = (house.control, answered, callback)
+        house.underWay.run { answered.add(sent, await control.answer(request)) }
         await house.settle()
         try await finishCallbacks()
     }
 
-    private func handOff() async throws {
-        guard !handoffs.isEmpty else { return }
-        let handoff = handoffs.remove(at: random(0..<handoffs.count))
-        try await redeem(handoff)
+    func handOff(_ place: Int) async throws {
+        guard handoffs.indices.contains(place) else { return }
+        try await redeem(handoffs.remove(at: place))
+    }
+
+    /// The way of most sign-ins: nothing comes between.
+    func finishSignIn(_ index: Int) async throws {
+        if let place = callbacks.lastIndex(where: { $0.browser == index && $0.beganAtSeconds == now }) {
+            let held = house.provider.held
+            try await comeBack(place)
+            if house.provider.held > held { say(.granted, to: held) }
+            await house.settle()
+            try await finishCallbacks()
+        }
+        guard let place = handoffs.lastIndex(where: { $0.browser == index }) else { return }
+        try await handOff(place)
     }
 
     func handOver(_ url: String, _ index: Int, _ application: String) {

@@ -194,7 +194,9 @@ extension SessionStory {
         let control = house.control
         let due = digests.suffix(6)
         house.underWay.run { await work() }
-        for (digest, _, application) in due where isLikely(1, of: 2) {
+        var asked: Set<String> = []
+        for (digest, session, application) in due where isLikely(1, of: 2) {
+            asked.insert(session)
             house.underWay.run { await control.renew(digest, application) }
         }
         if house.provider.held > 0 { say(randomWord(), to: random(0..<house.provider.held)) }
@@ -204,6 +206,7 @@ extension SessionStory {
             let request = house.reactors.request(
                 digest, application, on: random(0..<StandInReactors.count), nowSeconds: now)
             raced.append((request, session))
+            asked.insert(session)
         }
         await house.settle()
         for (request, session) in raced {
@@ -211,8 +214,8 @@ extension SessionStory {
             if model.isAccepted(session) { model.streams[stream] = session }
         }
         raced = []
-        for (_, session, _) in due { model.use(session, atSeconds: now) }
         try await learnIdle()
+        for session in asked { model.use(session, atSeconds: now) }
         try await finishCallbacks()
     }
 
@@ -234,7 +237,7 @@ extension SessionStory {
         while now < end, !isFailedSoFar {
             // A provider that says nothing for ten seconds was not reached.
             while end - now > 10, house.provider.held > 0 {
-                say(.unreachable, to: 0)
+                say(house.provider.isRefreshFirst ? randomWord() : .unreachable, to: 0)
                 await house.settle()
                 try await finishCallbacks()
             }
@@ -279,7 +282,10 @@ extension SessionStory {
         case 2: next.accepted["vault"] = next.accepted["vault"] == ["corp"] ? ["managed", "corp"] : ["corp"]
         case _: break
         }
-        let isRestart = isLikely(1, of: 3)
+        try await take(next, isRestart: isLikely(1, of: 3))
+    }
+
+    func take(_ next: ModelConfig, isRestart: Bool) async throws {
         note("\(isRestart ? "restart" : "reload") with \(next.providers) \(next.accepted)")
         meet(isRestart ? "restart" : "reload")
         try house.write(next)
@@ -290,7 +296,7 @@ extension SessionStory {
             try await house.control.reload()
         }
         await house.settle()
-        model.take(next, atSeconds: now)
+        model.take(next, isRestart: isRestart, atSeconds: now)
         try await finishCallbacks()
     }
 }

@@ -34,9 +34,8 @@ extension SessionStory {
     func finishCallbacks() async throws {
         for (callback, response) in answered.take() {
             let index = callback.browser
-            let before = browsers[index].signIn
             browsers[index].keep(response, "auth.corp.example")
-            try await learn(callback, before, response)
+            try await learn(callback, callback.before, response)
         }
     }
 
@@ -86,8 +85,9 @@ extension SessionStory {
     private func begin(_ callback: PendingCallback, _ row: StoredSession, _ before: String?, isNew: Bool) {
         var signIn = callback.signIn
         signIn.id = row.id
-        signIn.usedAtSeconds = now
-        signIn.expiresAtSeconds = now + ModelConfig.sessionSeconds(signIn.provider)
+        // Everything by the time of the browser's request.
+        signIn.usedAtSeconds = callback.cameBackAtSeconds
+        signIn.expiresAtSeconds = callback.cameBackAtSeconds + ModelConfig.sessionSeconds(signIn.provider)
         note("browser \(callback.browser): \(signIn.family) is \(row.id)\(isNew ? "" : " again")")
         meet(isNew ? "sign-in" : "sign-in again")
         if model.wasEnded(signIn, sinceSeconds: callback.beganAtSeconds) {
@@ -99,7 +99,7 @@ extension SessionStory {
             return model.renew(row.id) { known in
                 known.sid = signIn.sid
                 known.family = signIn.family
-                known.usedAtSeconds = now
+                known.usedAtSeconds = max(known.usedAtSeconds, signIn.usedAtSeconds)
                 known.expiresAtSeconds = signIn.expiresAtSeconds
             }
         }
