@@ -26,7 +26,8 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     /// only for what is open.
     public var openResidual: Residual?
     /// How long what is open may go on without a fresh record. Not before `residual.validUntilSeconds`, which also
-    /// ends with the assertion in `identityFields`; an open stream carries no new assertion.
+    /// ends with the assertion in `identityFields`; an open stream carries no new assertion. Both end with the shortest
+    /// idle time: asking for a fresh record is what says that a session is used.
     public var streamsUntilSeconds: Int64
     /// The decision that `residual` came from, as the access log and the decision log name it; nil: none was named.
     public var decision: DecisionID?

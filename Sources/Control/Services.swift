@@ -48,27 +48,13 @@ struct Services: Sendable {
         assertion = Assertion(ring: ring, issuer: authOrigin)
         records = SessionRecords(
             config: config, assertion: assertion, posture: self.posture, store: store,
-            decisions: decisions)
+            decisions: decisions, shortestIdleSeconds: config.shortestIdleSeconds)
         flow = try Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
     }
 
     /// The settings of an application by its name.
     func application(_ name: String?) -> ApplicationSettings? {
         config.applications.first { $0.name == name }
-    }
-
-    /// How long a session may be unused: the shorter of its application's and its provider's time; nil:
-    /// neither has one.
-    func idleSeconds(of session: StoredSession) -> Int64? {
-        let provider = config.identityProviders.first { $0.name == session.identityProvider }
-        return [application(session.application)?.signIn.idleSeconds, provider?.signIn.idleSeconds]
-            .compactMap { $0 }.min()
-    }
-
-    /// The shortest such time of this configuration; nil: there is none.
-    var shortestIdleSeconds: Int64? {
-        let all = config.applications.map(\.signIn) + config.identityProviders.map(\.signIn)
-        return all.compactMap(\.idleSeconds).min()
     }
 
     /// The policies of an application by its name.

@@ -21,17 +21,27 @@ extension Sessions {
         nowSeconds - usedAtSeconds(session) >= idleSeconds + stepSeconds(idleSeconds)
     }
 
+    /// When a session ends unless it is asked about before: what is open has to be asked about sooner, because asking is
+    /// what keeps its note young.
+    public static func idleEndSeconds(_ session: StoredSession, idleSeconds: Int64) -> Int64 {
+        usedAtSeconds(session) + idleSeconds + stepSeconds(idleSeconds)
+    }
+
     /// Notes that an application session, and so its global session, is being used.
     ///
     /// - Parameter idleSeconds: the shortest time that anything below the global session may be judged by.
+    /// - Returns: the session with its note.
+    @discardableResult
     public func noteUse(
         of session: StoredSession, idleSeconds: Int64, nowSeconds: Int64
-    ) async throws(StoreError) {
+    ) async throws(StoreError) -> StoredSession {
         let age = nowSeconds - Self.usedAtSeconds(session)
         // A note from the future, by a clock that was wrong, would keep the session for ever.
-        guard !(0..<Self.stepSeconds(idleSeconds)).contains(age) else { return }
-        for id in [session.id, session.globalID].compactMap({ $0 }) {
-            try await change(id) { $0.claims[StoredSession.usedClaim] = .integer(nowSeconds) }
+        guard !(0..<Self.stepSeconds(idleSeconds)).contains(age) else { return session }
+        if let globalID = session.globalID {
+            try await change(globalID) { $0.claims[StoredSession.usedClaim] = .integer(nowSeconds) }
         }
+        return try await change(session.id) { $0.claims[StoredSession.usedClaim] = .integer(nowSeconds) }
+            ?? session
     }
 }

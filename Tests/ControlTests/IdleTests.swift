@@ -30,6 +30,31 @@ struct IdleTests {
             })
     }
 
+    @Test("a record that a reload makes of a session that nobody uses lets nobody in")
+    func reloaded() async throws {
+        let house = try Gatehouse(Self.config)
+        let (_, session, cookie) = try await house.signIn(seconds: 20_000)
+        house.advance(2 * Self.idle)
+        try await house.control.reload()
+        #expect(await house.pulled(cookie.tokenDigest) == nil)
+        #expect(try await house.store.session(id: session.id) == nil)
+    }
+
+    @Test("a session that was just made keeps its sign-in, whichever other one below that is idle")
+    func justMade() async throws {
+        let house = try Gatehouse(Self.config)
+        let (global, _, cookie) = try await house.signIn(seconds: 20_000)
+        house.advance(2 * Self.idle)
+        let vault = IdentityApplication(
+            name: "vault", host: "vault.corp.example", identityProviders: ["corp"], sessionSeconds: 20_000)
+        let other = try await Sessions(store: house.store, ring: house.control.ring).createApplication(
+            vault, under: global, nowSeconds: house.now)
+        #expect(await house.pulled(other.cookie.tokenDigest, "vault") != nil)
+        #expect(await house.pulled(cookie.tokenDigest) == nil)
+        #expect(try await house.store.session(id: global.id) != nil)
+        #expect(await house.pulled(other.cookie.tokenDigest, "vault") != nil)
+    }
+
     @Test("use in another application keeps the sign-in, but not the session that is not used")
     func elsewhere() async throws {
         // The vault has no time of its own.

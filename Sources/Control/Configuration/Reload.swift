@@ -59,7 +59,8 @@ extension ControlPlane {
         await redecideMachines { _ in true }
         do {
             // Before the others are decided: a provider that was taken out was taken out by name, and is never held.
-            try await endSessionsOfForgottenProviders(isRunning: true)
+            try await endSessionsOfForgottenProviders(
+                isRunning: true, before: old.config.identityProviders.map(\.name))
             try await redecide(.all, limit: Self.sessionsMax, batch)
         } catch {
             throw ControlFailure(

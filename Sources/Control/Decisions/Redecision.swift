@@ -82,7 +82,7 @@ extension ControlPlane {
         }
         guard let session = found, now < session.expiresAtSeconds, session.kind == .application,
             session.application == application,
-            try await isInUse(session, now)
+            let session = try await used(session, now)
         else { return nil }
         noteRefreshUse(of: session, now)
         return try await services.records.decided(session, sequence: sequence, nowSeconds: now)

@@ -1,6 +1,7 @@
 import Access
 import Border
 import Config
+import Identity
 import Posture
 import Store
 
@@ -11,6 +12,11 @@ struct SessionRecords: Sendable {
     var posture: PostureService
     var store: any GatewayStore
     var decisions: DecisionRecorder
+    /// The shortest idle time of this configuration; nil: there is none.
+    var shortestIdleSeconds: Int64?
+
+    /// Reactors ask for what is open so long before its end: from then on a record at hand is not fresh enough.
+    private static let aheadSeconds: Int64 = 30
 
     /// Decides one session; see the one for many.
     func decided(_ session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
@@ -68,6 +74,10 @@ struct SessionRecords: Sendable {
         // The assertion inside the record must not outlive its own expiry, so the record does not either.
         let assertionEnds = nowSeconds + Assertion.lifetimeSeconds - 20
         residual.validUntilSeconds = min(residual.validUntilSeconds, assertionEnds, session.expiresAtSeconds)
+        // A use has to be heard of before its session, or the sign-in that others below it are judged by, counts as
+        // unused; and a record that a reload makes for somebody who left must let nobody in unheard.
+        let idleEnd = shortestIdleSeconds.map { Sessions.idleEndSeconds(session, idleSeconds: $0) } ?? .max
+        residual.validUntilSeconds = min(residual.validUntilSeconds, idleEnd)
         let result = device.map {
             // What the policies asked of the device is the same question.
             assessed.device
@@ -79,8 +89,9 @@ struct SessionRecords: Sendable {
             sequence: sequence, tokenDigest: session.tokenDigest, session: session.id,
             person: "\(session.issuer) \(session.subject)", device: global.deviceID, application: name,
             residual: residual, identityFields: [], expiresAtSeconds: session.expiresAtSeconds)
-        record.renewAtSeconds = nowSeconds + Assertion.lifetimeSeconds / 2
+        record.renewAtSeconds = min(nowSeconds + Assertion.lifetimeSeconds / 2, idleEnd - Self.aheadSeconds)
         record.streamsUntilSeconds = min(open.validUntilSeconds, session.expiresAtSeconds)
+        record.streamsUntilSeconds = min(record.streamsUntilSeconds, idleEnd)
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
         }

@@ -1,0 +1,198 @@
+/// What docs/sessions.md says, as sets: which sign-ins and sessions there are, and what each ending takes.
+///
+/// It knows nothing of how the control plane does it. Names of sessions are learned from the store when a sign-in of
+/// the story has finished; from then on what lives and what does not is this model's own account.
+struct SessionModel {
+    struct SignIn {
+        var id: String
+        var provider: String
+        var subject: String
+        var email: String
+        var sid: String?
+        var device: String?
+        var expiresAtSeconds: Int64
+        var usedAtSeconds: Int64
+        /// The provider's sign-in whose refresh token counts.
+        var family: String
+        /// The others of the browser, newest first.
+        var linked: [String] = []
+
+        var issuer: String { ModelConfig.issuer(provider) }
+    }
+
+    struct Session {
+        var id: String
+        var signIn: String
+        var provider: String
+        var application: String
+        var expiresAtSeconds: Int64
+        var usedAtSeconds: Int64
+    }
+
+    /// What sign-ins under way are told.
+    enum Mark: Hashable {
+        case person(issuer: String, subject: String)
+        case subject(provider: String, subject: String)
+        case name(provider: String, sid: String)
+        case unnamed(provider: String, subject: String)
+        case provider(String)
+    }
+
+    var config = ModelConfig()
+    private(set) var signIns: [String: SignIn] = [:]
+    private(set) var sessions: [String: Session] = [:]
+    private(set) var dead: Set<String> = []
+    private(set) var marks: [(mark: Mark, atSeconds: Int64)] = []
+    /// Open streams by number, with the session that opened them.
+    var streams: [Int: String] = [:]
+
+    // MARK: Beginnings
+
+    mutating func begin(_ signIn: SignIn, linkedTo before: String?) {
+        var signIn = signIn
+        var kept: [String] = []
+        if let before, let other = signIns[before] {
+            let all = [before] + other.linked
+            kept = Array(all.prefix(8))
+            end(signIns: Array(all.dropFirst(8)))
+        }
+        signIn.linked = kept
+        for id in kept {
+            let linked = signIns[id]?.linked ?? []
+            signIns[id]?.linked = [signIn.id] + linked.filter { kept.contains($0) }
+        }
+        signIns[signIn.id] = signIn
+    }
+
+    mutating func renew(_ id: String, _ edit: (inout SignIn) -> Void) {
+        guard var signIn = signIns[id] else { return }
+        edit(&signIn)
+        signIns[id] = signIn
+    }
+
+    mutating func begin(_ session: Session) { sessions[session.id] = session }
+
+    mutating func use(_ id: String, atSeconds: Int64) {
+        guard let signIn = sessions[id]?.signIn else { return }
+        sessions[id]?.usedAtSeconds = atSeconds
+        signIns[signIn]?.usedAtSeconds = atSeconds
+    }
+
+    // MARK: Endings
+
+    mutating func end(signIns ids: some Sequence<String>) {
+        for id in Array(ids) where signIns.removeValue(forKey: id) != nil {
+            dead.insert(id)
+            end(sessions: sessions.values.filter { $0.signIn == id }.map(\.id))
+        }
+    }
+
+    mutating func end(sessions ids: some Sequence<String>) {
+        for id in Array(ids) where sessions.removeValue(forKey: id) != nil {
+            dead.insert(id)
+            for (stream, session) in streams where session == id { streams[stream] = nil }
+        }
+    }
+
+    mutating func end(signInsWhere isMeant: (SignIn) -> Bool) {
+        end(signIns: signIns.values.filter(isMeant).map(\.id))
+    }
+
+    /// Ends what a mark is about, and tells sign-ins that began until this second.
+    mutating func end(_ mark: Mark, atSeconds: Int64) {
+        marks.append((mark, atSeconds))
+        end { Self.concerns(mark, $0) }
+    }
+
+    /// This browser's, with the linked ones.
+    mutating func signOut(_ id: String) {
+        let linked = signIns[id]?.linked ?? []
+        end(signIns: [id] + linked)
+    }
+
+    /// All of the persons that this browser is signed in as, on every browser, and what those browsers have linked.
+    mutating func signOutEverywhere(_ id: String, atSeconds: Int64) {
+        guard let own = signIns[id] else { return }
+        let all = [own] + own.linked.compactMap { signIns[$0] }
+        for signIn in all {
+            let mark = Mark.person(issuer: signIn.issuer, subject: signIn.subject)
+            let linked = signIns.values.filter { Self.concerns(mark, $0) }.flatMap(\.linked)
+            end(mark, atSeconds: atSeconds)
+            end(signIns: transitive(linked))
+        }
+        end(signIns: transitive([id]))
+    }
+
+    private func transitive(_ ids: [String]) -> Set<String> {
+        var all: Set<String> = []
+        var next = ids
+        while let id = next.popLast() {
+            guard all.insert(id).inserted else { continue }
+            next += signIns[id]?.linked ?? []
+        }
+        return all
+    }
+
+    /// Time: what has come to its end is over at that second.
+    mutating func expire(atSeconds now: Int64) {
+        end { $0.expiresAtSeconds <= now }
+        end(sessions: sessions.values.filter { $0.expiresAtSeconds <= now }.map(\.id))
+    }
+
+    /// A configuration without a provider ends what it made; one that is no longer accepted cuts, and ends nothing.
+    ///
+    /// - Parameter isRestart: a start cannot know what was taken out when nothing of it was left.
+    mutating func take(_ config: ModelConfig, isRestart: Bool, atSeconds: Int64) {
+        self.config = config
+        for provider in ModelConfig.clients.keys where !config.providers.contains(provider) {
+            if !isRestart { marks.append((.provider(provider), atSeconds)) }
+            end { $0.provider == provider }
+        }
+        for (stream, id) in streams where !isAccepted(id) { streams[stream] = nil }
+    }
+
+    // MARK: Questions
+
+    static func concerns(_ mark: Mark, _ signIn: SignIn) -> Bool {
+        switch mark {
+        case .person(let issuer, let subject): signIn.issuer == issuer && signIn.subject == subject
+        case .subject(let provider, let subject):
+            signIn.provider == provider && signIn.subject == subject
+        case .name(let provider, let sid): signIn.provider == provider && signIn.sid == sid
+        case .unnamed(let provider, let subject):
+            signIn.provider == provider && signIn.subject == subject && signIn.sid == nil
+        case .provider(let provider): signIn.provider == provider
+        }
+    }
+
+    /// Something ended this sign-in while it was under way.
+    func wasEnded(_ signIn: SignIn, sinceSeconds began: Int64) -> Bool {
+        marks.contains { $0.atSeconds >= began && Self.concerns($0.mark, signIn) }
+    }
+
+    func isAccepted(_ session: String) -> Bool {
+        sessions[session].map { config.accepts($0.provider, at: $0.application) } ?? false
+    }
+
+    func idleSeconds(_ session: Session) -> Int64? {
+        ModelConfig.idleSeconds(session.provider, at: session.application)
+    }
+
+    /// Nobody has used it for its idle time: it may end whenever it is asked for.
+    func mayBeIdle(_ session: Session, atSeconds now: Int64) -> Bool {
+        idleSeconds(session).map { now - session.usedAtSeconds >= $0 } ?? false
+    }
+
+    /// It has to be over: the idle time, an eighth of it or a minute, and two minutes.
+    func mustBeIdle(_ session: Session, atSeconds now: Int64) -> Bool {
+        idleSeconds(session).map { now - session.usedAtSeconds >= $0 + max(60, $0 / 8) + 120 } ?? false
+    }
+
+    /// The sign-in goes with a session that was idle, when nothing else below it was used either.
+    func mayBeIdle(_ signIn: SignIn, atSeconds now: Int64) -> Bool {
+        sessions.values.contains { session in
+            session.signIn == signIn.id && mayBeIdle(session, atSeconds: now)
+                && idleSeconds(session).map { now - signIn.usedAtSeconds >= $0 } ?? false
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Foundation
+import Store
+import Testing
+
+@Suite("Sessions in any order of everything that begins and ends them", .serialized)
+struct SessionModelTests {
+    /// Stories of one run; `GATEPOST_MODEL_SEEDS` asks for more, `GATEPOST_MODEL_FIRST` for others.
+    private static func number(_ name: String, else standard: UInt64) -> UInt64 {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? standard
+    }
+
+    @Test(
+        "a sign-in under way at a provider that a reload takes out leaves no session, also of no earlier one")
+    func takenOut() async throws {
+        let story = try SessionStory(seed: 1)
+        try await story.beginSignIn(0, "wiki", wanted: "partner")
+        try await story.comeBack(0)
+        #expect(story.house.provider.held == 1)
+        try await story.take(ModelConfig(providers: ["corp", "managed"]), isRestart: false)
+        story.say(.granted, to: 0)
+        try await story.look()
+        #expect(try await story.house.store.sessions(.all, limit: 10).isEmpty)
+        await story.house.finish()
+    }
+
+    @Test(
+        "what is open keeps its session past the idle time, and its sign-in when another session below that is idle",
+        arguments: ["vault", "wiki"])
+    func openIsUse(_ application: String) async throws {
+        let story = try SessionStory(seed: 2)
+        for name in ["wiki", "vault"] {
+            try await story.beginSignIn(0, name, wanted: "corp")
+            try await story.finishSignIn(0)
+        }
+        await story.openStream(0, application)
+        try await story.advance(800)
+        try await story.look()
+        // The other one is idle by now, where it has an idle time: asking for it must not take the sign-in.
+        await story.openStream(0, application == "wiki" ? "vault" : "wiki")
+        try await story.learnIdle()
+        try await story.look()
+        #expect(story.model.streams.values.contains(story.browsers[0].sessions[application] ?? ""))
+        await story.house.finish()
+    }
+
+    @Test(
+        "004.18 nobody is let in without a live session of an accepted provider, nothing stays open past its end, nothing else ends, nothing comes back"
+    )
+    func anyOrder() async throws {
+        let first = Self.number("GATEPOST_MODEL_FIRST", else: 1)
+        let count = Self.number("GATEPOST_MODEL_SEEDS", else: 40)
+        var met: Met = [:]
+        for seed in first..<first + count {
+            let story = try SessionStory(seed: seed)
+            try await story.run(steps: 60)
+            met.merge(story.met, uniquingKeysWith: +)
+        }
+        // A run that never met something has proven nothing about it.
+        guard count >= 40 else { return }
+        for what in [
+            "let in", "not let in", "sign-in", "sign-in again", "session", "idle session", "sign-out",
+            "sign-out everywhere", "back-channel logout", "front-channel logout", "session-end", "storm",
+            "reload", "restart", "refresh granted", "refresh revoked", "refresh otherSubject",
+            "refresh unreachable", "callback without sign-in", "handoff without session",
+        ] { #expect(met[what, default: 0] > 0, "never met: \(what) in \(met)") }
+        print("\(count) stories: \(met.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })")
+    }
+}

@@ -1,0 +1,302 @@
+import Border
+import Identity
+import JSON
+import Store
+
+@testable import Control
+
+/// Providers' answers, endings, time, configuration and restarts.
+extension SessionStory {
+    // MARK: Providers
+
+    /// One answer, of those that wait, arrives.
+    func release() async throws {
+        guard house.provider.held > 0 else { return }
+        say(randomWord(), to: random(0..<house.provider.held))
+        await house.settle()
+        try await finishCallbacks()
+    }
+
+    func randomWord() -> ProviderWord {
+        isLikely(1, of: 2) ? .granted : ProviderWord.allCases.randomElement(using: &chance) ?? .granted
+    }
+
+    func say(_ word: ProviderWord, to index: Int) {
+        let question = house.provider.take(index)
+        note("\(question.isRefresh ? "refresh" : "code") of \(question.family?.id ?? "nobody"): \(word)")
+        meet("\(question.isRefresh ? "refresh" : "code") \(word)")
+        if question.isRefresh, word.ends, let family = question.family?.id {
+            model.end { $0.family == family }
+        }
+        HeldProvider.say(word, to: question)
+    }
+
+    func refresh() async throws {
+        await house.control.refreshSignIns()
+        await house.settle()
+    }
+
+    // MARK: Endings
+
+    func endSomething() async throws {
+        let work = try await ending()
+        await work()
+        await house.settle()
+        try await finishCallbacks()
+    }
+
+    /// One ending as the model sees it, and what carries it out.
+    func ending() async throws -> @Sendable () async -> Void {
+        let index = random(0..<browsers.count)
+        switch random(0..<11) {
+        case 0: return signOut(index, everywhere: false)
+        case 1: return signOut(index, everywhere: true)
+        case 2: return backchannel(isNamed: true)
+        case 3: return backchannel(isNamed: false)
+        case 4: return frontchannel(index)
+        case 5:
+            guard let id = model.signIns.keys.sorted().randomElement(using: &chance) else { return {} }
+            model.end(signIns: [id])
+            return command(["session": .string(id)])
+        case 6:
+            guard let id = model.sessions.keys.sorted().randomElement(using: &chance) else { return {} }
+            model.end(sessions: [id])
+            return command(["session": .string(id)])
+        case 7: return try await byPerson()
+        case 8:
+            let device = "device-\(random(0..<2))"
+            model.end { $0.device == device }
+            return command(["device": .string(device)])
+        case 9:
+            guard isLikely(1, of: 2) else { return byApplication() }
+            guard let name = model.config.providers.randomElement(using: &chance) else { return {} }
+            model.end(.provider(name), atSeconds: now)
+            return command(["provider": .string(name)])
+        case _:
+            guard let signIn = anySignIn() else { return {} }
+            model.end(
+                .person(issuer: signIn.issuer, subject: signIn.subject), atSeconds: now)
+            return command(["provider": .string(signIn.provider), "subject": .string(signIn.subject)])
+        }
+    }
+
+    private func anySignIn() -> SessionModel.SignIn? {
+        model.signIns.values.sorted { $0.id < $1.id }.randomElement(using: &chance)
+    }
+
+    private func byApplication() -> @Sendable () async -> Void {
+        let name = ModelConfig.applications[random(0..<2)]
+        model.end(sessions: model.sessions.values.filter { $0.application == name }.map(\.id))
+        return command(["application": .string(name)])
+    }
+
+    /// By the address: whoever has a session with it, at every issuer. Who has none is not known.
+    private func byPerson() async throws -> @Sendable () async -> Void {
+        let email = isLikely(2, of: 3) ? "ann@corp.example" : "bob@corp.example"
+        let rows = try await house.store.sessions(.email(email), limit: 10_000)
+        for issuer in Set(rows.map(\.issuer)) {
+            model.end(.person(issuer: issuer, subject: String(email.prefix { $0 != "@" })), atSeconds: now)
+        }
+        return command(["person": .string(email)])
+    }
+
+    private func command(_ members: JSONObject) -> @Sendable () async -> Void {
+        var members = members
+        members["command"] = "session-end"
+        let (control, whole) = (house.control, JSONValue.object(members))
+        note("an administrator ends \(whole.serializedText())")
+        meet("session-end")
+        return { _ = await control.execute(whole) }
+    }
+
+    private func signOut(_ index: Int, everywhere: Bool) -> @Sendable () async -> Void {
+        let hosts =
+            ["auth.corp.example"] + browsers[index].sessions.keys.sorted().map { "\($0).corp.example" }
+        let host = hosts[random(0..<hosts.count)]
+        let application = String(host.prefix { $0 != "." })
+        let session = browsers[index].sessions[application].flatMap { model.sessions[$0] }
+        let signIn = host == hosts[0] ? browsers[index].signIn : session?.signIn
+        note("browser \(index) signs out\(everywhere ? " everywhere" : "") at \(host): \(signIn ?? "nobody")")
+        meet(everywhere ? "sign-out everywhere" : "sign-out")
+        let fields = [Field("origin", "https://\(host):8443")] + browsers[index].cookie(host)
+        let request = house.request(
+            "/.gatepost/sign-out", query: everywhere ? "everywhere=yes" : "", host: host, method: "POST",
+            fields: fields)
+        if let signIn, model.signIns[signIn] != nil {
+            if everywhere {
+                model.signOutEverywhere(signIn, atSeconds: now)
+            } else {
+                model.signOut(signIn)
+            }
+        }
+        browsers[index].jars[host]?["__Host-gatepost"] = nil
+        if host == hosts[0] {
+            browsers[index].signIn = nil
+        } else {
+            browsers[index].sessions[application] = nil
+        }
+        let control = house.control
+        return { _ = await control.answer(request) }
+    }
+
+    private func backchannel(isNamed: Bool) -> @Sendable () async -> Void {
+        guard let signIn = anySignIn(), model.config.providers.contains(signIn.provider) else { return {} }
+        let sid = isNamed ? signIn.sid : nil
+        let subject = sid == nil || isLikely(1, of: 2) ? signIn.subject : nil
+        note("\(signIn.provider) logs out sid \(sid ?? "none") sub \(subject ?? "none")")
+        meet("back-channel logout")
+        if let sid {
+            let marks: [SessionModel.Mark] =
+                [.name(provider: signIn.provider, sid: sid)]
+                + (subject.map { [.unnamed(provider: signIn.provider, subject: $0)] } ?? [])
+            for mark in marks { model.end(mark, atSeconds: now) }
+        } else if let subject {
+            model.end(.subject(provider: signIn.provider, subject: subject), atSeconds: now)
+        }
+        number += 1
+        let token = house.logoutToken(signIn.provider, sid: sid, subject: subject, id: number)
+        let request = house.request(
+            "/.gatepost/backchannel-logout/\(signIn.provider)", host: "auth.corp.example", method: "POST",
+            fields: [Field("content-type", "application/x-www-form-urlencoded")],
+            body: "logout_token=" + token)
+        let (control, story) = (house.control, answered)
+        return {
+            let response = await control.answer(request)
+            if response.status != 200 { story.complain("back-channel logout: \(response.status)") }
+        }
+    }
+
+    /// Of the browser's own, the one with that name.
+    private func frontchannel(_ index: Int) -> @Sendable () async -> Void {
+        guard let own = browsers[index].signIn.flatMap({ model.signIns[$0] }) else { return {} }
+        let all = [own] + own.linked.compactMap { model.signIns[$0] }
+        guard let meant = all.filter({ $0.sid != nil }).randomElement(using: &chance), let sid = meant.sid,
+            all.filter({ $0.provider == meant.provider && $0.sid == sid }).count == 1
+        else { return {} }
+        note("a frame of \(meant.provider) in browser \(index) logs out \(sid)")
+        meet("front-channel logout")
+        let issuer = meant.issuer.replacing("://", with: "%3A%2F%2F")
+        let request = house.request(
+            "/.gatepost/frontchannel-logout/\(meant.provider)", query: "iss=\(issuer)&sid=\(sid)",
+            host: "auth.corp.example", fields: browsers[index].cookie("auth.corp.example"))
+        model.end(signIns: [meant.id])
+        let control = house.control
+        return { _ = await control.answer(request) }
+    }
+
+    // MARK: At the same moment
+
+    /// An ending, an answer of a provider, renewals and refreshes at once.
+    func storm() async throws {
+        note("all at once:")
+        meet("storm")
+        let work = try await ending()
+        let control = house.control
+        let due = digests.suffix(6)
+        house.underWay.run { await work() }
+        var asked: Set<String> = []
+        for (digest, session, application) in due where isLikely(1, of: 2) {
+            asked.insert(session)
+            house.underWay.run { await control.renew(digest, application) }
+        }
+        if house.provider.held > 0 { say(randomWord(), to: random(0..<house.provider.held)) }
+        house.underWay.run { await control.refreshSignIns() }
+        for (digest, session, application) in due where isLikely(1, of: 3) {
+            // Its outcome depends on who was first; what it opened must not outlive the ending.
+            let request = house.reactors.request(
+                digest, application, on: random(0..<StandInReactors.count), nowSeconds: now)
+            raced.append((request, session))
+            asked.insert(session)
+        }
+        await house.settle()
+        for (request, session) in raced {
+            guard case .opened(let stream)? = house.reactors.outcome(request) else { continue }
+            if model.isAccepted(session) { model.streams[stream] = session }
+        }
+        raced = []
+        try await learnIdle()
+        for session in asked { model.use(session, atSeconds: now) }
+        try await finishCallbacks()
+    }
+
+    /// A device is proven by a sign-in.
+    func proveDevice() async {
+        guard let signIn = anySignIn(), signIn.device == nil else { return }
+        let device = "device-\(random(0..<2))"
+        note("\(signIn.id) proves \(device)")
+        let sessions = Sessions(store: house.store, ring: house.control.ring)
+        _ = try? await sessions.change(signIn.id) { $0.deviceID = device }
+        model.renew(signIn.id) { $0.device = device }
+    }
+
+    // MARK: Time and configuration
+
+    func advance(_ seconds: Int64) async throws {
+        note("\(seconds) s pass")
+        let end = now + seconds
+        while now < end, !isFailedSoFar {
+            // A provider that says nothing for ten seconds was not reached.
+            while end - now > 10, house.provider.held > 0 {
+                say(house.provider.isRefreshFirst ? randomWord() : .unreachable, to: 0)
+                await house.settle()
+                try await finishCallbacks()
+            }
+            let quiet = house.reactors.quietSeconds(nowSeconds: now)
+            let upkeep = max(1, lastKeepUpSeconds + 60 - now)
+            house.clock.advance(min(end - now, quiet, upkeep))
+            model.expire(atSeconds: now)
+            for session in model.streams.values { model.use(session, atSeconds: now) }
+            house.reactors.check(nowSeconds: now)
+            await house.settle()
+            lookAtStreamsInBetween()
+            if now - lastKeepUpSeconds >= 60 {
+                lastKeepUpSeconds = now
+                await house.control.keepUp()
+            }
+            try await refresh()
+        }
+    }
+
+    private func lookAtStreamsInBetween() {
+        let open = house.reactors.open
+        for (stream, session) in open where model.streams[stream] == nil {
+            fail("stream \(stream) of \(session) is open past its end")
+        }
+        for (stream, session) in model.streams where open[stream] == nil {
+            fail("stream \(stream) of \(session) was cut")
+        }
+    }
+
+    /// A provider is taken out or comes back, an application stops or begins to accept one; by a reload or a restart.
+    func configure() async throws {
+        var next = model.config
+        switch random(0..<4) {
+        case 0:
+            let name = ["managed", "partner"][random(0..<2)]
+            if next.providers.contains(name) {
+                next.providers.removeAll { $0 == name }
+            } else {
+                next.providers.append(name)
+            }
+        case 1: next.accepted["wiki"] = next.accepted["wiki"] == ["corp"] ? ["corp", "partner"] : ["corp"]
+        case 2: next.accepted["vault"] = next.accepted["vault"] == ["corp"] ? ["managed", "corp"] : ["corp"]
+        case _: break
+        }
+        try await take(next, isRestart: isLikely(1, of: 3))
+    }
+
+    func take(_ next: ModelConfig, isRestart: Bool) async throws {
+        note("\(isRestart ? "restart" : "reload") with \(next.providers) \(next.accepted)")
+        meet(isRestart ? "restart" : "reload")
+        try house.write(next)
+        if isRestart {
+            try await house.startAnew()
+            model.streams = [:]
+        } else {
+            try await house.control.reload()
+        }
+        await house.settle()
+        model.take(next, isRestart: isRestart, atSeconds: now)
+        try await finishCallbacks()
+    }
+}
