@@ -10,7 +10,7 @@ struct SessionModelTests {
     }
 
     @Test(
-        "a sign-in under way at a provider that a reload takes out leaves no session, also of no earlier one")
+        "a sign-in under way at a provider that a reload takes out leaves no session, also as its first")
     func takenOut() async throws {
         let story = try SessionStory(seed: 1)
         try await story.beginSignIn(0, "wiki", wanted: "partner")
@@ -24,7 +24,7 @@ struct SessionModelTests {
     }
 
     @Test(
-        "what is open keeps its session past the idle time, and its sign-in when another session below that is idle",
+        "what is open keeps its session past the idle time, and its sign-in when another one is idle",
         arguments: ["vault", "wiki"])
     func openIsUse(_ application: String) async throws {
         let story = try SessionStory(seed: 2)
@@ -44,7 +44,7 @@ struct SessionModelTests {
     }
 
     @Test(
-        "004.18 nobody is let in without a live session of an accepted provider, nothing stays open past its end, nothing else ends, nothing comes back"
+        "004.18 nobody is let in without a live session, nothing stays open past its end, nothing else ends"
     )
     func anyOrder() async throws {
         let first = Self.number("GATEPOST_MODEL_FIRST", else: 1)

@@ -190,9 +190,12 @@ extension SessionStory {
     func storm() async throws {
         note("all at once:")
         meet("storm")
+        // Not what may be idle: who was first, the idle end or the other one, would decide what else ends.
+        let due = digests.suffix(6).filter { known in
+            model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
+        }
         let work = try await ending()
         let control = house.control
-        let due = digests.suffix(6)
         house.underWay.run { await work() }
         var asked: Set<String> = []
         for (digest, session, application) in due where isLikely(1, of: 2) {
