@@ -203,7 +203,7 @@ final class Running {
     func line(_ isWanted: (String) -> Bool) throws -> String {
         var text = ""
         while true {
-            let data = output.fileHandleForReading.availableData
+            let data = try available()
             text += String(decoding: data, as: UTF8.self)
             if let line = text.split(separator: "\n").map(String.init).first(where: isWanted),
                 text.hasSuffix("\n")
@@ -211,6 +211,16 @@ final class Running {
                 return line
             }
             if data.isEmpty { throw CocoaError(.fileReadUnknown, userInfo: ["output": text]) }
+        }
+    }
+
+    /// The next bytes; empty at the end. Not `availableData`, which ends the program at an interrupted read(2).
+    private func available() throws -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            let count = read(output.fileHandleForReading.fileDescriptor, &buffer, buffer.count)
+            if count >= 0 { return Array(buffer.prefix(count)) }
+            guard errno == EINTR else { throw CocoaError(.fileReadUnknown) }
         }
     }
 
@@ -222,7 +232,8 @@ final class Running {
 
     static func run(_ command: [String], input: String) throws -> (status: Int32, text: String) {
         let running = try Running(["/usr/bin/timeout", "60"] + command, input: input)
-        let data = try running.output.fileHandleForReading.readToEnd() ?? Data()
+        var data: [UInt8] = []
+        while case let more = try running.available(), !more.isEmpty { data += more }
         running.ended.wait()
         return (running.process.terminationStatus, String(decoding: data, as: UTF8.self))
     }

@@ -10,6 +10,13 @@ import Testing
 
 @Suite("A Shared Signals stream over loopback: management, push and poll against the lab's transmitter")
 struct SignalStreamTests {
+    /// The id of the last event, whichever that was, is what a duplicate will have.
+    private func nameLastEvent(_ lab: SignalLab) throws {
+        let acknowledged = lab.transmitter.state.withLock { $0.streams.first?.acknowledged ?? [] }
+        try #require(acknowledged.count > 1)
+        lab.transmitter.state.withLock { $0.lastTokenID = acknowledged[1] }
+    }
+
     static let deliveries = ["push", "poll"]
     static let person: SignalEffect = {
         var target = SignalTarget()
@@ -95,8 +102,7 @@ struct SignalStreamTests {
                 try await lab.connect()
             }
             lab.transmitter.faults.activate(.duplicateTokenID, times: 1)
-            // The id of the last event, whichever that was.
-            lab.transmitter.state.withLock { $0.lastTokenID = $0.streams[0].acknowledged[1] }
+            try nameLastEvent(lab)
             lab.revoke()
             try await lab.deliver()
             #expect(lab.effects.count == 1)
@@ -115,7 +121,7 @@ struct SignalStreamTests {
         for (seconds, count) in [(SeenTokens.rememberedSeconds, 1), (SeenTokens.rememberedSeconds + 1, 2)] {
             lab.clock.now = taken + seconds
             try await lab.store.removeExpired(nowSeconds: lab.clock.now)
-            lab.transmitter.state.withLock { $0.lastTokenID = $0.streams[0].acknowledged[1] }
+            try nameLastEvent(lab)
             lab.transmitter.faults.activate(.duplicateTokenID, times: 1)
             lab.revoke()
             try await lab.deliver()
