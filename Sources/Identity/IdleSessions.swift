@@ -21,8 +21,8 @@ extension Sessions {
         nowSeconds - usedAtSeconds(session) >= idleSeconds + stepSeconds(idleSeconds)
     }
 
-    /// When a session ends unless it is asked about before: what is open has to be asked about sooner, because asking is
-    /// what keeps its note young.
+    /// When a session ends unless it is asked about before: what is open has to be asked about sooner,
+    /// because asking is what keeps its note young.
     public static func idleEndSeconds(_ session: StoredSession, idleSeconds: Int64) -> Int64 {
         usedAtSeconds(session) + idleSeconds + stepSeconds(idleSeconds)
     }
