@@ -9,13 +9,13 @@ extension Pages {
     static func confirmSignOut(requestID: String, nonce: String, hasWayBack: Bool) -> Layout.Page {
         let main = """
             <h1>Sign out?</h1>
-            <p class="soft">This ends your session in every application behind this gateway.</p>
+            <p class="soft">This ends your sessions in this browser, in every application behind this gateway.</p>
             <form method="post" action="/.gatepost/sign-out">
             <button type="submit">Sign out</button>
             <button class="quiet" type="submit" formaction="/.gatepost/sign-out?everywhere=yes" \
             aria-describedby="everywhere">Sign out everywhere</button>
-            </form>
             <p class="soft" id="everywhere">Everywhere: on all your devices and in all your browsers.</p>
+            </form>
             \(hasWayBack ? "<a class=\"button quiet\" href=\"/\">Stay signed in</a>" : "")
             """
         return Layout(formSources: ["https:", "http://127.0.0.1:*"]).page(

@@ -30,7 +30,7 @@ enum Style {
         h2{font-size:.95rem;margin:24px 0 8px;font-weight:600}label{display:block;font-weight:600;margin:0 0 6px}
         input{width:100%;font:inherit;color:var(--ink);background:var(--paper);border:1px solid var(--soft);\
         border-radius:10px;padding:10px 12px}
-        ul.steps{margin:0 0 16px;padding-left:1.2rem}ul.steps li{margin:0 0 6px}
+        form button+p{margin:10px 0 0}ul.steps{margin:0 0 16px;padding-left:1.2rem}ul.steps li{margin:0 0 6px}
         .button:hover,button:hover{filter:brightness(1.06)}
         :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
         .status{display:flex;gap:12px;align-items:center;color:var(--soft);margin:20px 0 0}
