@@ -22,12 +22,15 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var expiresAtSeconds: Int64
     /// From this second on a reactor that uses the record asks for a fresh one (`ToControl.renew`) beside going on.
     public var renewAtSeconds: Int64 = .max
+    /// A use after this second has to be told in any case, of a request and of what is open: asking for a fresh record is
+    /// what says that a session is used, and one that nobody uses ends.
+    public var useNotedUntilSeconds: Int64 = .max
     /// What is open is decided by this one when it differs from `residual`: only a handshake's age has a grace, and
     /// only for what is open.
     public var openResidual: Residual?
     /// How long what is open may go on without a fresh record. Not before `residual.validUntilSeconds`, which also
     /// ends with the assertion in `identityFields`; an open stream carries no new assertion. Both end with the shortest
-    /// idle time: asking for a fresh record is what says that a session is used.
+    /// idle time.
     public var streamsUntilSeconds: Int64
     /// The decision that `residual` came from, as the access log and the decision log name it; nil: none was named.
     public var decision: DecisionID?

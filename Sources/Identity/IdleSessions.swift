@@ -21,10 +21,14 @@ extension Sessions {
         nowSeconds - usedAtSeconds(session) >= idleSeconds + stepSeconds(idleSeconds)
     }
 
-    /// When a session ends unless it is asked about before: what is open has to be asked about sooner,
-    /// because asking is what keeps its note young.
+    /// When a session ends unless it is asked about before.
     public static func idleEndSeconds(_ session: StoredSession, idleSeconds: Int64) -> Int64 {
         usedAtSeconds(session) + idleSeconds + stepSeconds(idleSeconds)
+    }
+
+    /// Until when a use needs no note of its own: the one that is there ends the session late enough.
+    public static func useNotedUntilSeconds(_ session: StoredSession, idleSeconds: Int64) -> Int64 {
+        usedAtSeconds(session) + stepSeconds(idleSeconds)
     }
 
     /// Notes that an application session, and so its global session, is being used.

@@ -87,6 +87,37 @@ struct IdleTests {
         #expect(written.count == 50)
     }
 
+    @Test("a use is noted also where a reload has made the record that lets it in")
+    func notedAfterReload() async throws {
+        let house = try Gatehouse(Self.config)
+        let (_, session, cookie) = try await house.signIn(seconds: 20_000)
+        _ = await house.pulled(cookie.tokenDigest)
+        house.advance(119)
+        try await house.control.reload()
+        let made = try #require(house.control.revocations.latest(session.id))
+        #expect(made.renewAtSeconds == house.now + 1, "the note is two minutes old by then")
+        house.advance(1)
+        #expect(await house.pulled(cookie.tokenDigest) != nil)
+        let stored = try #require(try await house.store.session(id: session.id))
+        #expect(stored.claims["gatepost-used"] == .integer(house.now))
+        // Exactly the idle time after this use it is still there.
+        house.advance(960)
+        #expect(await house.pulled(cookie.tokenDigest) != nil)
+    }
+
+    @Test("what is open has its use noted as often as requests, however far its end is")
+    func notedWhileOpen() async throws {
+        let house = try Gatehouse(Self.config)
+        let (_, session, cookie) = try await house.signIn(seconds: 20_000)
+        let first = try #require(await house.pulled(cookie.tokenDigest))
+        #expect(first.useNotedUntilSeconds == house.now + 120)
+        #expect(first.streamsUntilSeconds > first.useNotedUntilSeconds)
+        house.advance(120)
+        await house.control.renew(cookie.tokenDigest, "wiki")
+        let next = try #require(house.control.revocations.latest(session.id))
+        #expect(next.useNotedUntilSeconds == house.now + 120)
+    }
+
     @Test("without the key nothing ends by it and nothing is written; decisions read nothing of it")
     func off() async throws {
         let house = try Gatehouse()

@@ -50,6 +50,26 @@ struct StreamExpiryTests {
         #expect(gateway.engine.metrics().sum("streams_expired") == 0)
     }
 
+    @Test func `of what is open the use is told when it is due, however far the end is`() throws {
+        let origin = RevocationTests.origin()
+        let gateway = try Gateway([Facts.closed(origin.port)]) { message, gateway in
+            guard case .pullSession(let ticket, let digest, _) = message,
+                let number = [1, 2].first(where: { Facts.digest($0) == digest })
+            else { return }
+            var record = Facts.record(number)
+            record.streamsUntilSeconds = Clock.wallSeconds() + 600
+            record.useNotedUntilSeconds = Clock.wallSeconds() + (number == 1 ? 600 : 1)
+            gateway.send(.session(ticket, record))
+        }
+        let tunnels = try [1, 2].map { try RevocationTests.tunnel(gateway, $0) }
+        let asked = gateway.waitFor { if case .renew = $0 { true } else { false } }
+        guard case .renew(Facts.digest(2), "wiki")? = asked else {
+            Issue.record("the use that is due was not told first")
+            return
+        }
+        for tunnel in tunnels { #expect(RevocationTests.echoes(tunnel)) }
+    }
+
     @Test func `what is open is decided by the record for what is open`() throws {
         let origin = RevocationTests.origin()
         let gateway = try Gateway([Facts.closed(origin.port)], answer: RevocationTests.control)

@@ -15,9 +15,6 @@ struct SessionRecords: Sendable {
     /// The shortest idle time of this configuration; nil: there is none.
     var shortestIdleSeconds: Int64?
 
-    /// Reactors ask for what is open so long before its end: from then on a record at hand is not fresh enough.
-    private static let aheadSeconds: Int64 = 30
-
     /// Decides one session; see the one for many.
     func decided(_ session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
         -> DecidedSession?
@@ -89,7 +86,11 @@ struct SessionRecords: Sendable {
             sequence: sequence, tokenDigest: session.tokenDigest, session: session.id,
             person: "\(session.issuer) \(session.subject)", device: global.deviceID, application: name,
             residual: residual, identityFields: [], expiresAtSeconds: session.expiresAtSeconds)
-        record.renewAtSeconds = min(nowSeconds + Assertion.lifetimeSeconds / 2, idleEnd - Self.aheadSeconds)
+        // Also of a record that nobody asked for: its note may be old, and the next use needs another.
+        record.useNotedUntilSeconds =
+            shortestIdleSeconds.map { Sessions.useNotedUntilSeconds(session, idleSeconds: $0) } ?? .max
+        record.renewAtSeconds = min(
+            nowSeconds + Assertion.lifetimeSeconds / 2, record.useNotedUntilSeconds)
         record.streamsUntilSeconds = min(open.validUntilSeconds, session.expiresAtSeconds)
         record.streamsUntilSeconds = min(record.streamsUntilSeconds, idleEnd)
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {

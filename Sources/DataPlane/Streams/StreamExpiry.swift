@@ -3,8 +3,8 @@ import Border
 /// What is open ends when the decision that opened it does, unless a fresh one has come in the meantime.
 ///
 /// Requests renew their session's record as they come; a tunnel or an event stream may stay for hours without one. So
-/// once a second whatever is open is held against its record: shortly before the end a fresh record is asked for, and
-/// at the end the stream is cut, also when the control plane is gone.
+/// once a second whatever is open is held against its record: shortly before the end, and when the session's use has to
+/// be told, a fresh record is asked for, and at the end the stream is cut, also when the control plane is gone.
 extension Reactor {
     private static let checkMilliseconds: UInt64 = 1_000
     /// A fresh record is asked for so long before the end.
@@ -52,7 +52,8 @@ extension Reactor {
     private func checkStream(_ slot: Int32, session: Int32) {
         let entry = sessions[session]
         let until = entry.pointee.record.streamsUntilSeconds
-        guard until - nowSeconds <= Self.renewAheadSeconds else { return }
+        let isDue = nowSeconds >= entry.pointee.record.useNotedUntilSeconds
+        guard isDue || until - nowSeconds <= Self.renewAheadSeconds else { return }
         guard nowSeconds < until else {
             counters.add(.streamsExpired)
             _ = cutOrDrain(slot)

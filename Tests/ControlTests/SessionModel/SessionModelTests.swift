@@ -33,7 +33,7 @@ struct SessionModelTests {
             try await story.finishSignIn(0)
         }
         await story.openStream(0, application)
-        try await story.advance(800)
+        try await story.advance(800, saying: .granted)
         try await story.look()
         // The other one is idle by now, where it has an idle time: asking for it must not take the sign-in.
         await story.openStream(0, application == "wiki" ? "vault" : "wiki")

@@ -147,7 +147,8 @@ final class StandInReactors: Reactors {
             let open = state.lanes.flatMap(\.entries.values).filter { !$0.streams.isEmpty }
             let waits = open.map { entry in
                 let left = entry.record.streamsUntilSeconds - nowSeconds
-                return left > 30 ? left - 30 : min(10, left)
+                let toNote = max(1, entry.record.useNotedUntilSeconds - nowSeconds)
+                return min(left > 30 ? left - 30 : min(10, left), toNote)
             }
             return max(1, waits.min() ?? .max)
         }
@@ -308,7 +309,7 @@ extension StandInReactors.State {
             let until = entry.record.streamsUntilSeconds
             if now >= until {
                 lanes[index].entries[slot]?.streams = []
-            } else if until - now <= 30 {
+            } else if until - now <= 30 || now >= entry.record.useNotedUntilSeconds {
                 askRenewal(index, slot)
             }
         }

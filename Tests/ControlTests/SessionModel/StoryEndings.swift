@@ -234,13 +234,14 @@ extension SessionStory {
 
     // MARK: Time and configuration
 
-    func advance(_ seconds: Int64) async throws {
+    /// - Parameter word: what providers say to refreshes meanwhile; nil: as chance decides.
+    func advance(_ seconds: Int64, saying word: ProviderWord? = nil) async throws {
         note("\(seconds) s pass")
         let end = now + seconds
         while now < end, !isFailedSoFar {
             // A provider that says nothing for ten seconds was not reached.
             while end - now > 10, house.provider.held > 0 {
-                say(house.provider.isRefreshFirst ? randomWord() : .unreachable, to: 0)
+                say(house.provider.isRefreshFirst ? word ?? randomWord() : .unreachable, to: 0)
                 await house.settle()
                 try await finishCallbacks()
             }
