@@ -22,8 +22,8 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var expiresAtSeconds: Int64
     /// From this second on a reactor that uses the record asks for a fresh one (`ToControl.renew`) beside going on.
     public var renewAtSeconds: Int64 = .max
-    /// A use after this second has to be told in any case, of a request and of what is open: asking for a fresh record is
-    /// what says that a session is used, and one that nobody uses ends.
+    /// A use after this second has to be told in any case, of a request and of what is open: asking for a fresh record
+    /// is what says that a session is used, and one that nobody uses ends.
     public var useNotedUntilSeconds: Int64 = .max
     /// What is open is decided by this one when it differs from `residual`: only a handshake's age has a grace, and
     /// only for what is open.

@@ -11,22 +11,6 @@ struct RefreshEndingTests {
     var world: World { fixture.world }
     var tenant: FakeProvider { fixture.tenant }
 
-    /// A refresh whose answer is on its way.
-    private func underWay(_ id: String) async throws -> Gate {
-        try await fixture.untilDue(id)
-        let gate = Gate()
-        tenant.refreshing { $0.gate = gate }
-        await fixture.tick()
-        await gate.arrival()
-        return gate
-    }
-
-    private func land(_ gate: Gate) async {
-        gate.open()
-        await fixture.refreshes.settled()
-        tenant.refreshing { $0.gate = nil }
-    }
-
     private func logout(_ sid: String, _ jti: String = "t-1") async -> Int? {
         await world.logout(world.signed(world.logoutClaims(sid: sid, jti: jti))).endedCount
     }
@@ -45,9 +29,9 @@ struct RefreshEndingTests {
     )
     func backchannel() async throws {
         let id = try await signIn(later: "s-1")
-        let gate = try await underWay(id)
+        let gate = try await fixture.underWay(id)
         #expect(await logout("s-1") == 2)
-        await land(gate)
+        await fixture.land(gate)
         #expect(await world.store.rows.isEmpty)
         #expect(await world.store.refreshRows.isEmpty)
         #expect(tenant.refresh.givenBack == ["refresh-2"])
@@ -63,9 +47,9 @@ struct RefreshEndingTests {
         for (named, isEnded) in [("s-2", true), ("s-3", false)] {
             let one = RefreshEndingTests()
             let id = try await one.signIn(later: "s-2")
-            let gate = try await one.underWay(id)
+            let gate = try await one.fixture.underWay(id)
             #expect(await one.logout(named) == 0)
-            await one.land(gate)
+            await one.fixture.land(gate)
             #expect((await one.fixture.session(id) == nil) == isEnded, "\(named)")
             #expect(await one.world.store.rows.isEmpty == isEnded)
             #expect(
@@ -90,10 +74,10 @@ struct RefreshEndingTests {
     @Test("an end by such a name that the store did not take is carried out as soon as it does")
     func brokenEnd() async throws {
         let id = try await signIn(later: "s-2")
-        let gate = try await underWay(id)
+        let gate = try await fixture.underWay(id)
         #expect(await logout("s-2") == 0)
         await world.store.fail(ends: true)
-        await land(gate)
+        await fixture.land(gate)
         #expect(await fixture.session(id)?.providerSessionID == "s-1", "nothing of the answer was taken")
         #expect(fixture.results.endings.isEmpty)
         await world.store.fail(ends: false)
@@ -171,11 +155,11 @@ struct RefreshEndingTests {
         let key = SessionKey(sessionID: app.id, jwk: "{}", registeredAtSeconds: world.nowSeconds)
         #expect(try await world.store.bind(app, as: bound, to: key))
         tenant.refreshing { $0.claims = { $0["groups"] = ["night"] } }
-        let gate = try await underWay(id)
+        let gate = try await fixture.underWay(id)
         // The browser proves its key meanwhile.
         try await world.flow.sessions.change(app.id) { $0.binding?.secretUntilSeconds += 300 }
         bound.binding?.secretUntilSeconds += 300
-        await land(gate)
+        await fixture.land(gate)
         var expected = bound
         expected.groups = ["night"]
         let found = await fixture.session(app.id)

@@ -12,31 +12,16 @@ struct RefreshRaceTests {
     var world: World { fixture.world }
     var tenant: FakeProvider { fixture.tenant }
 
-    /// A refresh whose answer is on its way.
-    private func underWay(_ id: String) async throws -> Gate {
-        try await fixture.untilDue(id)
-        let gate = Gate()
-        tenant.refreshing { $0.gate = gate }
-        await fixture.tick()
-        await gate.arrival()
-        return gate
-    }
-
-    private func land(_ gate: Gate) async {
-        gate.open()
-        await fixture.refreshes.settled()
-    }
-
     @Test("a sign-out is not undone by it, and the token that it brought is given back with the other")
     func signOut() async throws {
         let (browser, id) = try await fixture.signIn()
-        let gate = try await underWay(id)
+        let gate = try await fixture.underWay(id)
         let answer = await browser.step("\(wiki)/.gatepost/sign-out", method: "POST", origin: wiki)
         guard case .signedOut? = answer else {
             Issue.record("no sign-out")
             return
         }
-        await land(gate)
+        await fixture.land(gate)
         await world.flow.settled()
         #expect(await world.store.rows.isEmpty)
         #expect(await world.store.refreshRows.isEmpty)
@@ -50,9 +35,9 @@ struct RefreshRaceTests {
         if !isAnsweredWell {
             tenant.refreshing { $0.answer = FakeProvider.json(["error": "invalid_grant"], status: 400) }
         }
-        let gate = try await underWay(id)
+        let gate = try await fixture.underWay(id)
         try await world.flow.sessions.end(ids: [id])
-        await land(gate)
+        await fixture.land(gate)
         #expect(await world.store.rows.isEmpty)
         #expect(await world.store.refreshRows.isEmpty)
         #expect(tenant.refresh.givenBack == (isAnsweredWell ? ["refresh-2"] : []))
@@ -87,7 +72,7 @@ struct RefreshRaceTests {
         tenant.misbehave { $0.claims = { $0["groups"] = ["today"] } }
         _ = await browser.go(callback)
         let row = try #require(await fixture.row(id))
-        await land(gate)
+        await fixture.land(gate)
         #expect(await fixture.session(id)?.groups == ["today"])
         #expect(await fixture.row(id) == row)
         #expect(fixture.results.news == [.superseded(sessionID: id, provider: "entra")])
@@ -114,7 +99,7 @@ struct RefreshRaceTests {
             $0.answer = nil
         }
         _ = await browser.go(callback)
-        await land(gate)
+        await fixture.land(gate)
         #expect(await fixture.session(id) != nil)
         #expect(fixture.results.endings.isEmpty)
         try await fixture.refreshOnce(id)
@@ -125,9 +110,9 @@ struct RefreshRaceTests {
     func otherChanges() async throws {
         tenant.refreshing { $0.claims = { $0["groups"] = ["staff"] } }
         let (_, id) = try await fixture.signIn()
-        let gate = try await underWay(id)
+        let gate = try await fixture.underWay(id)
         try await world.flow.sessions.change(id) { $0.deviceID = "laptop" }
-        await land(gate)
+        await fixture.land(gate)
         let session = try #require(await fixture.session(id))
         #expect(session.deviceID == "laptop")
         #expect(session.groups == ["staff"])

@@ -49,6 +49,23 @@ final class RefreshWorld: Sendable {
         await refreshes.tick(await world.flow.refreshSource(), for: results)
     }
 
+    /// A refresh whose answer is on its way.
+    func underWay(_ id: String) async throws -> Gate {
+        try await untilDue(id)
+        let gate = Gate()
+        tenant.refreshing { $0.gate = gate }
+        await tick()
+        await gate.arrival()
+        return gate
+    }
+
+    /// The answer that was on its way arrives.
+    func land(_ gate: Gate) async {
+        gate.open()
+        await refreshes.settled()
+        tenant.refreshing { $0.gate = nil }
+    }
+
     /// Everything that is due, and whatever follows.
     func round() async {
         await tick()

@@ -12,7 +12,7 @@ struct TokenHashTests {
         let frame: [UInt8] = [
             0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
         ]
-        let text = Base64.encode(frame + [UInt8](repeating: 9, count: 32))
+        let text = Base64.encode(frame + Random.bytes(32))
         let pem = "-----BEGIN PRIVATE KEY-----\n\(text)\n-----END PRIVATE KEY-----\n"
         return try? SigningKey(pem: Array(pem.utf8), keyID: "k1")
     }()

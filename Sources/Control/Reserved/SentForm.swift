@@ -1,3 +1,5 @@
+import Identity
+
 /// The body of a form as a browser writes it (URL standard §5, `application/x-www-form-urlencoded`), taken
 /// apart so that a page of ours can send it once more.
 struct SentForm: Equatable {
@@ -18,7 +20,8 @@ struct SentForm: Equatable {
         for pair in body.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
             let halves = pair.split(
                 separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard halves.count == 2, let name = Self.decode(halves[0]), let value = Self.decode(halves[1]),
+            guard halves.count == 2, let name = FormText.decode(halves[0]),
+                let value = FormText.decode(halves[1]),
                 entries.count < Self.entriesMax, Self.isKept(name, value)
             else { return nil }
             entries.append((name, value))
@@ -64,33 +67,6 @@ struct SentForm: Equatable {
             case 0x20: out.append(UInt8(ascii: "+"))
             case _: out += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
             }
-        }
-    }
-
-    private static func decode(_ text: ArraySlice<UInt8>) -> String? {
-        var out: [UInt8] = []
-        var bytes = text.makeIterator()
-        while let byte = bytes.next() {
-            if byte == UInt8(ascii: "+") {
-                out.append(0x20)
-            } else if byte == UInt8(ascii: "%") {
-                guard let high = bytes.next().flatMap(digit), let low = bytes.next().flatMap(digit) else {
-                    return nil
-                }
-                out.append(high << 4 | low)
-            } else {
-                out.append(byte)
-            }
-        }
-        return String(validating: out, as: UTF8.self)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x41 + 10
-        case 0x61...0x66: byte - 0x61 + 10
-        case _: nil
         }
     }
 }

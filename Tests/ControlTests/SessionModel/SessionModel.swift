@@ -46,16 +46,16 @@ struct SessionModel {
     /// Open streams by number, with the session that opened them.
     var streams: [Int: String] = [:]
 
+    /// What a browser's sign-in brings along when another is laid over it.
+    func browser(of id: String) -> [String] { signIns[id].map { [id] + $0.linked } ?? [] }
+
     // MARK: Beginnings
 
-    mutating func begin(_ signIn: SignIn, linkedTo before: String?) {
+    /// - Parameter before: the others of the browser, newest first.
+    mutating func begin(_ signIn: SignIn, linkedTo before: [String]) {
         var signIn = signIn
-        var kept: [String] = []
-        if let before, let other = signIns[before] {
-            let all = [before] + other.linked
-            kept = Array(all.prefix(8))
-            end(signIns: Array(all.dropFirst(8)))
-        }
+        let kept = Array(before.prefix(8))
+        end(signIns: Array(before.dropFirst(8)))
         signIn.linked = kept
         for id in kept {
             let linked = signIns[id]?.linked ?? []

@@ -75,6 +75,8 @@ final class SessionStory {
     var number = 0
     /// Requests of a storm, with the session each came with.
     var raced: [(request: Int, session: String)] = []
+    /// Sign-ins that a storm's ending has ended, with what was linked to them.
+    var endedAtOnce: [String: [String]] = [:]
     private(set) var isFailed = false
     var isFailedSoFar: Bool { isFailed }
 

@@ -194,6 +194,7 @@ extension SessionStory {
         let due = digests.suffix(6).filter { known in
             model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
         }
+        let linked = model.signIns.mapValues(\.linked)
         let work = try await ending()
         let control = house.control
         house.underWay.run { await work() }
@@ -211,6 +212,7 @@ extension SessionStory {
             raced.append((request, session))
             asked.insert(session)
         }
+        endedAtOnce = linked.filter { model.signIns[$0.key] == nil }
         await house.settle()
         for (request, session) in raced {
             guard case .opened(let stream)? = house.reactors.outcome(request) else { continue }
@@ -220,6 +222,7 @@ extension SessionStory {
         try await learnIdle()
         for session in asked { model.use(session, atSeconds: now) }
         try await finishCallbacks()
+        endedAtOnce = [:]
     }
 
     /// A device is proven by a sign-in.

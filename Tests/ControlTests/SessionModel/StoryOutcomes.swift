@@ -103,7 +103,17 @@ extension SessionStory {
                 known.expiresAtSeconds = signIn.expiresAtSeconds
             }
         }
-        model.begin(signIn, linkedTo: before.flatMap { model.signIns[$0] == nil ? nil : $0 })
+        model.begin(signIn, linkedTo: linked(to: before, in: row))
+    }
+
+    /// What the browser came with, also where that was ended in the same moment: who was first decides whether
+    /// it brought the browser's others along, and the store knows who was.
+    private func linked(to before: String?, in row: StoredSession) -> [String] {
+        guard let before else { return [] }
+        let linked = model.browser(of: before)
+        guard linked.isEmpty, let others = endedAtOnce[before] else { return linked }
+        let kept = Sessions.linked(row)
+        return others.filter { model.signIns[$0] != nil && kept.contains($0) }
     }
 
     func cookieDigest(_ index: Int, _ host: String) -> [UInt8]? {

@@ -36,7 +36,8 @@ public enum FormText {
         return found
     }
 
-    private static func decode(_ text: some Sequence<UInt8>) -> String? {
+    /// One name or value, "+" as a blank; nil for a broken escape and for bytes that are no UTF-8.
+    public static func decode(_ text: some Sequence<UInt8>) -> String? {
         var out: [UInt8] = []
         var bytes = text.makeIterator()
         while let byte = bytes.next() {
