@@ -23,7 +23,7 @@ final class PrivateNetwork: Sendable {
     static let providerHost = "idp.corp.test"
     static let applicationHosts = [
         "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe", "clinic",
-        "calls", "lobby", "strongroom",
+        "calls", "lobby", "strongroom", "archive",
     ].map { "\($0).corp.test" }
 
     private static let entered = Result { try PrivateNetwork() }

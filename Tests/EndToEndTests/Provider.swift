@@ -2,7 +2,7 @@ import Foundation
 
 /// Canaille, a real OpenID Provider of other people's making, and who can sign in there.
 enum Provider {
-    static let issuer = "https://\(PrivateNetwork.providerHost)/"
+    static let issuer = "https://\(PrivateNetwork.providerHost)"
 
     /// The Python environment that scripts/bootstrap makes.
     static func python() throws -> String {
@@ -34,6 +34,9 @@ enum Provider {
             ["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key])
         let toml = """
             SECRET_KEY = "of no use outside the test"
+            # Without its own name it takes no assertions of clients.
+            SERVER_NAME = "\(PrivateNetwork.providerHost)"
+            PREFERRED_URL_SCHEME = "https"
             [CANAILLE]
             NAME = "Corp"
             DATABASE = "sql"
@@ -60,8 +63,11 @@ enum Provider {
             "redirect": origin + "/.gatepost/callback/staff", "signed_out": origin + "/.gatepost/signed-out",
             "auth_method": "client_secret_basic", "algorithm": "RS256",
         ]
+        var keyed = client
+        keyed["secret"] = nil
+        keyed.merge(try KeyedClientStage.client(stack)) { $1 }
         try toml.write(toFile: stack.path("canaille.toml"), atomically: true, encoding: .utf8)
-        try JSONSerialization.data(withJSONObject: ["people": people, "clients": [client]])
+        try JSONSerialization.data(withJSONObject: ["people": people, "clients": [client, keyed]])
             .write(to: stack.folder.appending(path: "canaille.json"))
     }
 }

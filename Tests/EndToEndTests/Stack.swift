@@ -194,7 +194,7 @@ final class Stack: Sendable {
 
     private func waitForProvider() throws {
         try waitFor("canaille") {
-            try Client(self).get("\(Provider.issuer).well-known/openid-configuration").status == 200
+            try Client(self).get("\(Provider.issuer)/.well-known/openid-configuration").status == 200
         }
     }
 

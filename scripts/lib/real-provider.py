@@ -15,6 +15,16 @@ from canaille.app import models
 from canaille.backends import Backend
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from joserfc.jwk import KeySet, RSAKey
+
+
+def public_keys(entry):
+    """The key set of a client that signs its own assertions; None for one with a secret."""
+    if "public_key" not in entry:
+        return None
+    with open(entry["public_key"], encoding="ascii") as file:
+        key = RSAKey.import_key(file.read(), {"kid": entry["key_id"], "use": "sig"})
+    return json.dumps(KeySet([key]).as_dict(private=False))
 
 
 def seed(wanted):
@@ -30,9 +40,9 @@ def seed(wanted):
         Backend.instance.save(models.Group(display_name=name, members=members))
     for entry in wanted["clients"]:
         client = models.Client(
-            client_id=entry["id"], client_secret=entry["secret"], client_name=entry["name"],
+            client_id=entry["id"], client_secret=entry.get("secret"), jwks=public_keys(entry), client_name=entry["name"],
             client_uri=entry["uri"], redirect_uris=[entry["redirect"]],
-            post_logout_redirect_uris=[entry["signed_out"]], grant_types=["authorization_code"],
+            post_logout_redirect_uris=[entry["signed_out"]], grant_types=["authorization_code", "refresh_token"],
             response_types=["code"], scope=["openid", "profile", "email", "groups"],
             token_endpoint_auth_method=entry["auth_method"], id_token_signed_response_alg=entry["algorithm"])
         Backend.instance.save(client)
