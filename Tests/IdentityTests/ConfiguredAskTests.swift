@@ -86,6 +86,25 @@ struct ConfiguredAskTests {
         #expect(next?.hasPrefix("https://both.corp.example:8443/.gatepost/handoff") == isHandedOver)
     }
 
+    @Test("a session that begins is a use of its sign-in, whatever becomes of it", arguments: [nil, Int64(600)])
+    func began(_ idleSeconds: Int64?) async throws {
+        var configuration = World.configuration
+        configuration.applications[2].ask.idleSeconds = idleSeconds
+        await world.flow.replace(configuration: configuration)
+        let browser = Browser(world)
+        let global = try #require(await browser.go("\(wiki)/").session?.globalID)
+        world.advance(500)
+        _ = await browser.step("https://both.corp.example:8443/")
+        let begun = try #require(browser.last?.url)
+        _ = await browser.step(try #require(await browser.step(begun + "&provider=entra")?.url))
+        let made = await world.store.rows.values.first { $0.application == "both" }
+        let session = try #require(made)
+        #expect(session.globalID == global)
+        try await world.flow.sessions.end(ids: [session.id])
+        let used = await world.store.rows[global]?.claims[StoredSession.usedClaim]
+        #expect(used == idleSeconds.map { _ in .integer(world.nowSeconds) })
+    }
+
     @Test("a sign-in lasts as long as its provider's session says, exactly")
     func lifetime() async throws {
         let session = try await signIn(ConfiguredAsk(sessionSeconds: 600), ConfiguredAsk()).landing.session

@@ -108,6 +108,9 @@ extension SignInFlow {
             }
             let made = try await sessions.createApplication(
                 application, under: global, nowSeconds: request.nowSeconds)
+            if configuration.hasIdleTimes {
+                try await sessions.noteUse(ofSignIn: global, nowSeconds: request.nowSeconds)
+            }
             ended(try await sessions.trim(application, under: global, keeping: made.session))
             return .redirect(
                 url: url(of: goal),

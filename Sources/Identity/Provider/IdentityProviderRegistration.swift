@@ -114,6 +114,11 @@ public struct IdentityConfiguration: Sendable, Hashable {
         self.globalSessionSeconds = globalSessionSeconds
     }
 
+    /// Whether any session ends because nobody uses it.
+    var hasIdleTimes: Bool {
+        providers.contains { $0.ask.idleSeconds != nil } || applications.contains { $0.ask.idleSeconds != nil }
+    }
+
     /// `https://host[:port]`, the port only where it is not 443: also the exact value of our own `Origin`.
     func origin(of host: String) -> String {
         publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"

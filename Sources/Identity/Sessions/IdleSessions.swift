@@ -31,6 +31,12 @@ extension Sessions {
         usedAtSeconds(session) + stepSeconds(idleSeconds)
     }
 
+    /// Notes that a sign-in is used, because it has got a session below it. That session is judged by its own beginning
+    /// until its first note; where it ends before, nothing else would tell of the use.
+    func noteUse(ofSignIn global: StoredSession, nowSeconds: Int64) async throws(StoreError) {
+        try await change(global.id) { $0.claims[StoredSession.usedClaim] = .integer(nowSeconds) }
+    }
+
     /// Notes that an application session, and so its global session, is being used.
     ///
     /// - Parameter idleSeconds: the shortest time that anything below the global session may be judged by.
