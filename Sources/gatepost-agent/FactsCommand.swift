@@ -5,17 +5,39 @@ import JSON
 struct FactsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "facts",
-        abstract: "Prints what the agent would tell the gateway about this machine, as JSON.",
-        discussion: "A fact that is not there could not be found out; that is not the same as false.")
+        abstract: "Prints what the agent would tell each gateway about this machine, as JSON.",
+        discussion: """
+            A fact that is not there could not be found out; that is not the same as false. With --root, and before \
+            an enrolment, the facts alone are printed: nobody is told them.
+            """)
 
     @OptionGroup var state: StateOptions
+    @OptionGroup var sources: SourceOptions
 
     @Option(help: ArgumentHelp("Read another machine's files below this folder.", valueName: "folder"))
     var root: String = "/"
 
     func run() async throws {
-        let facts = state.collector(HostRoot(root), origin: "https://localhost")
-            .collect(nowSeconds: AgentClock.system.nowSeconds())
-        print(JSONValue.object(facts).serializedText())
+        let now = AgentClock.system.nowSeconds()
+        let host = HostRoot(root)
+        let folders = host.path.isEmpty ? try state.opened().enrolled() : []
+        guard !folders.isEmpty else {
+            let facts = sources.collector(host, origin: "https://localhost", deviceIDs: state.deviceIDs)
+                .collect(nowSeconds: now)
+            return print(JSONValue.object(facts).serializedText())
+        }
+        let configuration = try sources.configuration()
+        var views = JSONObject()
+        for folder in folders {
+            let enrolment = try DeviceIdentity(folder: folder).enrolment
+            let facts = sources.collector(
+                host, origin: enrolment.authOrigin, deviceIDs: state.deviceIDs
+            ).collect(nowSeconds: now)
+            let view = PrivacyView(
+                enrolment: enrolment, permitted: configuration[enrolment.authOrigin].permitted,
+                asked: AskedClaims.read(folder), facts: facts)
+            views[enrolment.authOrigin] = .object(view.object)
+        }
+        print(JSONValue.object(views).serializedText())
     }
 }
