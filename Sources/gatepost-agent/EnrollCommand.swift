@@ -61,6 +61,9 @@ struct EnrollCommand: AsyncParsableCommand {
         // A damaged old enrolment proves nothing; the new one then stands for itself.
         let old = try? DeviceIdentity(folder: folder)
         let key = SigningKey.generateP256()
+        if CollectorProbe(path: sources.collector, names: []).answer() == nil, geteuid() != 0 {
+            EventLog.standard.say("no collector at \(sources.collector): what only root can read is unknown")
+        }
         // Enrolling tells no more than a device check would.
         let facts = try sources.configuration()[url].permitted.disclosed(
             of: sources.collector(HostRoot(), origin: url, deviceIDs: state.deviceIDs)

@@ -227,12 +227,33 @@ struct ServerLimitTests {
             take() == ["<5>gatepost-agent: event=refused reason=rate-limited gateway=\(gateway) count=999"])
         log.note(.answered, gateway: gateway, nowMilliseconds: 60_006)
         #expect(take() == ["<6>gatepost-agent: event=answered gateway=\(gateway) count=1"], "a minute later")
+        log.say("a\nb\u{1b}[31m")
+        #expect(take() == ["<6>gatepost-agent: a b [31m"], "an event is one line")
         log.note(.stranger, gateway: nil, nowMilliseconds: 60_007)
         log.note(.stranger, gateway: nil, nowMilliseconds: 60_008)
         log.flush(nowMilliseconds: 60_009, isLast: true)
         #expect(
             take()
                 == [String](repeating: "<5>gatepost-agent: event=refused reason=stranger count=1", count: 2))
+    }
+
+    @Test("strangers get the same bytes for every method and every path, known or not") func silence() throws
+    {
+        let running = try Running()
+        defer { running.server.stop() }
+        let port = running.socket.port
+        let silent = String(decoding: AttestAnswer.silent.serialized, as: UTF8.self)
+        let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X-UNKNOWN"]
+        let paths = ["/", "/v1/attest", "/v1/nav?c=x.y.z", "/v1/popup?c=x.y.z", "/v1/p.gif?c=x.y.z", "/info"]
+        for method in methods {
+            for path in paths {
+                for origin in ["", "Origin: https://evil.example\r\n", "Origin: null\r\n"] {
+                    let request = "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\(origin)\r\n"
+                    let answer = ServerTests.exchange(port, [Array(request.utf8)])
+                    #expect(answer == silent, "\(method) \(path) \(origin)")
+                }
+            }
+        }
     }
 
     @Test("what went over the wire is what the log counts") func counted() throws {

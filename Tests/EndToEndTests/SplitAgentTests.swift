@@ -30,8 +30,8 @@ extension EndToEnd {
                 // The tree of this build may be closed to other users.
                 try files.copyItem(
                     atPath: stack.program("gatepost-agent"), toPath: folder + "/gatepost-agent")
-                try #"{"serial":"LAB-SPLIT-0001"}"#.write(
-                    toFile: folder + "/root/ids.json", atomically: true, encoding: .utf8)
+                try files.copyItem(
+                    atPath: stack.path("agent/device-ids.json"), toPath: folder + "/root/ids.json")
                 chmod(folder + "/root/ids.json", 0o600)
             }
 
@@ -81,6 +81,25 @@ extension EndToEnd {
                         + ["--authorities", stack.path("certs/dev-ca.pem"), "--device-ids", "/nonexistent"])
             }
 
+            /// Takes over the stack's device, which its providers know; `giveBack` returns it.
+            func adopt() throws {
+                let files = FileManager.default
+                try files.copyItem(
+                    atPath: stack.path("agent/gateways"), toPath: folder + "/state/gateways")
+                let entries = try files.subpathsOfDirectory(atPath: folder + "/state")
+                for entry in entries {
+                    chown(folder + "/state/" + entry, SplitAgentTests.user, SplitAgentTests.user)
+                }
+            }
+
+            /// The counter goes on where it was left: two agents with one key would look like a copied one.
+            func giveBack() throws {
+                try stack.child("split-agent").stop()
+                let counter = "gateways/\(PrivateNetwork.authHost)/counter"
+                let text = try String(contentsOfFile: folder + "/state/" + counter, encoding: .utf8)
+                try text.write(toFile: stack.path("agent/" + counter), atomically: false, encoding: .utf8)
+            }
+
             /// A line of /proc/PID/status of the process with these words in its arguments.
             func status(of word: String, _ line: String) throws -> String? {
                 for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
@@ -103,14 +122,8 @@ extension EndToEnd {
             defer { try? stack.startAgent() }
             let machine = try Machine(stack)
             try machine.startCollector()
-            // As root: enrolling becomes the owner of the state folder.
-            try machine.enrol()
-            let state = machine.folder + "/state/gateways/\(PrivateNetwork.authHost)"
-            for file in ["device-key.pem", "enrolment.json", "counter"] {
-                let owner = try FileManager.default.attributesOfItem(atPath: state + "/" + file)[
-                    .ownerAccountID]
-                #expect(owner as? Int == Int(Self.user), "\(file)")
-            }
+            try machine.adopt()
+            defer { try? machine.giveBack() }
             try machine.startAgent()
             let number = [String](repeating: "\(Self.user)", count: 4).joined(separator: " ")
             #expect(try machine.status(of: "run", "Uid") == number)
@@ -125,7 +138,8 @@ extension EndToEnd {
             let facts = try stack.run(
                 machine.folder + "/gatepost-agent",
                 ["facts", "--device-ids", "/nonexistent"] + machine.sources)
-            #expect(facts.contains("https://\(PrivateNetwork.authHost)") && facts.contains("LAB-SPLIT-0001"))
+            let serial = try stack.labValue("serial")
+            #expect(facts.contains("https://\(PrivateNetwork.authHost)") && facts.contains(serial))
             let log = try stack.child("split-agent").output
             #expect(log.contains("event=answered gateway=https://\(PrivateNetwork.authHost) count=1"))
 
@@ -141,7 +155,14 @@ extension EndToEnd {
             defer { try? stack.startAgent() }
             let machine = try Machine(stack)
             try machine.startCollector()
+            // As root: enrolling becomes the owner of the state folder.
             try machine.enrol()
+            let state = machine.folder + "/state/gateways/\(PrivateNetwork.authHost)"
+            for file in ["device-key.pem", "enrolment.json", "counter"] {
+                let owner = try FileManager.default.attributesOfItem(atPath: state + "/" + file)[
+                    .ownerAccountID]
+                #expect(owner as? Int == Int(Self.user), "\(file)")
+            }
             let file = machine.folder + "/agent.json"
             try #"{"gateways":{"https://\#(PrivateNetwork.authHost)":{"users":["64018"]}}}"#.write(
                 toFile: file, atomically: true, encoding: .utf8)

@@ -76,8 +76,11 @@ struct Connection: ~Copyable {
         var offset = 0
         while offset < bytes.count, wait(CShort(POLLOUT), until: deadline, clock) {
             let count = bytes[offset...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+                Glibc.send(
+                    descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
             }
+            // Room for some bytes is not room for all: the rest waits for the reader until the deadline.
+            if count < 0, errno == EAGAIN || errno == EINTR { continue }
             guard count > 0 else { break }
             offset += count
         }

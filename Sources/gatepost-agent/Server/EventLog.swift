@@ -88,7 +88,9 @@ final class EventLog: Sendable {
 
     /// A line about the agent itself, never counted.
     func say(_ text: String, level: Int = 6) {
-        write((hasPrefix ? "<\(level)>" : "") + "gatepost-agent: " + text)
+        // One event is one line, whatever a gateway or a file put into the words of an error.
+        let line = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 ? " " : $0 }))
+        write((hasPrefix ? "<\(level)>" : "") + "gatepost-agent: " + line)
     }
 
     private func speak(_ key: Key, _ count: Int) { say(Self.text(key, count), level: key.event.level) }
