@@ -25,8 +25,7 @@ struct CollectCommand: AsyncParsableCommand {
 
     func run() async throws {
         // Keyed with the gateway's address, so only the agent can make it; it needs no root either.
-        let probes = FactProbes.all(deviceIDsPath: deviceIDs, machineIDKey: [])
-            .filter { $0.names != MachineIDFact(key: []).names }
+        let probes = FactProbes.ofEveryGateway(deviceIDsPath: deviceIDs)
         let collector = FactCollector(root: HostRoot(), probes: probes)
         signal(SIGPIPE, SIG_IGN)
         let server = try CollectorServer(

@@ -16,7 +16,7 @@ struct EnrollCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var state: StateOptions
-    @OptionGroup var sources: SourceOptions
+    @OptionGroup var inputs: SourceOptions
 
     @Option(help: ArgumentHelp("Address of the gateway's auth host.", valueName: "https://host[:port]"))
     var url: String
@@ -61,13 +61,14 @@ struct EnrollCommand: AsyncParsableCommand {
         // A damaged old enrolment proves nothing; the new one then stands for itself.
         let old = try? DeviceIdentity(folder: folder)
         let key = SigningKey.generateP256()
-        if CollectorProbe(path: sources.collector, names: []).answer() == nil, geteuid() != 0 {
-            EventLog.standard.say("no collector at \(sources.collector): what only root can read is unknown")
+        if CollectorProbe(path: inputs.collector, names: []).answer() == nil, geteuid() != 0 {
+            EventLog.standard.say("no collector at \(inputs.collector): what only root can read is unknown")
         }
         // Enrolling tells no more than a device check would.
-        let facts = try sources.configuration()[url].permitted.disclosed(
-            of: sources.collector(HostRoot(), origin: url, deviceIDs: state.deviceIDs)
-                .collect(nowSeconds: clock.nowSeconds()))
+        let root = HostRoot()
+        let known = inputs.collector(root, deviceIDs: state.deviceIDs).collect(nowSeconds: clock.nowSeconds())
+        let facts = try inputs.configuration()[url].permitted.disclosed(
+            of: known.merging(FactProbes.ofOneGateway(url, root)))
         let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(
             url: url, token: token, key: key, facts: facts, users: users,
             authoritiesPEM: authorities, predecessor: old, nowSeconds: clock.nowSeconds())

@@ -12,7 +12,7 @@ struct FactsCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var state: StateOptions
-    @OptionGroup var sources: SourceOptions
+    @OptionGroup var inputs: SourceOptions
 
     @Option(help: ArgumentHelp("Read another machine's files below this folder.", valueName: "folder"))
     var root: String = "/"
@@ -21,21 +21,19 @@ struct FactsCommand: AsyncParsableCommand {
         let now = AgentClock.system.nowSeconds()
         let host = HostRoot(root)
         let folders = host.path.isEmpty ? try state.opened().enrolled() : []
+        let facts = inputs.collector(host, deviceIDs: state.deviceIDs).collect(nowSeconds: now)
         guard !folders.isEmpty else {
-            let facts = sources.collector(host, origin: "https://localhost", deviceIDs: state.deviceIDs)
-                .collect(nowSeconds: now)
-            return print(JSONValue.object(facts).serializedText())
+            let own = FactProbes.ofOneGateway("https://localhost", host)
+            return print(JSONValue.object(facts.merging(own)).serializedText())
         }
-        let configuration = try sources.configuration()
+        let configuration = try inputs.configuration()
         var views = JSONObject()
         for folder in folders {
             let enrolment = try DeviceIdentity(folder: folder).enrolment
-            let facts = sources.collector(
-                host, origin: enrolment.authOrigin, deviceIDs: state.deviceIDs
-            ).collect(nowSeconds: now)
             let view = PrivacyView(
                 enrolment: enrolment, permitted: configuration[enrolment.authOrigin].permitted,
-                asked: AskedClaims.read(folder), facts: facts)
+                asked: AskedClaims.read(folder),
+                facts: facts.merging(FactProbes.ofOneGateway(enrolment.authOrigin, host)))
             views[enrolment.authOrigin] = .object(view.object)
         }
         print(JSONValue.object(views).serializedText())

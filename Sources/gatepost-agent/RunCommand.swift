@@ -14,7 +14,7 @@ struct RunCommand: AsyncParsableCommand {
     static let drainSeconds = 8.0
 
     @OptionGroup var state: StateOptions
-    @OptionGroup var sources: SourceOptions
+    @OptionGroup var inputs: SourceOptions
 
     @Option(
         help: ArgumentHelp("Port on 127.0.0.1 instead of those that the gateways named.", valueName: "port"))
@@ -27,13 +27,14 @@ struct RunCommand: AsyncParsableCommand {
         let clock = AgentClock.system
         let log = EventLog.standard
         let folders = try state.opened()
-        let configuration = try sources.configuration()
+        let configuration = try inputs.configuration()
         _ = try folders.enrolledOrFail()
         try folders.state.holdForThisProcess()
         let root = HostRoot()
+        let collector = inputs.collector(root, deviceIDs: state.deviceIDs)
         let running = RunningGateways(folders: folders, clock: clock, log: log) {
             [self] identity throws(AgentError) in
-            try gate(identity, configuration, root)
+            try gate(identity, configuration, root, collector)
         }
         try running.reload()
         let enrolments = running.enrolments
@@ -66,15 +67,16 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func gate(
-        _ identity: DeviceIdentity, _ configuration: AgentConfiguration, _ root: HostRoot
+        _ identity: DeviceIdentity, _ configuration: AgentConfiguration, _ root: HostRoot,
+        _ collector: FactCollector
     ) throws(AgentError) -> AttestGate {
         let enrolment = identity.enrolment
         let rules = configuration[enrolment.authOrigin]
         let maker = AssertionMaker(
-            identity: identity,
-            collector: sources.collector(root, origin: enrolment.authOrigin, deviceIDs: state.deviceIDs),
+            identity: identity, collector: collector,
             counter: try StatementCounter(folder: identity.folder), permitted: rules.permitted,
-            asked: AskedClaims(folder: identity.folder))
+            asked: AskedClaims(folder: identity.folder),
+            own: FactProbes.ofOneGateway(enrolment.authOrigin, root))
         let named = rules.users ?? (enrolment.users.isEmpty ? [geteuid()] : enrolment.users)
         return AttestGate(
             identity: identity, maker: maker, users: anyUser ? nil : Set(named),
@@ -95,33 +97,6 @@ struct RunCommand: AsyncParsableCommand {
             }
             log.flush(nowMilliseconds: clock.nowMilliseconds())
         }
-    }
-}
-
-/// Where facts and the administrator's rules come from.
-struct SourceOptions: ParsableArguments {
-    @Option(
-        name: .customLong("config"),
-        help: ArgumentHelp(
-            "The administrator's file: further ports, and what each gateway may learn.",
-            discussion: "Default: \(AgentConfiguration.defaultPath), which may be missing.", valueName: "file"
-        ))
-    var configurationFile: String?
-
-    @Option(help: ArgumentHelp("Socket of the collector that runs as root.", valueName: "path"))
-    var collector: String = CollectorProbe.defaultPath
-
-    func configuration() throws(AgentError) -> AgentConfiguration {
-        try AgentConfiguration(path: configurationFile)
-    }
-
-    /// The collector's word first, then what this process can read itself.
-    func collector(_ root: HostRoot, origin: String, deviceIDs: String) -> FactCollector {
-        let own = FactProbes.all(deviceIDsPath: deviceIDs, machineIDKey: Array(origin.utf8))
-        // Another machine's files are no business of this machine's collector.
-        guard root.path.isEmpty else { return FactCollector(root: root, probes: own) }
-        let told = CollectorProbe(path: collector, names: own.flatMap(\.names).filter { $0 != "machine_id" })
-        return FactCollector(root: root, probes: [told] + own)
     }
 }
 

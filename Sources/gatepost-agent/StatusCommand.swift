@@ -9,11 +9,11 @@ struct StatusCommand: AsyncParsableCommand {
         discussion: "Ends with status 1 when one of them needs somebody.")
 
     @OptionGroup var state: StateOptions
-    @OptionGroup var sources: SourceOptions
+    @OptionGroup var inputs: SourceOptions
 
     func run() async throws {
         let folders = try state.opened().enrolledOrFail()
-        let configuration = try sources.configuration()
+        let configuration = try inputs.configuration()
         let now = AgentClock.system.nowSeconds()
         var needsSomebody = false
         for folder in folders {
@@ -29,8 +29,8 @@ struct StatusCommand: AsyncParsableCommand {
                 needsSomebody = true
             }
         }
-        let answers = CollectorProbe(path: sources.collector, names: []).answer() != nil
-        print("collector       \(answers ? "answers" : "does not answer") at \(sources.collector)")
+        let answers = CollectorProbe(path: inputs.collector, names: []).answer() != nil
+        print("collector       \(answers ? "answers" : "does not answer") at \(inputs.collector)")
         if needsSomebody { throw ExitCode(1) }
     }
 }

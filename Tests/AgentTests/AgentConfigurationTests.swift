@@ -106,6 +106,20 @@ struct AgentConfigurationTests {
         #expect(view["not_sent"] == ["device-id-sources", "device-ids", "hostname", "secure-boot"])
     }
 
+    @Test("no two gateways are told the same id of the machine, and a collector knows none") func machineID()
+        throws
+    {
+        let folder = try TemporaryFolder()
+        try folder.put("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+        let root = HostRoot(folder.path)
+        let ids = ["https://a.example", "https://b.example"].map {
+            FactProbes.ofOneGateway($0, root)["machine_id"]
+        }
+        #expect(ids[0] != nil && ids[1] != nil && ids[0] != ids[1])
+        let names = FactProbes.ofEveryGateway(deviceIDsPath: "/none").flatMap(\.names)
+        #expect(!names.contains("machine_id") && names.contains("hostname"))
+    }
+
     @Test("an answer discloses nothing that is not permitted, also not beside the facts") func assertion()
         throws
     {

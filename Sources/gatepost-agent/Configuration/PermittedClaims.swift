@@ -42,3 +42,12 @@ enum PermittedClaims: Sendable, Hashable {
 
     static func word(_ name: String) -> String { String(name.map { $0 == "_" ? "-" : $0 }) }
 }
+
+extension JSONObject {
+    /// With the members of another object that are not here.
+    func merging(_ other: JSONObject) -> JSONObject {
+        var merged = self
+        for (name, value) in other.members where merged[name] == nil { merged[name] = value }
+        return merged
+    }
+}

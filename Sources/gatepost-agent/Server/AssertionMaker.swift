@@ -18,6 +18,8 @@ struct AssertionMaker: Sendable {
     var permitted = PermittedClaims.all
     /// Remembers what this gateway asked for.
     var asked: AskedClaims?
+    /// Facts that only this gateway is told.
+    var own = JSONObject()
 
     /// - Returns: nil when the counter could not be written: an uncounted statement would look like a copy.
     func assertion(
@@ -27,7 +29,7 @@ struct AssertionMaker: Sendable {
         asked?.note(challenge.requested)
         let enrolment = identity.enrolment
         let (known, collectedAt) = collector.facts(nowSeconds: nowSeconds)
-        let facts = permitted.disclosed(of: known, requested: challenge.requested)
+        let facts = permitted.disclosed(of: known.merging(own), requested: challenge.requested)
         let header = JSONObject([
             ("typ", .string("posture+jwt")),
             ("x5c", .array(enrolment.certificates.map { .string(Base64.encode($0)) })),

@@ -7,7 +7,7 @@ import Testing
 @testable import gatepost_agent
 
 @Suite("The collector tells one local user, and takes nothing but one line")
-struct CollectorTests {
+struct CollectorSocketTests {
     static func withCollector(
         user: UInt32 = geteuid(), facts: JSONObject = JSONObject([("serial_test", "S-1")]),
         now: @escaping @Sendable () -> Int64 = AgentClock.system.nowMilliseconds,
