@@ -1,7 +1,7 @@
 # Gatepost's daily commands. `make help` lists them from their one-line comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements test-asan test-tsan coverage clean
+.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements test-asan test-tsan coverage clean install-agent
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-tsan: ## the module suites under the thread sanitizer
 
 coverage: ## how much of the deciding code its own suite covers, file by file
 	@scripts/coverage
+
+install-agent: ## install the posture agent and its systemd units; DESTDIR= for packagers
+	@scripts/install-agent $(PROGRAM)
 
 clean: ## remove what was built and the demo's state
 	@rm -rf .build .build-address .build-thread .run

@@ -5,17 +5,22 @@ import ArgumentParser
 struct AgentProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gatepost-agent",
-        abstract: "Proves which device this is, and how healthy it is, to one Gatepost gateway.",
+        abstract: "Proves which device this is, and how healthy it is, to Gatepost gateways.",
         discussion: """
-            The agent listens on 127.0.0.1 only. It answers the device-check page of the gateway that it was \
-            enrolled with, and nobody else: challenges must be signed by a key of that gateway.
+            The agent listens on 127.0.0.1 and ::1 only. It answers the device-check pages of the gateways that \
+            it was enrolled with, and nobody else: challenges must be signed by a key of that gateway.
 
-            First time:   gatepost-agent enroll --url https://auth.corp.example --token TOKEN
-            Then:         gatepost-agent run
-            What it says: gatepost-agent facts
+            First time:     gatepost-agent enroll --url https://auth.corp.example --token TOKEN
+            Then:           gatepost-agent run
+            What it says:   gatepost-agent facts
+            How it stands:  gatepost-agent status
+            No more:        gatepost-agent leave https://auth.corp.example
             """,
         version: AssertionMaker.version,
-        subcommands: [RunCommand.self, EnrollCommand.self, FactsCommand.self])
+        subcommands: [
+            RunCommand.self, CollectCommand.self, EnrollCommand.self, StatusCommand.self, LeaveCommand.self,
+            FactsCommand.self,
+        ])
 }
 
 /// Options of every command.
@@ -23,8 +28,12 @@ struct StateOptions: ParsableArguments {
     @Option(
         name: .customLong("state-dir"),
         help: ArgumentHelp(
-            "Folder of the device key and the enrolment.",
-            discussion: "Default: /var/lib/gatepost-agent for root, else ~/.local/state/gatepost-agent.",
+            "Folder of the device keys and the enrolments.",
+            discussion: """
+                Default: /var/lib/gatepost-agent for root, else ~/.local/state/gatepost-agent. Root becomes \
+                the owner of the folder.
+                """,
+
             valueName: "folder"))
     var stateFolder: String?
 

@@ -9,11 +9,14 @@ struct EnrollCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enroll", abstract: "Makes a device key and has it certified with a one-time token.",
         discussion: """
+            A machine may be enrolled with several gateways; each gets a key and a folder of its own. \
+            A running agent answers a new gateway within seconds. \
             The token names one person and is good for one device. An administrator makes it at the gateway, \
             with: gatepost enroll-token --email ADDRESS
             """)
 
     @OptionGroup var state: StateOptions
+    @OptionGroup var inputs: SourceOptions
 
     @Option(help: ArgumentHelp("Address of the gateway's auth host.", valueName: "https://host[:port]"))
     var url: String
@@ -39,13 +42,17 @@ struct EnrollCommand: AsyncParsableCommand {
 
     @Flag(
         help: ArgumentHelp(
-            "Replace an enrolment that is already there.",
+            "Replace the enrolment with this gateway.",
             discussion: "The old key proves to the same gateway that the new one takes its place."))
     var force = false
 
     func run() async throws {
         let clock = AgentClock.system
-        let folder = state.folder
+        // Before this process may become another user: who called, and a file that only root can read.
+        let users = try userIDs()
+        let authorities = try authorityBytes()
+        let folders = try state.opened()
+        let folder = try folders.folder(of: url)
         try folder.prepare()
         guard try folder.read(Enrolment.fileName) == nil || force else {
             throw AgentError(
@@ -54,14 +61,23 @@ struct EnrollCommand: AsyncParsableCommand {
         // A damaged old enrolment proves nothing; the new one then stands for itself.
         let old = try? DeviceIdentity(folder: folder)
         let key = SigningKey.generateP256()
-        let facts = state.collector(HostRoot(), origin: url).collect(nowSeconds: clock.nowSeconds())
+        if CollectorProbe(path: inputs.collector, names: []).answer() == nil, geteuid() != 0 {
+            EventLog.standard.say("no collector at \(inputs.collector): what only root can read is unknown")
+        }
+        // Enrolling tells no more than a device check would.
+        let root = HostRoot()
+        let known = inputs.collector(root, deviceIDs: state.deviceIDs).collect(nowSeconds: clock.nowSeconds())
+        let facts = try inputs.configuration()[url].permitted.disclosed(
+            of: known.merging(FactProbes.ofOneGateway(url, root)))
         let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(
-            url: url, token: token, key: key, facts: facts, users: try userIDs(),
-            authoritiesPEM: try authorityBytes(), predecessor: old, nowSeconds: clock.nowSeconds())
-        // A new key counts from the beginning, so the old counter goes with the old key.
-        try folder.write(DeviceIdentity.keyFileName, key.pem)
-        try folder.write(StatementCounter.fileName, Array("1".utf8))
-        try folder.write(Enrolment.fileName, enrolment.stored)
+            url: url, token: token, key: key, facts: facts, users: users,
+            authoritiesPEM: authorities, predecessor: old, nowSeconds: clock.nowSeconds())
+        try folder.locked { () throws(AgentError) in
+            // A new key counts from the beginning, so the old counter goes with the old key.
+            try folder.write(DeviceIdentity.keyFileName, key.pem)
+            try folder.write(StatementCounter.fileName, Array("1".utf8))
+            try folder.write(Enrolment.fileName, enrolment.stored)
+        }
         print("enrolled as device \(enrolment.deviceID); start it with: gatepost-agent run")
     }
 
@@ -71,12 +87,7 @@ struct EnrollCommand: AsyncParsableCommand {
             return [geteuid() == 0 ? caller ?? 0 : geteuid()]
         }
         var found: [UInt32] = []
-        for name in users {
-            guard let entry = getpwnam(name) else {
-                throw AgentError("there is no local user \(name)", remedy: "name one of: getent passwd")
-            }
-            found.append(entry.pointee.pw_uid)
-        }
+        for name in users { found.append(try LocalUsers.identifier(name)) }
         return found
     }
 

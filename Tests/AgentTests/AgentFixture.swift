@@ -68,7 +68,7 @@ final class AgentSetting: Sendable {
         let found = PeerBox()
         peerBox = found
         gate = AttestGate(
-            identity: identity, maker: maker, port: 17472, users: [1000],
+            identity: identity, maker: maker, users: [1000],
             peerUser: { _ in found.user.withLock { $0 } })
     }
 
@@ -132,6 +132,12 @@ final class AgentSetting: Sendable {
 
     func ask(_ challenge: String, now: Int64 = AgentSetting.now) -> AttestAnswer {
         ask(AgentSetting.post(), challenge, now: now)
+    }
+
+    /// What the assertion in an answer says.
+    static func payload(_ answer: AttestAnswer) throws -> JSONObject {
+        let text = try JSONValue(parsing: answer.body)["assertion"]?.string ?? ""
+        return try JWS(compact: text).payloadObject
     }
 
     static func word(_ answer: AttestAnswer) -> String? {

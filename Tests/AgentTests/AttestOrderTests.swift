@@ -42,7 +42,7 @@ struct AttestOrderTests {
         let setting = try AgentSetting()
         var request = AgentSetting.post()
         var peer = AgentSetting.peer
-        if broken.contains(.peer) { peer.address = 10 << 24 | 1 }
+        if broken.contains(.peer) { peer.address = .ipv4(10 << 24 | 1) }
         if broken.contains(.host) { request.host = "evil.example" }
         if broken.contains(.method) { request.method = "GET" }
         if broken.contains(.size) { request.bodyLength = 8193 }

@@ -23,12 +23,17 @@ struct CommandTests {
 
     @Test("every command that a help text names is one of this program or enroll-token")
     func namedCommands() {
-        let own: Set<String> = ["run", "enroll", "facts", "enroll-token"]
+        let own: Set<String> = [
+            "run", "collect", "enroll", "status", "leave", "facts", "enroll-token", "device",
+        ]
         let texts = [
             AgentProgram.helpMessage(columns: 400),
             AgentProgram.helpMessage(for: RunCommand.self, columns: 400),
             AgentProgram.helpMessage(for: EnrollCommand.self, columns: 400),
             AgentProgram.helpMessage(for: FactsCommand.self, columns: 400),
+            AgentProgram.helpMessage(for: CollectCommand.self, columns: 400),
+            AgentProgram.helpMessage(for: StatusCommand.self, columns: 400),
+            AgentProgram.helpMessage(for: LeaveCommand.self, columns: 400),
         ]
         for text in texts {
             let words = text.split { $0 == " " || $0 == "\n" }.map(String.init)

@@ -118,7 +118,7 @@ struct EnrolledMachine: Sendable {
         let maker = AssertionMaker(
             identity: identity, collector: collector, counter: try StatementCounter(folder: state))
         gate = AttestGate(
-            identity: identity, maker: maker, port: 17472, users: [1000], peerUser: { _ in 1000 })
+            identity: identity, maker: maker, users: [1000], peerUser: { _ in 1000 })
     }
 
     /// The gate's answer to a challenge, as the page gets it.

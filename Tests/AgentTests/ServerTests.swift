@@ -42,11 +42,12 @@ struct ServerTests {
             identity: setting.identity, collector: FactCollector(root: root, probes: [OperatingSystemFact()]),
             counter: try StatementCounter(folder: setting.identity.folder))
         let gate = AttestGate(
-            identity: setting.identity, maker: maker, port: listener.port, users: [geteuid()],
-            peerUser: { PeerUser.find($0, root: HostRoot()) })
+            identity: setting.identity, maker: maker, users: [geteuid()], peerUser: { PeerUser.find($0) })
         let clock = AgentClock(
             nowSeconds: { AgentSetting.now }, nowMilliseconds: AgentClock.system.nowMilliseconds)
-        let server = LoopbackServer(listening: listener, gate: gate, clock: clock)
+        let server = try LoopbackServer(
+            listening: [listener], gates: GatewayGates([gate]), log: EventLog(hasPrefix: false) { _ in },
+            clock: clock)
         Thread { server.run() }.start()
         defer { server.stop() }
         try body(setting, listener.port)

@@ -24,10 +24,11 @@ extension Stack {
 
     /// The id that an enrolment in this folder got.
     func deviceID(state: String) throws -> String {
-        let data = try Data(contentsOf: folder.appending(path: "\(state)/enrolment.json"))
+        let gateway = "\(state)/gateways/\(PrivateNetwork.authHost)"
+        let data = try Data(contentsOf: folder.appending(path: "\(gateway)/enrolment.json"))
         let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
         guard let id = object?["device_id"] as? String else {
-            throw Failure(description: "\(state)/enrolment.json names no device")
+            throw Failure(description: "\(gateway)/enrolment.json names no device")
         }
         return id
     }

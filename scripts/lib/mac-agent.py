@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 state, port, ids = pathlib.Path(sys.argv[1]), int(sys.argv[2]), json.loads(pathlib.Path(sys.argv[3]).read_text())
+# The agent's state has one folder for each gateway; here there is one.
+state = next((state / "gateways").iterdir())
 enrolment = json.loads((state / "enrolment.json").read_text())
 key = serialization.load_pem_private_key((state / "device-key.pem").read_bytes(), None)
 origin = enrolment["auth_origin"]

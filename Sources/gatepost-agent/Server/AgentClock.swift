@@ -4,13 +4,13 @@ import Glibc
 struct AgentClock: Sendable {
     /// Seconds since 1970.
     var nowSeconds: @Sendable () -> Int64
-    /// Monotonic, for deadlines and rates.
+    /// For deadlines and rates: never set back, and it goes on while the machine sleeps.
     var nowMilliseconds: @Sendable () -> Int64
 
     static let system = AgentClock(
         nowSeconds: { read(CLOCK_REALTIME).seconds },
         nowMilliseconds: {
-            let time = read(CLOCK_MONOTONIC)
+            let time = read(CLOCK_BOOTTIME)
             return time.seconds * 1000 + time.nanoseconds / 1_000_000
         })
 

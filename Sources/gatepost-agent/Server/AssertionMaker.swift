@@ -14,14 +14,22 @@ struct AssertionMaker: Sendable {
     let identity: DeviceIdentity
     let collector: FactCollector
     let counter: StatementCounter
+    /// What the machine's administrator lets this gateway learn.
+    var permitted = PermittedClaims.all
+    /// Remembers what this gateway asked for.
+    var asked: AskedClaims?
+    /// Facts that only this gateway is told.
+    var own = JSONObject()
 
     /// - Returns: nil when the counter could not be written: an uncounted statement would look like a copy.
     func assertion(
         for challenge: Challenge, origin: String, transport: Transport, userID: UInt32, nowSeconds: Int64
     ) -> String? {
         guard let count = counter.take() else { return nil }
+        asked?.note(challenge.requested)
         let enrolment = identity.enrolment
-        let (facts, collectedAt) = collector.facts(nowSeconds: nowSeconds)
+        let (known, collectedAt) = collector.facts(nowSeconds: nowSeconds)
+        let facts = permitted.disclosed(of: known.merging(own), requested: challenge.requested)
         let header = JSONObject([
             ("typ", .string("posture+jwt")),
             ("x5c", .array(enrolment.certificates.map { .string(Base64.encode($0)) })),
@@ -48,18 +56,10 @@ struct AssertionMaker: Sendable {
             ("last_seen", .integer(enrolment.renewedAtSeconds)),
             ("collected_at", .integer(collectedAt)),
             ("os_user", .string(Self.userHash(userID, deviceID: enrolment.deviceID))),
-            ("posture", .object(Self.disclosed(facts, requested: challenge.requested))),
+            ("posture", .object(facts)),
         ])
         if let secureBoot = facts["secure_boot"] { payload["oemboot"] = secureBoot }
         return JWS.sign(header: header, payload: payload, with: identity.key)
-    }
-
-    /// Only what was asked for, and of that only what this machine knows (handshake.md 5, privacy).
-    static func disclosed(_ facts: JSONObject, requested: [String]) -> JSONObject {
-        let wanted = Set(requested.map { String($0.map { $0 == "-" ? "_" : $0 }) })
-        var disclosed = JSONObject()
-        for (name, value) in facts.members where wanted.contains(name) { disclosed[name] = value }
-        return disclosed
     }
 
     /// Tells two users of one machine apart without naming them.

@@ -13,21 +13,19 @@ final class AttestGate: Sendable {
         var signed = SignedChallenges()
     }
 
-    private let identity: DeviceIdentity
+    let identity: DeviceIdentity
     private let maker: AssertionMaker
-    private let port: UInt16
     /// nil: every local user may ask.
     private let users: Set<UInt32>?
     private let peerUser: @Sendable (Peer) -> UInt32?
     private let memory = Mutex(Memory())
 
     init(
-        identity: DeviceIdentity, maker: AssertionMaker, port: UInt16, users: Set<UInt32>?,
+        identity: DeviceIdentity, maker: AssertionMaker, users: Set<UInt32>?,
         peerUser: @escaping @Sendable (Peer) -> UInt32?
     ) {
         self.identity = identity
         self.maker = maker
-        self.port = port
         self.users = users
         self.peerUser = peerUser
     }
@@ -36,7 +34,8 @@ final class AttestGate: Sendable {
     func judgeHead(_ request: AttestRequest, peer: Peer) -> AttestAnswer? {
         guard peer.isLoopback else { return .silent }
         // A page of another name that resolves to 127.0.0.1 (DNS rebinding) names itself here.
-        guard ["127.0.0.1", "localhost", "[::1]"].contains(request.host), request.port == port else {
+        guard ["127.0.0.1", "localhost", "[::1]"].contains(request.host), request.port == peer.localPort
+        else {
             return .misdirected
         }
         let isPreflight = request.method == "OPTIONS"
@@ -64,8 +63,10 @@ final class AttestGate: Sendable {
                 body, origin: origin, peer: peer, nowSeconds: nowSeconds, nowMilliseconds: nowMilliseconds)
             return answer(200, ["assertion": .string(assertion)], origin: origin)
         } catch {
-            return answer(
+            var refused = answer(
                 error.status, ["error": .string(error.rawValue), "now": .integer(nowSeconds)], origin: origin)
+            refused.refusal = error
+            return refused
         }
     }
 
@@ -80,6 +81,7 @@ final class AttestGate: Sendable {
                 parsing: body, limits: JSONLimits(bytesMax: Int(Self.bodyBytesMax), depthMax: 4)),
             let compact = value["challenge"]?.string
         else { throw .requestMalformed }
+        identity.noteUnknownKey(in: compact)
         let challenge = try Challenge(compact, enrolment: identity.enrolment, nowSeconds: nowSeconds)
         identity.note(announcement: challenge.keySequence)
         guard challenge.origin == .string(origin) else { throw .originNotAllowed }

@@ -17,21 +17,13 @@ struct AttestRequest: Sendable {
     var asksForPrivateNetwork = false
 }
 
-/// Where a connection comes from, by the kernel's word.
-struct Peer: Sendable, Hashable {
-    /// IPv4 in host byte order.
-    var address: UInt32
-    var port: UInt16
-    var localPort: UInt16
-
-    var isLoopback: Bool { address >> 24 == 127 }
-}
-
 /// What the agent answers. The connection closes after each: the agent has no use for more than one.
 struct AttestAnswer: Sendable, Hashable {
     var status: Int
     var fields: [(String, String)]
     var body: [UInt8]
+    /// For the agent's log only; the page reads it in the body.
+    var refusal: AttestRefusal?
 
     /// The one refusal for everybody who is not an enrolled gateway's page: same bytes for every path and
     /// method, no version, no hint.

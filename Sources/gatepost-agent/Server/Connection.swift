@@ -18,31 +18,46 @@ struct Connection: ~Copyable {
 
     deinit { _ = Glibc.close(descriptor) }
 
-    /// Serves one request through the gate.
-    func serve(_ gate: AttestGate, clock: AgentClock) {
+    /// Serves one request through the gate of the gateway that it comes from.
+    func serve(_ gates: GatewayGates, _ log: EventLog, clock: AgentClock) {
         var reader = HeadReader()
         var bytes: [UInt8] = []
         let headDeadline = clock.nowMilliseconds() + Self.headMilliseconds
         while true {
             switch reader.read(bytes) {
-            case .refused: return send(AttestAnswer.silent, clock)
+            case .refused: return send(AttestAnswer.silent, from: nil, log, clock)
             case .needMore:
                 guard receive(into: &bytes, until: headDeadline, clock) else { return }
             case .head(let request, let headBytes):
-                if let answer = gate.judgeHead(request, peer: peer) { return send(answer, clock) }
+                guard let gate = gates.gate(for: request) else {
+                    return send(AttestAnswer.silent, from: nil, log, clock)
+                }
+                if let answer = gate.judgeHead(request, peer: peer) {
+                    return send(answer, from: gate, log, clock)
+                }
                 var body = Array(bytes[headBytes...])
                 let length = Int(request.bodyLength ?? 0)
                 let bodyDeadline = clock.nowMilliseconds() + Self.bodyMilliseconds
                 while body.count < length {
                     guard receive(into: &body, until: bodyDeadline, clock) else { return }
                 }
-                guard body.count == length else { return send(AttestAnswer.silent, clock) }
+                guard body.count == length else {
+                    return send(AttestAnswer.silent, from: nil, log, clock)
+                }
                 let answer = gate.attest(
                     request, body: body, peer: peer, nowSeconds: clock.nowSeconds(),
                     nowMilliseconds: clock.nowMilliseconds())
-                return send(answer, clock)
+                return send(answer, from: gate, log, clock)
             }
         }
+    }
+
+    private func send(_ answer: AttestAnswer, from gate: AttestGate?, _ log: EventLog, _ clock: AgentClock) {
+        send(answer, clock)
+        guard let event = answer.event else { return }
+        log.note(
+            event, gateway: event == .stranger ? nil : gate?.identity.enrolment.authOrigin,
+            nowMilliseconds: clock.nowMilliseconds())
     }
 
     /// - Returns: false when the peer closed or the deadline passed: nobody is left to be answered.
@@ -61,8 +76,11 @@ struct Connection: ~Copyable {
         var offset = 0
         while offset < bytes.count, wait(CShort(POLLOUT), until: deadline, clock) {
             let count = bytes[offset...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+                Glibc.send(
+                    descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
             }
+            // Room for some bytes is not room for all: the rest waits for the reader until the deadline.
+            if count < 0, errno == EAGAIN || errno == EINTR { continue }
             guard count > 0 else { break }
             offset += count
         }

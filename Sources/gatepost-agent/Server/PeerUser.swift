@@ -1,24 +1,50 @@
 /// Which local user holds the other end of a loopback connection: the kernel's table, not anybody's word
 /// (handshake.md 3.3).
 enum PeerUser {
-    /// nil when the kernel does not list the connection (any more).
-    static func find(_ peer: Peer, root: HostRoot) -> UInt32? {
-        let loopback: UInt32 = 127 << 24 | 1
-        let local = "\(hexadecimal(peer.address)):\(portText(peer.port))"
-        let remote = "\(hexadecimal(loopback)):\(portText(peer.localPort))"
-        if let text = root.text("/proc/net/tcp"), let user = search(text, local: local, remote: remote) {
-            return user
+    /// Asks the kernel for the one socket; where that is forbidden or missing, reads the whole table.
+    static func find(_ peer: Peer) -> UInt32? {
+        switch SocketDiagnosis.find(peer) {
+        case .user(let user): user
+        case .nobody: nil
+        case .unavailable: find(peer, root: HostRoot())
         }
-        // A client with an IPv6 socket reaches 127.0.0.1 as ::ffff:127.0.0.1 and is listed here.
-        let mapped = "0000000000000000FFFF0000"
-        guard let text = root.text("/proc/net/tcp6") else { return nil }
-        return search(text, local: mapped + local, remote: mapped + remote)
     }
 
+    /// From /proc/net/tcp and tcp6.
+    ///
+    /// - Returns: nil when the kernel does not list the connection, or nobody holds it any more.
+    static func find(_ peer: Peer, root: HostRoot) -> UInt32? {
+        let local = portText(peer.port)
+        let remote = portText(peer.localPort)
+        switch peer.address {
+        case .ipv4(let number):
+            let loopback: UInt32 = 127 << 24 | 1
+            let source = "\(hexadecimal(number)):\(local)"
+            let destination = "\(hexadecimal(loopback)):\(remote)"
+            if let text = root.text("/proc/net/tcp"),
+                let user = search(text, local: source, remote: destination)
+            {
+                return user
+            }
+            // A client with an IPv6 socket reaches 127.0.0.1 as ::ffff:127.0.0.1 and is listed here.
+            let mapped = "0000000000000000FFFF0000"
+            guard let text = root.text("/proc/net/tcp6") else { return nil }
+            return search(text, local: mapped + source, remote: mapped + destination)
+        case .ipv6Loopback:
+            let address = "00000000000000000000000001000000"
+            guard let text = root.text("/proc/net/tcp6") else { return nil }
+            return search(text, local: "\(address):\(local)", remote: "\(address):\(remote)")
+        case .ipv6Other: return nil
+        }
+    }
+
+    /// Columns of proc(5): 1 and 2 the addresses, 3 the state, 7 the user, 9 the inode.
     private static func search(_ table: String, local: String, remote: String) -> UInt32? {
         for line in table.split(separator: "\n").dropFirst() {
             let columns = line.split(separator: " ")
-            guard columns.count > 7, columns[1] == local, columns[2] == remote else { continue }
+            guard columns.count > 9, columns[1] == local, columns[2] == remote else { continue }
+            // A socket that nobody holds any more is listed as root's.
+            guard ["01", "04", "05"].contains(columns[3]), columns[9] != "0" else { return nil }
             return UInt32(columns[7])
         }
         return nil

@@ -10,6 +10,8 @@ final class DeviceIdentity: Sendable {
     private let current: Mutex<Enrolment>
     /// The newest announcement of keys that a pinned key has spoken of.
     private let announced = Mutex<Int64>(0)
+    /// Whether a challenge named a key that is not pinned.
+    let lacksKey = Mutex(false)
 
     init(folder: StateFolder, key: SigningKey, enrolment: Enrolment) {
         self.folder = folder
@@ -49,12 +51,15 @@ final class DeviceIdentity: Sendable {
 
     /// Whether the gateway has announced keys that are not pinned yet. After a key was given up, waiting for
     /// the daily renewal would leave the old one believed for that long.
-    var isBehind: Bool { announced.withLock { $0 } > enrolment.keySequence }
+    var isBehind: Bool {
+        announced.withLock { $0 } > enrolment.keySequence || lacksKey.withLock { $0 }
+    }
 
     var enrolment: Enrolment { current.withLock { $0 } }
 
     func replace(_ enrolment: Enrolment) throws(AgentError) {
         try folder.write(Enrolment.fileName, enrolment.stored)
         current.withLock { $0 = enrolment }
+        lacksKey.withLock { $0 = false }
     }
 }

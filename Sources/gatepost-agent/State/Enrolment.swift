@@ -87,8 +87,11 @@ struct Enrolment: Sendable {
             let origin = answer["auth_origin"]?.string, Self.isOrigin(origin),
             let audience = answer["audience"]?.string, !audience.isEmpty,
             let port = answer["port"]?.integer.flatMap(UInt16.init(exactly:)), port > 0,
-            let renewAfter = answer["renew_after_seconds"]?.integer, renewAfter > 0,
-            let notAfter = answer["not_after"]?.integer
+            let renewAfter = answer["renew_after_seconds"]?.integer,
+            // Bounded before it is computed with: ten years, and the year 9999.
+            (1...315_360_000).contains(renewAfter),
+            let notAfter = answer["not_after"]?.integer, (0...253_402_300_799).contains(notAfter),
+            (0...253_402_300_799).contains(renewedAtSeconds)
         else { throw AgentError("the gateway's answer is incomplete", remedy: remedy) }
         let chain = (answer["certificates"]?.array ?? []).compactMap { $0.string.flatMap(Base64.decode) }
         guard (1...4).contains(chain.count), chain.count == answer["certificates"]?.array?.count else {
@@ -147,7 +150,17 @@ struct Enrolment: Sendable {
     }
 
     /// Whether the next certificate is due: well before the end, because its age is the proven check-in.
-    func isRenewalDue(nowSeconds: Int64) -> Bool { nowSeconds >= renewedAtSeconds + renewAfterSeconds }
+    ///
+    /// The gateway names the time; a tenth of it is spread over the devices, so that those enrolled on one
+    /// morning do not all come back on another. A third of the certificate's life is always kept in reserve,
+    /// whatever was named. A clock before the last renewal was wrong then or is wrong now, and both ask for a
+    /// new certificate.
+    func isRenewalDue(nowSeconds: Int64) -> Bool {
+        let early = renewAfterSeconds / 10 * Int64(Digest.sha256(Array(deviceID.utf8))[0]) / 255
+        return nowSeconds - renewedAtSeconds >= renewAfterSeconds - early
+            || notAfterSeconds - nowSeconds < (notAfterSeconds - renewedAtSeconds) / 3
+            || nowSeconds < renewedAtSeconds - Challenge.skewSeconds
+    }
 
     /// `https://host[:port]` in lower case and nothing else.
     static func isOrigin(_ text: String) -> Bool {
