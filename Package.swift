@@ -81,7 +81,7 @@ let package = Package(
             [
                 "Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures", "Posture",
                 "Fetch", grdb,
-            ]),
+            ], exclude: ["Browser"]),
         tests(
             "AgentTests",
             [

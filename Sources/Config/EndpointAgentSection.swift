@@ -9,6 +9,10 @@ enum EndpointAgentSection {
                 standard: "`17472`",
                 example: "17472"),
             .optional(
+                "further-ports", .oneOrMore(.integer(1...65_535)),
+                "Where further agents listen on machines that several people share; at most 7.",
+                standard: "none", example: "[ 17473, 17474 ]"),
+            .optional(
                 "max-last-seen", .duration(60...2_592_000),
                 "Older check-ins of the device do not count as managed.",
                 standard: "`7d`", example: "7d"),
@@ -53,9 +57,24 @@ enum EndpointAgentSection {
         let certificate = files.file("certificate", holding: "CERTIFICATE")
         let key = files.secret("key", holding: "PRIVATE KEY")
         guard let certificate, key != nil || !authority.has("key") else { return nil }
+        guard let furtherPorts = furtherPorts(reader, beside: port) else { return nil }
         return EndpointAgentSettings(
-            port: UInt16(port), lastSeenSecondsMax: lastSeen, ageSecondsMax: age, graceSeconds: grace,
+            port: UInt16(port), furtherPorts: furtherPorts, lastSeenSecondsMax: lastSeen, ageSecondsMax: age,
+            graceSeconds: grace,
             enrollmentCertificatePEM: certificate, enrollmentKeyPEM: key, minimumVersion: version)
+    }
+
+    static let furtherPortsMax = 7
+
+    /// nil after a problem: a port that cannot be one, the agent's own, or more than a page should try.
+    private static func furtherPorts(_ reader: SectionReader, beside port: Int64) -> [UInt16]? {
+        guard let texts = reader.texts("further-ports") else { return reader.has("further-ports") ? nil : [] }
+        let ports = texts.compactMap { PlainURL.port($0) }.filter { $0 > 0 && Int64($0) != port }
+        if ports.count == texts.count, ports.count <= furtherPortsMax { return ports }
+        reader.problem(
+            "further-ports", "is no list of up to \(furtherPortsMax) ports beside \(port)",
+            "write for example [ 17473, 17474 ]")
+        return nil
     }
 
     /// One to four numbers with dots.

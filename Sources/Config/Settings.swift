@@ -191,6 +191,8 @@ public struct ProviderSettings: Sendable, Hashable {
 public struct EndpointAgentSettings: Sendable, Hashable {
     /// Where the agent listens on the person's own machine.
     public var port: UInt16
+    /// Where further agents of the same machine listen, in the order in which they are asked.
+    public var furtherPorts: [UInt16] = []
     /// Older check-ins of the device do not count as managed.
     public var lastSeenSecondsMax: Int64
     /// How long a verified statement may be used.

@@ -26,6 +26,7 @@ public final class ControlPlane: Sendable {
     let decisions: DecisionRecorder
     let integrationEvents = IntegrationEvents()
     let questions = HeldQuestions()
+    let deviceChecks = DeviceCheckCounts()
     let forms = KeptForms()
     let machines = MachineRegistry()
     let bearers = BearerChecks()

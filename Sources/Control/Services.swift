@@ -102,10 +102,11 @@ struct Services: Sendable {
         do {
             let authority = try EnrollmentAuthority(
                 certificatePEM: settings.enrollmentCertificatePEM, keyPEM: settings.enrollmentKeyPEM?.bytes)
-            let handshake = HandshakeSettings(
+            var handshake = HandshakeSettings(
                 integration: name, authOrigin: authOrigin, port: settings.port,
                 ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,
                 lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion)
+            handshake.furtherPorts = settings.furtherPorts
             // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
             var enrollment = EnrollmentSettings()
             enrollment.renewAfterSeconds = min(

@@ -8,11 +8,14 @@ public struct PostureRefusal: Error, Sendable, Hashable {
     public var detail: String
     /// Whether an administrator should look: a copied key, an id that belongs to another device.
     public var isAlert: Bool
+    /// How old what was too old is, for the page; nil where age is not the matter.
+    public var ageSeconds: Int64?
 
     /// Makes a refusal.
-    public init(_ reason: Reason, _ detail: String, isAlert: Bool = false) {
+    public init(_ reason: Reason, _ detail: String, isAlert: Bool = false, ageSeconds: Int64? = nil) {
         self.reason = reason
         self.detail = detail
         self.isAlert = isAlert
+        self.ageSeconds = ageSeconds
     }
 }

@@ -56,7 +56,7 @@ extension PostureService {
     }
 
     /// A fresh challenge for the page (handshake.md M1):
-    /// `{transaction, challenge, expires_in_seconds, renew_in_seconds, agent: {urls, timeout_ms},
+    /// `{transaction, challenge, expires_in_seconds, renew_in_seconds, now, agent: {urls, timeout_ms},
     /// transports}`.
     public func challenge(transaction: String, globalSession: String) throws(PostureRefusal) -> JSONValue {
         let now = clock.nowSeconds()
@@ -71,8 +71,9 @@ extension PostureService {
             "challenge": .string(issued.jws),
             "expires_in_seconds": .integer(ChallengeIssuer.lifeSeconds),
             "renew_in_seconds": 45,
+            "now": .integer(now),
             "agent": [
-                "urls": [.string("http://127.0.0.1:\(agent.handshake.port)/v1/attest")],
+                "urls": .array(agent.handshake.ports.map { .string("http://127.0.0.1:\($0)/v1/attest") }),
                 "timeout_ms": 60_000,
             ],
             "transports": .array(AssertionVerifier.transports.sorted().map { .string($0) }),
@@ -85,15 +86,16 @@ extension PostureService {
     /// - Parameters:
     ///   - subjects: further names of the same person at the same issuer, by other registrations there.
     ///   - boundThumbprint: the device key that this session is bound to already, when it is.
+    ///   - isReturn: it came in the address of a navigation, and only that way's answers may.
     /// - Throws: the refusal of the first line that does not hold. Alerts are written to the audit trail.
     public func assert(
         transaction: String, assertion: String, globalSession: String, issuer: String, subject: String,
-        knownAs subjects: [String] = [], boundThumbprint: String? = nil
+        knownAs subjects: [String] = [], boundThumbprint: String? = nil, isReturn: Bool = false
     ) async throws(PostureRefusal) -> DeviceProof {
         do throws(PostureRefusal) {
             let judged = try judge(
                 transaction: transaction, assertion: assertion, globalSession: globalSession, issuer: issuer,
-                subjects: [subject] + subjects, boundThumbprint: boundThumbprint)
+                subjects: [subject] + subjects, boundThumbprint: boundThumbprint, isReturn: isReturn)
             return try await keep(judged)
         } catch {
             if error.isAlert {
@@ -118,7 +120,7 @@ extension PostureService {
     /// The whole judgement in one step of the actor: no await, so nothing changes between two lines.
     private func judge(
         transaction id: String, assertion: String, globalSession: String, issuer: String,
-        subjects: [String], boundThumbprint: String?
+        subjects: [String], boundThumbprint: String?, isReturn: Bool
     ) throws(PostureRefusal) -> Judged {
         let now = clock.nowSeconds()
         guard assertion.utf8.count <= AssertionClaims.bytesMax else {
@@ -139,6 +141,7 @@ extension PostureService {
         let verified = try verifier.verify(assertion, challenge: challenge, nonce: nonce, nowSeconds: now) {
             directory.isRevoked($0)
         }
+        try WayCheck.verify(verified.claims, isReturn: isReturn)
         try map(
             verified, transaction: transaction, issuer: issuer, subjects: subjects,
             boundThumbprint: boundThumbprint)

@@ -8,6 +8,8 @@ public struct HandshakeSettings: Sendable, Hashable {
     public var audience: String
     /// Where the agent listens on the person's own machine (004.9).
     public var port: UInt16
+    /// Where further agents of the same machine listen, one for each further user; asked in this order.
+    public var furtherPorts: [UInt16] = []
     /// How long a verified statement may be used, seconds.
     public var ageSecondsMax: Int64
     /// How long after that what is open may go on without a new statement, seconds (handshake.md 4.4).
@@ -36,6 +38,9 @@ public struct HandshakeSettings: Sendable, Hashable {
         self.minimumVersion = minimumVersion
         self.requestedFacts = requestedFacts
     }
+
+    /// All ports of the machine, in the order in which they are asked.
+    var ports: [UInt16] { [port] + furtherPorts.filter { $0 != port } }
 
     /// Every fact that handshake.md 6 names, in the spelling of device rules.
     public static let knownFacts = [

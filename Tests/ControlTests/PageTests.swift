@@ -41,10 +41,12 @@ struct PageTests {
     }
 
     @Test func `004.9 the device check may reach the configured agent port and nothing else`() {
-        let page = Pages.deviceCheck(
-            application: "wiki", transaction: "t", agentURLs: ["http://127.0.0.1:17999"], requestID: "1",
-            nonce: "n")
+        let page = DeviceCheckPage(
+            application: "wiki", transaction: "t", home: "https://wiki.corp.example/",
+            agentURLs: ["http://127.0.0.1:17999"], requestID: "1", nonce: "n"
+        ).page
         #expect(page.contentSecurityPolicy.contains("connect-src 'self' http://127.0.0.1:17999"))
+        #expect(page.contentSecurityPolicy.contains("img-src http://127.0.0.1:17999;"))
         #expect(!page.contentSecurityPolicy.contains("17472"))
     }
 
@@ -60,8 +62,10 @@ struct PageTests {
         let blocked = Pages.blocked(
             application: "wiki", reason: .deviceDenied, checks: [check], requestID: "1", watches: true,
             nonce: "n")
-        let asked = Pages.deviceCheck(
-            application: "wiki", transaction: "t", agentURLs: [], links: links, requestID: "1", nonce: "n")
+        let asked = DeviceCheckPage(
+            application: "wiki", transaction: "t", home: "", agentURLs: [], links: links, requestID: "1",
+            nonce: "n"
+        ).page
         for page in [blocked, asked] {
             let html = String(decoding: page.html, as: UTF8.self)
             #expect(

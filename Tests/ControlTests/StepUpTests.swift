@@ -287,7 +287,7 @@ struct FragmentTests {
             origin: "https://wiki.corp.example", requestID: "1", nonce: "n")
         #expect(String(decoding: chooser.html, as: UTF8.self).contains("link.hash = location.hash"))
         #expect(Scripts.deviceCheck.contains("location.replace(verdict.next + location.hash)"))
-        #expect(Scripts.deviceCheck.contains("location.replace(offer.next + location.hash)"))
+        #expect(Scripts.deviceCheck.contains("location.replace(refusal.next + location.hash)"))
     }
 
     @Test("an address that would leave the attribute does not")

@@ -47,6 +47,18 @@ struct LogTests {
         #expect(!text.contains("\"decision\""))
     }
 
+    @Test("004.3 the way back of a device check: the answer in its address is in no line of the log")
+    func deviceReturn() throws {
+        let gateway = try Gateway([Facts.open(1)], accessLog: true, answer: SessionTests.control)
+        let answer = String(repeating: "eyJhbGciOiJFUzI1NiJ9.", count: 700)
+        let client = try gateway.client()
+        let response = client.get("/.gatepost/posture/return?tx=check-1&a=\(answer)")
+        #expect(response?.text == "reserved /.gatepost/posture/return 0")
+        let text = try #require(gateway.logLine())
+        #expect(text.contains("\"path\":\"/.gatepost/posture/return\""))
+        #expect(!text.contains("eyJ") && !text.contains("check-1") && !text.contains("?"))
+    }
+
     @Test("002.1 every line names the decision that decided the request, or the policy that is nobody's")
     func decision() throws {
         let origin = TestOrigin.echo()

@@ -101,7 +101,7 @@ extension EndToEnd {
             #expect(try !browser.text.contains("This page comes from the protected application"))
         }
 
-        @Test("with the managed policy of docs/browsers.md nobody is asked: the check is silent")
+        @Test("with the managed policy of docs/device-check.md nobody is asked: the check is silent")
         func managedPolicy() throws {
             let stack = try Stack.current()
             // Without it the browser guards the agent, because the gateway stands on a public address.
@@ -111,7 +111,7 @@ extension EndToEnd {
             try guarded.wait(for: "the reason") { try Self.reason(guarded) == "permission-denied" }
 
             let document = try String(
-                contentsOf: Programs.root.appending(path: "docs/browsers.md"), encoding: .utf8)
+                contentsOf: Programs.root.appending(path: "docs/device-check.md"), encoding: .utf8)
             let line = try #require(
                 document.split(separator: "\n").first { $0.hasPrefix("{ \"LoopbackNetwork") })
             let policy = line.replacingOccurrences(of: "auth.corp.example", with: PrivateNetwork.authHost)

@@ -8,6 +8,8 @@ struct Layout {
 
     /// What the page may reach beside itself: the local agent's addresses on the device-check page.
     var connectSources: [String] = []
+    /// Where its pictures may come from: nowhere, or the same agent, which shows by one that it is there.
+    var imageSources: [String] = []
     /// Where its forms may lead beside its own host.
     var formSources: [String] = []
 
@@ -51,6 +53,7 @@ struct Layout {
             "default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "style-src 'nonce-\(nonce)'",
         ]
         parts.append((["form-action 'self'"] + formSources).joined(separator: " "))
+        if !imageSources.isEmpty { parts.append((["img-src"] + imageSources).joined(separator: " ")) }
         if hasScript {
             parts.append("script-src 'nonce-\(nonce)'")
             parts.append((["connect-src 'self'"] + connectSources).joined(separator: " "))

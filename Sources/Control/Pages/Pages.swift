@@ -69,7 +69,7 @@ enum Pages {
     }
 
     /// Ways to repair a device. Only schemes that an administrator has listed become links.
-    private static func list(_ links: [ShownLink]) -> String {
+    static func list(_ links: [ShownLink]) -> String {
         links.map { link in
             let (text, url) = (Layout.escape(link.text), Layout.escape(link.url))
             return link.isLink
@@ -134,30 +134,6 @@ enum Pages {
             <p>It was not this gateway. The provider says:</p>
             <blockquote class="remedy">\(Layout.escape(sentence))\(code ?? "")</blockquote>
             """
-    }
-
-    /// The device check: the browser brings the challenge to the local agent and its answer back.
-    static func deviceCheck(
-        application: String, transaction: String, agentURLs: [String], links: [ShownLink] = [],
-        requestID: String, nonce: String
-    ) -> Layout.Page {
-        let main = """
-            <h1 id="title">Checking this device</h1>
-            <p class="soft">\(Layout.escape(application)) is open to healthy devices only.</p>
-            <div id="check" data-tx="\(Layout.escape(transaction))">
-            <p class="status" role="status" aria-live="polite"><span class="spinner" id="spinner" aria-hidden="true">\
-            </span><span id="status">Asking the agent on this device…</span></p>
-            <div class="remedy" id="remedy" role="alert" hidden></div>
-            <div class="links" id="links" hidden>\(list(links))</div>
-            <button id="again" type="button" hidden>Try again</button>
-            <a class="button quiet" id="leave" href="/.gatepost/sign-out" hidden>Sign out</a>
-            </div>
-            <noscript><p class="remedy">The device check needs JavaScript on this page.</p></noscript>
-            """
-        return Layout(connectSources: agentURLs).page(
-            title: "Checking this device", nonce: nonce,
-            main: main + footer(reason: nil, requestID: requestID, isReasonLater: true),
-            script: Scripts.deviceCheck)
     }
 
     private static let formLine = "<p>What you sent was not delivered.</p>"

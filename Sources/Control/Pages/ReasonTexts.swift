@@ -159,16 +159,33 @@ enum ReasonTexts {
             "What you had open goes on. New access has to wait until the providers answer again."
         ),
         .agentNotRunning: (
-            "The local agent did not answer.",
-            "Start Gatepost's agent on this device."
+            "The Gatepost agent on this device did not answer.",
+            "Start it on this device, then try again. If it runs, it may listen on another port: tell your "
+                + "administrator."
         ),
         .permissionDenied: (
-            "The browser was told not to reach the local agent.",
-            "Allow \"apps and services on this device\" for the sign-in host."
+            "This browser was told not to let this page reach apps on this device, and the agent is one.",
+            "Open the site settings beside the address bar, allow “Apps on this device”, then try again."
         ),
         .browserUnsupported: (
-            "This browser cannot reach the local agent.",
-            "Use Chrome, Edge or Firefox."
+            "This browser does not let a page ask the agent by itself.",
+            "Check in another way below. If there is none, use Chrome, Edge or Firefox."
+        ),
+        .permissionPromptPending: (
+            "Your browser asks whether this page may reach apps on this device. The Gatepost agent is one.",
+            "Choose Allow in the browser’s question, near the address bar."
+        ),
+        .notOurAgent: (
+            "A program on this device answers in the agent’s place, but not as an agent that knows this gateway.",
+            "Enrol the device at this gateway. If another program uses the agent’s port, tell your administrator."
+        ),
+        .popupBlocked: (
+            "The browser did not open the small window.",
+            "Allow pop-ups for this site, or check in another way below."
+        ),
+        .deviceCheckRepeated: (
+            "The device was checked several times in a minute, and the application asked again each time.",
+            "Try again once. If it goes on, give the request id to your administrator."
         ),
         .gatewayNotTrusted: (
             "The local agent does not know this gateway.",

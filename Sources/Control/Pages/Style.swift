@@ -34,10 +34,18 @@ enum Style {
         .button:hover,button:hover{filter:brightness(1.06)}
         :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
         .status{display:flex;gap:12px;align-items:center;color:var(--soft);margin:20px 0 0}
+        h1:focus{outline:none}details{margin:20px 0 0;font-size:.9rem}summary{color:var(--soft);cursor:pointer;\
+        padding:4px 0}details p{margin:6px 0 0}
+        .question{border:1px solid var(--line);border-radius:12px;padding:12px 14px;margin:16px 0;font-size:.9rem;\
+        background:var(--paper)}.question p{margin:0}.question .answers{display:flex;gap:8px;margin:10px 0 0;\
+        justify-content:flex-end}.answers span,.answers b{border:1px solid var(--line);border-radius:99px;\
+        padding:2px 14px;color:var(--soft);font-weight:500}\
+        .answers b{border-color:var(--accent);color:var(--accent);font-weight:650;box-shadow:0 0 0 3px var(--line)}
         .spinner{flex:none;width:18px;height:18px;border-radius:50%;border:2px solid var(--line);\
         border-top-color:var(--accent);animation:turn 1s linear infinite}
         @keyframes turn{to{transform:rotate(1turn)}}
         @media (prefers-reduced-motion:reduce){.spinner{animation:none}}
+        @media (max-width:26rem){body{padding:12px}main{padding:22px}}
         footer{margin-top:24px;padding-top:14px;border-top:1px solid var(--line);font-size:.82rem;\
         color:var(--soft);overflow-wrap:anywhere}
         code{font:.9em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}

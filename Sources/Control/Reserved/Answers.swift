@@ -69,16 +69,17 @@ struct Answers {
     }
 
     /// A failure that a script or an agent reads.
-    func refusal(_ status: Int, _ reason: Reason) -> ControlResponse {
+    ///
+    /// - Parameter ageSeconds: how old what was too old is; the page says whole days.
+    func refusal(_ status: Int, _ reason: Reason, ageSeconds: Int64? = nil) -> ControlResponse {
         let text = ReasonTexts.text(of: reason)
-        return json(
-            status,
-            .object(
-                JSONObject([
-                    ("reason", .string(reason.rawValue)), ("error", .string(reason.rawValue)),
-                    ("happened", .string(text.happened)), ("remedy", .string(text.remedy)),
-                    ("request_id", .string(request.requestID)),
-                ])), reason: reason)
+        var members = JSONObject([
+            ("reason", .string(reason.rawValue)), ("error", .string(reason.rawValue)),
+            ("happened", .string(text.happened)), ("remedy", .string(text.remedy)),
+            ("request_id", .string(request.requestID)),
+        ])
+        if let ageSeconds { members["days"] = .integer(ageSeconds / 86_400) }
+        return json(status, .object(members), reason: reason)
     }
 
     private func response(

@@ -32,19 +32,26 @@ extension ControlPlane {
         let answers = Answers(request: request)
         guard let id = request.parameter("tx") else { return answers.failure(400, .requestMalformed) }
         guard try await owner(of: id, await globalSession(request)) != nil,
-            let (application, _) = await services.posture.destination(transaction: id)
+            let (application, home) = await services.posture.destination(transaction: id)
         else { return await signInAnew(id, request) }
         let (agent, urls) = agent(of: application)
         let links = agent.map { services.links(of: $0, on: request.browserPlatform) } ?? []
-        let page = Pages.deviceCheck(
-            application: application, transaction: id, agentURLs: urls, links: links,
+        let page = DeviceCheckPage(
+            application: application, transaction: id, home: home, agentURLs: urls, links: links,
+            failed: DeviceReturn.state(of: request), days: DeviceReturn.days(of: request),
+            back: request.parameter("soft") == nil ? nil : home,
             requestID: request.requestID, nonce: Answers.nonce())
-        return answers.page(200, page)
+        var answer = answers.page(200, page.page)
+        // It has no form that needs an Origin, and the agent has no need to know which page it comes from. Scripts of
+        // its own send their Origin all the same: their mode is CORS (Fetch standard, "append a request Origin header").
+        answer.fields.removeAll { $0.name == "Referrer-Policy" }
+        answer.fields.append(Field("Referrer-Policy", "no-referrer"))
+        return answer
     }
 
     /// The global session that a device check belongs to: the cookie's own, or one that the same browser has by another
     /// provider, whose application asked.
-    private func owner(
+    func owner(
         of transaction: String, _ session: StoredSession?
     ) async throws(StoreError) -> StoredSession? {
         guard let session else { return nil }
@@ -93,42 +100,64 @@ extension ControlPlane {
         guard let session = try await sameOriginSession(request), let body = body(of: request),
             let id = body["tx"]?.string, let assertion = body["assertion"]?.string,
             let global = try await owner(of: id, session)
-        else { return answers.refusal(403, .sessionMismatch) }
+        else { return await foreign(request) }
+        switch try await prove(assertion, of: id, by: global, presentedBy: session, request, isReturn: false)
+        {
+        case .refused(let refusal):
+            return answers.refusal(403, refusal.reason, ageSeconds: refusal.ageSeconds)
+        case .proven(let next, let cookies):
+            return answers.json(200, ["verdict": "proven", "next": .string(next)], setCookies: cookies)
+        }
+    }
+
+    /// What an agent's answer came to.
+    enum ProofOutcome {
+        case proven(next: String, setCookies: [String])
+        case refused(PostureRefusal)
+    }
+
+    /// Judges an agent's answer and keeps what it proves, whichever way it came.
+    func prove(
+        _ assertion: String, of id: String, by global: StoredSession, presentedBy session: StoredSession,
+        _ request: ControlRequest, isReturn: Bool
+    ) async throws(StoreError) -> ProofOutcome {
         let subjects = try await store.subjects(issuer: global.issuer, subject: global.subject)
         let proof: DeviceProof
         do throws(PostureRefusal) {
             proof = try await services.posture.assert(
                 transaction: id, assertion: assertion, globalSession: global.id, issuer: global.issuer,
-                subject: global.subject, knownAs: subjects, boundThumbprint: global.deviceThumbprint)
+                subject: global.subject, knownAs: subjects, boundThumbprint: global.deviceThumbprint,
+                isReturn: isReturn)
         } catch {
-            EventLog.write(
-                "device-check-refused",
-                [
-                    ("request_id", .string(request.requestID)), ("reason", .string(error.reason.rawValue)),
-                    ("what", .string(error.detail)), ("alert", .bool(error.isAlert)),
-                ])
-            return answers.refusal(403, error.reason)
+            refused(error, request)
+            return .refused(error)
         }
         // What is held of this device stays as it was: nothing is built on it meanwhile.
         if blast.radius({ $0.isHeld(device: proof.deviceID) }) {
-            EventLog.write(
-                "device-check-refused",
-                [
-                    ("request_id", .string(request.requestID)), ("device", .string(proof.deviceID)),
-                    ("reason", .string(Reason.changeHeld.rawValue)),
-                ])
-            return answers.refusal(403, .changeHeld)
+            let refusal = PostureRefusal(.changeHeld, "a change of device \(proof.deviceID) is held")
+            refused(refusal, request)
+            return .refused(refusal)
         }
         // Before the secret changes: its answer should reach the browser at once.
         await firstContact(proof.deviceID)
         guard let cookie = try await keep(proof, of: global, knownAs: subjects, presentedBy: session, request)
         else {
-            return answers.refusal(403, .sessionEnded)
+            return .refused(PostureRefusal(.sessionEnded, "the session ended during the check"))
         }
         try await globalChanged(global.id, .deviceCheck)
         changes.announce()
-        return answers.json(
-            200, ["verdict": "proven", "next": .string(proof.returnPath)], setCookies: cookie)
+        deviceChecks.proven()
+        return .proven(next: proof.returnPath, setCookies: cookie)
+    }
+
+    private func refused(_ refusal: PostureRefusal, _ request: ControlRequest) {
+        deviceChecks.note(refusal.reason)
+        EventLog.write(
+            "device-check-refused",
+            [
+                ("request_id", .string(request.requestID)), ("reason", .string(refusal.reason.rawValue)),
+                ("what", .string(refusal.detail)), ("alert", .bool(refusal.isAlert)),
+            ])
     }
 
     /// Writes the proof to the session that it is for. What the browser may do has grown, so the secret of its own
@@ -190,23 +219,32 @@ extension ControlPlane {
             guard case .endpointAgent(let settings) = integration.kind,
                 agent == nil || agent == integration.name
             else { continue }
+            let ports = [settings.port] + settings.furtherPorts
             return (
                 integration.name,
-                ["http://127.0.0.1:\(settings.port)", "http://localhost:\(settings.port)"]
+                ports.flatMap { ["http://127.0.0.1:\($0)", "http://localhost:\($0)"] }
             )
         }
         return (nil, [])
     }
 
+    /// An answer that came without the session of its check: it is used up, whoever it was made for.
+    private func foreign(_ request: ControlRequest) async -> ControlResponse {
+        if let assertion = body(of: request)?["assertion"]?.string {
+            await spoil(assertion, request)
+        }
+        return Answers(request: request).refusal(403, .sessionMismatch)
+    }
+
     /// A POST of our own page: the session's cookie, our Origin, JSON, and a field that a form cannot send.
-    private func sameOriginSession(_ request: ControlRequest) async throws(StoreError) -> StoredSession? {
+    func sameOriginSession(_ request: ControlRequest) async throws(StoreError) -> StoredSession? {
         guard request.value("origin") == services.authOrigin, request.value("x-gatepost-request") == "1",
             request.value("content-type") == "application/json"
         else { return nil }
         return try await globalSession(request)
     }
 
-    private func body(of request: ControlRequest) -> JSONValue? {
+    func body(of request: ControlRequest) -> JSONValue? {
         guard request.value("content-type") == "application/json" else { return nil }
         return try? JSONValue(
             parsing: request.body, limits: JSONLimits(bytesMax: 65_536, depthMax: 8, membersMax: 500))

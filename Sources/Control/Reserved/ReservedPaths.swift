@@ -38,6 +38,8 @@ extension ControlPlane {
         case ("/.gatepost/posture/start", "GET"): return try await deviceCheckPage(request)
         case ("/.gatepost/posture/challenge", "POST"): return try await deviceChallenge(request)
         case ("/.gatepost/posture/assert", "POST"): return try await deviceAssert(request)
+        case (DeviceReturn.path, "GET"): return try await deviceReturn(request)
+        case ("/.gatepost/posture/report", "POST"): return try await deviceReport(request)
         case ("/.gatepost/enroll", "POST"): return await enroll(request, isRenewal: false)
         case ("/.gatepost/renew", "POST"): return await enroll(request, isRenewal: true)
         case ("/.gatepost/posture/evaluate", "POST"):
@@ -47,7 +49,8 @@ extension ControlPlane {
             return answers.json(reply.status, reply.document)
         case ("/.gatepost/jwks.json", "GET"): return answers.keySet(services.assertion.keySet())
         case ("/.gatepost/posture/start", _), ("/.gatepost/posture/challenge", _),
-            ("/.gatepost/posture/assert", _), ("/.gatepost/posture/evaluate", _), ("/.gatepost/enroll", _),
+            ("/.gatepost/posture/assert", _), (DeviceReturn.path, _), ("/.gatepost/posture/report", _),
+            ("/.gatepost/posture/evaluate", _), ("/.gatepost/enroll", _),
             ("/.gatepost/renew", _), ("/.gatepost/jwks.json", _):
             return notAllowed(answers)
         case _: return answers.failure(404, .routeNotFound)

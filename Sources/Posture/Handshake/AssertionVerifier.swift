@@ -12,8 +12,8 @@ struct AssertionVerifier: Sendable {
     static let lifeSecondsMax: Int64 = 60
     static let chainCertificatesMax = 4
     static let chainBytesMax = 8 << 10
-    /// Only transports that this gateway offers (a forced weaker one is a downgrade).
-    static let transports: Set<String> = ["fetch"]
+    /// Only transports that this gateway offers (a forced other one is a downgrade).
+    static let transports: Set<String> = ["fetch", "popup", "navigation"]
 
     let settings: HandshakeSettings
     let authority: EnrollmentAuthority
@@ -50,13 +50,7 @@ struct AssertionVerifier: Sendable {
         guard ExactText.isEqual(claims.challengeHash, challenge.challengeHash) else {
             throw PostureRefusal(.statementInvalid, "chh is not the hash of the challenge")
         }
-        guard claims.origin == .string(settings.authOrigin) else {
-            throw PostureRefusal(.originNotAllowed, "the agent saw another origin", isAlert: true)
-        }
-        guard Self.transports.contains(claims.transport) else {
-            throw PostureRefusal(
-                .statementInvalid, "transport \(claims.transport) is not offered", isAlert: true)
-        }
+        try WayCheck.verify(claims, authOrigin: settings.authOrigin)
         guard (ChallengeIssuer.versionMin...ChallengeIssuer.versionMax).contains(claims.version) else {
             throw PostureRefusal(.statementInvalid, "protocol version \(claims.version) is not spoken")
         }
@@ -76,7 +70,7 @@ struct AssertionVerifier: Sendable {
         }
         let age = nowSeconds - verified.lastSeenSeconds
         guard age <= settings.lastSeenSecondsMax else {
-            throw PostureRefusal(.lastSeenStale, "last seen \(age / 86_400) days ago")
+            throw PostureRefusal(.lastSeenStale, "last seen \(age / 86_400) days ago", ageSeconds: age)
         }
         if let minimum = settings.minimumVersion,
             AgentVersion(verified.claims.agentVersion) < AgentVersion(minimum)

@@ -32,7 +32,7 @@ struct ChallengeIssuer: Sendable {
             ("app", .string(transaction.application)),
             ("txh", .string(hash)),
             // The agent builds navigations only from this signed URL, so it must lead back to our own origin.
-            ("rtn", .string(settings.authOrigin + Self.returnPath)),
+            ("rtn", .string(settings.authOrigin + Self.returnPath + "?tx=" + transaction.id)),
             ("req", .array(settings.requestedFacts.map { .string($0) })),
             ("profiles", .array([.string("x5c")])),
             ("versions", ["min": .integer(Self.versionMin), "max": .integer(Self.versionMax)]),

@@ -16,6 +16,8 @@ struct Transaction: Sendable, Hashable {
     /// Keyed hash of the person, for the agent's own log; nil when the caller gave nobody.
     var subjectHint: String?
     var startedAtSeconds: Int64
+    /// What its page has told of itself so far.
+    var reports = 0
 }
 
 /// The live transactions: bounded as a whole and per session, with an end.
@@ -74,6 +76,15 @@ struct Transactions: Sendable {
     /// The live transaction, whoever asks.
     func peek(_ id: String, nowSeconds: Int64) -> Transaction? {
         transactions[ExactKey(id)].flatMap { nowSeconds < $0.startedAtSeconds + Self.lifeSeconds ? $0 : nil }
+    }
+
+    /// Counts one word of the page; `find` comes before.
+    ///
+    /// - Returns: false when there were too many.
+    mutating func report(_ id: String, max: Int) -> Bool {
+        guard let count = transactions[ExactKey(id)]?.reports, count < max else { return false }
+        transactions[ExactKey(id)]?.reports = count + 1
+        return true
     }
 
     mutating func remove(_ id: String) { remove(ExactKey(id)) }

@@ -7,9 +7,9 @@ struct AssertionMaker: Sendable {
     /// Of this program, the same as the gateway's; administrators may set a minimum.
     static let version = "0.1.0"
 
-    /// How the challenge came and the answer goes. Navigation and popup are other transports with other
-    /// proofs of where they came from.
-    enum Transport: String, Sendable { case fetch }
+    /// How the challenge came and the answer goes. Navigation and popup show no Origin: what protects them is the way
+    /// back inside the signed challenge, and the session that it belongs to.
+    enum Transport: String, Sendable { case fetch, popup, navigation }
 
     let identity: DeviceIdentity
     let collector: FactCollector
@@ -23,7 +23,7 @@ struct AssertionMaker: Sendable {
 
     /// - Returns: nil when the counter could not be written: an uncounted statement would look like a copy.
     func assertion(
-        for challenge: Challenge, origin: String, transport: Transport, userID: UInt32, nowSeconds: Int64
+        for challenge: Challenge, origin: String?, transport: Transport, userID: UInt32, nowSeconds: Int64
     ) -> String? {
         guard let count = counter.take() else { return nil }
         asked?.note(challenge.requested)
@@ -44,7 +44,7 @@ struct AssertionMaker: Sendable {
             ("jti", .string(Base64URL.encode(Random.bytes(16)))),
             ("eat_nonce", .string(challenge.nonce)),
             ("chh", .string(Base64URL.encode(Digest.sha256(Array(challenge.compact.utf8))))),
-            ("origin", .string(origin)),
+            ("origin", origin.map { .string($0) } ?? .null),
             ("transport", .string(transport.rawValue)),
             ("version", .integer(Challenge.version)),
             ("ueid", .string(enrolment.deviceID)),

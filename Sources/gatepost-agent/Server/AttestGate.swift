@@ -8,8 +8,10 @@ final class AttestGate: Sendable {
     static let bodyBytesMax: Int64 = 8 << 10
     static let path = "/v1/attest"
 
-    private struct Memory {
+    struct Memory {
         var bucket = TokenBucket()
+        /// Visits carry no Origin: until the signature is checked anybody may have sent them.
+        var strangers = TokenBucket(perSecond: 50, burst: 100)
         var signed = SignedChallenges()
     }
 
@@ -18,7 +20,7 @@ final class AttestGate: Sendable {
     /// nil: every local user may ask.
     private let users: Set<UInt32>?
     private let peerUser: @Sendable (Peer) -> UInt32?
-    private let memory = Mutex(Memory())
+    let memory = Mutex(Memory())
 
     init(
         identity: DeviceIdentity, maker: AssertionMaker, users: Set<UInt32>?,
@@ -38,6 +40,7 @@ final class AttestGate: Sendable {
         else {
             return .misdirected
         }
+        if request.method == "GET" { return Visit(request) == nil ? .silent : nil }
         let isPreflight = request.method == "OPTIONS"
         guard isPreflight || request.method == "POST" else { return .silent }
         if !isPreflight {
@@ -57,6 +60,10 @@ final class AttestGate: Sendable {
     func attest(
         _ request: AttestRequest, body: [UInt8], peer: Peer, nowSeconds: Int64, nowMilliseconds: Int64
     ) -> AttestAnswer {
+        if let visit = Visit(request) {
+            return answer(
+                visit, peer: peer, nowSeconds: nowSeconds, nowMilliseconds: nowMilliseconds)
+        }
         let origin = identity.enrolment.authOrigin
         do throws(AttestRefusal) {
             let assertion = try sign(
@@ -83,8 +90,20 @@ final class AttestGate: Sendable {
         else { throw .requestMalformed }
         identity.noteUnknownKey(in: compact)
         let challenge = try Challenge(compact, enrolment: identity.enrolment, nowSeconds: nowSeconds)
+        return try sign(challenge, origin: origin, transport: .fetch, peer: peer, nowSeconds: nowSeconds)
+    }
+
+    /// The rest of the lines, alike for every transport.
+    ///
+    /// - Parameter origin: as the browser sent it; nil for visits, which have none.
+    func sign(
+        _ challenge: Challenge, origin: String?, transport: AssertionMaker.Transport, peer: Peer,
+        nowSeconds: Int64
+    ) throws(AttestRefusal) -> String {
         identity.note(announcement: challenge.keySequence)
-        guard challenge.origin == .string(origin) else { throw .originNotAllowed }
+        guard challenge.origin == .string(origin ?? identity.enrolment.authOrigin) else {
+            throw .originNotAllowed
+        }
         guard !memory.withLock({ $0.signed.contains(challenge.identifier) }) else { throw .challengeReplayed }
         guard let user = peerUser(peer), users?.contains(user) ?? true else { throw .wrongUser }
         // Entered and asked in one step: of two equal challenges at the same moment one is answered.
@@ -96,7 +115,7 @@ final class AttestGate: Sendable {
         else { throw .challengeReplayed }
         guard
             let assertion = maker.assertion(
-                for: challenge, origin: origin, transport: .fetch, userID: user, nowSeconds: nowSeconds)
+                for: challenge, origin: origin, transport: transport, userID: user, nowSeconds: nowSeconds)
         else { throw .overloaded }
         return assertion
     }

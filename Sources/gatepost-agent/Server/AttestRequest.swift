@@ -4,12 +4,20 @@ import HTTP
 struct AttestRequest: Sendable {
     var method: String
     var path: String
-    var hasQuery = false
+    /// As it was sent, without the question mark; nil when there is none.
+    var query: String?
+    var hasQuery: Bool { query != nil }
     /// Host field as it was sent, lower case, with its port when it had one.
     var host: String
     var port: UInt16?
     /// The only Origin field's value; nil when there is none or more than one.
     var origin: String?
+    /// Also when it is doubled.
+    var hasOrigin = false
+    /// Sec-Fetch-Mode and Sec-Fetch-Dest (Fetch Metadata §2); nil when the browser sends none, empty when it is
+    /// doubled.
+    var fetchMode: String?
+    var fetchDestination: String?
     var contentType: String?
     var bodyLength: Int64?
     var requestedMethod: String?
@@ -52,10 +60,12 @@ struct AttestAnswer: Sendable, Hashable {
         switch status {
         case 200: "OK"
         case 204: "No Content"
+        case 303: "See Other"
         case 400: "Bad Request"
         case 401: "Unauthorized"
         case 403: "Forbidden"
         case 409: "Conflict"
+        case 413: "Content Too Large"
         case 421: "Misdirected Request"
         case 429: "Too Many Requests"
         case 503: "Service Unavailable"

@@ -4,6 +4,7 @@ import Signatures
 /// Why an enrolled gateway's page gets no assertion. The words are the product's reasons.
 enum AttestRefusal: String, Error, Sendable, CaseIterable {
     case requestMalformed = "request-malformed"
+    case requestTooLarge = "request-too-large"
     case rateLimited = "rate-limited"
     case gatewayNotTrusted = "gateway-not-trusted"
     case audienceMismatch = "audience-mismatch"
@@ -20,6 +21,7 @@ enum AttestRefusal: String, Error, Sendable, CaseIterable {
         case .gatewayNotTrusted, .audienceMismatch, .clockSkew, .challengeExpired: 401
         case .originNotAllowed, .challengeReplayed: 403
         case .wrongUser: 409
+        case .requestTooLarge: 413
         case .rateLimited: 429
         case .overloaded: 503
         }
@@ -37,6 +39,8 @@ struct Challenge: Sendable {
     let identifier: String
     let nonce: String
     let origin: JSONValue?
+    /// Where a navigation leads back to; on our gateway's origin and of harmless bytes.
+    let wayBack: String
     let expiresAtSeconds: Int64
     let requested: [String]
     /// The number of the gateway's newest announcement of keys; 0 when it does not say.
@@ -44,6 +48,14 @@ struct Challenge: Sendable {
 
     /// Pinned key → aud → times. `origin` is compared by the caller, who knows the Origin field.
     init(_ compact: String, enrolment: Enrolment, nowSeconds: Int64) throws(AttestRefusal) {
+        guard let payload = Self.signedPayload(compact, enrolment: enrolment) else {
+            throw .gatewayNotTrusted
+        }
+        try self.init(payload, of: compact, enrolment: enrolment, nowSeconds: nowSeconds)
+    }
+
+    /// What a pinned key of the gateway signed; nil for everything else. It may be old, and meant for others.
+    static func signedPayload(_ compact: String, enrolment: Enrolment) -> JSONObject? {
         guard let jws = try? JWS(compact: compact, bytesMax: Self.bytesMax),
             jws.header["typ"] == .string("posture-challenge+jwt"), jws.header["alg"] == .string("ES256"),
             let kid = jws.header["kid"]?.string,
@@ -51,7 +63,24 @@ struct Challenge: Sendable {
             let pinned = enrolment.gatewayKeys.first(where: { Array($0.kid.utf8) == Array(kid.utf8) }),
             jws.verify(with: pinned.key), let payload = try? jws.payloadObject,
             payload["iss"] == .string(enrolment.authOrigin)
-        else { throw .gatewayNotTrusted }
+        else { return nil }
+        return payload
+    }
+
+    /// The signed way back, when it is one: on the gateway's own origin, and nothing in it could end a field or begin a
+    /// fragment.
+    static func wayBack(_ payload: JSONObject, enrolment: Enrolment) -> String? {
+        guard let back = payload["rtn"]?.string, back.utf8.count <= 2_048,
+            back.utf8.starts(with: (enrolment.authOrigin + "/").utf8),
+            back.utf8.allSatisfy({ (0x21...0x7e).contains($0) && !Array(#"#"<>\^`{|}"#.utf8).contains($0) })
+        else { return nil }
+        return back
+    }
+
+    /// - Parameter payload: what `signedPayload` gave for `compact`.
+    init(
+        _ payload: JSONObject, of compact: String, enrolment: Enrolment, nowSeconds: Int64
+    ) throws(AttestRefusal) {
         guard payload["aud"] == .string(enrolment.audience) else { throw .audienceMismatch }
         guard let issued = payload["iat"]?.integer, let begins = payload["nbf"]?.integer,
             let expires = payload["exp"]?.integer, expires > issued, expires - issued <= 60,
@@ -59,7 +88,7 @@ struct Challenge: Sendable {
             let identifier = payload["jti"]?.string, (1...128).contains(identifier.utf8.count),
             let nonce = payload["nonce"]?.string, Base64URL.decode(nonce)?.count == 32,
             Self.speaksOurVersion(payload), payload["profiles"]?.array?.contains(.string("x5c")) == true,
-            let back = payload["rtn"]?.string, back.hasPrefix(enrolment.authOrigin + "/")
+            let back = Self.wayBack(payload, enrolment: enrolment)
         else { throw .requestMalformed }
         try Self.checkTimes(issued: issued, begins: begins, expires: expires, nowSeconds: nowSeconds)
         self.compact = compact
@@ -67,6 +96,7 @@ struct Challenge: Sendable {
         self.identifier = identifier
         self.nonce = nonce
         origin = payload["origin"]
+        wayBack = back
         expiresAtSeconds = expires
         keySequence = payload["key_seq"]?.integer ?? 0
         requested = (payload["req"]?.array ?? []).prefix(64).compactMap(\.string)

@@ -40,10 +40,17 @@ struct HeadReader: ~Copyable {
         func canonical(_ value: CanonicalText) -> String {
             String(decoding: value.copied(head: bytes.span, scratch: scratch), as: UTF8.self)
         }
+        func only(_ name: StaticString) -> String? {
+            fields.isRepeated(named: name, in: bytes.span)
+                ? "" : text(fields.value(named: name, in: bytes.span))
+        }
         var request = AttestRequest(
-            method: text(head.methodRange) ?? "", path: canonical(head.path), hasQuery: head.query != nil,
+            method: text(head.methodRange) ?? "", path: canonical(head.path), query: text(head.query),
             host: canonical(head.host), port: head.port)
         request.origin = text(fields.onlyValue(.origin))
+        request.hasOrigin = fields.contains(.origin)
+        request.fetchMode = only("sec-fetch-mode")
+        request.fetchDestination = only("sec-fetch-dest")
         request.contentType = text(fields.onlyValue(.contentType))
         switch head.framing {
         case .length(let length): request.bodyLength = length

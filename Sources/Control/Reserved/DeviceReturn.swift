@@ -1,0 +1,102 @@
+import Access
+import Border
+import Identity
+import JSON
+import Posture
+import Store
+
+/// How a browser comes back that went to the agent itself: `?tx=…` with `a=` (the answer) or `e=` (why there is none).
+enum DeviceReturn {
+    static let path = "/.gatepost/posture/return"
+    /// Of path and query together; everywhere else the configured bound of targets is the only one.
+    static let targetBytesMax = 16 << 10
+
+    enum Outcome: Equatable {
+        case assertion(String)
+        case refusal(Reason)
+    }
+
+    /// Exactly two parameters, each once; nil for everything else.
+    static func parse(_ query: String) -> (transaction: String, outcome: Outcome)? {
+        guard let parameters = FormText.parse(query), parameters.count == 2,
+            let transaction = parameters["tx"], (1...64).contains(transaction.utf8.count)
+        else { return nil }
+        if let assertion = parameters["a"], !assertion.isEmpty { return (transaction, .assertion(assertion)) }
+        guard let reason = parameters["e"].flatMap(Reason.init(rawValue:)),
+            DeviceStates.agentWords.contains(reason)
+        else { return nil }
+        return (transaction, .refusal(reason))
+    }
+
+    /// The clean address that a failed return leads to: no answer is in it, and it can be reloaded.
+    static func page(_ authOrigin: String, _ transaction: String, _ reason: Reason, ageSeconds: Int64?)
+        -> String
+    {
+        var parameters = [("tx", transaction), ("e", reason.rawValue)]
+        if let ageSeconds { parameters.append(("days", "\(ageSeconds / 86_400)")) }
+        return "\(authOrigin)/.gatepost/posture/start?" + FormText.encode(parameters)
+    }
+
+    /// The state that the page shows instead of beginning; words of others show nothing.
+    static func state(of request: ControlRequest) -> Reason? {
+        request.parameter("e").flatMap(Reason.init(rawValue:)).flatMap {
+            DeviceStates.titles[$0] == nil ? nil : $0
+        }
+    }
+
+    static func days(of request: ControlRequest) -> Int? {
+        request.parameter("days").flatMap { Int($0) }.flatMap { (0...99_999).contains($0) ? $0 : nil }
+    }
+}
+
+extension ControlPlane {
+    func deviceReturn(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
+        let answers = Answers(request: request)
+        guard request.path.utf8.count + 1 + request.query.utf8.count <= DeviceReturn.targetBytesMax else {
+            return answers.failure(414, .requestTooLarge)
+        }
+        guard let (id, outcome) = DeviceReturn.parse(request.query) else {
+            return answers.failure(400, .requestMalformed)
+        }
+        // A picture or frame of another site is not a person who comes back.
+        guard request.value("sec-fetch-mode") ?? "navigate" == "navigate",
+            request.value("sec-fetch-dest") ?? "document" == "document"
+        else { return answers.failure(403, .originNotAllowed) }
+        guard let session = try await globalSession(request), let global = try await owner(of: id, session)
+        else {
+            if case .assertion(let assertion) = outcome { await spoil(assertion, request) }
+            return answers.failure(403, .sessionMismatch)
+        }
+        let origin = services.authOrigin
+        switch outcome {
+        case .refusal(let reason):
+            deviceStateNoted(reason, of: id, request)
+            return answers.redirect(
+                DeviceReturn.page(origin, id, reason, ageSeconds: nil), status: 303)
+        case .assertion(let assertion):
+            switch try await prove(
+                assertion, of: id, by: global, presentedBy: session, request, isReturn: true)
+            {
+            case .proven(let next, let cookies):
+                return answers.redirect(next, setCookies: cookies, status: 303)
+            case .refused(let refusal):
+                return answers.redirect(
+                    DeviceReturn.page(origin, id, refusal.reason, ageSeconds: refusal.ageSeconds), status: 303
+                )
+            }
+        }
+    }
+
+    /// Uses up an answer that came with another session than its own, and says so.
+    func spoil(_ assertion: String, _ request: ControlRequest) async {
+        guard await services.posture.discard(assertion: assertion) else { return }
+        deviceChecks.note(.sessionMismatch)
+        EventLog.write(
+            "device-check-refused",
+            [
+                ("request_id", .string(request.requestID)),
+                ("reason", .string(Reason.sessionMismatch.rawValue)),
+                ("what", "an agent's answer came with another session; it is used up"), ("alert", true),
+            ])
+    }
+}
