@@ -18,13 +18,15 @@ public struct HandshakeSettings: Sendable, Hashable {
     public var minimumVersion: String?
     /// The facts that the administrator permits to ask for; everything else in an answer is dropped.
     public var requestedFacts: [String]
+    /// How agents may prove their device, the preferred way first; at least one.
+    public var modes: [HandshakeMode]
 
     /// Makes settings with the documented defaults.
     public init(
         integration: String, authOrigin: String, audience: String? = nil, port: UInt16 = 17472,
         ageSecondsMax: Int64 = 900, graceSeconds: Int64 = 60, lastSeenSecondsMax: Int64 = 604_800,
         minimumVersion: String? = nil,
-        requestedFacts: [String] = HandshakeSettings.knownFacts
+        requestedFacts: [String] = HandshakeSettings.knownFacts, modes: [HandshakeMode] = [.certificate]
     ) {
         self.integration = integration
         self.authOrigin = authOrigin
@@ -35,6 +37,7 @@ public struct HandshakeSettings: Sendable, Hashable {
         self.lastSeenSecondsMax = lastSeenSecondsMax
         self.minimumVersion = minimumVersion
         self.requestedFacts = requestedFacts
+        self.modes = modes
     }
 
     /// Every fact that handshake.md 6 names, in the spelling of device rules.

@@ -10,11 +10,12 @@ extension ControlPlane {
     func status() async -> JSONValue {
         let services = services
         let refresh = await refreshStatus(services)
+        let agents = await AgentStatusText(services, nowSeconds: nowSeconds())
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
             held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
-            refresh: refresh)
+            refresh: refresh, agents: agents)
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
@@ -22,7 +23,7 @@ extension ControlPlane {
                 ("integrations", .array(text.integrations.map(StatusText.json))),
                 ("held", .array(text.held.map(HeldText.json))),
                 ("decision_log", text.decisions?.logJSON ?? .null),
-                ("sign_in_refresh", refresh.json),
+                ("sign_in_refresh", refresh.json), ("agents", agents.json),
                 ("shadow", text.decisions?.shadowJSON ?? .null), ("data_plane", text.reactors),
             ]))
     }
@@ -39,12 +40,14 @@ struct StatusText {
     var nowSeconds: Int64
     var decisions: DecisionStatusText?
     var refresh: RefreshStatusText?
+    var agents: AgentStatusText?
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
         lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
         lines += decisions?.lines ?? []
         lines += refresh?.lines ?? []
+        lines += agents?.warnings ?? []
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {

@@ -96,7 +96,8 @@ enum Scripts {
             if (answer.error === 'challenge-expired' && !retried) return run(true);
             if (!answer.assertion) return fail(answer.error);
             status.textContent = 'Checking the answer…';
-            const verdict = await post('/.gatepost/posture/assert', {tx, assertion: answer.assertion});
+            const verdict = await post('/.gatepost/posture/assert', {tx, assertion: answer.assertion,
+              statement: answer.statement});
             if (verdict.next) { status.textContent = 'Done.'; location.replace(verdict.next + location.hash); return; }
             fail(verdict.reason, verdict.remedy, verdict.happened);
           };

@@ -98,8 +98,9 @@ extension ControlPlane {
         let proof: DeviceProof
         do throws(PostureRefusal) {
             proof = try await services.posture.assert(
-                transaction: id, assertion: assertion, globalSession: global.id, issuer: global.issuer,
-                subject: global.subject, knownAs: subjects, boundThumbprint: global.deviceThumbprint)
+                transaction: id, assertion: assertion, statement: body["statement"]?.string,
+                globalSession: global.id, issuer: global.issuer, subject: global.subject, knownAs: subjects,
+                email: global.email, boundThumbprint: global.deviceThumbprint)
         } catch {
             EventLog.write(
                 "device-check-refused",
