@@ -79,7 +79,8 @@ struct EndpointAgentTrust {
         let statements = reader.has("statements") ? self.statements() : nil
         guard let modes = readModes() else { return nil }
         let isWhole =
-            (authority != nil || !reader.has("enrollment-ca")) && (statements != nil || !reader.has("statements"))
+            (authority != nil || !reader.has("enrollment-ca"))
+            && (statements != nil || !reader.has("statements"))
         return isWhole ? (modes, authority, statements) : nil
     }
 
@@ -100,11 +101,13 @@ struct EndpointAgentTrust {
         guard chosen.count == texts.count else { return nil }
         for mode in chosen where !configured.contains(mode) {
             let section = sections[mode] ?? ""
-            reader.problem("modes", "\(mode) needs \(section), which is missing", "add it, or take \(mode) out")
+            reader.problem(
+                "modes", "\(mode) needs \(section), which is missing", "add it, or take \(mode) out")
             return nil
         }
         if chosen == ["certificate"] {
-            reader.ineffective("statements", because: "modes does not name statement", "add it there, or remove this")
+            reader.ineffective(
+                "statements", because: "modes does not name statement", "add it there, or remove this")
         }
         return chosen.compactMap { words[$0] }
     }

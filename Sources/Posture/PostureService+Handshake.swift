@@ -161,8 +161,12 @@ extension PostureService {
             verified, transaction: transaction, person: person, boundThumbprint: boundThumbprint,
             nowSeconds: now)
         try verifier.verifyManaged(verified, nowSeconds: now)
+        let known = directory[device.id]
         directory.keep(device)
         withdrawn.note(verified.links.first, of: device.id)
+        if let known, known.ownerIssuer != device.ownerIssuer || known.ownerSubject != device.ownerSubject {
+            announceChange([ExactKey(device.id)])
+        }
         transactions.remove(id)
         return accept(
             verified, device.id, transaction: transaction, settings: agent.handshake, nowSeconds: now)

@@ -23,10 +23,8 @@ extension PostureService {
             guard verified.statement != nil else {
                 throw PostureRefusal(.deviceUnknown, "device \(verified.deviceID) is not enrolled here")
             }
-            // One device per key: a second one would have the first one's sessions and counter.
-            if let holder = directory.holder(ofThumbprint: verified.thumbprint) {
-                throw PostureRefusal(
-                    .certificateRevoked, "the key of \(id) is that of device \(holder)", isAlert: true)
+            if let holder = directory.holder(ofThumbprint: verified.thumbprint).flatMap({ directory[$0] }) {
+                return try same(holder, as: verified)
             }
             return StoredDevice(
                 id: id, ownerIssuer: "", ownerSubject: "", keyThumbprint: verified.thumbprint,
@@ -39,9 +37,28 @@ extension PostureService {
         return device
     }
 
+    /// A key that is known already is the same device, whichever way proves it: enrolled here as well, or known through
+    /// another integration under the same name. A second name for it is refused: one key, one counter, one end.
+    private func same(
+        _ holder: StoredDevice, as verified: AssertionVerifier.Verified
+    ) throws(PostureRefusal) -> StoredDevice {
+        let names = holder.id.split(separator: ":", maxSplits: 2)
+        let isEnrolled = !holder.id.hasPrefix("statement:")
+        let subject = names.count == 3 ? names[2].prefix { $0 != "~" } : ""
+        guard isEnrolled || ExactText.isEqual(String(subject), verified.claims.subject), !isRevoked(holder)
+        else {
+            throw PostureRefusal(
+                .certificateRevoked, "the key of \(verified.deviceID) is that of device \(holder.id)",
+                isAlert: true)
+        }
+        return holder
+    }
+
     /// Whose device it is: by the server's word, and never by the person's own. A device without an owner counts only
     /// where anybody's does.
     func own(_ device: inout StoredDevice, _ statement: DeviceStatement, _ person: Person) {
+        // Enrolled here, too: then it belongs to whoever enrolled it.
+        guard device.id.hasPrefix("statement:") else { return }
         switch statement.owner {
         case .person(let issuer, let subject)?:
             (device.ownerIssuer, device.ownerSubject, device.ownerEmail) = (issuer, subject, nil)

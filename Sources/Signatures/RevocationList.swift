@@ -103,7 +103,8 @@ final class RevocationListHandle {
         for index in 0..<max(0, X509_CRL_get_ext_count(raw)) {
             guard X509_EXTENSION_get_critical(X509_CRL_get_ext(raw, index)) == 0 else {
                 throw SignatureError(
-                    "revocation list: it has a critical extension; a whole list by the authority itself is needed")
+                    "revocation list: it has a critical extension; a whole list by the authority itself is needed"
+                )
             }
         }
         guard X509_CRL_get_ext_by_NID(raw, NID_delta_crl, -1) < 0 else {

@@ -1,5 +1,6 @@
 import JSON
 import Posture
+import Signatures
 
 /// `gatepost status` and `gatepost integrations`: the certificates and lists that device checks stand on.
 struct AgentStatusText {
@@ -20,9 +21,12 @@ struct AgentStatusText {
     var warnings: [String] {
         sharedKeys.map { "\($0): unsafe-static: any device can speak for every device" }
             + states.compactMap { state in
-                state.problem.map { "\(state.trust.integration): \(state.trust.use.rawValue): \($0); \(state.remedy)" }
+                state.problem.map {
+                    "\(state.trust.integration): \(state.trust.use.rawValue): \($0); \(state.remedy)"
+                }
             }
-            + lists.compactMap { list in problem(of: list).map { "\(list.integration): \(list.path): \($0)" } }
+            + lists.compactMap { list in problem(of: list).map { "\(list.integration): \(list.path): \($0)" }
+            }
     }
 
     /// Every certificate and every list, then the warnings.

@@ -74,7 +74,8 @@ extension ControlPlane {
         guard let id = command["device"]?.string else { return ["error": "name a device"] }
         guard let next = try await services.posture.acceptNewKey(deviceID: id) else {
             return [
-                "error": .string("no device \(id) that a management server speaks for and that is not revoked")
+                "error": .string(
+                    "no device \(id) that a management server speaks for and that is not revoked")
             ]
         }
         let removed = try await endAll(.device(id: id))

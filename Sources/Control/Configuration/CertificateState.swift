@@ -66,7 +66,8 @@ struct CertificateState: Sendable {
     var members: [(String, JSONValue)] {
         [
             ("integration", .string(trust.integration)), ("use", .string(trust.use.rawValue)),
-            ("certificate", .string(name)), ("ends_at", .string(Self.time(trust.certificate.notAfterSeconds))),
+            ("certificate", .string(name)),
+            ("ends_at", .string(Self.time(trust.certificate.notAfterSeconds))),
             ("days_left", .integer(max(0, secondsLeft) / Self.daySeconds)),
             ("what", .string(problem ?? "")), ("remedy", .string(remedy)),
         ]

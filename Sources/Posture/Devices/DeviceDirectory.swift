@@ -129,10 +129,11 @@ struct DeviceDirectory: Sendable {
     /// The device that has this key, revoked or not.
     func holder(ofThumbprint thumbprint: String) -> String? { byThumbprint[ExactKey(thumbprint)] }
 
-    /// The id under which a device is known today: its own, or the one that took its place, which may not have been
-    /// seen yet.
+    /// The id under which a management server's device is known today: its own, or the one that took its place, which
+    /// may not have been seen yet. A device that enrolled here is known by its certificate alone.
     func latest(_ id: String) -> String {
         var id = id
+        guard id.hasPrefix("statement:") else { return id }
         for _ in 0..<64 {
             guard let next = self[id]?.supersededBy else { return id }
             id = next

@@ -101,7 +101,9 @@ struct AssertionVerifier: Sendable {
         if verified.statement?.isManaged == false {
             throw PostureRefusal(.deviceNotManaged, "the management server says that it does not manage it")
         }
-        for claimed in [verified.claims.lastSeenSeconds, verified.statement?.lastSeenSeconds].compactMap({ $0 })
+        for claimed in [verified.claims.lastSeenSeconds, verified.statement?.lastSeenSeconds].compactMap({
+            $0
+        })
         where claimed > nowSeconds + Self.skewSeconds {
             throw PostureRefusal(.lastSeenStale, "last_seen lies \(claimed - nowSeconds) s in the future")
         }
@@ -216,7 +218,8 @@ struct AssertionVerifier: Sendable {
             throw PostureRefusal(.certificateRevoked, "device \(id) was revoked", isAlert: true)
         }
         guard jws.verify(with: key) else {
-            throw PostureRefusal(.signatureInvalid, "the signature is not of the key that the statement names")
+            throw PostureRefusal(
+                .signatureInvalid, "the signature is not of the key that the statement names")
         }
         return ProvenKey(subject: statement.subject, key: key, statement: statement)
     }

@@ -40,7 +40,9 @@ struct RevocationFiles: Sendable {
         var failed: [File] = []
         for index in files.indices {
             let stamp = Self.stamp(of: files[index].path)
-            guard stamp != files[index].stamp || (stamp == nil && files[index].problem == nil) else { continue }
+            guard stamp != files[index].stamp || (stamp == nil && files[index].problem == nil) else {
+                continue
+            }
             files[index].stamp = stamp
             do throws(SignatureError) {
                 let list = try RevocationList(try Self.read(files[index].path), authority: authority)
@@ -67,14 +69,16 @@ struct RevocationFiles: Sendable {
             let lists = files.compactMap(\.list).filter { $0.issuer == link.issuer }
             guard !lists.contains(where: { $0.serials.contains(link.serialHex) }) else {
                 throw PostureRefusal(
-                    .certificateRevoked, "certificate \(link.serialHex) is on a revocation list", isAlert: true)
+                    .certificateRevoked, "certificate \(link.serialHex) is on a revocation list",
+                    isAlert: true)
             }
             guard !lists.isEmpty else {
                 throw PostureRefusal(
                     .certificateUntrusted,
                     "no revocation list of the issuer of certificate \(link.serialHex) could be read")
             }
-            guard settings.allowsStale || lists.contains(where: { $0.isCurrent(nowSeconds: nowSeconds) }) else {
+            guard settings.allowsStale || lists.contains(where: { $0.isCurrent(nowSeconds: nowSeconds) })
+            else {
                 throw PostureRefusal(
                     .certificateUntrusted,
                     "every revocation list of the issuer of certificate \(link.serialHex) has ended")

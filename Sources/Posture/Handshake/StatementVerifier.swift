@@ -146,7 +146,8 @@ struct StatementVerifier: Sendable {
         }
         throw PostureRefusal(
             .certificateExpired,
-            "\(what): its certificate is good from \(ended.notBeforeSeconds) to \(ended.notAfterSeconds) only")
+            "\(what): its certificate is good from \(ended.notBeforeSeconds) to \(ended.notAfterSeconds) only"
+        )
     }
 
     private func verifyTimes(_ payload: JSONObject, nowSeconds: Int64) throws(PostureRefusal) {
@@ -156,7 +157,8 @@ struct StatementVerifier: Sendable {
         else { throw PostureRefusal(.statementInvalid, "statement: iat or exp is missing or no time") }
         guard issued <= nowSeconds + AssertionVerifier.skewSeconds else {
             throw PostureRefusal(
-                .clockSkew, "statement: made \(issued - nowSeconds) s in the future: a server's clock is wrong")
+                .clockSkew,
+                "statement: made \(issued - nowSeconds) s in the future: a server's clock is wrong")
         }
         let life = expires - issued
         guard life > 0, life <= DeviceStatement.lifeSecondsMax else {

@@ -39,6 +39,8 @@ struct Challenge: Sendable {
     let origin: JSONValue?
     let expiresAtSeconds: Int64
     let requested: [String]
+    /// The ways of proving the device that the gateway accepts, the preferred one first.
+    let profiles: [String]
     /// The number of the gateway's newest announcement of keys; 0 when it does not say.
     let keySequence: Int64
 
@@ -58,7 +60,8 @@ struct Challenge: Sendable {
             begins <= expires,
             let identifier = payload["jti"]?.string, (1...128).contains(identifier.utf8.count),
             let nonce = payload["nonce"]?.string, Base64URL.decode(nonce)?.count == 32,
-            Self.speaksOurVersion(payload), payload["profiles"]?.array?.contains(.string("x5c")) == true,
+            Self.speaksOurVersion(payload), let profiles = payload["profiles"]?.array,
+            profiles.contains(.string("x5c")) || profiles.contains(.string("stmt")),
             let back = payload["rtn"]?.string, back.hasPrefix(enrolment.authOrigin + "/")
         else { throw .requestMalformed }
         try Self.checkTimes(issued: issued, begins: begins, expires: expires, nowSeconds: nowSeconds)
@@ -69,6 +72,7 @@ struct Challenge: Sendable {
         origin = payload["origin"]
         expiresAtSeconds = expires
         keySequence = payload["key_seq"]?.integer ?? 0
+        self.profiles = profiles.prefix(8).compactMap(\.string)
         requested = (payload["req"]?.array ?? []).prefix(64).compactMap(\.string)
     }
 
