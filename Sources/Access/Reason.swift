@@ -72,6 +72,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case certificateExpired = "certificate-expired"
     case certificateRevoked = "certificate-revoked"
     case statementInvalid = "statement-invalid"
+    case statementExpired = "statement-expired"
     case agentOutdated = "agent-outdated"
     case deviceNotManaged = "device-not-managed"
     case lastSeenStale = "last-seen-stale"

@@ -61,3 +61,12 @@ static inline int gatepost_certificates_push(STACK_OF(X509) *list, X509 *certifi
 }
 static inline void gatepost_certificates_free(STACK_OF(X509) *list) { sk_X509_free(list); }
 static inline int gatepost_certificates_count(const STACK_OF(X509) *list) { return sk_X509_num(list); }
+static inline X509 *gatepost_certificate(const STACK_OF(X509) *list, int index) { return sk_X509_value(list, index); }
+
+static inline X509_CRL *gatepost_read_revocation_list(BIO *bio) {
+  return PEM_read_bio_X509_CRL(bio, NULL, gatepost_no_password, NULL);
+}
+static inline int gatepost_revoked_count(const STACK_OF(X509_REVOKED) *list) { return sk_X509_REVOKED_num(list); }
+static inline const X509_REVOKED *gatepost_revoked(const STACK_OF(X509_REVOKED) *list, int index) {
+  return sk_X509_REVOKED_value(list, index);
+}

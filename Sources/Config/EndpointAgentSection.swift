@@ -23,23 +23,24 @@ enum EndpointAgentSection {
             .optional(
                 "grace", .duration(0...600), "How long after that what is open may wait for a new statement.",
                 standard: "`60s`", example: "60s"),
-            .required(
-                "enrollment-ca", .section(authorityTable),
-                "The authority that device certificates come from.",
+            .optional(
+                "modes", .oneOrMore(.choice(EndpointAgentTrust.modes)),
+                "How agents may prove their device, the preferred way first: by a certificate of their own, or by a "
+                    + "management server's statement and the key that it names.",
+                standard: "each that has its section below", example: "[certificate]"),
+            .optional(
+                "enrollment-ca", .section(EndpointAgentTrust.authorityTable),
+                "The authority that device certificates come from.", standard: "no certificates are accepted",
                 example: "{ certificate: certs/device-ca.pem, key: { file: secrets/device-ca.key } }"),
+            .optional(
+                "statements", .section(EndpointAgentTrust.statementsTable),
+                "A management server that speaks for devices. At least one of this and `enrollment-ca`.",
+                standard: "no statements are accepted",
+                example: "{ certificates: certs/management.pem, issuer: https://management.corp.example }"),
             .optional(
                 "minimum-version", .text, "Agents below this version are refused.", standard: "any",
                 example: "\"1.2.0\""),
             RemediationSection.key,
-        ])
-    static let authorityTable = KeyTable(
-        "integrations.<name>.enrollment-ca",
-        [
-            .required("certificate", .file, "PEM file with its certificate.", example: "certs/device-ca.pem"),
-            .optional(
-                "key", .secret,
-                "PEM of its private key; without it devices are verified, but none enrols here.",
-                standard: "verify only", example: "{ file: secrets/device-ca.key }"),
         ])
 
     static func read(_ reader: SectionReader) -> EndpointAgentSettings? {
@@ -48,20 +49,12 @@ enum EndpointAgentSection {
         let age = reader.duration("max-age") ?? 900
         let grace = reader.duration("grace") ?? 60
         let version = version("minimum-version", reader)
-        guard let node = reader.node("enrollment-ca") else { return nil }
-        let path = reader.key("enrollment-ca")
-        guard let authority = SectionReader(node, authorityTable, path: path, reader.context) else {
-            return nil
-        }
-        let files = NamedFiles(reader: authority)
-        let certificate = files.file("certificate", holding: "CERTIFICATE")
-        let key = files.secret("key", holding: "PRIVATE KEY")
-        guard let certificate, key != nil || !authority.has("key") else { return nil }
+        guard let trust = EndpointAgentTrust(reader: reader).read() else { return nil }
         guard let furtherPorts = furtherPorts(reader, beside: port) else { return nil }
         return EndpointAgentSettings(
             port: UInt16(port), furtherPorts: furtherPorts, lastSeenSecondsMax: lastSeen, ageSecondsMax: age,
-            graceSeconds: grace,
-            enrollmentCertificatePEM: certificate, enrollmentKeyPEM: key, minimumVersion: version)
+            graceSeconds: grace, modes: trust.modes, authority: trust.authority, statements: trust.statements,
+            minimumVersion: version)
     }
 
     static let furtherPortsMax = 7

@@ -8,7 +8,12 @@ struct NamedFiles {
 
     /// A file that everybody may read, for example a certificate chain. Empty when files are not read.
     func file(_ name: String, holding marker: String) -> [UInt8]? {
-        guard let node = reader.node(name), let text = reader.scalar(node, name)?.text else { return nil }
+        reader.node(name).flatMap { file($0, name, holding: marker) }
+    }
+
+    /// The same for one of a list; `name` then carries its index.
+    func file(_ node: ConfigNode, _ name: String, holding marker: String) -> [UInt8]? {
+        guard let text = reader.scalar(node, name)?.text else { return nil }
         guard reader.context.readsFiles else { return [] }
         guard let bytes = read(path(text, node.place), name, node.place, isPrivate: false) else { return nil }
         return holds(bytes, marker, text, name, node.place) ? bytes : nil

@@ -199,10 +199,12 @@ public struct EndpointAgentSettings: Sendable, Hashable {
     public var ageSecondsMax: Int64
     /// How long after that the session keeps what it had while a new statement is awaited.
     public var graceSeconds: Int64
-    /// PEM of the authority that device certificates come from.
-    public var enrollmentCertificatePEM: [UInt8]
-    /// PEM of its key; nil: verify only, nobody enrols here.
-    public var enrollmentKeyPEM: Secret?
+    /// How agents may prove their device, `x5c` and `stmt`, the preferred way first.
+    public var modes: [String]
+    /// Where device certificates come from; nil: none are accepted.
+    public var authority: EnrollmentAuthoritySettings?
+    /// Whose statements about devices count; nil: nobody's.
+    public var statements: StatementSettings?
     /// Agents below this version are refused.
     public var minimumVersion: String?
 }

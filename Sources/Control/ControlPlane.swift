@@ -25,6 +25,7 @@ public final class ControlPlane: Sendable {
     /// Names decisions and puts them on record.
     let decisions: DecisionRecorder
     let integrationEvents = IntegrationEvents()
+    let certificateEnds = CertificateEnds()
     let questions = HeldQuestions()
     let deviceChecks = DeviceCheckCounts()
     let forms = KeptForms()

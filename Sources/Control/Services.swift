@@ -74,7 +74,7 @@ struct Services: Sendable {
         _ config: ConfigSnapshot, authOrigin: String, store: any GatewayStore, ring: KeyRing,
         fetcher: any Fetcher, clock: PostureClock
     ) throws(ControlFailure) -> PostureService {
-        var agents: [AgentIntegration] = []
+        let agents = try AgentParts.agents(config, authOrigin: authOrigin)
         var providers: [ProviderConnection] = []
         for integration in config.integrations {
             switch integration.kind {
@@ -83,8 +83,7 @@ struct Services: Sendable {
                 // Only a Shared Signals transmitter is told of it.
                 connection.texts["endpoint-url"] = authOrigin + SignalPath.prefix + integration.name
                 providers.append(connection)
-            case .endpointAgent(let settings):
-                agents.append(try agent(integration.name, settings, authOrigin: authOrigin))
+            case .endpointAgent: break
             }
         }
         do {
@@ -93,27 +92,6 @@ struct Services: Sendable {
             )
         } catch {
             throw ControlFailure(what: "integrations: \(error.what)")
-        }
-    }
-
-    private static func agent(
-        _ name: String, _ settings: EndpointAgentSettings, authOrigin: String
-    ) throws(ControlFailure) -> AgentIntegration {
-        do {
-            let authority = try EnrollmentAuthority(
-                certificatePEM: settings.enrollmentCertificatePEM, keyPEM: settings.enrollmentKeyPEM?.bytes)
-            var handshake = HandshakeSettings(
-                integration: name, authOrigin: authOrigin, port: settings.port,
-                ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,
-                lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion)
-            handshake.furtherPorts = settings.furtherPorts
-            // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
-            var enrollment = EnrollmentSettings()
-            enrollment.renewAfterSeconds = min(
-                enrollment.renewAfterSeconds, max(60, settings.lastSeenSecondsMax / 4))
-            return AgentIntegration(handshake: handshake, enrollment: enrollment, authority: authority)
-        } catch {
-            throw ControlFailure(what: "integrations.\(name).enrollment-ca: \(error.what)")
         }
     }
 

@@ -36,6 +36,14 @@ extension ControlPlane {
             throw ControlFailure(what: "\(error)")
         }
         tellOfUnknownServices()
+        for integration in await posture.sharedKeyIntegrations() {
+            EventLog.write(
+                "unsafe-static-statements",
+                [
+                    ("integration", .string(integration)),
+                    ("what", "any device can speak for every device; remove unsafe-static"),
+                ])
+        }
         await carryOutSignals()
         let providers = Task(priority: .utility) { await posture.run() }
         let news = Task { [self] in await followDevices() }
@@ -89,6 +97,9 @@ extension ControlPlane {
         refreshes.sweep(nowSeconds: now)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
+        }
+        for end in certificateEnds.news(await services.posture.trustCertificates(), nowSeconds: now) {
+            EventLog.write("certificate-ends", end.members)
         }
         do throws(StoreError) {
             let expired = try await store.removeExpired(nowSeconds: now)

@@ -104,6 +104,8 @@ extension PostureService {
         let enrollment = try enrollment()
         let now = clock.nowSeconds()
         let renewal = try enrollment.verifyRenewal(body, nowSeconds: now)
+        try checkNotWithdrawn(
+            renewal.links, integration: enrollment.handshake.integration, nowSeconds: now)
         let isFirst: Bool
         do throws(StoreError) {
             isFirst = try await store.consumeNonce(
@@ -140,12 +142,14 @@ extension PostureService {
     }
 
     private func enrollment() throws(PostureRefusal) -> Enrollment {
-        guard let agent = agents.first(where: { $0.authority.canIssue }) else {
+        guard let agent = agents.first(where: { $0.authority?.canIssue == true }),
+            let authority = agent.authority
+        else {
             throw PostureRefusal(
                 .enrollmentTokenInvalid, "no endpoint-agent integration can issue certificates")
         }
         return Enrollment(
-            settings: agent.enrollment, handshake: agent.handshake, authority: agent.authority, ring: ring,
+            settings: agent.enrollment, handshake: agent.handshake, authority: authority, ring: ring,
             store: store)
     }
 }

@@ -84,18 +84,23 @@ extension PostureService {
     /// failure.
     ///
     /// - Parameters:
+    ///   - statement: the management server's words that came beside the answer (mode A).
     ///   - subjects: further names of the same person at the same issuer, by other registrations there.
+    ///   - email: of the person, folded, for statements that name the owner by it.
     ///   - boundThumbprint: the device key that this session is bound to already, when it is.
     ///   - isReturn: it came in the address of a navigation, and only that way's answers may.
     /// - Throws: the refusal of the first line that does not hold. Alerts are written to the audit trail.
     public func assert(
-        transaction: String, assertion: String, globalSession: String, issuer: String, subject: String,
-        knownAs subjects: [String] = [], boundThumbprint: String? = nil, isReturn: Bool = false
+        transaction: String, assertion: String, statement: String? = nil, globalSession: String,
+        issuer: String, subject: String, knownAs subjects: [String] = [], email: String? = nil,
+        boundThumbprint: String? = nil, isReturn: Bool = false
     ) async throws(PostureRefusal) -> DeviceProof {
         do throws(PostureRefusal) {
+            let person = Person(issuer: issuer, subjects: [subject] + subjects, email: email)
             let judged = try judge(
-                transaction: transaction, assertion: assertion, globalSession: globalSession, issuer: issuer,
-                subjects: [subject] + subjects, boundThumbprint: boundThumbprint, isReturn: isReturn)
+                transaction: transaction, assertion: assertion, statement: statement,
+                globalSession: globalSession, person: person, boundThumbprint: boundThumbprint,
+                isReturn: isReturn)
             return try await keep(judged)
         } catch {
             if error.isAlert {
@@ -110,6 +115,14 @@ extension PostureService {
         }
     }
 
+    /// Who goes through the device check.
+    struct Person {
+        var issuer: String
+        /// At least one; the first is the session's own.
+        var subjects: [String]
+        var email: String?
+    }
+
     struct Judged {
         var proof: DeviceProof
         var device: StoredDevice
@@ -119,12 +132,15 @@ extension PostureService {
 
     /// The whole judgement in one step of the actor: no await, so nothing changes between two lines.
     private func judge(
-        transaction id: String, assertion: String, globalSession: String, issuer: String,
-        subjects: [String], boundThumbprint: String?, isReturn: Bool
+        transaction id: String, assertion: String, statement: String?, globalSession: String,
+        person: Person, boundThumbprint: String?, isReturn: Bool
     ) throws(PostureRefusal) -> Judged {
         let now = clock.nowSeconds()
         guard assertion.utf8.count <= AssertionClaims.bytesMax else {
             throw PostureRefusal(.requestTooLarge, "an assertion of \(assertion.utf8.count) bytes")
+        }
+        if let statement, statement.utf8.count > DeviceStatement.bytesMax {
+            throw PostureRefusal(.requestTooLarge, "a statement of \(statement.utf8.count) bytes")
         }
         let nonce = try AssertionClaims.nonce(ofUnverified: assertion)
         let challenge = try nonces.consume(nonce, nowSeconds: now)
@@ -137,37 +153,45 @@ extension PostureService {
         guard let agent = agent(named: transaction.agent) else {
             throw PostureRefusal(.deviceRequired, "integration \(transaction.agent) is gone")
         }
-        let verifier = AssertionVerifier(settings: agent.handshake, authority: agent.authority)
-        let verified = try verifier.verify(assertion, challenge: challenge, nonce: nonce, nowSeconds: now) {
-            directory.isRevoked($0)
+        let verifier = verifier(of: agent)
+        let verified = try verifier.verify(
+            assertion, statement: statement, challenge: challenge, nonce: nonce, nowSeconds: now
+        ) {
+            directory.isRevoked(directory.latest($0))
         }
         try WayCheck.verify(verified.claims, isReturn: isReturn)
-        try map(
-            verified, transaction: transaction, issuer: issuer, subjects: subjects,
-            boundThumbprint: boundThumbprint)
+        try checkNotWithdrawn(verified.links)
+        let device = try map(
+            verified, transaction: transaction, person: person, boundThumbprint: boundThumbprint,
+            nowSeconds: now)
         try verifier.verifyManaged(verified, nowSeconds: now)
+        let known = directory[device.id]
+        directory.keep(device)
+        withdrawn.note(verified.links.first, of: device.id)
+        if let known, known.ownerIssuer != device.ownerIssuer || known.ownerSubject != device.ownerSubject {
+            announceChange([ExactKey(device.id)])
+        }
         transactions.remove(id)
-        return accept(verified, transaction: transaction, settings: agent.handshake, nowSeconds: now)
+        return accept(
+            verified, device.id, transaction: transaction, settings: agent.handshake, nowSeconds: now)
     }
 
     /// Device known → the key that enrolled → counted once → bound to this session → owned by this person.
+    ///
+    /// - Returns: the device as it is to be kept when the rest holds as well.
     private func map(
-        _ verified: AssertionVerifier.Verified, transaction: Transaction, issuer: String, subjects: [String],
-        boundThumbprint: String?
-    ) throws(PostureRefusal) {
-        guard let device = directory[verified.deviceID] else {
-            throw PostureRefusal(.deviceUnknown, "device \(verified.deviceID) is not enrolled here")
-        }
-        guard ExactText.isEqual(device.keyThumbprint, verified.thumbprint) else {
-            throw PostureRefusal(
-                .certificateRevoked, "device \(device.id) enrolled with another key", isAlert: true)
-        }
-        guard directory.count(verified.claims.counter, of: device.id) else {
+        _ verified: AssertionVerifier.Verified, transaction: Transaction, person: Person,
+        boundThumbprint: String?, nowSeconds: Int64
+    ) throws(PostureRefusal) -> StoredDevice {
+        var device = try known(verified, nowSeconds: nowSeconds)
+        guard let counted = directory.count(verified.claims.counter, of: device) else {
             throw PostureRefusal(
                 .statementInvalid,
                 "counter \(verified.claims.counter) of device \(device.id) came twice or from "
                     + "far behind: its key may have been copied", isAlert: true)
         }
+        device.counter = counted
+        if let stated = verified.statement { own(&device, stated, person) }
         // The bound device may have enrolled again meanwhile: then what took its place is the same machine.
         let bound = boundThumbprint.map { directory.successor(ofThumbprint: $0) ?? "" }
         if let bound, !ExactText.isEqual(bound, device.id) {
@@ -176,22 +200,23 @@ extension PostureService {
         switch transaction.deviceOwner {
         case .any: break
         case .samePerson:
-            guard ExactText.isEqual(device.ownerIssuer, issuer),
-                ExactText.contains(subjects, device.ownerSubject)
+            guard ExactText.isEqual(device.ownerIssuer, person.issuer),
+                ExactText.contains(person.subjects, device.ownerSubject)
             else {
                 throw PostureRefusal(.deviceOwnerMismatch, "device \(device.id) belongs to somebody else")
             }
         }
+        return device
     }
 
     private func accept(
-        _ verified: AssertionVerifier.Verified, transaction: Transaction, settings: HandshakeSettings,
-        nowSeconds: Int64
+        _ verified: AssertionVerifier.Verified, _ id: String, transaction: Transaction,
+        settings: HandshakeSettings, nowSeconds: Int64
     ) -> Judged {
         let posture = verified.claims.posture
-        let hadConflict = !directory.conflicts(of: verified.deviceID).isEmpty
-        let pinning = directory.pin(StatementFacts.deviceKeys(posture), to: verified.deviceID)
-        var device = directory[verified.deviceID]
+        let hadConflict = !directory.conflicts(of: id).isEmpty
+        let pinning = directory.pin(deviceKeys(verified), to: id)
+        var device = directory[id]
         if let platform = StatementFacts.platform(posture), device?.platform != platform {
             device?.platform = platform
             if let device { directory.keep(device) }
@@ -208,10 +233,10 @@ extension PostureService {
             keyLevel: verified.claims.keyLevel == .attested ? .claimed : verified.claims.keyLevel,
             agentVersion: verified.claims.agentVersion, osVersion: posture["os_version"]?.string ?? "",
             facts: facts)
-        guard let device else { preconditionFailure("device \(verified.deviceID) was mapped a line above") }
+        guard let device else { preconditionFailure("device \(id) was mapped a line above") }
         return Judged(
             proof: DeviceProof(
-                deviceID: verified.deviceID, thumbprint: verified.thumbprint, statement: statement,
+                deviceID: id, thumbprint: verified.thumbprint, statement: statement,
                 application: transaction.application, returnPath: transaction.returnPath),
             device: device, pinning: pinning, hadConflict: hadConflict)
     }
@@ -225,7 +250,7 @@ extension PostureService {
             throw PostureRefusal(.storeUnavailable, error.description)
         }
         // The device may have been revoked while the disk was writing.
-        guard !directory.isRevoked(id) else {
+        guard let device = directory[id], !isRevoked(device) else {
             throw PostureRefusal(.certificateRevoked, "device \(id) was revoked meanwhile", isAlert: true)
         }
         for key in judged.pinning.conflicting {

@@ -20,6 +20,7 @@ extension PostureService {
                 group.addTask { await self.followPublishing(connector) }
             }
             group.addTask { await self.forgetExpired() }
+            if hasRevocationLists { group.addTask { await self.followRevocationLists() } }
             group.addTask { await self.followSignals() }
         }
     }

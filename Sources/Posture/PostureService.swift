@@ -10,17 +10,24 @@ public struct AgentIntegration: Sendable {
     public var handshake: HandshakeSettings
     /// How device certificates are made.
     public var enrollment: EnrollmentSettings
-    /// Device certificates come from it and from nobody else.
-    public var authority: EnrollmentAuthority
+    /// Device certificates come from it and from nobody else; nil: none are accepted, and nobody enrols here.
+    public var authority: EnrollmentAuthority?
+    /// Lists of device certificates that count no more; nil: there are none.
+    public var revocation: RevocationSettings?
+    /// Whose statements about devices count; nil: nobody's.
+    public var statements: StatementTrust?
 
     /// Makes an integration.
     public init(
         handshake: HandshakeSettings, enrollment: EnrollmentSettings = EnrollmentSettings(),
-        authority: EnrollmentAuthority
+        authority: EnrollmentAuthority?, revocation: RevocationSettings? = nil,
+        statements: StatementTrust? = nil
     ) {
         self.handshake = handshake
         self.enrollment = enrollment
         self.authority = authority
+        self.revocation = revocation
+        self.statements = statements
     }
 }
 
@@ -65,7 +72,7 @@ public struct DeviceProof: Sendable, Hashable {
 /// All that the rest of the control plane needs of posture: the handshake with the local agent, enrolment,
 /// provider verdicts and the news about them.
 public actor PostureService {
-    let agents: [AgentIntegration]
+    var agents: [AgentIntegration]
     let connectors: [any Connector]
     let evaluationCallers: [EvaluationCaller]
     let ring: KeyRing
@@ -78,6 +85,7 @@ public actor PostureService {
 
     var directory = DeviceDirectory()
     var machines = MachineDirectory()
+    var withdrawn = WithdrawnCertificates()
     var transactions = Transactions()
     var nonces = NonceTable()
     var schedule = RefreshSchedule()
@@ -155,6 +163,8 @@ public actor PostureService {
     /// integration is in memory.
     public func load() async throws(StoreError) {
         directory = DeviceDirectory(try await store.devices())
+        withdrawn.serials = Set(try await store.revokedSerials())
+        refreshRevocationLists()
         try await cache.load(
             integrations: connectors.map { ($0.integration, ttlSeconds: $0.pace.ttlSeconds) })
         try await loadSignals()
@@ -183,7 +193,7 @@ public actor PostureService {
         answers.reserveCapacity(questions.count)
         var matched: [MatchedDevice: [Verdict]] = [:]
         for question in questions {
-            guard let question, let device = directory[question.id], !device.isRevoked else {
+            guard let question, let device = directory[question.id], !isRevoked(device) else {
                 answers.append(nil)
                 continue
             }

@@ -20,13 +20,15 @@ public struct HandshakeSettings: Sendable, Hashable {
     public var minimumVersion: String?
     /// The facts that the administrator permits to ask for; everything else in an answer is dropped.
     public var requestedFacts: [String]
+    /// How agents may prove their device, the preferred way first; at least one.
+    public var modes: [HandshakeMode]
 
     /// Makes settings with the documented defaults.
     public init(
         integration: String, authOrigin: String, audience: String? = nil, port: UInt16 = 17472,
         ageSecondsMax: Int64 = 900, graceSeconds: Int64 = 60, lastSeenSecondsMax: Int64 = 604_800,
         minimumVersion: String? = nil,
-        requestedFacts: [String] = HandshakeSettings.knownFacts
+        requestedFacts: [String] = HandshakeSettings.knownFacts, modes: [HandshakeMode] = [.certificate]
     ) {
         self.integration = integration
         self.authOrigin = authOrigin
@@ -37,6 +39,7 @@ public struct HandshakeSettings: Sendable, Hashable {
         self.lastSeenSecondsMax = lastSeenSecondsMax
         self.minimumVersion = minimumVersion
         self.requestedFacts = requestedFacts
+        self.modes = modes
     }
 
     /// All ports of the machine, in the order in which they are asked.

@@ -158,8 +158,10 @@ final class CertificateHandle {
         return nil
     }
 
-    func serialHex() throws(SignatureError) -> String {
-        guard let number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(raw), nil) else {
+    func serialHex() throws(SignatureError) -> String { try Self.serialHex(X509_get0_serialNumber(raw)) }
+
+    static func serialHex(_ serial: UnsafePointer<ASN1_INTEGER>?) throws(SignatureError) -> String {
+        guard let number = ASN1_INTEGER_to_BN(serial, nil) else {
             throw libraryError("certificate: the serial number cannot be read")
         }
         defer { BN_free(number) }

@@ -9,24 +9,39 @@ public struct EnrollmentAuthority: Sendable {
     /// A device's name is this and its id, as the one URI of that kind among the alternative names.
     public static let deviceNamePrefix = "urn:device:"
 
-    /// The authority's own certificate.
+    /// The authority's own certificate: the one that issues.
     public let certificate: Certificate
+    /// Every certificate that a device's path may end at, `certificate` first. Several while one replaces another.
+    public let anchors: [Certificate]
     let key: SigningKey?
 
     /// Whether the private key is here, so that `issue` is possible.
     public var canIssue: Bool { key != nil }
 
-    /// - Parameter keyPEM: nil makes an authority that only verifies.
-    /// - Throws: `SignatureError` when the certificate is no authority's (CA:TRUE, `keyCertSign`) or the key
-    ///   is not its own.
-    public init(certificatePEM: [UInt8], keyPEM: [UInt8]?) throws(SignatureError) {
+    /// - Parameter certificatePEM: one certificate or more; the first issues, all verify.
+    /// - Parameter keyPEM: of the first; nil makes an authority that only verifies.
+    /// - Parameter furtherPEM: more that devices may hold certificates of.
+    /// - Throws: `SignatureError` when a certificate is no authority's (CA:TRUE, `keyCertSign`) or the key
+    ///   is not the first one's.
+    public init(
+        certificatePEM: [UInt8], keyPEM: [UInt8]?, furtherPEM: [[UInt8]] = []
+    ) throws(SignatureError) {
         ERR_clear_error()
         defer { ERR_clear_error() }
-        certificate = try Certificate(pem: certificatePEM)
-        let handle = try CertificateHandle(der: certificate.der)
-        defer { withExtendedLifetime(handle) {} }
-        guard X509_check_ca(handle.raw) == 1 else {
-            throw SignatureError("enrollment authority: the certificate is not one of an authority (CA:TRUE)")
+        var anchors = try Certificate.all(pem: certificatePEM)
+        for pem in furtherPEM { anchors += try Certificate.all(pem: pem) }
+        guard anchors.count <= Certificate.bundleMax else {
+            throw SignatureError("enrollment authority: more than \(Certificate.bundleMax) certificates")
+        }
+        certificate = anchors[0]
+        self.anchors = anchors
+        for anchor in anchors {
+            let handle = try CertificateHandle(der: anchor.der)
+            defer { withExtendedLifetime(handle) {} }
+            guard X509_check_ca(handle.raw) == 1 else {
+                throw SignatureError(
+                    "enrollment authority: the certificate is not one of an authority (CA:TRUE)")
+            }
         }
         guard let keyPEM else {
             key = nil
@@ -106,7 +121,7 @@ public struct EnrollmentAuthority: Sendable {
     }
 
     /// Characters that need no escaping in a URI, in OpenSSL's extension text, in a log or in a path.
-    static func isDeviceID(_ text: some StringProtocol) -> Bool {
+    public static func isDeviceID(_ text: some StringProtocol) -> Bool {
         (1...64).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 switch byte {

@@ -1,5 +1,23 @@
 import COpenSSL
 
+/// One step of a verified path: a certificate by its serial number, and who issued it.
+public struct CertificateLink: Sendable, Hashable {
+    /// The certificate below, as `Certificate.serialHex`.
+    public var serialHex: String
+    /// The issuer's name and key (SHA-256 over both).
+    public var issuer: [UInt8]
+}
+
+/// A device's certificate that led up to the authority.
+public struct VerifiedPath: Sendable {
+    /// The device's own certificate.
+    public var leaf: Certificate
+    /// The id in its `urn:device:` name.
+    public var deviceID: String
+    /// Every certificate below a configured one, the device's own first.
+    public var links: [CertificateLink]
+}
+
 // Verifying what a device shows (RFC 5280 §6).
 extension EnrollmentAuthority {
     /// The most certificates that a device may send, and their bytes together.
@@ -18,6 +36,14 @@ extension EnrollmentAuthority {
     public func verify(
         chainDER: [[UInt8]], nowSeconds: Int64
     ) throws(SignatureError) -> (leaf: Certificate, deviceID: String) {
+        let path = try verifiedPath(chainDER: chainDER, nowSeconds: nowSeconds)
+        return (path.leaf, path.deviceID)
+    }
+
+    /// The same with every step of the path, for whoever asks about revocation.
+    public func verifiedPath(
+        chainDER: [[UInt8]], nowSeconds: Int64
+    ) throws(SignatureError) -> VerifiedPath {
         ERR_clear_error()
         defer { ERR_clear_error() }
         guard let first = chainDER.first, chainDER.count <= Self.chainCertificatesMax else {
@@ -29,16 +55,14 @@ extension EnrollmentAuthority {
         let leaf = try Certificate(der: first)
         let handle = try CertificateHandle(der: first)
         defer { withExtendedLifetime(handle) {} }
-        try checkPath(from: handle, through: chainDER.dropFirst(), nowSeconds: nowSeconds)
+        let links = try links(from: handle, through: chainDER.dropFirst(), nowSeconds: nowSeconds)
         try checkPurpose(of: handle)
-        return (leaf, try Self.deviceID(of: leaf))
+        return VerifiedPath(leaf: leaf, deviceID: try Self.deviceID(of: leaf), links: links)
     }
 
-    private func checkPath(
+    private func links(
         from leaf: CertificateHandle, through others: ArraySlice<[UInt8]>, nowSeconds: Int64
-    ) throws(SignatureError) {
-        let anchor = try CertificateHandle(der: certificate.der)
-        defer { withExtendedLifetime(anchor) {} }
+    ) throws(SignatureError) -> [CertificateLink] {
         var intermediates: [CertificateHandle] = []
         for der in others { intermediates.append(try CertificateHandle(der: der)) }
         guard let untrusted = gatepost_certificates_new() else { throw SignatureError("out of memory") }
@@ -51,9 +75,12 @@ extension EnrollmentAuthority {
         }
         guard let store = X509_STORE_new() else { throw SignatureError("out of memory") }
         defer { X509_STORE_free(store) }
-        guard X509_STORE_add_cert(store, anchor.raw) == 1, let context = X509_STORE_CTX_new() else {
-            throw SignatureError("out of memory")
+        for anchor in anchors {
+            let handle = try CertificateHandle(der: anchor.der)
+            // The store takes a reference of its own.
+            guard X509_STORE_add_cert(store, handle.raw) == 1 else { throw SignatureError("out of memory") }
         }
+        guard let context = X509_STORE_CTX_new() else { throw SignatureError("out of memory") }
         defer { X509_STORE_CTX_free(context) }
         guard X509_STORE_CTX_init(context, store, leaf.raw, untrusted) == 1,
             let parameters = X509_STORE_CTX_get0_param(context)
@@ -71,10 +98,33 @@ extension EnrollmentAuthority {
             let reason = X509_verify_cert_error_string(Int(code)).map { String(cString: $0) } ?? "unknown"
             throw SignatureError("device chain: \(reason)")
         }
-        let pathCount = gatepost_certificates_count(X509_STORE_CTX_get0_chain(context))
-        guard (2...Self.pathCertificatesMax).contains(Int(pathCount)) else {
-            throw SignatureError("device chain: the path has \(pathCount) certificates")
+        return try links(of: X509_STORE_CTX_get0_chain(context))
+    }
+
+    /// The verified path's steps up to the first certificate that is configured: nothing above it is asked.
+    private func links(of path: OpaquePointer?) throws(SignatureError) -> [CertificateLink] {
+        let count = gatepost_certificates_count(path)
+        guard (2...Self.pathCertificatesMax).contains(Int(count)) else {
+            throw SignatureError("device chain: the path has \(count) certificates")
         }
+        var links: [CertificateLink] = []
+        for index in 0..<count - 1 {
+            guard let below = gatepost_certificate(path, index),
+                let above = gatepost_certificate(path, index + 1),
+                X509_up_ref(below) == 1, X509_up_ref(above) == 1
+            else { throw SignatureError("out of memory") }
+            let (certificate, issuer) = (
+                CertificateHandle(adopting: below), CertificateHandle(adopting: above)
+            )
+            if index > 0, let der = encodedDER({ i2d_X509(below, $0) }),
+                anchors.contains(where: { $0.der == der })
+            {
+                break
+            }
+            links.append(
+                CertificateLink(serialHex: try certificate.serialHex(), issuer: try issuer.identity()))
+        }
+        return links
     }
 
     /// Own checks instead of OpenSSL's purposes: these accept certificates without any usage at all.

@@ -18,11 +18,10 @@ func libraryError(_ what: String) -> SignatureError {
     return SignatureError("\(what) (\(String(cString: reason)))")
 }
 
-/// Lends `bytes` to C as a source of PEM text, at most 64 KiB.
+/// Lends `bytes` to C as a source of PEM text, at most 64 KiB where nothing else is said.
 func withMemoryReader<Result>(
-    _ bytes: [UInt8], _ body: (OpaquePointer) throws(SignatureError) -> Result
+    _ bytes: [UInt8], bytesMax: Int = 64 << 10, _ body: (OpaquePointer) throws(SignatureError) -> Result
 ) throws(SignatureError) -> Result {
-    let bytesMax = 64 << 10
     guard bytes.count <= bytesMax else { throw SignatureError("PEM text is longer than \(bytesMax) bytes") }
     // A copy inside of the BIO: the array's own storage may be moved once the call that passes it returns.
     guard let bio = BIO_new(BIO_s_mem()) else { throw SignatureError("out of memory") }

@@ -86,6 +86,13 @@ public protocol GatewayStore: RefreshStore {
     /// `subject` itself where nothing is known.
     func subjects(issuer: String, subject: String) async throws(StoreError) -> [String]
 
+    // Revoked certificates
+
+    /// Serial numbers of device certificates that were revoked by themselves.
+    func revokedSerials() async throws(StoreError) -> [String]
+    /// Keeps one for good.
+    func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError)
+
     // Service tokens
 
     /// All of them, by name and age.

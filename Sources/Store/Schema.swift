@@ -139,6 +139,12 @@ enum Schema {
         CREATE INDEX session_refreshes_due ON session_refreshes (identity_provider, due_at)
           WHERE due_at IS NOT NULL;
         """,
+        """
+        CREATE TABLE revoked_certificates (
+          serial TEXT PRIMARY KEY NOT NULL,
+          at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
     ]
 
     static let verdicts = [

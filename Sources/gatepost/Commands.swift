@@ -106,7 +106,8 @@ struct Verdicts: ParsableCommand {
 
 struct Device: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List enrolled devices and end a lost one.", subcommands: [List.self, Revoke.self])
+        abstract: "List enrolled devices and end a lost one.",
+        subcommands: [List.self, Revoke.self, AcceptKey.self], aliases: ["devices"])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List enrolled devices.")
@@ -122,12 +123,38 @@ struct Device: ParsableCommand {
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "End a device for good; its sessions end and their open connections are cut.",
-            discussion: "The device has to be enrolled anew, with a new token, before it counts again.")
+            discussion: """
+                The device has to be enrolled anew, with a new token, before it counts again. With --serial one
+                certificate is denied, whoever issued it, and the device whose newest or last used one it is ends.
+                """)
+        @Argument(help: "The device, by the id that \"device list\" shows.") var device: String?
+        @Option(help: "A device certificate's serial number, in hexadecimal.") var serial: String?
+        @OptionGroup var gateway: SocketOption
+
+        func validate() throws {
+            guard (device == nil) != (serial == nil) else {
+                throw ValidationError("Name exactly one of a device and --serial.")
+            }
+        }
+
+        func run() throws {
+            var command: [(String, JSONValue)] = [("command", "device-revoke")]
+            if let device { command.append(("device", .string(device))) }
+            if let serial { command.append(("serial", .string(serial))) }
+            print(try gateway.ask(.object(JSONObject(command)))["text"]?.string ?? "")
+        }
+    }
+
+    struct AcceptKey: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "accept-key",
+            abstract: "Let a device of a management server come back with another key.",
+            discussion: "Its old key counts no more; the next one that a statement names is pinned.")
         @Argument(help: "The device, by the id that \"device list\" shows.") var device: String
         @OptionGroup var gateway: SocketOption
 
         func run() throws {
-            let command: JSONValue = ["command": "device-revoke", "device": .string(device)]
+            let command: JSONValue = ["command": "device-accept-key", "device": .string(device)]
             print(try gateway.ask(command)["text"]?.string ?? "")
         }
     }

@@ -171,6 +171,10 @@ actor MemoryStore: GatewayStore {
     func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {}
     func syncState(integration: String) async throws(StoreError) -> SyncState? { nil }
     func upsert(_ state: SyncState) async throws(StoreError) {}
+    private var serials: Set<String> = []
+    func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
+    func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
+
     func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
     func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}
     func noteUse(ofServiceTokens used: [String: Int64]) async throws(StoreError) {}

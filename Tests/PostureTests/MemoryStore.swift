@@ -133,6 +133,10 @@ actor MemoryStore: GatewayStore {
         return found.isEmpty ? [subject] : found
     }
 
+    private var serials: Set<String> = []
+    func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
+    func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
+
     func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
     func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}
     func noteUse(ofServiceTokens used: [String: Int64]) async throws(StoreError) {}

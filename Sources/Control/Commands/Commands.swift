@@ -57,6 +57,7 @@ extension ControlPlane {
             case "service-token-list": return listServiceTokens()
             case "device-list": return listDevices(await services.posture.devices())
             case "device-revoke": return try await revokeDevice(command)
+            case "device-accept-key": return try await acceptDeviceKey(command)
             case let other: return ["error": .string("unknown command \(other ?? "(none)")")]
             }
         } catch {

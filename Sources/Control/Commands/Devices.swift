@@ -31,11 +31,58 @@ extension ControlPlane {
 
     /// The device's certificate counts no more, and every session that proved it ends.
     func revokeDevice(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        if let serial = command["serial"]?.string { return try await revokeCertificate(serial) }
         guard let id = command["device"]?.string else { return ["error": "name a device"] }
         guard try await services.posture.revoke(deviceID: id) else {
             return ["error": .string("no enrolled device \(id); gatepost device list shows them")]
         }
         let removed = try await endAll(.device(id: id))
         return ["text": .string("device \(id) revoked; \(removed.count) of its sessions ended")]
+    }
+
+    /// A certificate by its serial number, and the devices whose it is.
+    private func revokeCertificate(_ text: String) async throws(StoreError) -> JSONValue {
+        guard let serial = Self.serial(text) else {
+            return ["error": "a serial number is 1 to 40 hexadecimal digits, with colons or without"]
+        }
+        let devices = try await services.posture.revoke(serialHex: serial)
+        var ended = 0
+        for device in devices { ended += try await endAll(.device(id: device)).count }
+        let whose =
+            devices.isEmpty
+            ? "it is no device's newest certificate" : "devices revoked: \(devices.joined(separator: ", "))"
+        return [
+            "text": .string("certificate \(serial) revoked; \(whose); \(ended) sessions ended"),
+            "devices": .array(devices.map { .string($0) }),
+        ]
+    }
+
+    /// As `Certificate.serialHex` writes it: lower case, whole bytes, no zero bytes in front.
+    static func serial(_ text: String) -> String? {
+        let digits = text.lowercased().filter { $0 != ":" }
+        guard (1...40).contains(digits.utf8.count), digits.utf8.allSatisfy({ $0 < 0x80 }),
+            digits.allSatisfy(\.isHexDigit)
+        else { return nil }
+        var rest = Substring(digits.utf8.count % 2 == 0 ? digits : "0" + digits)
+        while rest.utf8.count > 2, rest.hasPrefix("00") { rest = rest.dropFirst(2) }
+        return String(rest)
+    }
+
+    /// A device that a management server speaks for came back with another key, and an administrator says that this
+    /// is right.
+    func acceptDeviceKey(_ command: JSONValue) async throws(StoreError) -> JSONValue {
+        guard let id = command["device"]?.string else { return ["error": "name a device"] }
+        guard let next = try await services.posture.acceptNewKey(deviceID: id) else {
+            return [
+                "error": .string(
+                    "no device \(id) that a management server speaks for and that is not revoked")
+            ]
+        }
+        let removed = try await endAll(.device(id: id))
+        return [
+            "text": .string(
+                "the next key of \(id) is accepted, under the id \(next); \(removed.count) sessions of the old "
+                    + "one ended")
+        ]
     }
 }

@@ -10,9 +10,11 @@ extension ControlPlane {
         let text = IntegrationsText(
             integrations: await services.posture.integrationStatus(),
             connectPrefix: services.authOrigin + ConnectPath.prefix, nowSeconds: nowSeconds())
+        let agents = await AgentStatusText(services, nowSeconds: nowSeconds())
         return .object(
             JSONObject([
-                ("text", .string(text.text)), ("integrations", .array(text.integrations.map(text.json))),
+                ("text", .string(([text.text] + agents.lines).joined(separator: "\n\n"))),
+                ("integrations", .array(text.integrations.map(text.json))), ("agents", agents.json),
             ]))
     }
 

@@ -11,11 +11,12 @@ extension ControlPlane {
         let services = services
         let refresh = await refreshStatus(services)
         let deviceChecks = deviceChecks.counts
+        let agents = await AgentStatusText(services, nowSeconds: nowSeconds())
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
             held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
-            refresh: refresh, deviceChecks: deviceChecks)
+            refresh: refresh, deviceChecks: deviceChecks, agents: agents)
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
@@ -23,7 +24,7 @@ extension ControlPlane {
                 ("integrations", .array(text.integrations.map(StatusText.json))),
                 ("held", .array(text.held.map(HeldText.json))),
                 ("decision_log", text.decisions?.logJSON ?? .null),
-                ("sign_in_refresh", refresh.json),
+                ("sign_in_refresh", refresh.json), ("agents", agents.json),
                 ("device_checks", DeviceCheckCounts.json(deviceChecks)),
                 ("shadow", text.decisions?.shadowJSON ?? .null), ("data_plane", text.reactors),
             ]))
@@ -42,6 +43,7 @@ struct StatusText {
     var decisions: DecisionStatusText?
     var refresh: RefreshStatusText?
     var deviceChecks: [(word: String, count: Int64)] = []
+    var agents: AgentStatusText?
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
@@ -49,6 +51,7 @@ struct StatusText {
         lines += decisions?.lines ?? []
         lines += refresh?.lines ?? []
         lines += DeviceCheckCounts.lines(deviceChecks)
+        lines += agents?.warnings ?? []
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {

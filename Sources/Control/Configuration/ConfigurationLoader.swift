@@ -6,15 +6,17 @@ import Signatures
 public enum ConfigurationLoader {
     /// - Throws: every problem of the configuration at once.
     public static func load(path: String, readsFiles: Bool = true) throws(ConfigFailure) -> ConfigSnapshot {
-        let snapshot = try ConfigSnapshot.load(
+        var snapshot = try ConfigSnapshot.load(
             path: path, environment: ProcessInfo.processInfo.environment, readsFiles: readsFiles,
             identify: {
                 Digest.sha256($0).map { byte in String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }
                     .joined()
             })
         guard readsFiles else { return snapshot }
-        let problems = TokenIssuers.problems(snapshot, path: path)
+        let agents = AgentParts.findings(snapshot, path: path, nowSeconds: systemSeconds())
+        let problems = TokenIssuers.problems(snapshot, path: path) + agents.problems
         guard problems.isEmpty else { throw ConfigFailure(problems: problems) }
+        snapshot.warnings += agents.warnings
         return snapshot
     }
 }

@@ -32,6 +32,8 @@ extension ControlPlane {
             fetcher: fetcher, posture: old.posture, decisions: decisions, ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         try await reactors.configure(new.snapshot)
+        // Certificates come and go without a restart: a rotation has to be possible while people work.
+        await new.posture.take(try AgentParts.agents(config, authOrigin: new.authOrigin))
         // Before anybody is decided by the new policy: what it takes is judged as a whole.
         let batch = beginBatch(.reload(new.snapshot.revision), eventNanoseconds: monotonicNanoseconds())
         current.withLock { services in
@@ -79,7 +81,9 @@ extension ControlPlane {
             config.gateway.listeners.map { "\($0.address) \($0.port)" }
         }
         if listeners(new) != listeners(old) { return "gateway.listeners" }
-        if new.integrations != old.integrations { return "integrations" }
+        if AgentParts.withoutTrust(new.integrations) != AgentParts.withoutTrust(old.integrations) {
+            return "integrations"
+        }
         // Agents, providers and device checks under way know the auth host by its address.
         if new.gateway.authHost != old.gateway.authHost { return "gateway.auth-host" }
         if new.gateway.publicPort != old.gateway.publicPort { return "gateway.public-port" }

@@ -251,6 +251,10 @@ enum ReasonTexts {
             "The device's answer is not well formed.",
             "Update the agent."
         ),
+        .statementExpired: (
+            "What the management server said of the device has ended.",
+            "Let the device check in with its management."
+        ),
         .agentOutdated: (
             "The agent on this device is older than this gateway accepts.",
             "Update Gatepost's agent on this device, then try again."

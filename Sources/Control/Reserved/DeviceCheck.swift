@@ -98,11 +98,10 @@ extension ControlPlane {
     func deviceAssert(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         guard let session = try await sameOriginSession(request), let body = body(of: request),
-            let id = body["tx"]?.string, let assertion = body["assertion"]?.string,
+            let id = body["tx"]?.string, let answer = AgentAnswer(body),
             let global = try await owner(of: id, session)
         else { return await foreign(request) }
-        switch try await prove(assertion, of: id, by: global, presentedBy: session, request, isReturn: false)
-        {
+        switch try await prove(answer, of: id, by: global, presentedBy: session, request, isReturn: false) {
         case .refused(let refusal):
             return answers.refusal(403, refusal.reason, ageSeconds: refusal.ageSeconds)
         case .proven(let next, let cookies):
@@ -118,16 +117,16 @@ extension ControlPlane {
 
     /// Judges an agent's answer and keeps what it proves, whichever way it came.
     func prove(
-        _ assertion: String, of id: String, by global: StoredSession, presentedBy session: StoredSession,
+        _ answer: AgentAnswer, of id: String, by global: StoredSession, presentedBy session: StoredSession,
         _ request: ControlRequest, isReturn: Bool
     ) async throws(StoreError) -> ProofOutcome {
         let subjects = try await store.subjects(issuer: global.issuer, subject: global.subject)
         let proof: DeviceProof
         do throws(PostureRefusal) {
             proof = try await services.posture.assert(
-                transaction: id, assertion: assertion, globalSession: global.id, issuer: global.issuer,
-                subject: global.subject, knownAs: subjects, boundThumbprint: global.deviceThumbprint,
-                isReturn: isReturn)
+                transaction: id, assertion: answer.assertion, statement: answer.statement, globalSession: global.id,
+                issuer: global.issuer, subject: global.subject, knownAs: subjects, email: global.email,
+                boundThumbprint: global.deviceThumbprint, isReturn: isReturn)
         } catch {
             refused(error, request)
             return .refused(error)

@@ -5,24 +5,29 @@ import JSON
 import Posture
 import Store
 
-/// How a browser comes back that went to the agent itself: `?tx=…` with `a=` (the answer) or `e=` (why there is none).
+/// How a browser comes back that went to the agent itself: `?tx=…` with `a=` (the answer; beside it `s=`, a management
+/// server's statement) or `e=` (why there is none).
 enum DeviceReturn {
     static let path = "/.gatepost/posture/return"
     /// Of path and query together; everywhere else the configured bound of targets is the only one.
     static let targetBytesMax = 16 << 10
 
     enum Outcome: Equatable {
-        case assertion(String)
+        case answer(AgentAnswer)
         case refusal(Reason)
     }
 
-    /// Exactly two parameters, each once; nil for everything else.
+    /// Exactly these parameters, each once; nil for everything else.
     static func parse(_ query: String) -> (transaction: String, outcome: Outcome)? {
-        guard let parameters = FormText.parse(query), parameters.count == 2,
+        guard let parameters = FormText.parse(query), (2...3).contains(parameters.count),
             let transaction = parameters["tx"], (1...64).contains(transaction.utf8.count)
         else { return nil }
-        if let assertion = parameters["a"], !assertion.isEmpty { return (transaction, .assertion(assertion)) }
-        guard let reason = parameters["e"].flatMap(Reason.init(rawValue:)),
+        if let assertion = parameters["a"], !assertion.isEmpty {
+            let statement = parameters["s"]
+            guard parameters.count == (statement == nil ? 2 : 3) else { return nil }
+            return (transaction, .answer(AgentAnswer(assertion: assertion, statement: statement)))
+        }
+        guard parameters.count == 2, let reason = parameters["e"].flatMap(Reason.init(rawValue:)),
             DeviceStates.agentWords.contains(reason)
         else { return nil }
         return (transaction, .refusal(reason))
@@ -64,7 +69,7 @@ extension ControlPlane {
         else { return answers.failure(403, .originNotAllowed) }
         guard let session = try await globalSession(request), let global = try await owner(of: id, session)
         else {
-            if case .assertion(let assertion) = outcome { await spoil(assertion, request) }
+            if case .answer(let answer) = outcome { await spoil(answer.assertion, request) }
             return answers.failure(403, .sessionMismatch)
         }
         let origin = services.authOrigin
@@ -73,9 +78,9 @@ extension ControlPlane {
             deviceStateNoted(reason, of: id, request)
             return answers.redirect(
                 DeviceReturn.page(origin, id, reason, ageSeconds: nil), status: 303)
-        case .assertion(let assertion):
+        case .answer(let answer):
             switch try await prove(
-                assertion, of: id, by: global, presentedBy: session, request, isReturn: true)
+                answer, of: id, by: global, presentedBy: session, request, isReturn: true)
             {
             case .proven(let next, let cookies):
                 return answers.redirect(next, setCookies: cookies, status: 303)
@@ -98,5 +103,25 @@ extension ControlPlane {
                 ("reason", .string(Reason.sessionMismatch.rawValue)),
                 ("what", "an agent's answer came with another session; it is used up"), ("alert", true),
             ])
+    }
+}
+
+/// What an agent answered, by whichever way it came.
+struct AgentAnswer: Equatable {
+    var assertion: String
+    /// The management server's words beside it (mode A).
+    var statement: String?
+
+    init(assertion: String, statement: String? = nil) {
+        self.assertion = assertion
+        self.statement = statement
+    }
+
+    /// `{assertion[, statement]}`; nil without an assertion, and for a statement that is no text.
+    init?(_ body: JSONValue) {
+        guard let assertion = body["assertion"]?.string else { return nil }
+        self.assertion = assertion
+        statement = body["statement"]?.string
+        guard statement != nil || body["statement"] == nil else { return nil }
     }
 }

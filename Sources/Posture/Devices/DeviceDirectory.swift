@@ -98,15 +98,16 @@ struct DeviceDirectory: Sendable {
         return outcome
     }
 
-    /// Counts a statement; false when this value was seen (a copy of the key is about).
-    mutating func count(_ counter: Int64, of id: String) -> Bool {
-        guard var device = self[id] else { return false }
-        var window = counters[ExactKey(id)] ?? CounterWindow(highest: device.counter)
-        guard window.accept(counter) else { return false }
-        counters[ExactKey(id)] = window
-        device.counter = window.highest
-        keep(device)
-        return true
+    /// Counts a statement of a device, which may be seen for the first time.
+    ///
+    /// - Returns: the highest value so far; nil when this one was seen (a copy of the key is about).
+    mutating func count(_ counter: Int64, of device: StoredDevice) -> Int64? {
+        let id = ExactKey(device.id)
+        var window = counters[id] ?? CounterWindow(highest: device.counter)
+        guard window.accept(counter) else { return nil }
+        counters[id] = window
+        if devices[id] != nil { devices[id]?.counter = window.highest }
+        return window.highest
     }
 
     /// Ends a device for good. Its ids are free again: the machine may be enrolled anew, by whomever it then
@@ -123,6 +124,21 @@ struct DeviceDirectory: Sendable {
         conflicts[ExactKey(id)] = nil
         keep(device)
         return device
+    }
+
+    /// The device that has this key, revoked or not.
+    func holder(ofThumbprint thumbprint: String) -> String? { byThumbprint[ExactKey(thumbprint)] }
+
+    /// The id under which a management server's device is known today: its own, or the one that took its place, which
+    /// may not have been seen yet. A device that enrolled here is known by its certificate alone.
+    func latest(_ id: String) -> String {
+        var id = id
+        guard id.hasPrefix("statement:") else { return id }
+        for _ in 0..<64 {
+            guard let next = self[id]?.supersededBy else { return id }
+            id = next
+        }
+        return id
     }
 
     /// The device that stands today for the one with this key: itself, or what took its place.

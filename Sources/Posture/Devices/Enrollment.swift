@@ -90,6 +90,8 @@ struct Enrollment: Sendable {
     struct Renewal: Sendable {
         var deviceID: String
         var thumbprint: String
+        /// The steps of the certificate's path.
+        var links: [CertificateLink]
         var csr: [UInt8]
         var proofID: [UInt8]
         var expiresAtSeconds: Int64
@@ -111,7 +113,8 @@ struct Enrollment: Sendable {
             throw PostureRefusal(.signatureInvalid, "typ or alg is not a renewal's")
         }
         let chain = try AssertionVerifier.chain(of: jws)
-        let (leaf, deviceID) = try verifyChain(chain, authority: authority, nowSeconds: nowSeconds)
+        let path = try verifyChain(chain, authority: authority, nowSeconds: nowSeconds)
+        let (leaf, deviceID) = (path.leaf, path.deviceID)
         guard jws.verify(with: leaf.publicKey) else {
             throw PostureRefusal(.signatureInvalid, "the proof is not of the certificate's key")
         }
@@ -128,8 +131,8 @@ struct Enrollment: Sendable {
             let csr = payload["csr"]?.string.flatMap(Base64.decode), csr.count <= 4096
         else { throw PostureRefusal(.requestMalformed, "jti or csr is missing or of another shape") }
         return Renewal(
-            deviceID: deviceID, thumbprint: leaf.publicKey.thumbprint, csr: csr, proofID: proof,
-            expiresAtSeconds: issued + 2 * AssertionVerifier.skewSeconds)
+            deviceID: deviceID, thumbprint: leaf.publicKey.thumbprint, links: path.links, csr: csr,
+            proofID: proof, expiresAtSeconds: issued + 2 * AssertionVerifier.skewSeconds)
     }
 
     func issue(_ csr: [UInt8], deviceID: String, nowSeconds: Int64) throws(PostureRefusal) -> Certificate {

@@ -34,7 +34,7 @@ struct ChallengeIssuer: Sendable {
             // The agent builds navigations only from this signed URL, so it must lead back to our own origin.
             ("rtn", .string(settings.authOrigin + Self.returnPath + "?tx=" + transaction.id)),
             ("req", .array(settings.requestedFacts.map { .string($0) })),
-            ("profiles", .array([.string("x5c")])),
+            ("profiles", .array(settings.modes.map { .string($0.rawValue) })),
             ("versions", ["min": .integer(Self.versionMin), "max": .integer(Self.versionMax)]),
             // An agent that knows an older announcement renews now instead of within a day.
             ("key_seq", .integer(KeyAnnouncement.sequence(of: ring))),

@@ -1,7 +1,7 @@
 import JSON
 import Signatures
 
-/// Builds and signs the answer to a challenge (handshake.md M4, Mode B).
+/// Builds and signs the answer to a challenge (handshake.md M4), in the mode that the gateway prefers.
 struct AssertionMaker: Sendable {
     static let lifeSeconds: Int64 = 60
     /// Of this program, the same as the gateway's; administrators may set a minimum.
@@ -28,16 +28,21 @@ struct AssertionMaker: Sendable {
         guard let count = counter.take() else { return nil }
         asked?.note(challenge.requested)
         let enrolment = identity.enrolment
+        let statement = StatementFile.read(
+            in: identity, profiles: challenge.profiles, nowSeconds: nowSeconds)
+        let subject = statement?.subject ?? enrolment.deviceID
         let (known, collectedAt) = collector.facts(nowSeconds: nowSeconds)
         let facts = permitted.disclosed(of: known.merging(own), requested: challenge.requested)
-        let header = JSONObject([
-            ("typ", .string("posture+jwt")),
-            ("x5c", .array(enrolment.certificates.map { .string(Base64.encode($0)) })),
-        ])
+        var header = JSONObject([("typ", .string("posture+jwt"))])
+        if let statement {
+            if statement.namesThumbprint { header["jwk"] = .object(identity.key.publicKey.jwk) }
+        } else {
+            header["x5c"] = .array(enrolment.certificates.map { .string(Base64.encode($0)) })
+        }
         var payload = JSONObject([
             ("eat_profile", .string("urn:gatepost:posture:1")),
             ("iss", .string("urn:device:" + enrolment.deviceID)),
-            ("sub", .string(enrolment.deviceID)),
+            ("sub", .string(subject)),
             ("aud", .string(challenge.issuer)),
             ("iat", .integer(nowSeconds)),
             ("exp", .integer(nowSeconds + Self.lifeSeconds)),
@@ -60,6 +65,19 @@ struct AssertionMaker: Sendable {
         ])
         if let secureBoot = facts["secure_boot"] { payload["oemboot"] = secureBoot }
         return JWS.sign(header: header, payload: payload, with: identity.key)
+    }
+
+    /// What the page gets: the assertion, and the statement that it stands on when there is no certificate in it.
+    func answer(_ assertion: String) -> JSONValue {
+        var members = JSONObject([("assertion", .string(assertion))])
+        if let statement = statement(beside: assertion) { members["statement"] = .string(statement) }
+        return .object(members)
+    }
+
+    /// The statement that an assertion stands on when there is no certificate in it.
+    func statement(beside assertion: String) -> String? {
+        guard let jws = try? JWS(compact: assertion), jws.header["x5c"] == nil else { return nil }
+        return StatementFile.text(in: identity)
     }
 
     /// Tells two users of one machine apart without naming them.

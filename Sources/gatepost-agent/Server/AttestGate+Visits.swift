@@ -30,9 +30,9 @@ extension AttestGate {
             outcome = .failure(error)
         }
         if visit.kind == .popup {
-            return PopupPage(outcome, origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
+            return PopupPage(outcome.map(maker.answer), origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
         }
-        return Self.redirect(wayBack, outcome)
+        return redirect(wayBack, outcome)
     }
 
     /// One point: the agent is here and knows this gateway. A challenge that it would not answer shows nothing, and one
@@ -45,16 +45,16 @@ extension AttestGate {
     }
 
     /// To the signed way back and nowhere else.
-    private static func redirect(_ wayBack: String, _ outcome: Result<String, AttestRefusal>) -> AttestAnswer
-    {
+    private func redirect(_ wayBack: String, _ outcome: Result<String, AttestRefusal>) -> AttestAnswer {
         let parameter =
             switch outcome {
-            case .success(let assertion): "a=" + assertion
+            case .success(let assertion):
+                "a=" + assertion + (maker.statement(beside: assertion).map { "&s=" + $0 } ?? "")
             case .failure(let refusal): "e=" + refusal.rawValue
             }
         let separator = wayBack.utf8.contains(UInt8(ascii: "?")) ? "&" : "?"
         let target = wayBack + separator + parameter
-        guard target.utf8.count <= wayBackBytesMax else {
+        guard target.utf8.count <= Self.wayBackBytesMax else {
             return redirect(wayBack, .failure(.requestTooLarge))
         }
         return AttestAnswer(

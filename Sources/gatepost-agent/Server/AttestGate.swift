@@ -68,7 +68,7 @@ final class AttestGate: Sendable {
         do throws(AttestRefusal) {
             let assertion = try sign(
                 body, origin: origin, peer: peer, nowSeconds: nowSeconds, nowMilliseconds: nowMilliseconds)
-            return answer(200, ["assertion": .string(assertion)], origin: origin)
+            return answer(200, maker.answer(assertion), origin: origin)
         } catch {
             var refused = answer(
                 error.status, ["error": .string(error.rawValue), "now": .integer(nowSeconds)], origin: origin)

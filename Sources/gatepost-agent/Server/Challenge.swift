@@ -43,6 +43,8 @@ struct Challenge: Sendable {
     let wayBack: String
     let expiresAtSeconds: Int64
     let requested: [String]
+    /// The ways of proving the device that the gateway accepts, the preferred one first.
+    let profiles: [String]
     /// The number of the gateway's newest announcement of keys; 0 when it does not say.
     let keySequence: Int64
 
@@ -87,7 +89,8 @@ struct Challenge: Sendable {
             begins <= expires,
             let identifier = payload["jti"]?.string, (1...128).contains(identifier.utf8.count),
             let nonce = payload["nonce"]?.string, Base64URL.decode(nonce)?.count == 32,
-            Self.speaksOurVersion(payload), payload["profiles"]?.array?.contains(.string("x5c")) == true,
+            Self.speaksOurVersion(payload), let profiles = payload["profiles"]?.array,
+            profiles.contains(.string("x5c")) || profiles.contains(.string("stmt")),
             let back = Self.wayBack(payload, enrolment: enrolment)
         else { throw .requestMalformed }
         try Self.checkTimes(issued: issued, begins: begins, expires: expires, nowSeconds: nowSeconds)
@@ -99,6 +102,7 @@ struct Challenge: Sendable {
         wayBack = back
         expiresAtSeconds = expires
         keySequence = payload["key_seq"]?.integer ?? 0
+        self.profiles = profiles.prefix(8).compactMap(\.string)
         requested = (payload["req"]?.array ?? []).prefix(64).compactMap(\.string)
     }
 

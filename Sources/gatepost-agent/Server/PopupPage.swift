@@ -8,12 +8,12 @@ struct PopupPage: Sendable {
     private let isAnswered: Bool
 
     /// - Parameter origin: signed by the gateway; lower-case host, digits and punctuation only (`Enrolment.isOrigin`).
-    init(_ outcome: Result<String, AttestRefusal>, origin: String, nowSeconds: Int64) {
+    init(_ outcome: Result<JSONValue, AttestRefusal>, origin: String, nowSeconds: Int64) {
         self.origin = origin
         let message: JSONValue
         switch outcome {
-        case .success(let assertion):
-            message = ["assertion": .string(assertion)]
+        case .success(let answer):
+            message = answer
             isAnswered = true
         case .failure(let refusal):
             message = ["error": .string(refusal.rawValue), "now": .integer(nowSeconds)]

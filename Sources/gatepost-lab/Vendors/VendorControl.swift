@@ -106,8 +106,10 @@ final class VendorSite: Site {
     let name = "vendors"
     let emulators: [String: VendorEmulator]
     let signals: SignalTransmitter
+    let management: ManagementServer
 
     init(port: UInt16, clock: LabClock) {
+        management = ManagementServer(issuer: "http://127.0.0.1:\(port)/management", clock: clock)
         signals = SignalTransmitter(port: port, clock: clock)
         emulators = Dictionary(
             uniqueKeysWithValues: Self.vendors.map { ($0.name, VendorEmulator($0, port: port, clock: clock)) }
@@ -117,8 +119,9 @@ final class VendorSite: Site {
     func answer(_ exchange: Exchange) throws {
         let path = exchange.head.path.split(separator: "/").map { Parameters.decode($0) ?? "" }
         if path.first == "signals" || path.first == ".well-known" { return try signals.answer(exchange) }
+        if path.first == "management" { return try management.answer(Array(path.dropFirst()), exchange) }
         guard let first = path.first, let emulator = emulators[first] else {
-            let names = (emulators.keys + ["signals"]).sorted().joined(separator: ", ")
+            let names = (emulators.keys + ["signals", "management"]).sorted().joined(separator: ", ")
             return try exchange.send(.text("No such vendor; there are: \(names)\n", status: 404))
         }
         try emulator.answer(Array(path.dropFirst()), exchange)

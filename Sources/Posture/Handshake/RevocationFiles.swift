@@ -1,0 +1,141 @@
+import Access
+import Foundation
+import Glibc
+public import Signatures
+
+/// The lists of revoked certificates of one integration, as their files were read last.
+///
+/// A file that is replaced by something unreadable changes nothing: the list before it holds until its own end, and
+/// then devices are refused.
+struct RevocationFiles: Sendable {
+    /// What tells a replaced file from the one that was read.
+    struct Stamp: Sendable, Hashable {
+        var inode: UInt64
+        var size: Int64
+        var modifiedSeconds: Int64
+        var modifiedNanoseconds: Int64
+    }
+
+    struct File: Sendable {
+        var path: String
+        var stamp: Stamp?
+        var list: RevocationList?
+        /// Why the file as it is now is not used; nil: it is.
+        var problem: String?
+    }
+
+    let settings: RevocationSettings
+    private(set) var files: [File]
+
+    init(_ settings: RevocationSettings) {
+        self.settings = settings
+        files = settings.paths.map { File(path: $0) }
+    }
+
+    /// Reads what changed.
+    ///
+    /// - Returns: paths whose list is another one now, and those that became unreadable.
+    mutating func refresh(_ authority: EnrollmentAuthority) -> (changed: [String], failed: [File]) {
+        var changed: [String] = []
+        var failed: [File] = []
+        for index in files.indices {
+            let stamp = Self.stamp(of: files[index].path)
+            guard stamp != files[index].stamp || (stamp == nil && files[index].problem == nil) else {
+                continue
+            }
+            files[index].stamp = stamp
+            do throws(SignatureError) {
+                let list = try RevocationList(try Self.read(files[index].path), authority: authority)
+                // An older list would take revocations back.
+                if let held = files[index].list, list.issuer == held.issuer,
+                    list.thisUpdateSeconds < held.thisUpdateSeconds
+                {
+                    throw SignatureError("it is older than the list before it")
+                }
+                files[index].list = list
+                files[index].problem = nil
+                changed.append(files[index].path)
+            } catch {
+                files[index].problem = error.what
+                failed.append(files[index])
+            }
+        }
+        return (changed, failed)
+    }
+
+    /// Whether a path is free of revoked certificates; refused also when nobody can say.
+    func check(_ links: [CertificateLink], nowSeconds: Int64) throws(PostureRefusal) {
+        for link in links {
+            let lists = files.compactMap(\.list).filter { $0.issuer == link.issuer }
+            guard !lists.contains(where: { $0.serials.contains(link.serialHex) }) else {
+                throw PostureRefusal(
+                    .certificateRevoked, "certificate \(link.serialHex) is on a revocation list",
+                    isAlert: true)
+            }
+            guard !lists.isEmpty else {
+                throw PostureRefusal(
+                    .certificateUntrusted,
+                    "no revocation list of the issuer of certificate \(link.serialHex) could be read")
+            }
+            guard settings.allowsStale || lists.contains(where: { $0.isCurrent(nowSeconds: nowSeconds) })
+            else {
+                throw PostureRefusal(
+                    .certificateUntrusted,
+                    "every revocation list of the issuer of certificate \(link.serialHex) has ended")
+            }
+        }
+    }
+
+    /// Whether a certificate is on a list, whoever its issuer is when that is not known. Short serial numbers are
+    /// given again by other authorities, so they never match alone.
+    func contains(_ serialHex: String, issuer: [UInt8]?) -> Bool {
+        files.contains { file in
+            guard let list = file.list, list.serials.contains(serialHex) else { return false }
+            return issuer.map { $0 == list.issuer } ?? (serialHex.utf8.count >= 16)
+        }
+    }
+
+    private static func stamp(of path: String) -> Stamp? {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return nil }
+        return Stamp(
+            inode: UInt64(info.st_ino), size: Int64(info.st_size),
+            modifiedSeconds: Int64(info.st_mtim.tv_sec), modifiedNanoseconds: Int64(info.st_mtim.tv_nsec))
+    }
+
+    private static func read(_ path: String) throws(SignatureError) -> [UInt8] {
+        // Non-blocking, so that a pipe of that name is refused instead of waited for.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            throw SignatureError("cannot be opened (\(String(cString: strerror(errno))))")
+        }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
+            throw SignatureError("is not a regular file")
+        }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count <= RevocationList.bytesMax {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count == 0 { return bytes }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw SignatureError("cannot be read (\(String(cString: strerror(errno))))")
+            }
+            bytes += chunk[..<count]
+        }
+        throw SignatureError("is longer than \(RevocationList.bytesMax) bytes")
+    }
+}
+
+/// What a configuration check says of lists, before anything runs.
+public enum RevocationListFile {
+    /// Files that hold no usable list, and why.
+    public static func problems(
+        _ settings: RevocationSettings, authority: EnrollmentAuthority
+    ) -> [(path: String, problem: String)] {
+        var files = RevocationFiles(settings)
+        return files.refresh(authority).failed.map { ($0.path, $0.problem ?? "") }
+    }
+}
