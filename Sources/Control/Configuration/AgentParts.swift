@@ -8,11 +8,12 @@ enum AgentParts {
         _ name: String, _ settings: EndpointAgentSettings, authOrigin: String
     ) throws(ControlFailure) -> AgentIntegration {
         let modes = settings.modes.compactMap(HandshakeMode.init(rawValue:))
-        let handshake = HandshakeSettings(
+        var handshake = HandshakeSettings(
             integration: name, authOrigin: authOrigin, port: settings.port,
             ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,
             lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion,
             modes: modes)
+        handshake.furtherPorts = settings.furtherPorts
         // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
         var enrollment = EnrollmentSettings()
         enrollment.renewAfterSeconds = min(

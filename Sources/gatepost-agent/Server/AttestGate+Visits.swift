@@ -30,7 +30,7 @@ extension AttestGate {
             outcome = .failure(error)
         }
         if visit.kind == .popup {
-            return PopupPage(outcome.map(maker.answer), origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
+            return PopupPage(outcome.map { maker.answer($0) }, origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
         }
         return redirect(wayBack, outcome)
     }

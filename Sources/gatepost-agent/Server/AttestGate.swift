@@ -16,7 +16,7 @@ final class AttestGate: Sendable {
     }
 
     let identity: DeviceIdentity
-    private let maker: AssertionMaker
+    let maker: AssertionMaker
     /// nil: every local user may ask.
     private let users: Set<UInt32>?
     private let peerUser: @Sendable (Peer) -> UInt32?
