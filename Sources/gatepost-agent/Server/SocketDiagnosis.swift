@@ -1,8 +1,7 @@
 import Glibc
 
 /// One question to the kernel's socket table (sock_diag(7)): who made the socket at the other end of a
-/// connection. A look-up by both addresses, 20 µs, where reading /proc/net/tcp prints every connection there
-/// is.
+/// connection. A look-up by both addresses, where reading /proc/net/tcp prints every connection there is.
 enum SocketDiagnosis {
     /// What the kernel says about one socket.
     enum Finding: Equatable {
