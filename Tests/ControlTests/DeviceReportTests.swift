@@ -2,6 +2,7 @@ import Access
 import Border
 import JSON
 import Posture
+import Store
 import Testing
 
 @testable import Control

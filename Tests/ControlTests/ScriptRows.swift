@@ -1,4 +1,5 @@
 import JSON
+import Testing
 
 /// One browser with one agent (browsers.md 2 and 6), and what the page's script must make of it.
 struct ScriptRow: Sendable, CustomTestStringConvertible {

@@ -17,10 +17,22 @@ enum DeviceReturn {
         case refusal(Reason)
     }
 
-    /// Exactly these parameters, each once; nil for everything else.
+    /// Exactly these parameters, each once, of the bytes that transactions, answers and words have; nil for everything
+    /// else. Nothing is decoded, so that there is one reading, also of an answer that is longer than a form's text may be.
     static func parse(_ query: String) -> (transaction: String, outcome: Outcome)? {
-        guard let parameters = FormText.parse(query), (2...3).contains(parameters.count),
-            let transaction = parameters["tx"], (1...64).contains(transaction.utf8.count)
+        var parameters: [String: String] = [:]
+        for pair in query.utf8.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
+            let parts = pair.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[1].allSatisfy(isPlain), parameters.count < 3,
+                parameters.updateValue(
+                    String(decoding: parts[1], as: UTF8.self),
+                    forKey: String(decoding: parts[0], as: UTF8.self))
+                    == nil
+            else { return nil }
+        }
+        guard (2...3).contains(parameters.count), let transaction = parameters["tx"],
+            (1...64).contains(transaction.utf8.count)
         else { return nil }
         if let assertion = parameters["a"], !assertion.isEmpty {
             let statement = parameters["s"]
@@ -31,6 +43,12 @@ enum DeviceReturn {
             DeviceStates.agentWords.contains(reason)
         else { return nil }
         return (transaction, .refusal(reason))
+    }
+
+    /// Base64url, dots and the words' hyphens.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
     }
 
     /// The clean address that a failed return leads to: no answer is in it, and it can be reloaded.

@@ -39,7 +39,7 @@ extension Scripts {
         // Told once each, for the gateway's log. Whether it arrives changes nothing here.
         const told = new Set();
         const tell = state => {
-          if (told.has(state)) return;
+          if (isGone || told.has(state)) return;
           told.add(state);
           post('/.gatepost/posture/report', {tx, reason: state}).catch(() => {});
         };

@@ -25,7 +25,12 @@ extension Scripts {
 
         // A check ahead of time: nobody waits for it, and nobody should have to read why it came to nothing.
         const backAfter = 3000;
-        const goBack = () => { stopRenewing(); location.replace(back + location.hash); };
+        let isGone = false;
+        const goBack = () => {
+          if (isGone) return;
+          isGone = true; stopRenewing();
+          location.replace(back + location.hash);
+        };
 
         // `ways`: other ways that may still work. `words`: the gateway's own, where it has said something.
         const showState = (state, ways = [], words = {}) => {
