@@ -179,7 +179,7 @@ struct AttestOrderTests {
     @Test("a challenge for another version, profile or way back is refused") func shape() throws {
         let setting = try AgentSetting()
         let changes: [(inout JSONObject) -> Void] = [
-            { $0["versions"] = ["min": 2, "max": 3] }, { $0["profiles"] = ["stmt"] },
+            { $0["versions"] = ["min": 2, "max": 3] }, { $0["profiles"] = ["dice"] },
             { $0["rtn"] = "https://auth.corp.example.evil/x" }, { $0["nonce"] = "AAAA" },
             { $0["versions"] = nil },
         ]

@@ -31,7 +31,7 @@ struct SnapshotTests {
         guard case .endpointAgent(let agent) = snapshot.integrations[0].kind else {
             throw POSIXError(.EINVAL)
         }
-        #expect(agent.port == 17_472 && agent.ageSecondsMax == 900 && agent.enrollmentKeyPEM == nil)
+        #expect(agent.port == 17_472 && agent.ageSecondsMax == 900 && agent.authority?.keyPEM == nil)
     }
 
     @Test func `a secret shows itself in no text`() throws {

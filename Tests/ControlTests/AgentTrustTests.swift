@@ -1,12 +1,12 @@
 import Access
 import Foundation
 import JSON
-import Posture
 import Signatures
 import Store
 import Testing
 
 @testable import Control
+@testable import Posture
 
 @Suite("Certificates that devices are proven by: their ends, their change, their revocation")
 struct AgentTrustTests {

@@ -218,7 +218,7 @@ struct HandshakeFaultTests {
             let now = setting.clock.now
             let big = try CertificateBench.certificate(
                 for: setting.key, by: .init(key: setting.key, der: nil), from: now, until: now + 60,
-                .init(names: "URI:urn:x:" + String(repeating: "y", count: 8_200)))
+                .init(names: "URI:urn:x:" + String(repeating: "y", count: 7_600)))
             answer.chain = [try setting.leaf(), big]
         },
         Fault("a path of four", .certificateUntrusted) { answer, setting in

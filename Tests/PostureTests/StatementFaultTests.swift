@@ -148,8 +148,11 @@ struct StatementFaultTests {
         #expect(try await HandshakeFaultTests.refusal(fault, isStated: true) == fault.expected)
     }
 
-    /// What is wrong with the answer itself is wrong beside a statement, too.
-    @Test("004.10 faults of the answer count in mode stmt as well", arguments: HandshakeFaultTests.claims)
+    /// What is wrong with the answer itself is wrong beside a statement, too. Only the last contact is the server's
+    /// word there, and not the agent's.
+    static let ofAnswers = HandshakeFaultTests.claims.filter { $0.name != "last seen a second too long ago" }
+
+    @Test("004.10 faults of the answer count in mode stmt as well", arguments: ofAnswers)
     func answer(_ fault: Fault) async throws {
         #expect(try await HandshakeFaultTests.refusal(fault, isStated: true) == fault.expected)
     }

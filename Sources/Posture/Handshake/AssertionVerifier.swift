@@ -295,7 +295,7 @@ func verifyChain(
         return try authority.verifiedPath(chainDER: chain, nowSeconds: nowSeconds)
     } catch {
         if let first = chain.first, let leaf = try? Certificate(der: first),
-            nowSeconds > leaf.notAfterSeconds,
+            nowSeconds >= leaf.notAfterSeconds,
             // Expired is said only of a certificate that was ours: anything else is untrusted first.
             (try? authority.verify(
                 chainDER: chain, nowSeconds: (leaf.notBeforeSeconds + leaf.notAfterSeconds) / 2)) != nil
