@@ -23,8 +23,10 @@ struct RunCommand: AsyncParsableCommand {
         let identity = try DeviceIdentity(folder: state.folder)
         let enrolment = identity.enrolment
         let root = HostRoot()
+        let collector = state.collector(root, origin: enrolment.authOrigin)
+        collector.keepFresh()
         let maker = AssertionMaker(
-            identity: identity, collector: state.collector(root, origin: enrolment.authOrigin),
+            identity: identity, collector: collector,
             counter: try StatementCounter(folder: identity.folder))
         let listener = try ListeningSocket(port: port ?? enrolment.port)
         let users: Set<UInt32>? = anyUser ? nil : Set(enrolment.users.isEmpty ? [geteuid()] : enrolment.users)
@@ -57,6 +59,9 @@ extension StateOptions {
 
     func collector(_ root: HostRoot, origin: String) -> FactCollector {
         FactCollector(
-            root: root, probes: FactProbes.all(deviceIDsPath: deviceIDs, machineIDKey: Array(origin.utf8)))
+            root: root,
+            probes: FactProbes.all(
+                deviceIDsPath: deviceIDs, machineIDKey: Array(origin.utf8), rulesPath: factRules),
+            rulesPath: factRules)
     }
 }
