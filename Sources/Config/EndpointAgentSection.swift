@@ -26,6 +26,7 @@ enum EndpointAgentSection {
             .optional(
                 "minimum-version", .text, "Agents below this version are refused.", standard: "any",
                 example: "\"1.2.0\""),
+            AgentFactsKeys.facts, AgentFactsKeys.checks,
             RemediationSection.key,
         ])
     static let authorityTable = KeyTable(
@@ -44,6 +45,7 @@ enum EndpointAgentSection {
         let age = reader.duration("max-age") ?? 900
         let grace = reader.duration("grace") ?? 60
         let version = version("minimum-version", reader)
+        let (facts, checks) = AgentFactsKeys.read(reader)
         guard let node = reader.node("enrollment-ca") else { return nil }
         let path = reader.key("enrollment-ca")
         guard let authority = SectionReader(node, authorityTable, path: path, reader.context) else {
@@ -55,7 +57,8 @@ enum EndpointAgentSection {
         guard let certificate, key != nil || !authority.has("key") else { return nil }
         return EndpointAgentSettings(
             port: UInt16(port), lastSeenSecondsMax: lastSeen, ageSecondsMax: age, graceSeconds: grace,
-            enrollmentCertificatePEM: certificate, enrollmentKeyPEM: key, minimumVersion: version)
+            enrollmentCertificatePEM: certificate, enrollmentKeyPEM: key, minimumVersion: version,
+            wantedFacts: facts, checkRemedies: checks)
     }
 
     /// One to four numbers with dots.

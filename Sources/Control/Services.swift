@@ -105,7 +105,9 @@ struct Services: Sendable {
             let handshake = HandshakeSettings(
                 integration: name, authOrigin: authOrigin, port: settings.port,
                 ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,
-                lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion)
+                lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion,
+                requestedFacts: HandshakeSettings.requested(
+                    settings.wantedFacts, checks: settings.checkRemedies.keys.sorted()))
             // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
             var enrollment = EnrollmentSettings()
             enrollment.renewAfterSeconds = min(

@@ -25,6 +25,9 @@ struct RunCommand: AsyncParsableCommand {
         let root = HostRoot()
         let collector = state.collector(root, origin: enrolment.authOrigin)
         collector.keepFresh()
+        for problem in collector.problems {
+            FileHandle.standardError.write(Data("gatepost-agent: \(problem)\n".utf8))
+        }
         let maker = AssertionMaker(
             identity: identity, collector: collector,
             counter: try StatementCounter(folder: identity.folder))

@@ -76,6 +76,12 @@ struct HostRootTests {
         let root = HostRoot(folder.path)
         #expect(root.isTrusted("/etc/agent/rules"))
         #expect(!root.isTrusted("/etc/agent/missing"))
+        // A link that somebody else can turn elsewhere, to something that only root can change.
+        try folder.put("/open/x", "")
+        symlink("../etc/agent/rules", folder.path + "/open/link")
+        #expect(root.isTrusted("/open/link"))
+        chmod(folder.path + "/open", 0o777)
+        #expect(!root.isTrusted("/open/link"))
         chmod(folder.path + "/etc/agent", 0o777)
         #expect(!root.isTrusted("/etc/agent/rules"))
         chmod(folder.path + "/etc/agent", 0o1777)

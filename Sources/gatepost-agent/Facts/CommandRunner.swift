@@ -55,7 +55,9 @@ struct SpawningCommands: CommandRunner {
         guard let child else { return .notRun }
         let deadline = Self.milliseconds() + command.timeoutMilliseconds
         let read = Self.read(reading, bytesMax: command.outputBytesMax, deadline: deadline)
-        let status = read == nil ? nil : Self.wait(child, deadline: deadline)
+        var status: CInt?
+        // Who still writes to a reader that has gone would wait until the deadline.
+        if case .some(.some) = read { status = Self.wait(child, deadline: deadline) }
         // The group, not the process: what it started must not go on either.
         if status == nil {
             kill(-child, SIGKILL)

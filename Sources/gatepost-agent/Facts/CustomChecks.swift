@@ -26,4 +26,12 @@ struct CustomChecksFact: FactProbe {
         }
         return facts
     }
+
+    /// Of the results only those that a challenge names, as `check-<name>`; nil: none.
+    static func asked(_ results: JSONValue?, _ requested: [String]) -> JSONValue? {
+        guard let results = results?.object else { return nil }
+        var asked = JSONObject()
+        for (name, value) in results.members where requested.contains("check-" + name) { asked[name] = value }
+        return asked.isEmpty ? nil : .object(asked)
+    }
 }

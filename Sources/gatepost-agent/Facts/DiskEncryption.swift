@@ -8,7 +8,9 @@ import JSON
 /// inside of a file system (fscrypt).
 struct DiskEncryptionFact: FactProbe {
     static let depthMax = 8
-    static let mountsPath = "/proc/self/mountinfo"
+    /// As the first process sees them: ours may be kept from /home by its unit. Others than root see only
+    /// their own.
+    static let mountPaths = ["/proc/1/mountinfo", "/proc/self/mountinfo"]
     let names = ["disk_encryption", "home_encryption", "swap_encryption"]
 
     func read(_ machine: Machine) -> [Fact] {
@@ -18,16 +20,17 @@ struct DiskEncryptionFact: FactProbe {
             guard let value else { return }
             facts.append(Fact(name: name, value: .bool(value), source: source))
         }
-        let mounts = Mount.all(root.text(Self.mountsPath) ?? "")
+        let path = Self.mountPaths.first { root.text($0) != nil } ?? ""
+        let mounts = Mount.all(root.text(path) ?? "")
         // The last mount on a place hides the earlier ones.
         let system = mounts.last { $0.place == "/" }
-        note("disk_encryption", system.flatMap { Self.isEncrypted($0, root) }, Self.mountsPath)
+        note("disk_encryption", system.flatMap { Self.isEncrypted($0, root) }, path)
         let home = mounts.last { $0.place == "/home" } ?? system
         // Homes below /home may be mounts of their own; each of them counts.
         let single = mounts.filter { $0.place.hasPrefix("/home/") }
         let homes = (home.map { [$0] } ?? []) + single
         let answers = homes.map { Self.isEncrypted($0, root) }
-        if !answers.isEmpty { note("home_encryption", Self.all(answers), Self.mountsPath) }
+        if !answers.isEmpty { note("home_encryption", Self.all(answers), path) }
         note("swap_encryption", Self.swap(root), "/proc/swaps")
         return facts
     }

@@ -17,7 +17,7 @@ struct EndpointProtectionFact: FactProbe {
         var unclear: Set<String> = []
         for (name, number) in table.processes(named: Set(Self.known.keys)) {
             guard let word = Self.known[name] else { continue }
-            switch table.standing(number) {
+            switch table.standing(number, name: name) {
             case .trusted: found.insert(word)
             // Others than root may not read the program, but the service manager's word is as good.
             case .unreadable:

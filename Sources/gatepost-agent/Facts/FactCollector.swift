@@ -34,7 +34,6 @@ final class FactCollector: Sendable {
     private let rulesPath: String
     private let clock: AgentClock
     private let state: Mutex<State>
-    private let ended = NSCondition()
 
     init(
         root: HostRoot, probes: [any FactProbe], commands: (any CommandRunner)? = nil,
@@ -143,17 +142,14 @@ final class FactCollector: Sendable {
         state.withLock { state in
             state.slots[index] = Slot(reading: Reading(facts: facts, atSeconds: machine.nowSeconds))
         }
-        ended.lock()
-        ended.broadcast()
-        ended.unlock()
     }
 
     /// Until every probe without a usable answer has one or has used up its patience.
     private func waitForAnswers(nowSeconds: Int64) {
-        ended.lock()
-        defer { ended.unlock() }
+        // Looked at every now and then: a condition variable of Foundation waits by the clock on the wall,
+        // which can be set back while somebody waits.
         while let milliseconds = patienceLeft(nowSeconds: nowSeconds), milliseconds > 0 {
-            _ = ended.wait(until: Date(timeIntervalSinceNow: Double(milliseconds) / 1_000))
+            poll(nil, 0, CInt(clamping: min(2, milliseconds)))
         }
     }
 

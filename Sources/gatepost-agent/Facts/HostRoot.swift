@@ -98,15 +98,21 @@ struct HostRoot: Sendable {
     }
 
     /// Whether only root, or who we run as, can change what a path leads to: neither the file nor any folder
-    /// on the way may be another's or writable by others (folders like /tmp may, when sticky, but not here).
+    /// or link on the way, as it is written and as it is resolved, may be another's or writable by others.
     func isTrusted(_ absolute: String) -> Bool {
         guard let place = Self.real(location(absolute)), contained(absolute) != nil else { return false }
+        return Self.isOurs(place, below: realPath) && Self.isOurs(location(absolute), below: path)
+    }
+
+    private static func isOurs(_ place: String, below base: String) -> Bool {
         var current = place
-        while current.utf8.count > max(1, realPath.utf8.count) {
+        while current.utf8.count > max(1, base.utf8.count) {
             var info = stat()
-            guard lstat(current, &info) == 0, info.st_uid == 0 || info.st_uid == geteuid(),
-                info.st_mode & 0o022 == 0
-            else { return false }
+            guard lstat(current, &info) == 0, info.st_uid == 0 || info.st_uid == geteuid() else {
+                return false
+            }
+            // A link has no permissions of its own: who may replace it is said by its folder.
+            guard info.st_mode & S_IFMT == S_IFLNK || info.st_mode & 0o022 == 0 else { return false }
             guard let slash = current.lastIndex(of: "/") else { return false }
             current = String(current[..<slash])
         }

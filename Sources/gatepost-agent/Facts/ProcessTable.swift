@@ -1,6 +1,8 @@
 /// The processes of the machine, as far as we may see them.
 struct ProcessTable {
     static let processesMax = 20_000
+    /// User numbers below belong to the system's own services (login.defs(5), UID_MIN).
+    static let firstPerson: UInt32 = 1_000
 
     private let root: HostRoot
     private let numbers: [String]
@@ -25,16 +27,20 @@ struct ProcessTable {
         }
     }
 
-    /// Anybody can call a process falcon-sensor, also one of root's programs that everybody may run: only the
-    /// program itself, in a place where only root can write, says what runs.
-    func standing(_ number: String, path: String? = nil) -> Standing {
-        guard root.owner("/proc/\(number)") == 0 || path != nil else { return .untrusted }
+    /// Anybody can give a process any name, also to one of root's programs that everybody may run (a link of
+    /// that name to it is enough): only the program itself, by its own name and in a place where only root
+    /// can write, says what runs. People's own processes never count.
+    ///
+    /// - Parameter path: of the program, where it is known; else its name has to begin with `name`.
+    func standing(_ number: String, name: String, path: String? = nil) -> Standing {
+        guard let owner = root.owner("/proc/\(number)"), owner < Self.firstPerson else { return .untrusted }
         guard let program = root.linkTarget("/proc/\(number)/exe") else { return .unreadable }
         // "(deleted)": replaced or removed since it was started; what runs is not what is installed.
-        guard program.hasPrefix("/"), !program.hasSuffix(" (deleted)"), path ?? program == program,
-            root.isTrusted(program)
-        else { return .untrusted }
-        return .trusted
+        guard program.hasPrefix("/"), !program.hasSuffix(" (deleted)"), root.isTrusted(program) else {
+            return .untrusted
+        }
+        let file = program.split(separator: "/").last ?? ""
+        return path.map { $0 == program } ?? file.hasPrefix(name) ? .trusted : .untrusted
     }
 
     /// The unit of the system's service manager that a process belongs to. Only root can put one there, so
@@ -51,7 +57,7 @@ struct ProcessTable {
     func runs(_ name: String, path: String?) -> Bool? {
         var isUnclear = false
         for (_, number) in processes(named: [name]) {
-            switch standing(number, path: path) {
+            switch standing(number, name: name, path: path) {
             case .trusted: return true
             case .unreadable: isUnclear = true
             case .untrusted: break

@@ -59,6 +59,7 @@ struct AssertionMaker: Sendable {
         let wanted = Set(requested.map { String($0.map { $0 == "-" ? "_" : $0 }) })
         var disclosed = JSONObject()
         for (name, value) in facts.members where wanted.contains(name) { disclosed[name] = value }
+        disclosed["checks"] = CustomChecksFact.asked(facts["checks"], requested)
         return disclosed
     }
 
