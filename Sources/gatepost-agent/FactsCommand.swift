@@ -20,7 +20,7 @@ struct FactsCommand: AsyncParsableCommand {
     func run() async throws {
         let now = AgentClock.system.nowSeconds()
         let collector = state.collector(HostRoot(root), origin: "https://localhost")
-        let known = collector.sourced(nowSeconds: now)
+        let known = collector.sourced(nowSeconds: now, patience: 30_000)
         for problem in collector.problems {
             FileHandle.standardError.write(Data("gatepost-agent: \(problem)\n".utf8))
         }

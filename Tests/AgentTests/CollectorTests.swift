@@ -83,6 +83,15 @@ struct CollectorTests {
         hanging.open()
     }
 
+    @Test("who wants everything and has the time waits longer than a request would") func ownPatience() throws
+    {
+        let slow = GatedProbe(patience: 0)
+        let collector = try Self.collector([slow])
+        #expect(collector.sourced(nowSeconds: 1_000).isEmpty)
+        slow.open()
+        #expect(collector.sourced(nowSeconds: 1_000, patience: 60_000).map(\.fact.name) == ["gated"])
+    }
+
     @Test("what comes late counts from then on") func late() throws {
         let slow = GatedProbe(patience: 20)
         let collector = try Self.collector([slow])

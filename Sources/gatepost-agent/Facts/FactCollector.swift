@@ -70,9 +70,11 @@ final class FactCollector: Sendable {
     }
 
     /// What the machine's administrator permits of what is known, with sources and ages.
-    func sourced(nowSeconds: Int64) -> [Sourced] {
+    ///
+    /// - Parameter patience: for slow probes, milliseconds, where somebody wants all of them and has the time.
+    func sourced(nowSeconds: Int64, patience: Int64 = 0) -> [Sourced] {
         start(nowSeconds: nowSeconds, beforeSeconds: 0)
-        waitForAnswers(nowSeconds: nowSeconds)
+        waitForAnswers(nowSeconds: nowSeconds, patience: patience)
         return state.withLock { state in
             probes.indices.flatMap { index -> [Sourced] in
                 guard let reading = Self.usable(state.slots[index], probes[index], nowSeconds) else {
@@ -145,16 +147,16 @@ final class FactCollector: Sendable {
     }
 
     /// Until every probe without a usable answer has one or has used up its patience.
-    private func waitForAnswers(nowSeconds: Int64) {
+    private func waitForAnswers(nowSeconds: Int64, patience: Int64) {
         // Looked at every now and then: a condition variable of Foundation waits by the clock on the wall,
         // which can be set back while somebody waits.
-        while let milliseconds = patienceLeft(nowSeconds: nowSeconds), milliseconds > 0 {
+        while let milliseconds = patienceLeft(nowSeconds: nowSeconds, patience), milliseconds > 0 {
             poll(nil, 0, CInt(clamping: min(2, milliseconds)))
         }
     }
 
     /// nil: nobody needs to be waited for.
-    private func patienceLeft(nowSeconds: Int64) -> Int64? {
+    private func patienceLeft(nowSeconds: Int64, _ patience: Int64) -> Int64? {
         let now = clock.nowMilliseconds()
         return state.withLock { state in
             probes.indices.compactMap { index -> Int64? in
@@ -162,7 +164,7 @@ final class FactCollector: Sendable {
                 guard let started = slot.startedAtMilliseconds,
                     Self.usable(slot, probes[index], nowSeconds) == nil
                 else { return nil }
-                return started + probes[index].patienceMilliseconds - now
+                return started + max(patience, probes[index].patienceMilliseconds) - now
             }.max()
         }
     }
