@@ -254,7 +254,8 @@ extension ExplainLine {
             rule: rule, condition: condition.description, outcome: outcome,
             observed: condition.observed(in: facts),
             source: condition.source(in: facts), ageSeconds: condition.ageSeconds(in: facts),
-            remedy: failed ? remedy : nil, integration: condition.askedIntegration)
+            remedy: failed ? remedy : nil, integration: condition.askedIntegration,
+            fact: condition.askedFact)
     }
 
     fileprivate static func request(_ rule: String, _ condition: any RequestCondition) -> ExplainLine {

@@ -10,6 +10,8 @@ extension DeviceRule {
         case .managed(let name, let wanted): ["managed", name, String(wanted)]
         case .agentFact(let integration, let name, let values):
             ["agent-fact", integration, name] + values.flatMap(\.contentTexts)
+        case .agentFactIs(let integration, let name, let comparison, let value):
+            ["agent-fact-is", integration, name, comparison.rawValue, value]
         case .agentManaged(let name, let seconds): ["agent-managed", name, String(seconds)]
         case .agentVersion(let name, let minimum): ["agent-version", name, minimum]
         case .agentKey(let name, let minimum): ["agent-key", name, minimum.rawValue]

@@ -71,10 +71,13 @@ protocol SettledCondition: CustomStringConvertible {
     func remedy(for facts: DecidedFacts) -> String
     /// The integration that it asks; nil where it asks none.
     var askedIntegration: String? { get }
+    /// The fact of agents that it asks for; nil where it asks none.
+    var askedFact: String? { get }
 }
 
 extension SettledCondition {
     var askedIntegration: String? { nil }
+    var askedFact: String? { nil }
 }
 
 /// One that reads the session, the application or the moment, and needs no trace for it.

@@ -28,6 +28,8 @@ extension DeviceRuleCondition {
 
     var askedIntegration: String? { rule.integration }
 
+    var askedFact: String? { rule.askedFact }
+
     func remedy(for facts: DecidedFacts) -> String {
         finding(in: facts)?.remedy(of: rule) ?? "Continue to the device check."
     }

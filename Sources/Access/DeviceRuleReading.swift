@@ -5,7 +5,7 @@ extension DeviceRule {
         switch self {
         case .tags(let integration, _, _), .score(let integration, _, _), .risk(let integration, _, _),
             .sensorRunning(let integration, _), .managed(let integration, _),
-            .agentFact(let integration, _, _),
+            .agentFact(let integration, _, _), .agentFactIs(let integration, _, _, _),
             .agentManaged(let integration, _), .agentVersion(let integration, _),
             .agentKey(let integration, _), .setting(let integration, _, _),
             .verdictAge(let integration, _, _), .matchStrength(let integration, _):
@@ -47,6 +47,8 @@ extension DeviceRule {
         case .matchStrength(_, let minimum):
             .verdict { verdict, _ in verdict.matchStrength.rank >= minimum.rank ? .yes : .indeterminate }
         case .agentFact(_, let name, let values): .statement { statement, _ in statement.has(name, values) }
+        case .agentFactIs(_, let name, let comparison, let value):
+            .statement { statement, _ in statement.compares(name, comparison, value) }
         case .agentManaged(_, let secondsMax):
             .statement { statement, trace in statement.isManaged(lastSeenSecondsMax: secondsMax, &trace) }
         case .agentVersion(_, let minimum): .statement { statement, _ in statement.isAtLeast(minimum) }
@@ -151,6 +153,21 @@ extension AgentStatement {
     fileprivate func has(_ name: String, _ values: [ClaimValue]) -> (Ternary, Reason) {
         guard let fact = facts[name] else { return (.indeterminate, .postureIndeterminate) }
         return (Ternary(values.contains { fact.meets($0) }), .postureNonCompliant)
+    }
+
+    /// What is no number and no version cannot be compared, so nothing is known.
+    func compares(_ name: String, _ comparison: Comparison, _ value: String) -> (Ternary, Reason) {
+        switch facts[name] {
+        case .integer(let have):
+            guard let want = Int64(value) else { return (.indeterminate, .postureIndeterminate) }
+            return (Ternary(comparison.holds(have, want)), .postureNonCompliant)
+        case .text(let text):
+            guard let have = DottedVersion(leading: text), let want = DottedVersion(value) else {
+                return (.indeterminate, .postureIndeterminate)
+            }
+            return (Ternary(comparison.holds(have, want)), .postureNonCompliant)
+        case .list, .flag, nil: return (.indeterminate, .postureIndeterminate)
+        }
     }
 
     fileprivate func isAtLeast(_ minimum: String) -> (Ternary, Reason) {

@@ -12,6 +12,8 @@ extension DeviceRule: CustomStringConvertible {
         case .managed(let name, let wanted): "\(name) says \(wanted ? "managed" : "not managed")"
         case .agentFact(let integration, let name, let values):
             "\(integration) fact \(name) is one of: \(ExactText.list(values.map(\.description)))"
+        case .agentFactIs(let integration, let name, let comparison, let value):
+            "\(integration) fact \(name) is \(comparison.rawValue) \(value)"
         case .agentManaged(let name, let seconds): "\(name) says managed, last seen at most \(seconds) s ago"
         case .agentVersion(let name, let minimum): "\(name) version is at least \(minimum)"
         case .agentKey(let name, let minimum): "\(name) key is at least \(minimum.rawValue)"
@@ -38,6 +40,8 @@ extension DeviceRule: CustomStringConvertible {
             wanted ? "Enrol the device with \(name)." : "Remove it from \(name)."
         case .agentFact(_, let name, let values):
             "Set \(name) on this device to \(values.map(\.description).joined(separator: " or "))."
+        case .agentFactIs(_, let name, let comparison, let value):
+            "Bring \(name) of this device to \(comparison.rawValue) \(value)."
         case .agentManaged: "Enrol the device with your organisation's management."
         case .agentVersion(_, let minimum): "Update the agent to version \(minimum) or later."
         case .agentKey(_, let minimum):
@@ -76,7 +80,7 @@ extension DeviceRule: CustomStringConvertible {
         case .verdictAge:
             "reported at \(verdict.observedAtSeconds), fetched at \(verdict.fetchedAtSeconds)"
         case .matchStrength: "matched by \(verdict.matchKey): \(verdict.matchStrength.rawValue)"
-        case .tags, .agentFact, .agentManaged, .agentVersion, .agentKey:
+        case .tags, .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey:
             "state \(verdict.state.rawValue)"
                 + (verdict.labels.isEmpty ? "" : ", labels: \(ExactText.list(verdict.labels))")
         }
@@ -84,12 +88,24 @@ extension DeviceRule: CustomStringConvertible {
 
     private func observed(in statement: AgentStatement) -> String {
         switch self {
-        case .agentFact(_, let name, _): statement.facts[name]?.description ?? "the agent does not say"
+        case .agentFact(_, let name, _), .agentFactIs(_, let name, _, _):
+            statement.facts[name]?.description ?? "the agent does not say"
         case .agentVersion: statement.agentVersion
         case .agentKey: statement.keyLevel.rawValue
         case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged, .setting, .verdictAge,
             .matchStrength:
             "\(statement.isManaged ? "managed" : "not managed"), last seen at \(statement.lastSeenSeconds)"
+        }
+    }
+
+    /// The fact of the agent that it asks for; nil: something else.
+    var askedFact: String? {
+        switch self {
+        case .agentFact(_, let name, _), .agentFactIs(_, let name, _, _): name
+        case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged, .agentVersion, .agentKey,
+            .setting,
+            .verdictAge, .matchStrength:
+            nil
         }
     }
 }

@@ -19,6 +19,14 @@ struct DottedVersion: Comparable {
         self.numbers = numbers + Array(repeating: 0, count: 4 - numbers.count)
     }
 
+    /// The dotted numbers that a version of an operating system or kernel begins with: `6.1.0` of
+    /// `6.1.0-18-amd64`. What follows is left to whoever packaged it.
+    init?(leading text: String) {
+        let head = text.utf8.prefix { $0 == 0x2e || (0x30...0x39).contains($0) }
+        guard head.count <= 64 else { return nil }
+        self.init(head.last == 0x2e ? String(Substring(head.dropLast())) : String(Substring(head)))
+    }
+
     static func < (left: DottedVersion, right: DottedVersion) -> Bool {
         left.numbers.lexicographicallyPrecedes(right.numbers)
     }

@@ -16,11 +16,13 @@ public struct ExplainLine: Sendable, Codable, Hashable {
     public var remedy: String?
     /// The integration whose word or silence the line is about; nil where none was asked.
     public var integration: String?
+    /// The fact of that integration's agents which was asked for; nil: something else was.
+    public var fact: String?
     /// Takes the members as they are; nothing is checked here.
     public init(
         rule: String, condition: String, outcome: Ternary, observed: String, source: String,
         ageSeconds: Int64? = nil,
-        remedy: String? = nil, integration: String? = nil
+        remedy: String? = nil, integration: String? = nil, fact: String? = nil
     ) {
         self.rule = rule
         self.condition = condition
@@ -30,6 +32,7 @@ public struct ExplainLine: Sendable, Codable, Hashable {
         self.ageSeconds = ageSeconds
         self.remedy = remedy
         self.integration = integration
+        self.fact = fact
     }
 }
 
@@ -59,5 +62,24 @@ public struct ExplainRecord: Sendable, Codable, Hashable {
         self.devicePolicy = devicePolicy
         self.lines = lines
         self.residual = residual
+    }
+}
+
+extension ExplainRecord {
+    /// The same with the administrator's own words for failed checks of agents.
+    ///
+    /// - Parameter remedies: by integration, then by fact. They replace general advice only where the fact is
+    ///   known to be wrong: what is merely not known is repaired by asking again.
+    public func saying(_ remedies: [String: [String: String]]) -> ExplainRecord {
+        guard !remedies.isEmpty else { return self }
+        var record = self
+        for index in record.lines.indices where record.lines[index].remedy != nil {
+            let line = record.lines[index]
+            guard line.outcome != .indeterminate, let integration = line.integration, let fact = line.fact,
+                let remedy = remedies[integration]?[fact]
+            else { continue }
+            record.lines[index].remedy = remedy
+        }
+        return record
     }
 }

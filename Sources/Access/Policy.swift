@@ -33,6 +33,9 @@ public enum DeviceRule: Sendable, Codable, Hashable {
     case managed(integration: String, Bool)
     /// A fact of the agent's signed statement equals one of the values.
     case agentFact(integration: String, name: String, values: [ClaimValue])
+    /// A fact of the agent's signed statement compares so with a value: a number with a number, a version by
+    /// its leading dotted numbers. Fact first.
+    case agentFactIs(integration: String, name: String, comparison: Comparison, value: String)
     /// The agent's statement says managed, and was last seen no longer ago than this many seconds
     /// (inclusive).
     case agentManaged(integration: String, lastSeenSecondsMax: Int64)

@@ -32,7 +32,7 @@ extension RuleFinding {
         return ExplainLine(
             rule: position, condition: rule.description + note, outcome: outcome,
             observed: rule.observed(in: evidence), source: source, ageSeconds: age(atSeconds: nowSeconds),
-            remedy: failed ? advice : nil, integration: rule.integration)
+            remedy: failed ? advice : nil, integration: rule.integration, fact: rule.askedFact)
     }
 
     private func repair(of rule: DeviceRule) -> String {

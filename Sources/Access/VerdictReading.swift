@@ -66,7 +66,7 @@ extension Verdict.Risk {
 }
 
 extension Comparison {
-    func holds(_ left: Int64, _ right: Int64) -> Bool {
+    func holds<Value: Comparable>(_ left: Value, _ right: Value) -> Bool {
         switch self {
         case .less: left < right
         case .lessOrEqual: left <= right

@@ -85,6 +85,7 @@ public struct ConfigSnapshot: Sendable {
         TokenIssuersSection.warnOfUnused(tokenIssuers, root, applications)
         ProviderKind.checkPublishing(integrations, devicePolicies, root)
         GroupsSection.warnOfUnused(root)
+        AgentFactsKeys.warnOfUnasked(devicePolicies, integrations, root)
         let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
         RemediationLinks.warn(devicePolicies, root, applications)
         RemediationLinks.warn(remediation, root, applications)

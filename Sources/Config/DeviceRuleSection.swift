@@ -13,8 +13,11 @@ struct DeviceRuleSection {
                 "With `managed: true`: the longest age of the last check-in.",
                 standard: "the integration's `max-last-seen`", example: "7d"),
             .optional(
-                "facts", .facts, "Facts of the signed statement and the values that are accepted.",
-                standard: "not asked", example: "{ disk-encryption: true, firewall: true }"),
+                "facts", .facts,
+                "Facts of the signed statement and the values that are accepted; numbers and versions also by "
+                    + "comparison (`<`, `<=`, `=`, `>=`, `>`).",
+                standard: "not asked",
+                example: "{ disk-encryption: true, kernel-version: \">= 6.1\", patch-age-days: \"<= 14\" }"),
             .optional(
                 "minimum-version", .text, "The oldest agent that is accepted.", standard: "not asked",
                 example: "\"1.4\""),
@@ -195,6 +198,11 @@ struct DeviceRuleSection {
                     "facts.\(entry.name)", at: entry.place, "is not the name of a fact",
                     "use lower-case letters, digits and hyphens, for example disk-encryption")
                 return nil
+            }
+            if let text = entry.value.scalarText, FactComparison.isComparison(text) {
+                return FactComparison.read(text, entry, reader).map {
+                    .agentFactIs(integration: name, name: entry.name, comparison: $0, value: $1)
+                }
             }
             let values = ClaimValues.read(entry.value, reader, "facts.\(entry.name)")
             return values.isEmpty ? nil : .agentFact(integration: name, name: entry.name, values: values)

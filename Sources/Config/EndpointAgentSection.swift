@@ -40,6 +40,7 @@ enum EndpointAgentSection {
             .optional(
                 "minimum-version", .text, "Agents below this version are refused.", standard: "any",
                 example: "\"1.2.0\""),
+            AgentFactsKeys.facts, AgentFactsKeys.checks,
             RemediationSection.key,
         ])
 
@@ -51,10 +52,11 @@ enum EndpointAgentSection {
         let version = version("minimum-version", reader)
         guard let trust = EndpointAgentTrust(reader: reader).read() else { return nil }
         guard let furtherPorts = furtherPorts(reader, beside: port) else { return nil }
+        let (facts, checks) = AgentFactsKeys.read(reader)
         return EndpointAgentSettings(
             port: UInt16(port), furtherPorts: furtherPorts, lastSeenSecondsMax: lastSeen, ageSecondsMax: age,
             graceSeconds: grace, modes: trust.modes, authority: trust.authority, statements: trust.statements,
-            minimumVersion: version)
+            minimumVersion: version, wantedFacts: facts, checkRemedies: checks)
     }
 
     static let furtherPortsMax = 7

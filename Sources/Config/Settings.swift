@@ -207,6 +207,10 @@ public struct EndpointAgentSettings: Sendable, Hashable {
     public var statements: StatementSettings?
     /// Agents below this version are refused.
     public var minimumVersion: String?
+    /// Facts that agents are asked for; nil: all that they know.
+    public var wantedFacts: [String]?
+    /// Custom checks that agents are asked for, each with what people read where it fails.
+    public var checkRemedies: [String: String] = [:]
 }
 
 /// `applications.<name>`. Its policies are in `ConfigSnapshot.policy.applications` under the same name.

@@ -1,3 +1,5 @@
+import Access
+
 /// One configured `endpoint-agent` integration, as this module needs it.
 public struct HandshakeSettings: Sendable, Hashable {
     /// The configured name of the integration.
@@ -46,13 +48,17 @@ public struct HandshakeSettings: Sendable, Hashable {
     var ports: [UInt16] { [port] + furtherPorts.filter { $0 != port } }
 
     /// Every fact that handshake.md 6 names, in the spelling of device rules.
-    public static let knownFacts = [
-        "av-edr", "device-ids", "disk-encryption", "firewall", "hostname", "machine-id", "mac-addresses",
-        "os-name",
-        "os-version", "kernel-version", "platform", "patch-age-days", "pending-updates", "screen-lock",
-        "secure-boot",
-        "tpm", "vulnerability-score",
-    ]
+    public static let knownFacts: [String] = StatementFacts.shapes.keys.sorted() + ["device-ids"]
+
+    /// What agents are asked for: the wanted facts (nil: all), the custom checks, and always what names the
+    /// device and its platform, without which no policy and no provider could be found for it.
+    public static func requested(_ wanted: [String]?, checks: [String]) -> [String] {
+        let facts = wanted.map { $0 + ["device-ids", "platform"] } ?? knownFacts
+        var requested: [String] = []
+        for name in facts + checks.map({ StatementFacts.checkPrefix + $0 })
+        where !ExactText.contains(requested, name) { requested.append(name) }
+        return requested
+    }
 }
 
 /// How device certificates are made.

@@ -41,4 +41,10 @@ struct StateOptions: ParsableArguments {
         name: .customLong("device-ids"),
         help: ArgumentHelp("File with the ids that providers know this device by.", valueName: "file"))
     var deviceIDs: String = DeviceIDsFact.defaultPath
+
+    @Option(
+        name: .customLong("fact-rules"),
+        help: ArgumentHelp(
+            "File with the checks to make and the facts that may leave this machine.", valueName: "file"))
+    var factRules: String = LocalRules.defaultPath
 }

@@ -23,14 +23,22 @@ struct CollectCommand: AsyncParsableCommand {
         help: ArgumentHelp("File with the ids that providers know this device by.", valueName: "file"))
     var deviceIDs: String = DeviceIDsFact.defaultPath
 
+    @Option(
+        name: .customLong("fact-rules"),
+        help: ArgumentHelp(
+            "File with the checks to make and the facts that may leave this machine.", valueName: "file"))
+    var factRules: String = LocalRules.defaultPath
+
     func run() async throws {
         // Keyed with the gateway's address, so only the agent can make it; it needs no root either.
-        let probes = FactProbes.ofEveryGateway(deviceIDsPath: deviceIDs)
-        let collector = FactCollector(root: HostRoot(), probes: probes)
+        let probes = FactProbes.ofEveryGateway(deviceIDsPath: deviceIDs, rulesPath: factRules)
+        let collector = FactCollector(root: HostRoot(), probes: probes, rulesPath: factRules)
+        collector.keepFresh()
+        for problem in collector.problems { EventLog.standard.say(problem, level: 4) }
         signal(SIGPIPE, SIG_IGN)
         let server = try CollectorServer(
             socketPath: socket, user: try LocalUsers.identifier(user), clock: .system,
-            facts: { collector.collect(nowSeconds: $0) })
+            facts: { collector.facts(nowSeconds: $0).facts })
         let signals = TerminationSignals()
         let thread = Thread { server.run() }
         thread.start()

@@ -66,7 +66,7 @@ struct EnrollCommand: AsyncParsableCommand {
         }
         // Enrolling tells no more than a device check would.
         let root = HostRoot()
-        let known = inputs.collector(root, deviceIDs: state.deviceIDs).collect(nowSeconds: clock.nowSeconds())
+        let known = inputs.collector(root, state).collect(nowSeconds: clock.nowSeconds())
         let facts = try inputs.configuration()[url].permitted.disclosed(
             of: known.merging(FactProbes.ofOneGateway(url, root)))
         let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import JSON
 
 /// `gatepost-agent facts`
@@ -17,11 +18,20 @@ struct FactsCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Read another machine's files below this folder.", valueName: "folder"))
     var root: String = "/"
 
+    @Flag(help: "Print where each fact comes from and how old it is, and what could not be found out.")
+    var sources = false
+
     func run() async throws {
         let now = AgentClock.system.nowSeconds()
         let host = HostRoot(root)
         let folders = host.path.isEmpty ? try state.opened().enrolled() : []
-        let facts = inputs.collector(host, deviceIDs: state.deviceIDs).collect(nowSeconds: now)
+        let collector = inputs.collector(host, state)
+        let known = collector.sourced(nowSeconds: now, patience: Self.patienceMilliseconds)
+        for problem in collector.problems {
+            FileHandle.standardError.write(Data("gatepost-agent: \(problem)\n".utf8))
+        }
+        guard !sources else { return printSources(known, collector.unknown(nowSeconds: now), now) }
+        let facts = collector.facts(nowSeconds: now).facts
         guard !folders.isEmpty else {
             let own = FactProbes.ofOneGateway("https://localhost", host)
             return print(JSONValue.object(facts.merging(own)).serializedText())
@@ -37,5 +47,22 @@ struct FactsCommand: AsyncParsableCommand {
             views[enrolment.authOrigin] = .object(view.object)
         }
         print(JSONValue.object(views).serializedText())
+    }
+
+    /// For whoever reads a list there is time: slow probes are waited for.
+    private static let patienceMilliseconds: Int64 = 30_000
+
+    private func printSources(_ known: [FactCollector.Sourced], _ unknown: [String], _ now: Int64) {
+        var facts = JSONObject()
+        for entry in known where facts[entry.fact.name] == nil {
+            facts[entry.fact.name] = [
+                "value": entry.fact.value, "source": .string(entry.fact.source),
+                "age_seconds": .integer(max(0, now - entry.atSeconds)),
+            ]
+        }
+        let all = JSONObject([
+            ("facts", .object(facts)), ("unknown", .array(unknown.map { .string($0) })),
+        ])
+        print(JSONValue.object(all).serializedText())
     }
 }

@@ -31,7 +31,9 @@ struct RunCommand: AsyncParsableCommand {
         _ = try folders.enrolledOrFail()
         try folders.state.holdForThisProcess()
         let root = HostRoot()
-        let collector = inputs.collector(root, deviceIDs: state.deviceIDs)
+        let collector = inputs.collector(root, state)
+        collector.keepFresh()
+        for problem in collector.problems { log.say(problem, level: 4) }
         let running = RunningGateways(folders: folders, clock: clock, log: log) {
             [self] identity throws(AgentError) in
             try gate(identity, configuration, root, collector)

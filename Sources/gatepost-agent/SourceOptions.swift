@@ -19,23 +19,28 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// One for all gateways: the collector's word first, then what this process can read itself.
-    func collector(_ root: HostRoot, deviceIDs: String) -> FactCollector {
-        let own = FactProbes.ofEveryGateway(deviceIDsPath: deviceIDs)
+    func collector(_ root: HostRoot, _ state: StateOptions) -> FactCollector {
+        let own = FactProbes.ofEveryGateway(deviceIDsPath: state.deviceIDs, rulesPath: state.factRules)
         // Another machine's files are no business of this machine's collector.
-        guard root.path.isEmpty else { return FactCollector(root: root, probes: own) }
+        guard root.path.isEmpty else {
+            return FactCollector(root: root, probes: own, rulesPath: state.factRules)
+        }
         let told = CollectorProbe(path: collector, names: own.flatMap(\.names))
-        return FactCollector(root: root, probes: [told] + own)
+        return FactCollector(root: root, probes: [told] + own, rulesPath: state.factRules)
     }
 }
 
 extension FactProbes {
     /// All but the machine's id, which is keyed with the gateway's address: no two gateways get the same.
-    static func ofEveryGateway(deviceIDsPath: String) -> [any FactProbe] {
-        all(deviceIDsPath: deviceIDsPath, machineIDKey: []).filter { !$0.names.contains("machine_id") }
+    static func ofEveryGateway(deviceIDsPath: String, rulesPath: String) -> [any FactProbe] {
+        all(deviceIDsPath: deviceIDsPath, machineIDKey: [], rulesPath: rulesPath)
+            .filter { !$0.names.contains("machine_id") }
     }
 
     /// What one gateway alone is told.
     static func ofOneGateway(_ origin: String, _ root: HostRoot) -> JSONObject {
-        JSONObject(MachineIDFact(key: Array(origin.utf8)).read(root, nowSeconds: 0))
+        let machine = Machine(root: root, commands: NoCommands(), nowSeconds: 0)
+        let facts = MachineIDFact(key: Array(origin.utf8)).read(machine)
+        return JSONObject(facts.map { ($0.name, $0.value) })
     }
 }

@@ -89,8 +89,8 @@ struct DeviceOracle {
                 return hold(rule, verdict)
             }
             return Set(answers).count == 1 ? answers[0] : nil
-        case .agentFact(let name, _, _), .agentManaged(let name, _), .agentVersion(let name, _),
-            .agentKey(let name, _):
+        case .agentFact(let name, _, _), .agentFactIs(let name, _, _, _), .agentManaged(let name, _),
+            .agentVersion(let name, _), .agentKey(let name, _):
             guard let signed = device.statement, signed.integration == name, at < signed.expiresAtSeconds
             else { return nil }
             return hold(rule, signed)
@@ -138,7 +138,7 @@ struct DeviceOracle {
         case .matchStrength(_, let minimum):
             let order = Verdict.Strength.allCases
             return order.firstIndex(of: verdict.matchStrength)! >= order.firstIndex(of: minimum)! ? true : nil
-        case .agentFact, .agentManaged, .agentVersion, .agentKey: return nil
+        case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: return nil
         }
     }
 
@@ -172,6 +172,15 @@ struct DeviceOracle {
     private func hold(_ rule: DeviceRule, _ signed: AgentStatement) -> Bool? {
         switch rule {
         case .agentFact(_, let name, let values): return signed.facts[name].map { values.contains($0) }
+        case .agentFactIs(_, let name, let comparison, let value):
+            guard case .integer(let have)? = signed.facts[name], let want = Int64(value) else { return nil }
+            switch comparison {
+            case .less: return have < want
+            case .lessOrEqual: return have <= want
+            case .equal: return have == want
+            case .greaterOrEqual: return have >= want
+            case .greater: return have > want
+            }
         case .agentManaged(_, let limit):
             if !signed.isManaged { return false }
             return signed.lastSeenSeconds + limit < at || signed.lastSeenSeconds > at + 300 ? nil : true

@@ -24,6 +24,10 @@ struct RandomPolicies {
         case 5: return .managed(integration: integration, generator.chance(50))
         case 6: return .agentManaged(integration: "agents", lastSeenSecondsMax: 3_600)
         case 7:
+            if generator.chance(50) {
+                return .agentFactIs(
+                    integration: "agents", name: "patch-age-days", comparison: comparison(), value: "14")
+            }
             return .agentFact(
                 integration: "agents", name: "firewall", values: [.flag(generator.chance(50))])
         case 8:
@@ -118,7 +122,12 @@ struct RandomPolicies {
             managed: generator.chance(70), lastSeen: now - Int64.random(in: 3_000...4_000, using: &generator),
             expires: now + Int64.random(in: -100...500, using: &generator),
             key: generator.pick(AgentStatement.KeyLevel.allCases),
-            facts: generator.chance(60) ? ["firewall": .flag(generator.chance(50))] : [:])
+            facts: generator.chance(60)
+                ? [
+                    "firewall": .flag(generator.chance(50)),
+                    "patch-age-days": .integer(generator.pick([13, 14, 15])),
+                ]
+                : [:])
         return AccessTests.device(
             verdicts(), statement: generator.chance(70) ? signed : nil,
             platform: generator.pick([.macos, .macos, .macos, .windows, nil]),

@@ -106,14 +106,14 @@ extension DeviceRule {
         case .managed: .managed
         case .setting(_, let name, _): .check(name)
         case .verdictAge: .age
-        case .matchStrength, .agentFact, .agentManaged, .agentVersion, .agentKey: nil
+        case .matchStrength, .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: nil
         }
     }
 
     /// Whether the agent's statement answers.
     var asksStatement: Bool {
         switch self {
-        case .agentFact, .agentManaged, .agentVersion, .agentKey: true
+        case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: true
         case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength: false
         }
     }
@@ -156,8 +156,9 @@ enum StatementPart: Hashable {
             let lists = rules.compactMap { rule -> [ClaimValue]? in
                 if case .agentFact(_, name, let values) = rule { values } else { nil }
             }
-            let values = ClaimChoices.values(wanted) { value in
-                lists.map { $0.contains { value.meets($0) } }
+            let bounds = FactBounds(name, rules)
+            let values = ClaimChoices.values(wanted + bounds.values) { value in
+                lists.map { list -> Bool? in list.contains { value.meets($0) } } + bounds.outcomes(of: value)
             }
             return [.fact(name, nil)] + values.map { .fact(name, $0) }
         case .managed:
@@ -179,7 +180,7 @@ extension DeviceRule {
     /// What the rule asks about a statement; nil: it asks a verdict.
     var statementPart: StatementPart.Kind? {
         switch self {
-        case .agentFact(_, let name, _): .fact(name)
+        case .agentFact(_, let name, _), .agentFactIs(_, let name, _, _): .fact(name)
         case .agentManaged: .managed
         case .agentVersion: .version
         case .agentKey: .key

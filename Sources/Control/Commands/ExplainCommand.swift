@@ -49,6 +49,7 @@ extension ControlPlane {
         }
         let now = command["at"]?.integer ?? live
         let record = services.config.policy.explain(global?.facts, device, for: policy, atSeconds: now)
+            .saying(services.config.checkRemedies)
         return ExplainText(
             record: record, user: user ?? "somebody", isSignedIn: global != nil, nowSeconds: now,
             request: request

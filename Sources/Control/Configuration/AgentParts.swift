@@ -14,6 +14,8 @@ enum AgentParts {
             lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion,
             modes: modes)
         handshake.furtherPorts = settings.furtherPorts
+        handshake.requestedFacts = HandshakeSettings.requested(
+            settings.wantedFacts, checks: settings.checkRemedies.keys.sorted())
         // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
         var enrollment = EnrollmentSettings()
         enrollment.renewAfterSeconds = min(

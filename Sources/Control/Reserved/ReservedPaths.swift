@@ -119,6 +119,7 @@ extension ControlPlane {
             return answers.redirect(url)
         }
         let record = services.config.policy.explain(session.facts, device, for: policy, atSeconds: now)
+            .saying(services.config.checkRemedies)
         let platform = device?.platform ?? request.browserPlatform
         let checks = FailedChecks { services.links(of: $0, on: platform) }.of(record)
         let page = Pages.blocked(

@@ -7,8 +7,8 @@ import JSON
 struct CollectorProbe: FactProbe {
     static let defaultPath = "/run/gatepost-agent/collector.sock"
     static let answerBytesMax = 64 << 10
-    static let patienceMilliseconds: Int64 = 5_000
 
+    let patienceMilliseconds: Int64 = 5_000
     let path: String
     let clock: AgentClock
     let names: [String]
@@ -20,8 +20,9 @@ struct CollectorProbe: FactProbe {
         self.names = names
     }
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
+    func read(_ machine: Machine) -> [Fact] {
         (answer() ?? JSONObject()).members.filter { names.contains($0.0) }
+            .map { Fact(name: $0.0, value: $0.1, source: path) }
     }
 
     /// nil: nobody answers, or nobody whom we believe.
@@ -32,7 +33,7 @@ struct CollectorProbe: FactProbe {
         guard let other = UnixSocket.peerUser(descriptor), other == 0 || other == geteuid() else {
             return nil
         }
-        let deadline = clock.nowMilliseconds() + Self.patienceMilliseconds
+        let deadline = clock.nowMilliseconds() + patienceMilliseconds
         guard UnixSocket.write(descriptor, CollectorServer.question, until: deadline, clock),
             let bytes = UnixSocket.read(
                 descriptor, bytesMax: Self.answerBytesMax, until: deadline, clock),

@@ -101,7 +101,7 @@ struct AgentConfiguration: Sendable {
             }
             switch name {
             case "permit":
-                if let unknown = words.first(where: { !PermittedClaims.names.contains($0) }) {
+                if let unknown = words.first(where: { !PermittedClaims.isName($0) }) {
                     throw Problem(what: "\(origin).permit: no fact is called \(unknown)")
                 }
                 gateway.permitted = .only(Set(words))

@@ -14,6 +14,11 @@ enum PermittedClaims: Sendable, Hashable {
         return Set((facts + DeviceIDsFact.members).map(word))
     }
 
+    /// A fact, or `check-` and the name of one of the administrator's own checks.
+    static func isName(_ word: String) -> Bool {
+        names.contains(word) || (word.hasPrefix("check-") && LocalRules.isCheckName(String(word.dropFirst(6))))
+    }
+
     /// What leaves the machine.
     ///
     /// - Parameter requested: names in kebab-case; nil: whatever is permitted.
@@ -22,6 +27,11 @@ enum PermittedClaims: Sendable, Hashable {
         var disclosed = JSONObject()
         for (name, value) in facts.members {
             let word = Self.word(name)
+            if name == "checks" {
+                let value = permitted(word, value)
+                disclosed[name] = requested.map { CustomChecksFact.asked(value, $0) } ?? value
+                continue
+            }
             guard wanted?.contains(word) ?? true, let value = permitted(word, value) else { continue }
             disclosed[name] = value
         }
@@ -30,6 +40,11 @@ enum PermittedClaims: Sendable, Hashable {
 
     private func permitted(_ word: String, _ value: JSONValue) -> JSONValue? {
         guard case .only(let names) = self, !names.contains(word) else { return value }
+        if word == "checks", let results = value.object {
+            var kept = JSONObject()
+            for (name, value) in results.members where names.contains("check-" + name) { kept[name] = value }
+            return kept.isEmpty ? nil : .object(kept)
+        }
         // Both objects have the ids' names as members, and the second without the first says nothing.
         guard word == "device-ids" || word == "device-id-sources", let members = value.object else {
             return nil

@@ -11,9 +11,11 @@ struct DeviceIDsFact: FactProbe {
         "intune_device_id", "entra_device_id", "falcon_aid", "tanium_computer_id", "serial", "hardware_uuid",
     ]
     let path: String
+    let patienceMilliseconds: Int64 = 3_000
     let names = ["device_ids", "device_id_sources"]
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
+    func read(_ machine: Machine) -> [Fact] {
+        let root = machine.root
         var ids = JSONObject()
         var sources = JSONObject()
         func note(_ member: String, _ value: String, _ source: String) {
@@ -21,7 +23,7 @@ struct DeviceIDsFact: FactProbe {
             ids[member] = .string(value)
             sources[member] = .string(source)
         }
-        if isTrusted(root), let bytes = root.bytes(path),
+        if isTrusted(root), let bytes = root.bytes(path, bytesMax: 64 << 10),
             let file = try? JSONValue(parsing: bytes, limits: .token)
         {
             for member in Self.members {
@@ -33,7 +35,14 @@ struct DeviceIDsFact: FactProbe {
         if let uuid = root.line("/sys/class/dmi/id/product_uuid") {
             note("hardware_uuid", uuid.lowercased(), "dmi")
         }
-        return ids.isEmpty ? [] : [("device_ids", .object(ids)), ("device_id_sources", .object(sources))]
+        if let id = FalconFact.agentID(machine) { note("falcon_aid", id, "falconctl") }
+        if let id = DirectoryRegistration.deviceID(machine) { note("entra_device_id", id, "dsreg") }
+        guard !ids.isEmpty else { return [] }
+        let source = "by id, in device_id_sources"
+        return [
+            Fact(name: "device_ids", value: .object(ids), source: source),
+            Fact(name: "device_id_sources", value: .object(sources), source: source),
+        ]
     }
 
     private func isTrusted(_ root: HostRoot) -> Bool {

@@ -7,11 +7,13 @@ struct MachineIDFact: FactProbe {
     let key: [UInt8]
     let names = ["machine_id"]
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
+    func read(_ machine: Machine) -> [Fact] {
+        let root = machine.root
         guard let id = root.line("/etc/machine-id"), id.utf8.count == 32, id != "uninitialized" else {
             return []
         }
         let mac = Digest.hmacSHA256(key: Array(id.utf8), key + Array("gatepost-agent".utf8))
-        return [("machine_id", .string(Base64URL.encode(Array(mac.prefix(16)))))]
+        let value = Base64URL.encode(Array(mac.prefix(16)))
+        return [Fact(name: "machine_id", value: .string(value), source: "/etc/machine-id (keyed hash)")]
     }
 }

@@ -5,7 +5,8 @@ struct NetworkAdaptersFact: FactProbe {
     static let adaptersMax = 16
     let names = ["mac_addresses"]
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
+    func read(_ machine: Machine) -> [Fact] {
+        let root = machine.root
         guard let adapters = root.names("/sys/class/net") else { return [] }
         var found: [String] = []
         for adapter in adapters.prefix(256) {
@@ -24,6 +25,7 @@ struct NetworkAdaptersFact: FactProbe {
             found.append(digits)
         }
         guard !found.isEmpty else { return [] }
-        return [("mac_addresses", .array(found.sorted().prefix(Self.adaptersMax).map { .string($0) }))]
+        let addresses = found.sorted().prefix(Self.adaptersMax).map { JSONValue.string($0) }
+        return [Fact(name: "mac_addresses", value: .array(addresses), source: "/sys/class/net")]
     }
 }

@@ -5,13 +5,19 @@ import JSON
 struct OperatingSystemFact: FactProbe {
     let names = ["platform", "os_name", "os_version", "kernel_version"]
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
-        var facts: [(String, JSONValue)] = [("platform", "linux")]
-        let release = Self.assignments(root.text("/etc/os-release") ?? root.text("/usr/lib/os-release") ?? "")
-        if let name = release["ID"] { facts.append(("os_name", .string(name))) }
-        if let version = release["VERSION_ID"] { facts.append(("os_version", .string(version))) }
-        if let kernel = root.line("/proc/sys/kernel/osrelease") {
-            facts.append(("kernel_version", .string(kernel)))
+    func read(_ machine: Machine) -> [Fact] {
+        let root = machine.root
+        var facts = [Fact(name: "platform", value: "linux", source: "this program")]
+        let paths = ["/etc/os-release", "/usr/lib/os-release"]
+        let path = paths.first { root.text($0, bytesMax: 64 << 10) != nil } ?? paths[0]
+        let release = Self.assignments(root.text(path, bytesMax: 64 << 10) ?? "")
+        for (name, member) in [("os_name", "ID"), ("os_version", "VERSION_ID")] {
+            guard let value = release[member] else { continue }
+            facts.append(Fact(name: name, value: .string(value), source: path))
+        }
+        let kernel = "/proc/sys/kernel/osrelease"
+        if let version = root.line(kernel), version.utf8.count <= 128 {
+            facts.append(Fact(name: "kernel_version", value: .string(version), source: kernel))
         }
         return facts
     }

@@ -1,35 +1,199 @@
 import JSON
 
-/// `screen_lock`: the lock that the administrator enforces for everybody (dconf keyfiles with a lock on the
-/// key).
+/// `screen_lock`: whether the screens of everybody who sits at this machine lock by themselves, and
+/// `screen_lock_seconds`: after how long at most.
 ///
-/// A person's own setting can be changed a second later and is not read: unknown.
+/// By what the administrator enforces where there is such a thing, else by each person's own setting of the
+/// desktop that they run. Other desktops, and homes that we may not read, are unknown.
 struct ScreenLockFact: FactProbe {
-    static let folder = "/etc/dconf/db/local.d"
-    let names = ["screen_lock"]
+    static let sessionsMax = 64
+    let names = ["screen_lock", "screen_lock_seconds"]
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
-        let locks = (root.names(Self.folder + "/locks") ?? []).compactMap {
-            root.text(Self.folder + "/locks/" + $0)
-        }
-        let key = "/org/gnome/desktop/screensaver/lock-enabled"
-        guard locks.contains(where: { $0.split(separator: "\n").contains { $0 == key } }) else { return [] }
-        var value: Bool?
-        for name in root.names(Self.folder) ?? [] where name != "locks" {
-            guard let text = root.text(Self.folder + "/" + name) else { continue }
-            value = Self.setting(text) ?? value
-        }
-        return value.map { [("screen_lock", .bool($0))] } ?? []
+    /// Of one person; nil members are unknown.
+    struct Lock: Hashable {
+        var isOn: Bool?
+        /// From the last touch; nil also where it never locks.
+        var seconds: Int64?
     }
 
-    private static func setting(_ text: String) -> Bool? {
-        var inSection = false
-        for line in text.split(separator: "\n") {
-            let plain = line.filter { $0 != " " }
-            if plain.hasPrefix("[") { inSection = plain == "[org/gnome/desktop/screensaver]" }
-            if inSection, plain == "lock-enabled=true" { return true }
-            if inSection, plain == "lock-enabled=false" { return false }
+    func read(_ machine: Machine) -> [Fact] {
+        let root = machine.root
+        let gnome = GnomeLock(root)
+        guard let sessions = Self.sessions(root) else { return Self.facts(gnome.enforced, "dconf, locked") }
+        if sessions.isEmpty { return Self.facts(gnome.enforced, "dconf, locked") }
+        var answers: [Lock] = []
+        for session in sessions {
+            switch session.desktop {
+            case .gnome: answers.append(gnome.lock(home: session.home))
+            case .plasma: answers.append(PlasmaLock.lock(root, home: session.home))
+            case .other: answers.append(Lock())
+            }
+        }
+        if answers.contains(where: { $0.isOn == false }) {
+            return [Fact(name: "screen_lock", value: false, source: "settings of the desktop")]
+        }
+        guard answers.allSatisfy({ $0.isOn == true }) else { return [] }
+        let seconds = answers.map(\.seconds)
+        let longest = seconds.contains(nil) ? nil : seconds.compactMap { $0 }.max()
+        return Self.facts(Lock(isOn: true, seconds: longest), "settings of the desktop")
+    }
+
+    private static func facts(_ lock: Lock, _ source: String) -> [Fact] {
+        guard let isOn = lock.isOn else { return [] }
+        var facts = [Fact(name: "screen_lock", value: .bool(isOn), source: source)]
+        if isOn, let seconds = lock.seconds {
+            facts.append(Fact(name: "screen_lock_seconds", value: .integer(seconds), source: source))
+        }
+        return facts
+    }
+
+    private struct Session {
+        enum Desktop { case gnome, plasma, other }
+        var desktop: Desktop
+        /// nil: not known to the machine's own list of users.
+        var home: String?
+    }
+
+    /// Graphical sessions of people by logind's files; nil when they cannot be read.
+    private static func sessions(_ root: HostRoot) -> [Session]? {
+        let folder = "/run/systemd/sessions"
+        guard let names = root.names(folder) else { return nil }
+        var found: [Session] = []
+        for name in names.prefix(sessionsMax) where !name.hasSuffix(".ref") {
+            guard let text = root.text("\(folder)/\(name)", bytesMax: 16 << 10) else { continue }
+            let values = OperatingSystemFact.assignments(text)
+            guard values["CLASS"] == "user", ["x11", "wayland", "mir"].contains(values["TYPE"]),
+                values["STATE"] != "closing", let user = values["UID"]
+            else { continue }
+            let desktop = values["DESKTOP"]?.lowercased() ?? ""
+            let kind: Session.Desktop =
+                ["gnome", "ubuntu", "gnome-classic", "gnome-xorg", "ubuntu-xorg"].contains(desktop)
+                ? .gnome : ["kde", "plasma", "plasmax11"].contains(desktop) ? .plasma : .other
+            found.append(Session(desktop: kind, home: home(root, user)))
+        }
+        return found
+    }
+
+    private static func home(_ root: HostRoot, _ user: String) -> String? {
+        for line in (root.text("/etc/passwd", bytesMax: 1 << 20) ?? "").split(separator: "\n") {
+            let columns = line.split(separator: ":", omittingEmptySubsequences: false)
+            if columns.count == 7, columns[2] == user, columns[5].hasPrefix("/") { return String(columns[5]) }
         }
         return nil
+    }
+}
+
+/// GNOME's setting: locks by the administrator first, then the person's own, then the administrator's
+/// default, then the schema's (on, after five minutes) where no vendor changed it.
+private struct GnomeLock {
+    static let enabled = "/org/gnome/desktop/screensaver/lock-enabled"
+    static let delay = "/org/gnome/desktop/screensaver/lock-delay"
+    static let idle = "/org/gnome/desktop/session/idle-delay"
+    static let schemas = "/usr/share/glib-2.0/schemas"
+
+    private let root: HostRoot
+    private let system: [DconfDatabase]
+    private let isVendorDefault: Bool
+
+    init(_ root: HostRoot) {
+        self.root = root
+        let profile = root.text("/etc/dconf/profile/user", bytesMax: 16 << 10) ?? "system-db:local"
+        system = profile.split(separator: "\n").compactMap { line -> DconfDatabase? in
+            let plain = line.filter { $0 != " " }
+            guard plain.hasPrefix("system-db:") else { return nil }
+            let name = plain.dropFirst("system-db:".count)
+            guard !name.isEmpty, !name.contains("/"), name != ".." else { return nil }
+            return root.bytes("/etc/dconf/db/\(name)", bytesMax: DconfDatabase.bytesMax).flatMap(
+                DconfDatabase.init)
+        }
+        let overrides = (root.names(Self.schemas) ?? []).filter { $0.hasSuffix(".gschema.override") }
+        isVendorDefault =
+            root.exists(Self.schemas + "/org.gnome.desktop.screensaver.gschema.xml")
+            && overrides.allSatisfy { name in
+                guard let text = root.text(Self.schemas + "/" + name, bytesMax: 1 << 20) else { return false }
+                return !text.contains("lock-enabled") && !text.contains("lock-delay")
+                    && !text.contains("idle-delay")
+            }
+    }
+
+    /// What holds whoever sits there.
+    var enforced: ScreenLockFact.Lock {
+        guard case .flag(let isOn)? = locked(Self.enabled) else { return .init() }
+        // Never idle is never locked.
+        if isOn, case .number(0)? = locked(Self.idle) { return .init(isOn: false) }
+        guard case .number(let idle)? = locked(Self.idle), case .number(let delay)? = locked(Self.delay)
+        else {
+            return .init(isOn: isOn)
+        }
+        return .init(isOn: isOn, seconds: Int64(idle) + Int64(delay))
+    }
+
+    func lock(home: String?) -> ScreenLockFact.Lock {
+        var own: DconfDatabase?
+        var isReadable = false
+        if let home {
+            let path = home + "/.config/dconf/user"
+            let bytes = root.bytes(path, bytesMax: DconfDatabase.bytesMax)
+            own = bytes.flatMap(DconfDatabase.init)
+            isReadable = own != nil || root.presence(path) == .absent
+        }
+        func value(_ path: String, _ standard: DconfDatabase.Setting) -> DconfDatabase.Setting? {
+            if let value = locked(path) { return value }
+            guard isReadable else { return nil }
+            if let value = own?.setting(path) { return value }
+            if let value = system.lazy.compactMap({ $0.setting(path) }).first { return value }
+            return isVendorDefault ? standard : nil
+        }
+        guard case .flag(let isOn)? = value(Self.enabled, .flag(true)) else { return .init() }
+        guard isOn else { return .init(isOn: false) }
+        guard case .number(let idle)? = value(Self.idle, .number(300)) else { return .init() }
+        guard idle > 0 else { return .init(isOn: false) }
+        guard case .number(let delay)? = value(Self.delay, .number(0)) else { return .init(isOn: true) }
+        return .init(isOn: true, seconds: Int64(idle) + Int64(delay))
+    }
+
+    private func locked(_ path: String) -> DconfDatabase.Setting? {
+        guard let database = system.first(where: { $0.isLocked(path) }) else { return nil }
+        return database.setting(path) ?? system.lazy.compactMap { $0.setting(path) }.first
+    }
+}
+
+/// Plasma's kscreenlockerrc: on, after five minutes, unless somebody changed it.
+private enum PlasmaLock {
+    static func lock(_ root: HostRoot, home: String?) -> ScreenLockFact.Lock {
+        guard let home else { return .init() }
+        let own = home + "/.config/kscreenlockerrc"
+        let system = "/etc/xdg/kscreenlockerrc"
+        var values: [String: String] = [:]
+        for path in [system, own] {
+            guard let text = root.text(path, bytesMax: 64 << 10) else {
+                guard root.presence(path) == .absent else { return .init() }
+                continue
+            }
+            for (name, entry) in daemon(text) where values["!" + name] == nil {
+                values[name] = entry.value
+                // Marked as not to be changed by later files.
+                if entry.isFixed { values["!" + name] = "" }
+            }
+        }
+        if let isOn = values["Autolock"], isOn != "true" { return .init(isOn: isOn == "false" ? false : nil) }
+        guard let minutes = Int64(values["Timeout"] ?? "5"), (1...10_000).contains(minutes),
+            let grace = Int64(values["LockGrace"] ?? "5"), (0...86_400).contains(grace)
+        else { return .init(isOn: true) }
+        return .init(isOn: true, seconds: minutes * 60 + grace)
+    }
+
+    private static func daemon(_ text: String) -> [String: (value: String, isFixed: Bool)] {
+        var values: [String: (value: String, isFixed: Bool)] = [:]
+        var isInside = false
+        for line in text.split(separator: "\n") {
+            if line.hasPrefix("[") { isInside = line.hasPrefix("[Daemon]") }
+            let pair = line.split(separator: "=", maxSplits: 1)
+            guard isInside, pair.count == 2 else { continue }
+            let isFixed = pair[0].hasSuffix("[$i]")
+            let name = isFixed ? pair[0].dropLast(4) : pair[0]
+            values[String(name)] = (String(pair[1]), isFixed)
+        }
+        return values
     }
 }

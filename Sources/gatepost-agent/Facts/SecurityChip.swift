@@ -4,12 +4,14 @@ import JSON
 struct SecurityChipFact: FactProbe {
     let names = ["tpm"]
 
-    func read(_ root: HostRoot, nowSeconds: Int64) -> [(String, JSONValue)] {
-        if let version = root.line("/sys/class/tpm/tpm0/tpm_version_major"), let major = Int64(version) {
-            return [("tpm", .integer(major))]
+    func read(_ machine: Machine) -> [Fact] {
+        let root = machine.root
+        let path = "/sys/class/tpm/tpm0/tpm_version_major"
+        if let version = root.line(path), let major = Int64(version), (1...9).contains(major) {
+            return [Fact(name: "tpm", value: .integer(major), source: path)]
         }
         // Without the class folder the kernel was built without drivers, or this is a container: unknown.
         guard root.exists("/sys/class/tpm"), root.names("/sys/class/tpm")?.isEmpty == true else { return [] }
-        return [("tpm", 0)]
+        return [Fact(name: "tpm", value: 0, source: "/sys/class/tpm")]
     }
 }
