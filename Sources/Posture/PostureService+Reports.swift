@@ -4,8 +4,8 @@ extension PostureService {
     /// The words of one device check's page that count. A page has a handful of states, and each is told once.
     public static let reportsMax = 16
 
-    /// Uses up the nonce of an answer that came with no session or with a foreign one: whoever carries an answer to another
-    /// browser has spoilt it (handshake.md 5, relay by navigation).
+    /// Uses up the nonce of an answer that came with no session or with a foreign one: whoever carries an
+    /// answer to another browser has spoilt it (handshake.md 5, relay by navigation).
     ///
     /// - Returns: whether there was a live one.
     public func discard(assertion: String) -> Bool {

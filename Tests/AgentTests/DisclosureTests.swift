@@ -14,7 +14,7 @@ struct DisclosureTests {
 
     @Test("nothing that was not asked for, and of the checks only the named ones") func asked() {
         func sent(_ requested: [String]) -> JSONObject {
-            AssertionMaker.disclosed(Self.folderFacts, requested: requested)
+            PermittedClaims.all.disclosed(of: Self.folderFacts, requested: requested)
         }
         #expect(sent([]).isEmpty)
         #expect(sent(["os-name", "vulnerability-score"]).names == ["os_name"])
@@ -57,7 +57,7 @@ struct DisclosureTests {
             .facts(nowSeconds: now).facts
         let requested = HandshakeSettings.requested(nil, checks: ["a", "b", "c"])
         let read = StatementFacts.facts(
-            AssertionMaker.disclosed(facts, requested: requested), requested: requested)
+            PermittedClaims.all.disclosed(of: facts, requested: requested), requested: requested)
         let expected: [String: ClaimValue] = [
             "platform": .text("linux"), "os-name": .text("debian"), "os-version": .text("12"),
             "kernel-version": .text("6.1.0-18-amd64"), "reboot-required": .flag(true),

@@ -78,7 +78,7 @@ struct HandshakeAttackTests {
 
     @Test(
         "a downgrade to a transport or version that is not offered is refused",
-        arguments: ["nav", "popup", "static"])
+        arguments: ["nav", "websocket", "static"])
     func downgrade(_ transport: String) async throws {
         let setting = try Setting()
         let agent = try await setting.enroll()

@@ -42,8 +42,9 @@ extension ControlPlane {
             back: request.parameter("soft") == nil ? nil : home,
             requestID: request.requestID, nonce: Answers.nonce())
         var answer = answers.page(200, page.page)
-        // It has no form that needs an Origin, and the agent has no need to know which page it comes from. Scripts of
-        // its own send their Origin all the same: their mode is CORS (Fetch standard, "append a request Origin header").
+        // It has no form that needs an Origin, and the agent has no need to know which page it comes from.
+        // Scripts of its own send their Origin all the same: their mode is CORS (Fetch standard, "append a
+        // request Origin header").
         answer.fields.removeAll { $0.name == "Referrer-Policy" }
         answer.fields.append(Field("Referrer-Policy", "no-referrer"))
         return answer

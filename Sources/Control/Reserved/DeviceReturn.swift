@@ -5,8 +5,8 @@ import JSON
 import Posture
 import Store
 
-/// How a browser comes back that went to the agent itself: `?tx=…` with `a=` (the answer; beside it `s=`, a management
-/// server's statement) or `e=` (why there is none).
+/// How a browser comes back that went to the agent itself: `?tx=…` with `a=` (the answer; beside it `s=`, a
+/// management server's statement) or `e=` (why there is none).
 enum DeviceReturn {
     static let path = "/.gatepost/posture/return"
     /// Of path and query together; everywhere else the configured bound of targets is the only one.
@@ -17,8 +17,9 @@ enum DeviceReturn {
         case refusal(Reason)
     }
 
-    /// Exactly these parameters, each once, of the bytes that transactions, answers and words have; nil for everything
-    /// else. Nothing is decoded, so that there is one reading, also of an answer that is longer than a form's text may be.
+    /// Exactly these parameters, each once, of the bytes that transactions, answers and words have; nil for
+    /// everything else. Nothing is decoded, so that there is one reading, also of an answer that is longer
+    /// than a form's text may be.
     static func parse(_ query: String) -> (transaction: String, outcome: Outcome)? {
         var parameters: [String: String] = [:]
         for pair in query.utf8.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {

@@ -6,8 +6,8 @@ extension AttestGate {
     /// Below the gateway's own limit of a return's request line, 16 KiB, with room for its path and host.
     static let wayBackBytesMax = 15 << 10
 
-    /// Answers a visit. Before the signature holds, everybody gets the refusal of strangers; after it, the gateway's page
-    /// learns why.
+    /// Answers a visit. Before the signature holds, everybody gets the refusal of strangers; after it, the
+    /// gateway's page learns why.
     func answer(_ visit: Visit, peer: Peer, nowSeconds: Int64, nowMilliseconds: Int64) -> AttestAnswer {
         let enrolment = identity.enrolment
         guard memory.withLock({ $0.strangers.take(nowMilliseconds: nowMilliseconds) }),

@@ -1,8 +1,9 @@
 /// A browser that comes to the agent itself instead of asking through a page's script: by navigation, in a popup, or
 /// for the probe image (handshake.md 4.3).
 ///
-/// WebKit blocks what scripts ask of loopback as mixed content, and people may have forbidden it to a page. None of these
-/// ways carries an Origin, so the challenge's signature stands alone before anything is said at all.
+/// WebKit blocks what scripts ask of loopback as mixed content, and people may have forbidden it to a page.
+/// None of these ways carries an Origin, so the challenge's signature stands alone before anything is said at
+/// all.
 struct Visit: Sendable {
     enum Kind: String, Sendable {
         case navigation = "/v1/nav"

@@ -14,8 +14,8 @@ struct DeviceCheckPage {
     var failed: Reason?
     /// Whole days, where age is what is the matter.
     var days: Int?
-    /// Where the browser goes on when the check comes to nothing or takes long: for one ahead of time, which nobody waits
-    /// for. nil: the page says what is the matter.
+    /// Where the browser goes on when the check comes to nothing or takes long: for one ahead of time, which
+    /// nobody waits for. nil: the page says what is the matter.
     var back: String?
     var requestID: String
     var nonce: String

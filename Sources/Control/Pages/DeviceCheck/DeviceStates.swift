@@ -1,8 +1,8 @@
 import Access
 import JSON
 
-/// The states of a device check as the page names them (handshake.md 4.5): each has a title of its own; what happened and
-/// what to do is in `ReasonTexts`.
+/// The states of a device check as the page names them (handshake.md 4.5): each has a title of its own; what
+/// happened and what to do is in `ReasonTexts`.
 enum DeviceStates {
     /// What the page's script may ask for by its word.
     ///

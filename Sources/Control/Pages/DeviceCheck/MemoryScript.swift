@@ -1,7 +1,9 @@
 extension Scripts {
     /// What has to survive a reload, so that no way is a circle: kept in this tab's storage of the auth host.
     static let deviceCheckMemory = #"""
-        const recall = name => { try { return sessionStorage.getItem('gatepost-' + name); } catch (e) { return null; } };
+        const recall = name => {
+          try { return sessionStorage.getItem('gatepost-' + name); } catch (e) { return null; }
+        };
         const remember = (name, value) => {
           try { sessionStorage.setItem('gatepost-' + name, value); } catch (e) { /* Storage is switched off. */ }
         };

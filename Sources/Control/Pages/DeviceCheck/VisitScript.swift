@@ -62,7 +62,8 @@ extension Scripts {
           setTimeout(() => showState('agent-not-running', otherWays()), 10000);
         };
 
-        // Going there unasked strands a person where nobody answers: only after a picture has shown the agent, and once.
+        // Going there unasked strands a person where nobody answers: only after a picture has shown the agent, and
+        // once.
         const visitUnasked = async (state, seen) => {
           if (back) return goBack();
           const mayGo = seen >= 0 && seen >= visitsSoFar() && otherWays().includes('navigation');
