@@ -26,6 +26,11 @@ enum EndpointAgentSection {
             .optional(
                 "minimum-version", .text, "Agents below this version are refused.", standard: "any",
                 example: "\"1.2.0\""),
+            .optional(
+                "tpm-authorities", .file,
+                "PEM file of the makers of security chips. With it only a key in a chip of theirs is "
+                    + "`attested`; without it any TPM 2.0 is believed, an emulated one too.",
+                standard: "any chip", example: "certs/tpm-makers.pem"),
             RemediationSection.key,
         ])
     static let authorityTable = KeyTable(
@@ -44,6 +49,8 @@ enum EndpointAgentSection {
         let age = reader.duration("max-age") ?? 900
         let grace = reader.duration("grace") ?? 60
         let version = version("minimum-version", reader)
+        let makers = NamedFiles(reader: reader).file("tpm-authorities", holding: "CERTIFICATE")
+        guard makers != nil || !reader.has("tpm-authorities") else { return nil }
         guard let node = reader.node("enrollment-ca") else { return nil }
         let path = reader.key("enrollment-ca")
         guard let authority = SectionReader(node, authorityTable, path: path, reader.context) else {
@@ -55,7 +62,8 @@ enum EndpointAgentSection {
         guard let certificate, key != nil || !authority.has("key") else { return nil }
         return EndpointAgentSettings(
             port: UInt16(port), lastSeenSecondsMax: lastSeen, ageSecondsMax: age, graceSeconds: grace,
-            enrollmentCertificatePEM: certificate, enrollmentKeyPEM: key, minimumVersion: version)
+            enrollmentCertificatePEM: certificate, enrollmentKeyPEM: key, minimumVersion: version,
+            chipAuthoritiesPEM: makers)
     }
 
     /// One to four numbers with dots.

@@ -203,6 +203,8 @@ public struct EndpointAgentSettings: Sendable, Hashable {
     public var enrollmentKeyPEM: Secret?
     /// Agents below this version are refused.
     public var minimumVersion: String?
+    /// PEM of the makers of security chips; nil: a key in any chip is attested.
+    public var chipAuthoritiesPEM: [UInt8]?
 }
 
 /// `applications.<name>`. Its policies are in `ConfigSnapshot.policy.applications` under the same name.

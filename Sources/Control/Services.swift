@@ -99,20 +99,33 @@ struct Services: Sendable {
     private static func agent(
         _ name: String, _ settings: EndpointAgentSettings, authOrigin: String
     ) throws(ControlFailure) -> AgentIntegration {
+        let chipAuthorities = try chipAuthorities(name, settings.chipAuthoritiesPEM)
         do {
             let authority = try EnrollmentAuthority(
                 certificatePEM: settings.enrollmentCertificatePEM, keyPEM: settings.enrollmentKeyPEM?.bytes)
-            let handshake = HandshakeSettings(
+            var handshake = HandshakeSettings(
                 integration: name, authOrigin: authOrigin, port: settings.port,
                 ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,
                 lastSeenSecondsMax: settings.lastSeenSecondsMax, minimumVersion: settings.minimumVersion)
+            handshake.isChipMakerDemanded = chipAuthorities != nil
+            var enrollment = EnrollmentSettings(chipAuthorities: chipAuthorities)
             // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
-            var enrollment = EnrollmentSettings()
             enrollment.renewAfterSeconds = min(
                 enrollment.renewAfterSeconds, max(60, settings.lastSeenSecondsMax / 4))
             return AgentIntegration(handshake: handshake, enrollment: enrollment, authority: authority)
         } catch {
             throw ControlFailure(what: "integrations.\(name).enrollment-ca: \(error.what)")
+        }
+    }
+
+    private static func chipAuthorities(
+        _ name: String, _ pem: [UInt8]?
+    ) throws(ControlFailure) -> EndorsementAuthorities? {
+        guard let pem else { return nil }
+        do throws(SignatureError) {
+            return try EndorsementAuthorities(pem: pem)
+        } catch {
+            throw ControlFailure(what: "integrations.\(name).tpm-authorities: \(error.what)")
         }
     }
 

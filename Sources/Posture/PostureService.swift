@@ -80,6 +80,7 @@ public actor PostureService {
     var machines = MachineDirectory()
     var transactions = Transactions()
     var nonces = NonceTable()
+    var attestations = AttestationAttempts()
     var schedule = RefreshSchedule()
     var statuses: [ExactKey: IntegrationStatus] = [:]
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]

@@ -1,3 +1,5 @@
+public import Signatures
+
 /// One configured `endpoint-agent` integration, as this module needs it.
 public struct HandshakeSettings: Sendable, Hashable {
     /// The configured name of the integration.
@@ -18,6 +20,8 @@ public struct HandshakeSettings: Sendable, Hashable {
     public var minimumVersion: String?
     /// The facts that the administrator permits to ask for; everything else in an answer is dropped.
     public var requestedFacts: [String]
+    /// Whether a key in a chip of an unknown maker is no more than a claim (`tpm-authorities`).
+    public var isChipMakerDemanded = false
 
     /// Makes settings with the documented defaults.
     public init(
@@ -56,15 +60,18 @@ public struct EnrollmentSettings: Sendable, Hashable {
     /// How long after its issue the agent asks for the next one, seconds. Well below `lastSeenSecondsMax`,
     /// because the certificate's age *is* the proven check-in.
     public var renewAfterSeconds: Int64
+    /// Whose chips are known (`tpm-authorities`); nil: nobody's, and none needs to be.
+    public var chipAuthorities: EndorsementAuthorities?
 
     /// Makes settings with the documented defaults.
     public init(
         tokenSeconds: Int64 = 86_400, certificateSeconds: Int64 = 14 * 86_400,
-        renewAfterSeconds: Int64 = 86_400
+        renewAfterSeconds: Int64 = 86_400, chipAuthorities: EndorsementAuthorities? = nil
     ) {
         self.tokenSeconds = tokenSeconds
         self.certificateSeconds = certificateSeconds
         self.renewAfterSeconds = renewAfterSeconds
+        self.chipAuthorities = chipAuthorities
     }
 }
 

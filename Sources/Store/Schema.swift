@@ -139,6 +139,12 @@ enum Schema {
         CREATE INDEX session_refreshes_due ON session_refreshes (identity_provider, due_at)
           WHERE due_at IS NOT NULL;
         """,
+        // Keys that enrolled before this lie in files.
+        """
+        ALTER TABLE devices ADD COLUMN key_level TEXT NOT NULL DEFAULT 'software';
+        ALTER TABLE devices ADD COLUMN chip_id TEXT;
+        ALTER TABLE devices ADD COLUMN is_chip_maker_known INTEGER NOT NULL DEFAULT 0;
+        """,
     ]
 
     static let verdicts = [

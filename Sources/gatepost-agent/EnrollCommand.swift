@@ -15,6 +15,8 @@ struct EnrollCommand: AsyncParsableCommand {
 
     @OptionGroup var state: StateOptions
 
+    @OptionGroup var keys: KeyOptions
+
     @Option(help: ArgumentHelp("Address of the gateway's auth host.", valueName: "https://host[:port]"))
     var url: String
 
@@ -53,16 +55,22 @@ struct EnrollCommand: AsyncParsableCommand {
         }
         // A damaged old enrolment proves nothing; the new one then stands for itself.
         let old = try? DeviceIdentity(folder: folder)
-        let key = SigningKey.generateP256()
+        let exchange = GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1))
+        let authorities = try authorityBytes()
+        let fresh = try await keys.makeKey(
+            open: { (opening) async throws(AgentError) in
+                try await exchange.openAttestation(
+                    url: url, token: token, opening: opening, authoritiesPEM: authorities)
+            },
+            note: { FileHandle.standardError.write(Data("gatepost-agent: \($0)\n".utf8)) })
         let facts = state.collector(HostRoot(), origin: url).collect(nowSeconds: clock.nowSeconds())
-        let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(
-            url: url, token: token, key: key, facts: facts, users: try userIDs(),
-            authoritiesPEM: try authorityBytes(), predecessor: old, nowSeconds: clock.nowSeconds())
-        // A new key counts from the beginning, so the old counter goes with the old key.
-        try folder.write(DeviceIdentity.keyFileName, key.pem)
-        try folder.write(StatementCounter.fileName, Array("1".utf8))
-        try folder.write(Enrolment.fileName, enrolment.stored)
-        print("enrolled as device \(enrolment.deviceID); start it with: gatepost-agent run")
+        let enrolment = try await exchange.enroll(
+            url: url, token: token, key: fresh.signer, facts: facts, users: try userIDs(),
+            authoritiesPEM: authorities, attestation: fresh.attestation, predecessor: old,
+            nowSeconds: clock.nowSeconds())
+        try DeviceIdentity.store(fresh.signer, enrolment, in: folder)
+        let place = fresh.signer.level == "software" ? "a file" : "the security chip"
+        print("enrolled as device \(enrolment.deviceID), its key in \(place); start it with: gatepost-agent run")
     }
 
     private func userIDs() throws(AgentError) -> [UInt32] {

@@ -12,6 +12,11 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var state: StateOptions
 
     @Option(
+        name: .customLong("tpm"),
+        help: ArgumentHelp("Where the security chip is, when it moved since enrolment.", valueName: "path"))
+    var chip: String?
+
+    @Option(
         help: ArgumentHelp("Port on 127.0.0.1 instead of the one that the gateway named.", valueName: "port"))
     var port: UInt16?
 
@@ -20,7 +25,9 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let clock = AgentClock.system
-        let identity = try DeviceIdentity(folder: state.folder)
+        let identity = try DeviceIdentity(folder: state.folder, chip: chip)
+        // A chip that does not answer is told now and not at the first device check.
+        _ = try identity.key.sign([])
         let enrolment = identity.enrolment
         let root = HostRoot()
         let maker = AssertionMaker(

@@ -15,7 +15,8 @@ struct AssertionMaker: Sendable {
     let collector: FactCollector
     let counter: StatementCounter
 
-    /// - Returns: nil when the counter could not be written: an uncounted statement would look like a copy.
+    /// - Returns: nil when the counter could not be written (an uncounted statement would look like a copy),
+    ///   or the security chip did not sign.
     func assertion(
         for challenge: Challenge, origin: String, transport: Transport, userID: UInt32, nowSeconds: Int64
     ) -> String? {
@@ -43,7 +44,7 @@ struct AssertionMaker: Sendable {
             ("swname", .string("gatepost-agent")),
             ("swversion", .string(Self.version)),
             ("cnf", ["jkt": .string(identity.key.publicKey.thumbprint)]),
-            ("key", .string("software")),
+            ("key", .string(identity.key.level)),
             ("counter", .integer(count)),
             ("last_seen", .integer(enrolment.renewedAtSeconds)),
             ("collected_at", .integer(collectedAt)),
@@ -51,7 +52,7 @@ struct AssertionMaker: Sendable {
             ("posture", .object(Self.disclosed(facts, requested: challenge.requested))),
         ])
         if let secureBoot = facts["secure_boot"] { payload["oemboot"] = secureBoot }
-        return JWS.sign(header: header, payload: payload, with: identity.key)
+        return try? identity.key.token(header: header, payload: payload)
     }
 
     /// Only what was asked for, and of that only what this machine knows (handshake.md 5, privacy).
