@@ -59,7 +59,9 @@ extension PostureService {
             proof, of: attempt, requested: requested,
             isMakerDemanded: enrollment.settings.chipAuthorities != nil)
         if let problem = attempt.makerProblem, enrollment.settings.chipAuthorities != nil {
-            await audit("chip-maker-unknown", ["chip": .string(standing.chipID ?? ""), "what": .string(problem)])
+            await audit(
+                "chip-maker-unknown",
+                ["chip": .string(standing.chipID ?? ""), "what": .string(problem)])
         }
         return standing
     }
@@ -103,6 +105,8 @@ extension PostureService {
             // Not stored is not enrolled: the device would be gone after the next start, and the old one is
             // still the one that counts.
             directory.forget(id, restoring: old?.device)
+            // And its token is good again, as far as the disk lets it be.
+            try? await store.insert(enrolled.token)
             throw PostureRefusal(.storeUnavailable, error.description)
         }
         if let old { await noteSuperseded(old.device, by: device, old.proof) }

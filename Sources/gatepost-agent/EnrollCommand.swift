@@ -70,7 +70,9 @@ struct EnrollCommand: AsyncParsableCommand {
             nowSeconds: clock.nowSeconds())
         try DeviceIdentity.store(fresh.signer, enrolment, in: folder)
         let place = fresh.signer.level == "software" ? "a file" : "the security chip"
-        print("enrolled as device \(enrolment.deviceID), its key in \(place); start it with: gatepost-agent run")
+        print(
+            "enrolled as device \(enrolment.deviceID), its key in \(place); "
+                + "start it with: gatepost-agent run")
     }
 
     private func userIDs() throws(AgentError) -> [UInt32] {

@@ -6,6 +6,9 @@ public struct EndorsementAuthorities: Sendable, Hashable {
     /// The most certificates that a file may hold.
     public static let countMax = 256
 
+    /// tcg-kp-EKCertificate (TCG EK Credential Profile, 3.2.16).
+    static let endorsementUsage = "2.23.133.8.1"
+
     private let anchors: [[UInt8]]
 
     /// - Parameter pem: certificates one after the other, each of an authority.
@@ -58,6 +61,11 @@ public struct EndorsementAuthorities: Sendable, Hashable {
         }
         guard try KeyMaterial(of: key) == endorsement.material else {
             throw SignatureError("endorsement certificate: about another key")
+        }
+        // Makers certify other keys too, also ones in software. Old certificates name no purpose at all.
+        let usages = try EnrollmentAuthority.extendedUsages(of: leaf)
+        guard usages.isEmpty || usages.contains(Self.endorsementUsage) else {
+            throw SignatureError("endorsement certificate: made for another purpose")
         }
         guard let store = X509_STORE_new() else { throw SignatureError("out of memory") }
         defer { X509_STORE_free(store) }

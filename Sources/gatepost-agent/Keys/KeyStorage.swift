@@ -113,6 +113,8 @@ extension KeyOptions {
     }
 
     private static func failed(_ chip: String, _ error: TPMError) -> AgentError {
-        AgentError("\(error)", remedy: "check \(chip) and that this user is in group tss, or use --key-storage file")
+        AgentError(
+            "\(error)",
+            remedy: "check \(chip) and that this user is in group tss, or use --key-storage file")
     }
 }

@@ -29,11 +29,16 @@ struct TPMDevice: Sendable {
     func close() { transport.close() }
 
     /// TPM2_CreatePrimary: the key that this template always gives in this hierarchy.
-    func createPrimary(_ template: [UInt8], in hierarchy: UInt32) throws(TPMError) -> (UInt32, [UInt8]) {
+    func createPrimary(
+        _ template: [UInt8], in hierarchy: UInt32, timeoutMilliseconds: Int64 = keyMilliseconds
+    ) throws(TPMError) -> (UInt32, [UInt8]) {
         var answer = try run(
             0x131, [hierarchy], [.emptyPassword], Self.creation(template), handles: 1,
-            timeoutMilliseconds: Self.keyMilliseconds)
-        return (answer.handle, try Self.read { () throws(SignatureError) in try answer.reader.sized(bytesMax: 1024) })
+            timeoutMilliseconds: timeoutMilliseconds)
+        let area = try Self.read { () throws(SignatureError) in
+            try answer.reader.sized(bytesMax: 1024)
+        }
+        return (answer.handle, area)
     }
 
     /// TPM2_Create: a new key below `parent`.
@@ -127,7 +132,8 @@ struct TPMDevice: Sendable {
         parameters.append(UInt8(1))
         parameters.append(TPMAlgorithm.null)
         parameters.append(TPMAlgorithm.sha256)
-        return try run(0x176, [Self.nullHierarchy, Self.nullHierarchy], [], parameters.bytes, handles: 1).handle
+        return try run(0x176, [Self.nullHierarchy, Self.nullHierarchy], [], parameters.bytes, handles: 1)
+            .handle
     }
 
     /// The content of an index that everybody may read; nil when there is none.
@@ -179,7 +185,7 @@ struct TPMDevice: Sendable {
 
 // One command and its answer (Part 1, 18).
 extension TPMDevice {
-    private struct Answer {
+    struct Answer {
         var handle: UInt32
         var reader: TPMReader
     }
@@ -188,7 +194,10 @@ extension TPMDevice {
     private static let transientCodes: Set<UInt32> = [0x908, 0x90a, 0x920, 0x922]
     private static let attemptsMax = 100
 
-    private func run(
+    /// Sends one command until the chip has time for it.
+    ///
+    /// - Parameter answered: how many handles the answer begins with, 0 or 1.
+    func run(
         _ code: UInt32, _ handles: [UInt32], _ authorizations: [Authorization], _ parameters: [UInt8],
         handles answered: Int = 0, timeoutMilliseconds: Int64 = usualMilliseconds
     ) throws(TPMError) -> Answer {

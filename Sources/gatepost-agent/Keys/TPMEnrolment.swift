@@ -39,7 +39,8 @@ struct TPMEnrolment {
     /// `attestation` of the first request.
     var opening: JSONValue {
         var members = JSONObject([
-            ("ek", .string(Base64.encode(endorsement.area))), ("ak", .string(Base64.encode(attestation.area))),
+            ("ek", .string(Base64.encode(endorsement.area))),
+            ("ak", .string(Base64.encode(attestation.area))),
         ])
         if let certificate { members["ek_certificate"] = .string(Base64.encode(certificate)) }
         return .object(members)

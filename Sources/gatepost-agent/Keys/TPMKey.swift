@@ -69,7 +69,8 @@ final class TPMKey: DeviceSigner {
         } catch {
             throw AgentError(
                 "the security chip made no signature: \(error)",
-                remedy: "check \(path) and that this user is in group tss; if the chip was cleared, enrol again")
+                remedy: "check \(path) and that this user is in group tss; "
+                    + "if the chip was cleared, enrol again")
         }
     }
 
@@ -89,7 +90,8 @@ final class TPMKey: DeviceSigner {
         let device = try TPMDevice(path: path)
         do throws(TPMError) {
             let (storage, _) = try device.createPrimary(
-                TPMTemplates.storage, in: TPMDevice.ownerHierarchy)
+                TPMTemplates.storage, in: TPMDevice.ownerHierarchy,
+                timeoutMilliseconds: TPMDevice.usualMilliseconds)
             defer { device.flush(storage) }
             return Loaded(device: device, handle: try device.load(key, below: storage))
         } catch {
