@@ -250,9 +250,11 @@ struct ChipForgeryTests {
     @Test("keys in the wrong role are refused before anything is made for them") func roles() async throws {
         let forge = try forge()
         let token = try await forge.gateway.token()
+        // A chip holds three keys at once.
+        let key = try forge.make(TPMTemplates.device)
+        forge.device.flush(key.handle)
         let ak = try forge.make(TPMTemplates.attestation)
         let ek = try forge.endorsement()
-        let key = try forge.make(TPMTemplates.device)
         for (endorsement, attestation) in [
             (ak.area, ak.area), (ek.area, ek.area), (ek.area, key.area), (key.area, ak.area),
             (TPMTemplates.storage, ak.area), ([], ak.area), (ek.area, Array(ak.area.dropLast())),

@@ -12,26 +12,33 @@ import Testing
 final class SoftwareTPM: Sendable {
     let folder: TemporaryFolder
     var path: String { folder.path + "/tpm" }
-    private let pid: pid_t
+    private let process: Process
 
     /// - Parameter isCertified: has the emulator's own "maker" certify the endorsement key first.
     init(isCertified: Bool = false) throws {
         let folder = try TemporaryFolder()
         self.folder = folder
         if isCertified { try Self.manufacture(folder) }
-        // With --daemon the program returns when the socket answers.
-        try Self.run(
+        process = try Self.start(
             "/usr/bin/swtpm",
             [
-                "socket", "--tpm2", "--tpmstate", "dir=\(folder.path)", "--daemon", "--pid",
-                "file=\(folder.path)/pid", "--server", "type=unixio,path=\(folder.path)/tpm", "--flags",
-                "not-need-init,startup-clear",
+                "socket", "--tpm2", "--tpmstate", "dir=\(folder.path)", "--server",
+                "type=unixio,path=\(folder.path)/tpm", "--flags", "not-need-init,startup-clear",
             ])
-        let text = try String(contentsOfFile: folder.path + "/pid", encoding: .utf8)
-        pid = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        // The program says nothing when it is ready, so it is asked until it answers.
+        for _ in 0..<2000 {
+            if let transport = try? TPMTransport(path: folder.path + "/tpm") {
+                transport.close()
+                return
+            }
+            try #require(process.isRunning, "swtpm ended with \(process.terminationStatus)")
+            usleep(10_000)
+        }
+        process.terminate()
+        Issue.record("swtpm did not open its socket")
     }
 
-    deinit { kill(pid, SIGTERM) }
+    deinit { process.terminate() }
 
     /// The "maker" of a certified emulator.
     func authorities() throws -> EndorsementAuthorities {
@@ -61,13 +68,18 @@ final class SoftwareTPM: Sendable {
             ])
     }
 
-    private static func run(_ program: String, _ arguments: [String]) throws {
+    private static func start(_ program: String, _ arguments: [String]) throws -> Process {
         let process = Process()
         process.executableURL = URL(filePath: program)
         process.arguments = arguments
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
+        return process
+    }
+
+    private static func run(_ program: String, _ arguments: [String]) throws {
+        let process = try start(program, arguments)
         process.waitUntilExit()
         try #require(process.terminationStatus == 0, "\(program) \(arguments.joined(separator: " "))")
     }
