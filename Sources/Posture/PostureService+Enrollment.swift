@@ -66,9 +66,9 @@ extension PostureService {
         return standing
     }
 
-    /// `POST enroll` with `{token, csr, facts, predecessor?, key?, attestation?}`: the token is used up, a certificate issued, and
-    /// the stated ids are pinned. A machine that enrols again takes the place of its older device when
-    /// `Succession` says so; that one is revoked in the same transaction.
+    /// `POST enroll` with `{token, csr, facts, predecessor?, key?, attestation?}`: the token is used up, a
+    /// certificate issued, and the stated ids are pinned. A machine that enrols again takes the place of its
+    /// older device when `Succession` says so; that one is revoked in the same transaction.
     ///
     /// - Returns: `{device_id, certificates, gateway_keys, auth_origin, audience, port, renew_after_seconds,
     ///   not_after, now, key}`.
