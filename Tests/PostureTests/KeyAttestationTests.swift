@@ -68,4 +68,47 @@ struct KeyAttestationTests {
         }
         _ = try await setting.service.enroll(try EnrollmentTests.request(token))
     }
+
+    /// An attempt of one token; the key's own numbers do not matter here.
+    private static func attempt(_ token: UInt8, ends: Int64 = 300) throws -> AttestationAttempts.Attempt {
+        var area = TPMWriter()
+        for word in [TPMAlgorithm.ecc, TPMAlgorithm.sha256, 0, 0, 0] { area.append(word) }
+        for word in [TPMAlgorithm.null, TPMAlgorithm.null, TPMAlgorithm.curveP256, TPMAlgorithm.null] {
+            area.append(word)
+        }
+        area.appendSized([1])
+        area.appendSized([2])
+        return AttestationAttempts.Attempt(
+            tokenDigest: [token], attestation: try TPMPublicArea(area.bytes), secret: [1], nonce: [2],
+            chipID: [3], makerProblem: nil, expiresAtSeconds: ends)
+    }
+
+    @Test("attempts count once, four per token, so many in all, and make room when they have ended")
+    func attempts() throws {
+        var table = AttestationAttempts(countMax: 6)
+        for key in UInt8(1)...5 { try table.keep(try Self.attempt(1), as: [key], nowSeconds: 0) }
+        #expect(table.count == 4)
+        #expect(throws: PostureRefusal.self, "the fifth took its place") {
+            try table.take([1], tokenDigest: [1], nowSeconds: 0)
+        }
+        _ = try table.take([2], tokenDigest: [1], nowSeconds: 299)
+        #expect(throws: PostureRefusal.self) { try table.take([2], tokenDigest: [1], nowSeconds: 0) }
+        #expect(throws: PostureRefusal.self, "its end") {
+            try table.take([3], tokenDigest: [1], nowSeconds: 300)
+        }
+        #expect(throws: PostureRefusal.self) { try table.take([4], tokenDigest: [2], nowSeconds: 0) }
+        #expect(throws: PostureRefusal.self, "used up by the stranger") {
+            try table.take([4], tokenDigest: [1], nowSeconds: 0)
+        }
+        for token in UInt8(2)...6 { try table.keep(try Self.attempt(token), as: [token, 0], nowSeconds: 0) }
+        #expect(table.count == 6)
+        #expect(throws: PostureRefusal.self, "full") {
+            try table.keep(try Self.attempt(9), as: [9, 9], nowSeconds: 299)
+        }
+        table.remove(tokenDigest: [2])
+        #expect(table.count == 5)
+        try table.keep(try Self.attempt(9, ends: 900), as: [9, 9], nowSeconds: 299)
+        try table.keep(try Self.attempt(8, ends: 900), as: [8, 8], nowSeconds: 300)
+        #expect(table.count == 2)
+    }
 }
