@@ -34,11 +34,12 @@ final class SoftwareTPM: Sendable {
             try #require(process.isRunning, "swtpm ended with \(process.terminationStatus)")
             usleep(10_000)
         }
-        process.terminate()
+        kill(process.processIdentifier, SIGKILL)
         Issue.record("swtpm did not open its socket")
     }
 
-    deinit { process.terminate() }
+    // Not SIGTERM: the emulator puts it off while a connection is open. Its state is thrown away anyhow.
+    deinit { kill(process.processIdentifier, SIGKILL) }
 
     /// The "maker" of a certified emulator.
     func authorities() throws -> EndorsementAuthorities {
@@ -58,7 +59,8 @@ final class SoftwareTPM: Sendable {
                 + "--platform-version 1\n--platform-model Test\n")
         try folder.put(
             "/setup.conf",
-            "create_certs_tool = /usr/bin/swtpm_localca\ncreate_certs_tool_config = \(folder.path)/localca.conf\n"
+            "create_certs_tool = /usr/bin/swtpm_localca\n"
+                + "create_certs_tool_config = \(folder.path)/localca.conf\n"
                 + "create_certs_tool_options = \(folder.path)/localca.options\n")
         try run(
             "/usr/bin/swtpm_setup",
