@@ -70,3 +70,25 @@ static inline int gatepost_revoked_count(const STACK_OF(X509_REVOKED) *list) { r
 static inline const X509_REVOKED *gatepost_revoked(const STACK_OF(X509_REVOKED) *list, int index) {
   return sk_X509_REVOKED_value(list, index);
 }
+
+// The context keeps a copy of its own: it frees the label with OPENSSL_free.
+static inline int gatepost_set_oaep_label(EVP_PKEY_CTX *context, const unsigned char *label, int length) {
+  void *copy = OPENSSL_memdup(label, (size_t)length);
+  if (copy == NULL) return 0;
+  if (EVP_PKEY_CTX_set0_rsa_oaep_label(context, copy, length) == 1) return 1;
+  OPENSSL_free(copy);
+  return 0;
+}
+
+static inline int gatepost_set_request_signature(X509_REQ *request, const unsigned char *bytes, int length) {
+  ASN1_BIT_STRING *text = ASN1_BIT_STRING_new();
+  if (text == NULL) return 0;
+  if (ASN1_STRING_set(text, bytes, length) != 1) {
+    ASN1_BIT_STRING_free(text);
+    return 0;
+  }
+  // Whole bytes: without this flag the encoder drops trailing zero bits.
+  text->flags = (text->flags & ~0x07L) | ASN1_STRING_FLAG_BITS_LEFT;
+  X509_REQ_set0_signature(request, text);
+  return 1;
+}

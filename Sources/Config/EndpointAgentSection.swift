@@ -41,6 +41,11 @@ enum EndpointAgentSection {
                 "minimum-version", .text, "Agents below this version are refused.", standard: "any",
                 example: "\"1.2.0\""),
             AgentFactsKeys.facts, AgentFactsKeys.checks,
+            .optional(
+                "tpm-authorities", .file,
+                "PEM file of the makers of security chips. With it only a key in a chip of theirs is "
+                    + "`attested`; without it any TPM 2.0 is believed, an emulated one too.",
+                standard: "any chip", example: "certs/tpm-makers.pem"),
             RemediationSection.key,
         ])
 
@@ -50,13 +55,16 @@ enum EndpointAgentSection {
         let age = reader.duration("max-age") ?? 900
         let grace = reader.duration("grace") ?? 60
         let version = version("minimum-version", reader)
+        let makers = NamedFiles(reader: reader).file("tpm-authorities", holding: "CERTIFICATE")
+        guard makers != nil || !reader.has("tpm-authorities") else { return nil }
         guard let trust = EndpointAgentTrust(reader: reader).read() else { return nil }
         guard let furtherPorts = furtherPorts(reader, beside: port) else { return nil }
         let (facts, checks) = AgentFactsKeys.read(reader)
         return EndpointAgentSettings(
             port: UInt16(port), furtherPorts: furtherPorts, lastSeenSecondsMax: lastSeen, ageSecondsMax: age,
             graceSeconds: grace, modes: trust.modes, authority: trust.authority, statements: trust.statements,
-            minimumVersion: version, wantedFacts: facts, checkRemedies: checks)
+            minimumVersion: version, wantedFacts: facts, checkRemedies: checks,
+            chipAuthoritiesPEM: makers)
     }
 
     static let furtherPortsMax = 7

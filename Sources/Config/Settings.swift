@@ -211,6 +211,8 @@ public struct EndpointAgentSettings: Sendable, Hashable {
     public var wantedFacts: [String]?
     /// Custom checks that agents are asked for, each with what people read where it fails.
     public var checkRemedies: [String: String] = [:]
+    /// PEM of the makers of security chips; nil: a key in any chip is attested.
+    public var chipAuthoritiesPEM: [UInt8]?
 }
 
 /// `applications.<name>`. Its policies are in `ConfigSnapshot.policy.applications` under the same name.

@@ -23,13 +23,57 @@ extension PostureService {
         }
     }
 
-    /// `POST enroll` with `{token, csr, facts, predecessor?}`: the token is used up, a certificate issued, and
-    /// the stated ids are pinned. A machine that enrols again takes the place of its older device when
-    /// `Succession` says so; that one is revoked in the same transaction.
+    /// `POST enroll` with `{token, attestation: {ek, ak, ek_certificate?}}`: the first step of
+    /// `KeyAttestation`. The token must be good and stays it.
+    ///
+    /// - Returns: `{attempt, credential, seed, nonce}`, each in base64.
+    private func openAttestation(_ body: JSONValue) async throws(PostureRefusal) -> JSONValue {
+        let enrollment = try enrollment()
+        let now = clock.nowSeconds()
+        let opening = try KeyAttestation.Opening(body["attestation"] ?? .null)
+        let digest = Digest.sha256(Array(try Enrollment.Request.token(of: body).utf8))
+        try await enrollment.checkToken(digest: digest, nowSeconds: now)
+        let (attempt, sealed) = try KeyAttestation.open(
+            opening, tokenDigest: digest, authorities: enrollment.settings.chipAuthorities, nowSeconds: now)
+        let key = Random.bytes(AttestationAttempts.keyBytes)
+        try attestations.keep(attempt, as: key, nowSeconds: now)
+        return [
+            "attempt": .string(Base64.encode(key)), "nonce": .string(Base64.encode(attempt.nonce)),
+            "credential": .string(Base64.encode(sealed.credential)),
+            "seed": .string(Base64.encode(sealed.seed)),
+        ]
+    }
+
+    /// What the request proves about its key. Without a proof the agent's word makes a claim of it.
+    private func standing(
+        of request: Enrollment.Request, _ enrollment: Enrollment, nowSeconds: Int64
+    ) async throws(PostureRefusal) -> KeyAttestation.Standing {
+        try await enrollment.checkToken(digest: request.tokenDigest, nowSeconds: nowSeconds)
+        let requested = try enrollment.requestedKey(request)
+        guard let proof = request.proof else {
+            return KeyAttestation.Standing(level: request.claimsHardware ? .claimed : .software)
+        }
+        let attempt = try attestations.take(
+            proof.attempt, tokenDigest: request.tokenDigest, nowSeconds: nowSeconds)
+        let standing = try KeyAttestation.verify(
+            proof, of: attempt, requested: requested,
+            isMakerDemanded: enrollment.settings.chipAuthorities != nil)
+        if let problem = attempt.makerProblem, enrollment.settings.chipAuthorities != nil {
+            await audit(
+                "chip-maker-unknown",
+                ["chip": .string(standing.chipID ?? ""), "what": .string(problem)])
+        }
+        return standing
+    }
+
+    /// `POST enroll` with `{token, csr, facts, predecessor?, key?, attestation?}`: the token is used up, a
+    /// certificate issued, and the stated ids are pinned. A machine that enrols again takes the place of its
+    /// older device when `Succession` says so; that one is revoked in the same transaction.
     ///
     /// - Returns: `{device_id, certificates, gateway_keys, auth_origin, audience, port, renew_after_seconds,
-    ///   not_after, now}`.
+    ///   not_after, now, key}`.
     public func enroll(_ body: JSONValue) async throws(PostureRefusal) -> JSONValue {
+        if body["csr"] == nil, body["attestation"] != nil { return try await openAttestation(body) }
         let enrollment = try enrollment()
         let now = clock.nowSeconds()
         let request = try Enrollment.Request(body)
@@ -38,7 +82,9 @@ extension PostureService {
             let origin = enrollment.handshake.authOrigin
             claim = try Succession.claim(proof, request: request, authOrigin: origin)
         }
-        let enrolled = try await enrollment.enroll(request, nowSeconds: now)
+        let standing = try await standing(of: request, enrollment, nowSeconds: now)
+        let enrolled = try await enrollment.enroll(request, standing: standing, nowSeconds: now)
+        attestations.remove(tokenDigest: enrolled.token.tokenDigest)
         // No await from here to the store: looking for the predecessor and taking its ids is one step.
         let keys = StatementFacts.deviceKeys(request.posture)
         let old = Succession.predecessor(
@@ -59,11 +105,13 @@ extension PostureService {
             // Not stored is not enrolled: the device would be gone after the next start, and the old one is
             // still the one that counts.
             directory.forget(id, restoring: old?.device)
+            // And its token is good again, as far as the disk lets it be.
+            try? await store.insert(enrolled.token)
             throw PostureRefusal(.storeUnavailable, error.description)
         }
         if let old { await noteSuperseded(old.device, by: device, old.proof) }
         await noteEnrolled(device, pinning, nowSeconds: now)
-        return enrollment.answer(deviceID: id, certificate: enrolled.certificate, nowSeconds: now)
+        return enrollment.answer(for: device, certificate: enrolled.certificate, nowSeconds: now)
     }
 
     private func noteSuperseded(_ old: StoredDevice, by device: StoredDevice, _ proof: Succession.Proof) async
@@ -82,7 +130,11 @@ extension PostureService {
         _ device: StoredDevice, _ pinning: DeviceDirectory.Pinning, nowSeconds: Int64
     ) async {
         await audit(
-            "device-enrolled", ["device": .string(device.id), "subject": .string(device.ownerSubject)])
+            "device-enrolled",
+            [
+                "device": .string(device.id), "subject": .string(device.ownerSubject),
+                "key": .string(device.keyLevel.rawValue), "chip": device.chipID.map { .string($0) } ?? .null,
+            ])
         for key in pinning.conflicting {
             await audit(
                 "device-id-conflict",
@@ -138,7 +190,7 @@ extension PostureService {
         } catch {
             throw PostureRefusal(.storeUnavailable, error.description)
         }
-        return enrollment.answer(deviceID: device.id, certificate: certificate, nowSeconds: now)
+        return enrollment.answer(for: device, certificate: certificate, nowSeconds: now)
     }
 
     private func enrollment() throws(PostureRefusal) -> Enrollment {

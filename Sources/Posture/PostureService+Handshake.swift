@@ -230,7 +230,8 @@ extension PostureService {
             expiresAtSeconds: nowSeconds + settings.ageSecondsMax,
             openUntilSeconds: nowSeconds + settings.ageSecondsMax + settings.graceSeconds,
             lastSeenSeconds: verified.lastSeenSeconds, isManaged: true,
-            keyLevel: verified.claims.keyLevel == .attested ? .claimed : verified.claims.keyLevel,
+            keyLevel: device?.keyLevel(
+                stated: verified.claims.keyLevel, isMakerDemanded: settings.isChipMakerDemanded) ?? .software,
             agentVersion: verified.claims.agentVersion, osVersion: posture["os_version"]?.string ?? "",
             facts: facts)
         guard let device else { preconditionFailure("device \(id) was mapped a line above") }

@@ -88,6 +88,7 @@ public actor PostureService {
     var withdrawn = WithdrawnCertificates()
     var transactions = Transactions()
     var nonces = NonceTable()
+    var attestations = AttestationAttempts()
     var schedule = RefreshSchedule()
     var statuses: [ExactKey: IntegrationStatus] = [:]
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]

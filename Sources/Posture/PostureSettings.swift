@@ -1,5 +1,7 @@
 import Access
 
+public import Signatures
+
 /// One configured `endpoint-agent` integration, as this module needs it.
 public struct HandshakeSettings: Sendable, Hashable {
     /// The configured name of the integration.
@@ -24,6 +26,8 @@ public struct HandshakeSettings: Sendable, Hashable {
     public var requestedFacts: [String]
     /// How agents may prove their device, the preferred way first; at least one.
     public var modes: [HandshakeMode]
+    /// Whether a key in a chip of an unknown maker is no more than a claim (`tpm-authorities`).
+    public var isChipMakerDemanded = false
 
     /// Makes settings with the documented defaults.
     public init(
@@ -70,15 +74,18 @@ public struct EnrollmentSettings: Sendable, Hashable {
     /// How long after its issue the agent asks for the next one, seconds. Well below `lastSeenSecondsMax`,
     /// because the certificate's age *is* the proven check-in.
     public var renewAfterSeconds: Int64
+    /// Whose chips are known (`tpm-authorities`); nil: nobody's, and none needs to be.
+    public var chipAuthorities: EndorsementAuthorities?
 
     /// Makes settings with the documented defaults.
     public init(
         tokenSeconds: Int64 = 86_400, certificateSeconds: Int64 = 14 * 86_400,
-        renewAfterSeconds: Int64 = 86_400
+        renewAfterSeconds: Int64 = 86_400, chipAuthorities: EndorsementAuthorities? = nil
     ) {
         self.tokenSeconds = tokenSeconds
         self.certificateSeconds = certificateSeconds
         self.renewAfterSeconds = renewAfterSeconds
+        self.chipAuthorities = chipAuthorities
     }
 }
 

@@ -26,6 +26,56 @@ public enum CertificateRequest {
         return der
     }
 
+    /// Like `make(key:commonName:)` for a key on P-256 that is elsewhere, in a security chip for example.
+    ///
+    /// - Parameter sign: makes r ‖ s over its argument with SHA-256, as `SigningKey.sign` does; nil when it
+    ///   cannot.
+    public static func make(
+        publicKey: VerificationKey, commonName: String, signedBy sign: ([UInt8]) -> [UInt8]?
+    ) throws(SignatureError) -> [UInt8] {
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        guard case .ec(.p256, _, _) = publicKey.material else {
+            throw SignatureError("certificate request: the key is not on P-256")
+        }
+        guard let request = X509_REQ_new(), let algorithm = X509_ALGOR_new() else {
+            throw SignatureError("out of memory")
+        }
+        defer {
+            X509_REQ_free(request)
+            X509_ALGOR_free(algorithm)
+        }
+        guard X509_REQ_set_version(request, 0) == 1,
+            X509_REQ_set_pubkey(request, publicKey.handle.raw) == 1
+        else { throw libraryError("certificate request: the key does not fit") }
+        try appendCommonName(commonName, to: X509_REQ_get_subject_name(request))
+        guard let signed = encodedDER({ i2d_re_X509_REQ_tbs(request, $0) }) else {
+            throw libraryError("certificate request: no encoding")
+        }
+        guard let raw = sign(signed), let signature = RawSignature.der(raw, coordinateBytes: 32) else {
+            throw SignatureError("certificate request: it was not signed")
+        }
+        // RFC 5758 §3.2: ecdsa-with-SHA256 has no parameters.
+        guard
+            X509_ALGOR_set0(algorithm, OBJ_nid2obj(NID_ecdsa_with_SHA256), V_ASN1_UNDEF, nil) == 1,
+            X509_REQ_set1_signature_algo(request, algorithm) == 1,
+            gatepost_set_request_signature(request, signature, CInt(signature.count)) == 1,
+            let der = encodedDER({ i2d_X509_REQ(request, $0) })
+        else { throw libraryError("certificate request: no encoding") }
+        return der
+    }
+
+    /// The key of a request whose sender holds it.
+    ///
+    /// - Throws: as issuing a certificate for it would.
+    package static func publicKey(of der: [UInt8]) throws(SignatureError) -> VerificationKey {
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        return try withVerifiedKey(of: der) { (key) throws(SignatureError) in
+            try VerificationKey(try KeyMaterial(of: key), algorithm: .es256, keyID: nil)
+        }
+    }
+
     /// Decodes a request, checks that its sender holds the key, and lends that key to `body`.
     static func withVerifiedKey<Result>(
         of der: [UInt8], _ body: (OpaquePointer) throws(SignatureError) -> Result

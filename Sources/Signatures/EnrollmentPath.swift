@@ -148,7 +148,7 @@ extension EnrollmentAuthority {
     }
 
     /// The extended key usages in dotted form; `anyExtendedKeyUsage` stands only for itself.
-    private static func extendedUsages(of leaf: CertificateHandle) throws(SignatureError) -> [String] {
+    static func extendedUsages(of leaf: CertificateHandle) throws(SignatureError) -> [String] {
         guard let decoded = try leaf.decodedExtension(NID_ext_key_usage) else { return [] }
         let list = OpaquePointer(decoded)
         defer { EXTENDED_KEY_USAGE_free(list) }

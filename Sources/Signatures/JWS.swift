@@ -57,11 +57,21 @@ public struct JWS: Sendable {
 
     /// A signed token over `header`, completed by the key's `alg` and, when it has one, `kid`.
     public static func sign(header: JSONObject, payload: JSONObject, with key: SigningKey) -> String {
+        sign(header: header, payload: payload, for: key.publicKey) { key.sign($0) }
+    }
+
+    /// Like `sign(header:payload:with:)` for a key that is elsewhere, in a security chip for example.
+    ///
+    /// - Parameter sign: makes the signature over its argument as `SigningKey.sign` does.
+    public static func sign<Failure: Error>(
+        header: JSONObject, payload: JSONObject, for key: VerificationKey,
+        by sign: ([UInt8]) throws(Failure) -> [UInt8]
+    ) throws(Failure) -> String {
         var header = header
-        header["alg"] = .string(key.publicKey.algorithm.rawValue)
-        if header["kid"] == nil, let keyID = key.publicKey.keyID { header["kid"] = .string(keyID) }
+        header["alg"] = .string(key.algorithm.rawValue)
+        if header["kid"] == nil, let keyID = key.keyID { header["kid"] = .string(keyID) }
         let input = Base64URL.encode(header.serialized()) + "." + Base64URL.encode(payload.serialized())
-        return input + "." + Base64URL.encode(key.sign(Array(input.utf8)))
+        return input + "." + Base64URL.encode(try sign(Array(input.utf8)))
     }
 
     private static func object(_ bytes: [UInt8], named part: String) throws(SignatureError) -> JSONObject {

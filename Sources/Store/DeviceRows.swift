@@ -8,8 +8,9 @@ enum DeviceRows {
         try db.execute(
             sql: """
                 INSERT INTO devices (id, owner_issuer, owner_subject, owner_email, platform, key_thumbprint,
-                  certificate_serial, enrolled_at, certificate_not_after, counter, is_revoked, superseded_by)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  certificate_serial, enrolled_at, certificate_not_after, counter, is_revoked, superseded_by,
+                  key_level, chip_id, is_chip_maker_known)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE SET
                   owner_issuer = excluded.owner_issuer, owner_subject = excluded.owner_subject,
                   owner_email = excluded.owner_email, platform = excluded.platform,
@@ -23,6 +24,7 @@ enum DeviceRows {
                 device.platform?.rawValue,
                 device.keyThumbprint, device.certificateSerial, device.enrolledAtSeconds,
                 device.certificateNotAfterSeconds, device.counter, device.isRevoked, device.supersededBy,
+                device.keyLevel.rawValue, device.chipID, device.isChipMakerKnown,
             ])
         try db.execute(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
         // Read back: the row may have been revoked while the caller was writing an older state of it.
@@ -96,13 +98,20 @@ enum DeviceRows {
                 .malformedRow, file: file, what: "device \(id) has an unknown platform",
                 remedy: StoreError.corruptRemedy)
         }
+        let level: String = row["key_level"]
+        guard let keyLevel = AgentStatement.KeyLevel(rawValue: level) else {
+            throw StoreError(
+                .malformedRow, file: file, what: "device \(id) has an unknown key level",
+                remedy: StoreError.corruptRemedy)
+        }
         return StoredDevice(
             id: id, ownerIssuer: row["owner_issuer"], ownerSubject: row["owner_subject"],
             ownerEmail: row["owner_email"], platform: known, keyThumbprint: row["key_thumbprint"],
             certificateSerial: row["certificate_serial"], enrolledAtSeconds: row["enrolled_at"],
             certificateNotAfterSeconds: row["certificate_not_after"],
             pinnedIDs: Dictionary(pairs, uniquingKeysWith: { first, _ in first }), counter: row["counter"],
-            isRevoked: row["is_revoked"], supersededBy: row["superseded_by"])
+            isRevoked: row["is_revoked"], supersededBy: row["superseded_by"],
+            keyLevel: keyLevel, chipID: row["chip_id"], isChipMakerKnown: row["is_chip_maker_known"])
     }
 
     // Enrolment tokens
@@ -119,12 +128,24 @@ enum DeviceRows {
             ])
     }
 
+    static func find(tokenDigest digest: [UInt8], nowSeconds: Int64, _ db: Database) throws
+        -> EnrollmentToken?
+    {
+        let sql = "SELECT * FROM enrollment_tokens WHERE digest = ? AND expires_at > ?"
+        return try Row.fetchOne(db, sql: sql, arguments: [Data(digest), nowSeconds])
+            .map { token($0, digest) }
+    }
+
     static func redeem(_ digest: [UInt8], nowSeconds: Int64, _ db: Database) throws -> EnrollmentToken? {
         let sql = "DELETE FROM enrollment_tokens WHERE digest = ? AND expires_at > ? RETURNING *"
         guard let row = try Row.fetchOne(db, sql: sql, arguments: [Data(digest), nowSeconds]) else {
             return nil
         }
-        return EnrollmentToken(
+        return token(row, digest)
+    }
+
+    private static func token(_ row: Row, _ digest: [UInt8]) -> EnrollmentToken {
+        EnrollmentToken(
             tokenDigest: digest, issuer: row["issuer"], subject: row["subject"], email: row["email"],
             expectedSerial: row["expected_serial"], expiresAtSeconds: row["expires_at"])
     }

@@ -72,6 +72,8 @@ public protocol GatewayStore: RefreshStore {
     func devices() async throws(StoreError) -> [StoredDevice]
     /// Keeps a new enrolment token.
     func insert(_ token: EnrollmentToken) async throws(StoreError)
+    /// An enrolment token that is still good, without using it up.
+    func enrollmentToken(digest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> EnrollmentToken?
     /// Uses up an enrolment token: the token exactly once and only while `nowSeconds < expiresAtSeconds`.
     func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
         -> EnrollmentToken?

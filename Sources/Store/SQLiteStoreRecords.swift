@@ -42,6 +42,15 @@ extension SQLiteStore {
     }
 
     /// See `GatewayStore`.
+    public func enrollmentToken(
+        digest: [UInt8], nowSeconds: Int64
+    ) async throws(StoreError) -> EnrollmentToken? {
+        try await sessionsFile.read {
+            try DeviceRows.find(tokenDigest: digest, nowSeconds: nowSeconds, $0)
+        }
+    }
+
+    /// See `GatewayStore`.
     public func redeem(
         enrollmentTokenDigest: [UInt8], nowSeconds: Int64
     ) async throws(StoreError) -> EnrollmentToken? {

@@ -145,6 +145,12 @@ enum Schema {
           at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         """,
+        // Keys that enrolled before this lie in files.
+        """
+        ALTER TABLE devices ADD COLUMN key_level TEXT NOT NULL DEFAULT 'software';
+        ALTER TABLE devices ADD COLUMN chip_id TEXT;
+        ALTER TABLE devices ADD COLUMN is_chip_maker_known INTEGER NOT NULL DEFAULT 0;
+        """,
     ]
 
     static let verdicts = [

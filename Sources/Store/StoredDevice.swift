@@ -29,6 +29,12 @@ public struct StoredDevice: Sendable, Codable, Hashable {
     public var isRevoked: Bool
     /// The device that took its place: the same machine of the same person, enrolled again. Never taken back.
     public var supersededBy: String?
+    /// What was proven about the key when it enrolled. The key never changes, and neither does this.
+    public var keyLevel: AgentStatement.KeyLevel
+    /// SHA-256 of the endorsement key's public area of the chip that attested the key, hex.
+    public var chipID: String?
+    /// Whether that chip's certificate came from a configured authority.
+    public var isChipMakerKnown: Bool
 
     /// Makes a device row.
     public init(
@@ -36,7 +42,8 @@ public struct StoredDevice: Sendable, Codable, Hashable {
         platform: Platform? = nil,
         keyThumbprint: String, certificateSerial: String, enrolledAtSeconds: Int64,
         certificateNotAfterSeconds: Int64, pinnedIDs: [String: String] = [:], counter: Int64 = 0,
-        isRevoked: Bool = false, supersededBy: String? = nil
+        isRevoked: Bool = false, supersededBy: String? = nil,
+        keyLevel: AgentStatement.KeyLevel = .software, chipID: String? = nil, isChipMakerKnown: Bool = false
     ) {
         self.id = id
         self.ownerIssuer = ownerIssuer
@@ -51,6 +58,9 @@ public struct StoredDevice: Sendable, Codable, Hashable {
         self.counter = counter
         self.isRevoked = isRevoked
         self.supersededBy = supersededBy
+        self.keyLevel = keyLevel
+        self.chipID = chipID
+        self.isChipMakerKnown = isChipMakerKnown
     }
 }
 

@@ -18,6 +18,8 @@ struct EnrollCommand: AsyncParsableCommand {
     @OptionGroup var state: StateOptions
     @OptionGroup var inputs: SourceOptions
 
+    @OptionGroup var keys: KeyOptions
+
     @Option(help: ArgumentHelp("Address of the gateway's auth host.", valueName: "https://host[:port]"))
     var url: String
 
@@ -60,25 +62,32 @@ struct EnrollCommand: AsyncParsableCommand {
         }
         // A damaged old enrolment proves nothing; the new one then stands for itself.
         let old = try? DeviceIdentity(folder: folder)
-        let key = SigningKey.generateP256()
         if CollectorProbe(path: inputs.collector, names: []).answer() == nil, geteuid() != 0 {
             EventLog.standard.say("no collector at \(inputs.collector): what only root can read is unknown")
         }
+        let exchange = GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1))
+        let fresh = try await keys.makeKey(
+            open: { (opening) async throws(AgentError) in
+                try await exchange.openAttestation(
+                    url: url, token: token, opening: opening, authoritiesPEM: authorities)
+            },
+            note: { EventLog.standard.say($0) })
         // Enrolling tells no more than a device check would.
         let root = HostRoot()
         let known = inputs.collector(root, state).collect(nowSeconds: clock.nowSeconds())
         let facts = try inputs.configuration()[url].permitted.disclosed(
             of: known.merging(FactProbes.ofOneGateway(url, root)))
-        let enrolment = try await GatewayExchange(fetcher: CurlFetcher(connectionsMax: 1)).enroll(
-            url: url, token: token, key: key, facts: facts, users: users,
-            authoritiesPEM: authorities, predecessor: old, nowSeconds: clock.nowSeconds())
+        let enrolment = try await exchange.enroll(
+            url: url, token: token, key: fresh.signer, facts: facts, users: users,
+            authoritiesPEM: authorities, attestation: fresh.attestation, predecessor: old,
+            nowSeconds: clock.nowSeconds())
         try folder.locked { () throws(AgentError) in
-            // A new key counts from the beginning, so the old counter goes with the old key.
-            try folder.write(DeviceIdentity.keyFileName, key.pem)
-            try folder.write(StatementCounter.fileName, Array("1".utf8))
-            try folder.write(Enrolment.fileName, enrolment.stored)
+            try DeviceIdentity.store(fresh.signer, enrolment, in: folder)
         }
-        print("enrolled as device \(enrolment.deviceID); start it with: gatepost-agent run")
+        let place = fresh.signer.level == "software" ? "a file" : "the security chip"
+        print(
+            "enrolled as device \(enrolment.deviceID), its key in \(place); "
+                + "start it with: gatepost-agent run")
     }
 
     private func userIDs() throws(AgentError) -> [UInt32] {

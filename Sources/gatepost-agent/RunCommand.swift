@@ -17,6 +17,11 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var inputs: SourceOptions
 
     @Option(
+        name: .customLong("tpm"),
+        help: ArgumentHelp("Where the security chip is, when it moved since enrolment.", valueName: "path"))
+    var chip: String?
+
+    @Option(
         help: ArgumentHelp("Port on 127.0.0.1 instead of those that the gateways named.", valueName: "port"))
     var port: UInt16?
 
@@ -34,7 +39,7 @@ struct RunCommand: AsyncParsableCommand {
         let collector = inputs.collector(root, state)
         collector.keepFresh()
         for problem in collector.problems { log.say(problem, level: 4) }
-        let running = RunningGateways(folders: folders, clock: clock, log: log) {
+        let running = RunningGateways(folders: folders, chip: chip, clock: clock, log: log) {
             [self] identity throws(AgentError) in
             try gate(identity, configuration, root, collector)
         }

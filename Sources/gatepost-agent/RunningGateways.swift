@@ -13,17 +13,21 @@ final class RunningGateways: Sendable {
 
     let gates = GatewayGates([])
     private let folders: GatewayFolders
+    private let chip: String?
     private let clock: AgentClock
     private let log: EventLog
     private let make: @Sendable (DeviceIdentity) throws(AgentError) -> AttestGate
     private let entries = Mutex<[String: Entry]>([:])
 
-    /// - Parameter make: the gate of one gateway.
+    /// - Parameters:
+    ///   - chip: where the security chip is today; nil: where it was at each enrolment.
+    ///   - make: the gate of one gateway.
     init(
-        folders: GatewayFolders, clock: AgentClock, log: EventLog,
+        folders: GatewayFolders, chip: String? = nil, clock: AgentClock, log: EventLog,
         make: @escaping @Sendable (DeviceIdentity) throws(AgentError) -> AttestGate
     ) {
         self.folders = folders
+        self.chip = chip
         self.clock = clock
         self.log = log
         self.make = make
@@ -74,7 +78,9 @@ final class RunningGateways: Sendable {
     }
 
     private func entry(_ folder: StateFolder) throws(AgentError) -> Entry {
-        let identity = try DeviceIdentity(folder: folder)
+        let identity = try DeviceIdentity(folder: folder, chip: chip)
+        // A chip that does not answer is told now and not at the first device check.
+        _ = try identity.key.sign([])
         let gate = try make(identity)
         let loop = RenewalLoop(identity: identity, clock: clock, log: log)
         return Entry(identity: identity, gate: gate, renewal: Task { await loop.run() })

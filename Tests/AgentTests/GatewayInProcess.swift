@@ -24,19 +24,22 @@ final class GatewayInProcess: Fetcher, Sendable {
         set { time.now.withLock { $0 = newValue } }
     }
 
-    init(minimumVersion: String? = nil) throws {
+    init(minimumVersion: String? = nil, chipAuthorities: EndorsementAuthorities? = nil) throws {
         let folder = try TemporaryFolder()
         self.folder = folder
         store = try SQLiteStore(folder: folder.path + "/store")
         let pair = try EnrollmentAuthority.generateSelfSigned(
             commonName: "Devices", nowSeconds: AgentSetting.now - 86_400)
         let authority = try EnrollmentAuthority(certificatePEM: pair.certificatePEM, keyPEM: pair.keyPEM)
-        let handshake = HandshakeSettings(
+        var handshake = HandshakeSettings(
             integration: "agents", authOrigin: AgentSetting.origin, minimumVersion: minimumVersion)
+        handshake.isChipMakerDemanded = chipAuthorities != nil
+        let enrollment = EnrollmentSettings(chipAuthorities: chipAuthorities)
         let time = SharedTime()
         self.time = time
         service = try PostureService(
-            agents: [AgentIntegration(handshake: handshake, authority: authority)], providers: [], ring: ring,
+            agents: [AgentIntegration(handshake: handshake, enrollment: enrollment, authority: authority)],
+            providers: [], ring: ring,
             store: store, fetcher: NoNetwork(),
             clock: PostureClock(
                 nowSeconds: { time.now.withLock { $0 } }, monotonicNanoseconds: { 0 }, sleep: { _ in }))

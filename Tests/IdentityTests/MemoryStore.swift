@@ -161,6 +161,9 @@ actor MemoryStore: GatewayStore {
     func device(pinnedKind: String, value: String) async throws(StoreError) -> StoredDevice? { nil }
     func devices() async throws(StoreError) -> [StoredDevice] { [] }
     func insert(_ token: EnrollmentToken) async throws(StoreError) {}
+    func enrollmentToken(digest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> EnrollmentToken? {
+        nil
+    }
     func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
         -> EnrollmentToken?
     { nil }

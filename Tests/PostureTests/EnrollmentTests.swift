@@ -104,6 +104,9 @@ struct EnrollmentTests {
             await Self.reason { () async throws(PostureRefusal) in try await setting.service.enroll(body) }
                 == .storeUnavailable)
         #expect(await setting.service.devices().isEmpty)
+        await setting.store.failDeviceWrites(false)
+        _ = try await setting.service.enroll(body)
+        #expect(await setting.service.devices().count == 1, "the token was not burnt by the disk")
     }
 
     static func proof(

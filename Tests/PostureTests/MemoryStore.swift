@@ -79,6 +79,9 @@ actor MemoryStore: GatewayStore {
     }
     func devices() async throws(StoreError) -> [StoredDevice] { stored.values.sorted { $0.id < $1.id } }
     func insert(_ token: EnrollmentToken) async throws(StoreError) { tokens[token.tokenDigest] = token }
+    func enrollmentToken(digest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> EnrollmentToken? {
+        tokens[digest].flatMap { nowSeconds < $0.expiresAtSeconds ? $0 : nil }
+    }
     func redeem(enrollmentTokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError)
         -> EnrollmentToken?
     {

@@ -248,6 +248,9 @@ struct EndingTests {
                 for column in ["key_proven_at", "secret_until"] {
                     try db.execute(sql: "ALTER TABLE sessions DROP COLUMN \(column)")
                 }
+                for column in ["key_level", "chip_id", "is_chip_maker_known"] {
+                    try db.execute(sql: "ALTER TABLE devices DROP COLUMN \(column)")
+                }
                 try db.execute(sql: "PRAGMA user_version = 4")
                 try db.execute(
                     sql: """

@@ -8,11 +8,12 @@ import Store
 extension ControlPlane {
     func listDevices(_ devices: [StoredDevice]) -> JSONValue {
         let table = Table(
-            header: ["device", "owner", "platform", "state", "enrolled"],
+            header: ["device", "owner", "platform", "key", "state", "enrolled"],
             rows: devices.map { device in
                 let enrolled = Date(timeIntervalSince1970: Double(device.enrolledAtSeconds))
                 return [
                     device.id, device.ownerEmail ?? device.ownerSubject, device.platform?.rawValue ?? "-",
+                    Self.keyText(device),
                     device.isRevoked ? "revoked" : "enrolled", enrolled.formatted(.iso8601),
                 ]
             })
@@ -23,10 +24,19 @@ extension ControlPlane {
                     ("owner_subject", .string(device.ownerSubject)),
                     ("owner_email", device.ownerEmail.map { .string($0) } ?? .null),
                     ("platform", device.platform.map { .string($0.rawValue) } ?? .null),
+                    ("key", .string(device.keyLevel.rawValue)),
+                    ("chip", device.chipID.map { .string($0) } ?? .null),
+                    ("chip_maker_known", .bool(device.isChipMakerKnown)),
                     ("revoked", .bool(device.isRevoked)), ("enrolled_at", .integer(device.enrolledAtSeconds)),
                 ]))
         }
         return ["text": .string(devices.isEmpty ? "no devices" : table.text), "devices": .array(list)]
+    }
+
+    /// The key's level as it was proven at enrolment. Without a known maker, "attested" means any TPM 2.0.
+    private static func keyText(_ device: StoredDevice) -> String {
+        device.keyLevel == .attested && !device.isChipMakerKnown
+            ? "attested (maker unknown)" : device.keyLevel.rawValue
     }
 
     /// The device's certificate counts no more, and every session that proved it ends.

@@ -16,8 +16,14 @@ enum AgentParts {
         handshake.furtherPorts = settings.furtherPorts
         handshake.requestedFacts = HandshakeSettings.requested(
             settings.wantedFacts, checks: settings.checkRemedies.keys.sorted())
+        let chipAuthorities = try made("integrations.\(name).tpm-authorities") { () throws(SignatureError) in
+            try settings.chipAuthoritiesPEM.map { pem throws(SignatureError) in
+                try EndorsementAuthorities(pem: pem)
+            }
+        }
+        handshake.isChipMakerDemanded = chipAuthorities != nil
         // The certificate's age is the proven check-in: it has to be renewed well before that counts as too old.
-        var enrollment = EnrollmentSettings()
+        var enrollment = EnrollmentSettings(chipAuthorities: chipAuthorities)
         enrollment.renewAfterSeconds = min(
             enrollment.renewAfterSeconds, max(60, settings.lastSeenSecondsMax / 4))
         let lists = settings.authority?.revocationLists ?? []

@@ -271,6 +271,10 @@ enum ReasonTexts {
             "The enrolment token is unknown, used or expired.",
             "Ask your administrator for a new one; each is good for one device and 24 hours."
         ),
+        .attestationInvalid: (
+            "The security chip did not prove that the device key lies in it.",
+            "Enrol again; if it happens again, tell your administrator."
+        ),
         .upstreamUnavailable: (
             "The application's server cannot be reached.",
             "Try again later."

@@ -21,17 +21,30 @@ struct Enrollment: Sendable {
         var posture: JSONObject
         /// The old device key's word when a machine enrols again, not verified yet.
         var predecessor: String?
+        /// The agent says that its key lies in hardware; it shows no proof of it.
+        var claimsHardware: Bool
+        /// The second step of `KeyAttestation`.
+        var proof: KeyAttestation.Proof?
 
-        init(_ body: JSONValue) throws(PostureRefusal) {
+        var tokenDigest: [UInt8] { Digest.sha256(Array(token.utf8)) }
+
+        static func token(of body: JSONValue) throws(PostureRefusal) -> String {
             guard let token = body["token"]?.string, !token.isEmpty,
                 token.utf8.count <= Enrollment.tokenCharactersMax
             else { throw PostureRefusal(.enrollmentTokenInvalid, "no token in the request") }
+            return token
+        }
+
+        init(_ body: JSONValue) throws(PostureRefusal) {
+            let token = try Self.token(of: body)
             guard let text = body["csr"]?.string, let csr = Base64.decode(text), csr.count <= 4096 else {
                 throw PostureRefusal(.requestMalformed, "csr is no base64 of at most 4,096 bytes")
             }
             self.token = token
             self.csr = csr
             posture = body["facts"]?.object ?? JSONObject()
+            claimsHardware = body["key"] == .string(AgentStatement.KeyLevel.claimed.rawValue)
+            if let value = body["attestation"] { proof = try KeyAttestation.Proof(value) }
             if let proof = body["predecessor"] {
                 guard let text = proof.string, text.utf8.count <= Succession.proofBytesMax else {
                     throw PostureRefusal(.requestMalformed, "predecessor is no text of at most 4 KiB")
@@ -62,11 +75,35 @@ struct Enrollment: Sendable {
         var token: EnrollmentToken
     }
 
-    /// Uses up the token and issues the first certificate.
-    func enroll(_ request: Request, nowSeconds: Int64) async throws(PostureRefusal) -> Enrolled {
+    /// Refuses a token that is no longer good, without using it up.
+    func checkToken(digest: [UInt8], nowSeconds: Int64) async throws(PostureRefusal) {
         guard authority.canIssue else {
             throw PostureRefusal(.enrollmentTokenInvalid, "the enrolment authority has no key: verify only")
         }
+        do throws(StoreError) {
+            if try await store.enrollmentToken(digest: digest, nowSeconds: nowSeconds) != nil { return }
+        } catch {
+            throw PostureRefusal(.storeUnavailable, error.description)
+        }
+        throw PostureRefusal(.enrollmentTokenInvalid, "unknown, used or expired enrolment token")
+    }
+
+    /// The key of the certificate request. Before the token is used up: a request that cannot be certified
+    /// must not cost its sender the token.
+    func requestedKey(_ request: Request) throws(PostureRefusal) -> VerificationKey {
+        do throws(SignatureError) {
+            return try CertificateRequest.publicKey(of: request.csr)
+        } catch {
+            throw PostureRefusal(.requestMalformed, "certificate request: \(error.what)")
+        }
+    }
+
+    /// Uses up the token and issues the first certificate.
+    ///
+    /// - Parameter standing: what was proven about the key.
+    func enroll(
+        _ request: Request, standing: KeyAttestation.Standing, nowSeconds: Int64
+    ) async throws(PostureRefusal) -> Enrolled {
         let token = try await redeem(request.token, nowSeconds: nowSeconds)
         if let expected = token.expectedSerial {
             let stated = StatementFacts.deviceKeys(request.posture).first { $0.kind == .serial }
@@ -82,7 +119,8 @@ struct Enrollment: Sendable {
             platform: StatementFacts.platform(request.posture),
             keyThumbprint: certificate.publicKey.thumbprint,
             certificateSerial: certificate.serialHex, enrolledAtSeconds: nowSeconds,
-            certificateNotAfterSeconds: certificate.notAfterSeconds)
+            certificateNotAfterSeconds: certificate.notAfterSeconds,
+            keyLevel: standing.level, chipID: standing.chipID, isChipMakerKnown: standing.isMakerKnown)
         return Enrolled(device: device, certificate: certificate, token: token)
     }
 
@@ -146,13 +184,14 @@ struct Enrollment: Sendable {
     }
 
     /// The answer to `enroll` and `renew`: everything that the agent pins.
-    func answer(deviceID: String, certificate: Certificate, nowSeconds: Int64) -> JSONValue {
+    func answer(for device: StoredDevice, certificate: Certificate, nowSeconds: Int64) -> JSONValue {
+        let level = device.keyLevel(stated: .attested, isMakerDemanded: settings.chipAuthorities != nil)
         // Current and next: a rotation between two renewals must not leave agents that trust nobody.
         let keys = KeyAnnouncement.signed(
             by: ring, issuer: handshake.authOrigin, audience: handshake.audience)
         return .object(
             JSONObject([
-                ("device_id", .string(deviceID)),
+                ("device_id", .string(device.id)),
                 (
                     "certificates",
                     .array([certificate, authority.certificate].map { .string(Base64.encode($0.der)) })
@@ -164,6 +203,7 @@ struct Enrollment: Sendable {
                 ("renew_after_seconds", .integer(settings.renewAfterSeconds)),
                 ("not_after", .integer(certificate.notAfterSeconds)),
                 ("now", .integer(nowSeconds)),
+                ("key", .string(level.rawValue)),
             ]))
     }
 

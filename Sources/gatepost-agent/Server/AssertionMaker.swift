@@ -21,7 +21,8 @@ struct AssertionMaker: Sendable {
     /// Facts that only this gateway is told.
     var own = JSONObject()
 
-    /// - Returns: nil when the counter could not be written: an uncounted statement would look like a copy.
+    /// - Returns: nil when the counter could not be written (an uncounted statement would look like a copy),
+    ///   or the security chip did not sign.
     func assertion(
         for challenge: Challenge, origin: String?, transport: Transport, userID: UInt32, nowSeconds: Int64
     ) -> String? {
@@ -56,7 +57,7 @@ struct AssertionMaker: Sendable {
             ("swname", .string("gatepost-agent")),
             ("swversion", .string(Self.version)),
             ("cnf", ["jkt": .string(identity.key.publicKey.thumbprint)]),
-            ("key", .string("software")),
+            ("key", .string(identity.key.level)),
             ("counter", .integer(count)),
             ("last_seen", .integer(enrolment.renewedAtSeconds)),
             ("collected_at", .integer(collectedAt)),
@@ -64,7 +65,7 @@ struct AssertionMaker: Sendable {
             ("posture", .object(facts)),
         ])
         if let secureBoot = facts["secure_boot"] { payload["oemboot"] = secureBoot }
-        return JWS.sign(header: header, payload: payload, with: identity.key)
+        return try? identity.key.token(header: header, payload: payload)
     }
 
     /// What the page gets: the assertion, and the statement that it stands on when there is no certificate in it.

@@ -6,42 +6,68 @@ final class DeviceIdentity: Sendable {
     static let keyFileName = "device-key.pem"
 
     let folder: StateFolder
-    let key: SigningKey
+    let key: any DeviceSigner
     private let current: Mutex<Enrolment>
     /// The newest announcement of keys that a pinned key has spoken of.
     private let announced = Mutex<Int64>(0)
     /// Whether a challenge named a key that is not pinned.
     let lacksKey = Mutex(false)
 
-    init(folder: StateFolder, key: SigningKey, enrolment: Enrolment) {
+    init(folder: StateFolder, key: any DeviceSigner, enrolment: Enrolment) {
         self.folder = folder
         self.key = key
         current = Mutex(enrolment)
     }
 
     /// Reads key and enrolment from the folder.
-    convenience init(folder: StateFolder) throws(AgentError) {
+    ///
+    /// - Parameter chip: where the security chip is today; nil: where it was at enrolment.
+    convenience init(folder: StateFolder, chip: String? = nil) throws(AgentError) {
         try folder.prepare()
-        guard let pem = try folder.read(Self.keyFileName), let stored = try folder.read(Enrolment.fileName)
-        else {
+        let keys = try Self.keys(in: folder, chip: chip)
+        guard !keys.isEmpty, let stored = try folder.read(Enrolment.fileName) else {
             throw AgentError(
                 "\(folder.path): this device is not enrolled",
                 remedy: "run: gatepost-agent enroll --url https://AUTH-HOST --token TOKEN")
         }
-        guard let key = try? SigningKey(pem: pem) else {
-            throw AgentError(
-                "\(folder.path)/\(Self.keyFileName) is damaged", remedy: "enrol this device again")
-        }
         let enrolment = try Enrolment(stored: stored)
-        // Key and enrolment are two files: a power cut while a device enrols again can leave one of each.
-        guard let leaf = try? Certificate(der: enrolment.certificates[0]),
-            leaf.publicKey.thumbprint == key.publicKey.thumbprint
+        // Key and enrolment are two files: a power cut while a device enrols again can leave one of each, and
+        // one that moves into the security chip leaves the old key's file for a moment.
+        let leaf = try? Certificate(der: enrolment.certificates[0])
+        guard let leaf, let key = keys.first(where: { $0.publicKey.thumbprint == leaf.publicKey.thumbprint })
         else {
             throw AgentError(
                 "\(folder.path): key and certificate do not belong together",
                 remedy: "enrol this device again with --force")
         }
         self.init(folder: folder, key: key, enrolment: enrolment)
+    }
+
+    private static func keys(in folder: StateFolder, chip: String?) throws(AgentError) -> [any DeviceSigner] {
+        var keys: [any DeviceSigner] = []
+        if let stored = try folder.read(TPMKey.fileName) {
+            keys.append(try TPMKey(stored: stored, path: chip))
+        }
+        if let pem = try folder.read(keyFileName) {
+            guard let key = try? SigningKey(pem: pem) else {
+                throw AgentError(
+                    "\(folder.path)/\(keyFileName) is damaged", remedy: "enrol this device again")
+            }
+            keys.append(key)
+        }
+        return keys
+    }
+
+    /// Writes a new enrolment; the other kind of key goes last, when nothing needs it any more.
+    static func store(
+        _ key: any DeviceSigner, _ enrolment: Enrolment, in folder: StateFolder
+    ) throws(AgentError) {
+        if let inChip = key as? TPMKey { try folder.write(TPMKey.fileName, inChip.stored) }
+        if let inFile = key as? SigningKey { try folder.write(keyFileName, inFile.pem) }
+        // A new key counts from the beginning, so the old counter goes with the old key.
+        try folder.write(StatementCounter.fileName, Array("1".utf8))
+        try folder.write(Enrolment.fileName, enrolment.stored)
+        try folder.remove(key is TPMKey ? keyFileName : TPMKey.fileName)
     }
 
     /// Notes what a challenge by a pinned key says about the gateway's keys.

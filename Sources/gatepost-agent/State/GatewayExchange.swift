@@ -13,19 +13,25 @@ struct GatewayExchange: Sendable {
     /// - Parameter predecessor: what this machine was enrolled as at the same gateway, when it was: its key
     ///   says that the new one takes its place.
     func enroll(
-        url: String, token: String, key: SigningKey, facts: JSONObject, users: [UInt32],
-        authoritiesPEM: [UInt8]?, predecessor: DeviceIdentity? = nil, nowSeconds: Int64
+        url: String, token: String, key: any DeviceSigner, facts: JSONObject, users: [UInt32],
+        authoritiesPEM: [UInt8]?, attestation: JSONValue? = nil, predecessor: DeviceIdentity? = nil,
+        nowSeconds: Int64
     ) async throws(AgentError) -> Enrolment {
         guard Enrolment.isOrigin(url) else {
             throw AgentError(
                 "\(url) is no address of a gateway", remedy: "use --url https://AUTH-HOST[:PORT]")
         }
-        let csr = try request(key, commonName: "gatepost-agent")
+        let csr = try key.certificateRequest(commonName: "gatepost-agent")
+        // The old key may lie in the same chip.
+        key.release()
         var members = JSONObject([
             ("token", .string(token)), ("csr", .string(Base64.encode(csr))), ("facts", .object(facts)),
+            ("key", .string(key.level)),
         ])
+        if let attestation { members["attestation"] = attestation }
         if let predecessor, Array(predecessor.enrolment.authOrigin.utf8) == Array(url.utf8) {
-            members["predecessor"] = .string(Self.succession(of: predecessor, token: token, csr: csr))
+            members["predecessor"] = .string(try Self.succession(of: predecessor, token: token, csr: csr))
+            predecessor.key.release()
         }
         let body = JSONValue.object(members)
         let answer = try await post(url + "/.gatepost/enroll", body, authoritiesPEM)
@@ -41,6 +47,18 @@ struct GatewayExchange: Sendable {
         return enrolment
     }
 
+    /// The first step of an enrolment with a security chip: the gateway's credential for it.
+    func openAttestation(
+        url: String, token: String, opening: JSONValue, authoritiesPEM: [UInt8]?
+    ) async throws(AgentError) -> JSONValue {
+        guard Enrolment.isOrigin(url) else {
+            throw AgentError(
+                "\(url) is no address of a gateway", remedy: "use --url https://AUTH-HOST[:PORT]")
+        }
+        return try await post(
+            url + "/.gatepost/enroll", ["token": .string(token), "attestation": opening], authoritiesPEM)
+    }
+
     /// The next certificate, and the gateway keys of today: announced by a pinned root, and never older ones.
     func renew(_ identity: DeviceIdentity, nowSeconds: Int64) async throws(AgentError) -> Enrolment {
         let old = identity.enrolment
@@ -51,9 +69,9 @@ struct GatewayExchange: Sendable {
         let payload = JSONObject([
             ("sub", .string(old.deviceID)), ("aud", .string(old.authOrigin)), ("iat", .integer(nowSeconds)),
             ("jti", .string(Base64URL.encode(Random.bytes(16)))),
-            ("csr", .string(Base64.encode(try request(identity.key, commonName: old.deviceID)))),
+            ("csr", .string(Base64.encode(try identity.key.certificateRequest(commonName: old.deviceID)))),
         ])
-        let proof = JWS.sign(header: header, payload: payload, with: identity.key)
+        let proof = try identity.key.token(header: header, payload: payload)
         let answer = try await post(
             old.authOrigin + "/.gatepost/renew", ["proof": .string(proof)], old.authoritiesPEM)
         let fresh = try Enrolment(
@@ -67,26 +85,20 @@ struct GatewayExchange: Sendable {
     }
 
     /// The old key's word for the new one, good for this token and this request only.
-    static func succession(of old: DeviceIdentity, token: String, csr: [UInt8]) -> String {
+    static func succession(
+        of old: DeviceIdentity, token: String, csr: [UInt8]
+    ) throws(AgentError) -> String {
         let header = JSONObject([("typ", "succession+jwt"), ("jwk", .object(old.key.publicKey.jwk))])
         let payload = JSONObject([
             ("sub", .string(old.enrolment.deviceID)), ("aud", .string(old.enrolment.authOrigin)),
             ("csr", .string(Base64URL.encode(Digest.sha256(csr)))),
             ("token", .string(Base64URL.encode(Digest.sha256(Array(token.utf8))))),
         ])
-        return JWS.sign(header: header, payload: payload, with: old.key)
-    }
-
-    private func request(_ key: SigningKey, commonName: String) throws(AgentError) -> [UInt8] {
-        guard let der = try? CertificateRequest.make(key: key, commonName: commonName) else {
-            throw AgentError(
-                "no certificate request could be made", remedy: "check the installation of OpenSSL 3")
-        }
-        return der
+        return try old.key.token(header: header, payload: payload)
     }
 
     /// The certificate must be for our key: anything else would be refused at the first handshake.
-    private func check(_ enrolment: Enrolment, _ key: SigningKey) throws(AgentError) {
+    private func check(_ enrolment: Enrolment, _ key: any DeviceSigner) throws(AgentError) {
         guard let first = enrolment.certificates.first, let leaf = try? Certificate(der: first),
             leaf.publicKey.thumbprint == key.publicKey.thumbprint
         else { throw AgentError("the gateway certified another key", remedy: "enrol this device again") }
@@ -113,7 +125,9 @@ struct GatewayExchange: Sendable {
         guard response.status == 200, let value else {
             let reason = value?["reason"]?.string.map { String($0.prefix(64)) } ?? "no reason"
             throw AgentError(
-                "\(url): answered \(response.status) (\(reason))", remedy: "ask for a new enrolment token")
+                "\(url): answered \(response.status) (\(reason))",
+                remedy: reason == "attestation-invalid"
+                    ? "try again, or enrol with --key-storage file" : "ask for a new enrolment token")
         }
         return value
     }

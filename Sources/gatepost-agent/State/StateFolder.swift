@@ -59,6 +59,13 @@ struct StateFolder: Sendable {
         return Array(data)
     }
 
+    /// Removes a file; one that is not there is removed already.
+    func remove(_ name: String) throws(AgentError) {
+        guard unlink(path + "/" + name) == 0 || errno == ENOENT else {
+            throw AgentError("\(path)/\(name): cannot be removed", remedy: "check permissions of \(path)")
+        }
+    }
+
     /// Writes a file beside the old one, to the disk, and then in its place: a power cut leaves one or the
     /// other.
     func write(_ name: String, _ bytes: [UInt8]) throws(AgentError) {
