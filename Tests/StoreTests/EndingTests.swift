@@ -239,7 +239,11 @@ struct EndingTests {
             let queue = try DatabaseQueue(path: path)
             try await queue.write { db in
                 // As it was one step before; later steps come again as well.
-                for table in ["provider_sessions", "endings", "session_keys", "session_refreshes"] {
+                let tables = [
+                    "provider_sessions", "endings", "session_keys", "session_refreshes",
+                    "revoked_certificates",
+                ]
+                for table in tables {
                     try db.execute(sql: "DROP TABLE \(table)")
                 }
                 for index in ["sessions_provider", "sessions_application"] {
