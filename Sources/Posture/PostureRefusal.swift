@@ -8,6 +8,8 @@ public struct PostureRefusal: Error, Sendable, Hashable {
     public var detail: String
     /// Whether an administrator should look: a copied key, an id that belongs to another device.
     public var isAlert: Bool
+    /// Another device has proved itself in this session: what the session was given is not this device's to use.
+    public var endsSession = false
 
     /// Makes a refusal.
     public init(_ reason: Reason, _ detail: String, isAlert: Bool = false) {

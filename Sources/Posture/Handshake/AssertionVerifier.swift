@@ -26,6 +26,7 @@ struct AssertionVerifier: Sendable {
         /// The later of "certificate issued" and nothing: what the authority itself proves (handshake.md
         /// 4.2).
         var lastSeenSeconds: Int64
+        var mode = HandshakeMode.x5c
     }
 
     /// JWS typ and alg → key → aud, iat, exp → eat_nonce, chh → origin.

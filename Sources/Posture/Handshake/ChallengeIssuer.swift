@@ -34,7 +34,7 @@ struct ChallengeIssuer: Sendable {
             // The agent builds navigations only from this signed URL, so it must lead back to our own origin.
             ("rtn", .string(settings.authOrigin + Self.returnPath)),
             ("req", .array(settings.requestedFacts.map { .string($0) })),
-            ("profiles", .array([.string("x5c")])),
+            ("profiles", .array(DemandCheck.profiles(["x5c"], for: transaction.demand).map { .string($0) })),
             ("versions", ["min": .integer(Self.versionMin), "max": .integer(Self.versionMax)]),
             // An agent that knows an older announcement renews now instead of within a day.
             ("key_seq", .integer(KeyAnnouncement.sequence(of: ring))),
