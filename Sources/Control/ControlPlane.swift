@@ -27,6 +27,7 @@ public final class ControlPlane: Sendable {
     let integrationEvents = IntegrationEvents()
     let questions = HeldQuestions()
     let forms = KeptForms()
+    let rechecks = AskedRechecks()
     let machines = MachineRegistry()
     let bearers = BearerChecks()
     /// Keys of token issuers; kept over reloads.
@@ -105,6 +106,7 @@ public final class ControlPlane: Sendable {
             Task(priority: .userInitiated) { await pull(ticket, claim, application) }
         case .request(let request):
             Task(priority: .userInitiated) {
+                if request.purpose == .recheck { return await recheck(request) }
                 let response = await answer(request)
                 await reactors.send(.response(response), to: Int(request.ticket.reactor))
             }

@@ -137,14 +137,18 @@ enum Pages {
     }
 
     /// The device check: the browser brings the challenge to the local agent and its answer back.
+    ///
+    /// - Parameter back: where the browser goes on when the check comes to nothing or takes long; for a check ahead of
+    ///   time, which nobody waits for. nil: the page says what is the matter.
     static func deviceCheck(
         application: String, transaction: String, agentURLs: [String], links: [ShownLink] = [],
-        requestID: String, nonce: String
+        back: String? = nil, requestID: String, nonce: String
     ) -> Layout.Page {
         let main = """
             <h1 id="title">Checking this device</h1>
             <p class="soft">\(Layout.escape(application)) is open to healthy devices only.</p>
-            <div id="check" data-tx="\(Layout.escape(transaction))">
+            <div id="check" data-tx="\(Layout.escape(transaction))" \
+            data-back="\(Layout.escape(back ?? ""))">
             <p class="status" role="status" aria-live="polite"><span class="spinner" id="spinner" aria-hidden="true">\
             </span><span id="status">Asking the agent on this device…</span></p>
             <div class="remedy" id="remedy" role="alert" hidden></div>

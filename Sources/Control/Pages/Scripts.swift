@@ -46,7 +46,10 @@ enum Scripts {
             return answer.json();
           };
           const leave = document.getElementById('leave');
+          const back = () => { if (root.dataset.back) location.replace(root.dataset.back + location.hash); };
+          if (root.dataset.back) setTimeout(back, 3000);
           const fail = (reason, text, happened) => {
+            if (root.dataset.back) return back();
             title.textContent = 'This device could not be checked';
             spinner.hidden = true; status.textContent = happened || 'The device check did not succeed.';
             remedy.textContent = text || texts[reason] || 'Try again.';

@@ -9,16 +9,17 @@ import Store
 /// The device check on the auth host: page, challenge, proof; and the enrolment of devices.
 extension ControlPlane {
     func startDeviceCheck(
-        _ global: StoredSession, _ policy: Application, agent: String?, _ request: ControlRequest
+        _ global: StoredSession, _ policy: Application, agent: String?, _ request: ControlRequest,
+        returnTo target: String? = nil
     ) async -> String? {
         let services = services
-        let path = request.query.isEmpty ? request.path : request.path + "?" + request.query
+        let path = target ?? request.target
         do throws(PostureRefusal) {
             let id = try await services.posture.start(
                 globalSession: global.id, application: policy.name,
                 returnPath: services.origin(of: request.host) + path, agent: agent,
                 deviceOwner: policy.deviceOwner,
-                issuer: global.issuer, subject: global.subject)
+                issuer: global.issuer, subject: global.subject, demand: policy.posture)
             return "\(services.authOrigin)/.gatepost/posture/start?tx=\(id)"
         } catch {
             EventLog.write(
@@ -32,12 +33,13 @@ extension ControlPlane {
         let answers = Answers(request: request)
         guard let id = request.parameter("tx") else { return answers.failure(400, .requestMalformed) }
         guard try await owner(of: id, await globalSession(request)) != nil,
-            let (application, _) = await services.posture.destination(transaction: id)
+            let (application, returnPath) = await services.posture.destination(transaction: id)
         else { return await signInAnew(id, request) }
         let (agent, urls) = agent(of: application)
         let links = agent.map { services.links(of: $0, on: request.browserPlatform) } ?? []
         let page = Pages.deviceCheck(
             application: application, transaction: id, agentURLs: urls, links: links,
+            back: request.parameter("soft") == nil ? nil : returnPath,
             requestID: request.requestID, nonce: Answers.nonce())
         return answers.page(200, page)
     }
@@ -107,6 +109,7 @@ extension ControlPlane {
                     ("request_id", .string(request.requestID)), ("reason", .string(error.reason.rawValue)),
                     ("what", .string(error.detail)), ("alert", .bool(error.isAlert)),
                 ])
+            if error.endsSession { try await endForOtherDevice(global, request) }
             return answers.refusal(403, error.reason)
         }
         // What is held of this device stays as it was: nothing is built on it meanwhile.
