@@ -47,6 +47,7 @@ struct ContentWriter {
         line("identity-providers", application.identityProviders)
         write(application.outage)
         if !application.tags.isEmpty { line("tags", application.tags) }
+        if let posture = application.posture { line("posture", posture.contentTexts) }
         for policy in application.policies {
             line("policy", [policy.name, policy.action.rawValue])
             if let seconds = policy.sessionSecondsMax { line("session", [String(seconds)]) }

@@ -7,6 +7,8 @@ final class DecidedFacts {
     let device: DeviceResult?
     /// What `device` was made of; nil where that is nil.
     let deviceFacts: DeviceFacts?
+    /// Why the proof of the device that was shown does not count here; `device` is nil then.
+    let proofShortfall: Reason?
     /// How the application reads the device's verdicts.
     let verdictUse: VerdictUse
     /// Only where nobody has signed in: a client is a person or a service, never both.
@@ -27,13 +29,14 @@ final class DecidedFacts {
     }
 
     init(
-        session: SessionFacts?, service: ServiceFacts? = nil, judged: JudgedDevice? = nil, tags: [String],
-        nowSeconds: Int64
+        session: SessionFacts?, service: ServiceFacts? = nil, judged: JudgedDevice? = nil,
+        proofShortfall: Reason? = nil, tags: [String], nowSeconds: Int64
     ) {
         self.session = session
         self.service = service
         self.tags = tags
         self.nowSeconds = nowSeconds
+        self.proofShortfall = proofShortfall
         device = judged?.result
         deviceFacts = judged?.facts
         verdictUse = judged?.use ?? VerdictUse(.failClosed, for: nil)

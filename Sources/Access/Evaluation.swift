@@ -76,12 +76,15 @@ private struct Evaluation {
         let client = counted == nil && session == nil ? standing(of: service) : nil
         let isKnown = counted != nil || client != nil
         var judged: DecidedFacts.JudgedDevice?
+        var shortfall: Reason?
         if let device, isKnown, application.sieve.table.asksForDevice {
-            judged = judge(device, of: counted)
+            // A machine's device is proven by each of its connections; only people's browsers do handshakes.
+            shortfall = counted == nil ? nil : trace.proofShortfall(of: device, for: application)
+            if shortfall == nil { judged = judge(device, of: counted) }
         }
         let facts = DecidedFacts(
-            session: counted, service: client, judged: judged, tags: application.tags,
-            nowSeconds: trace.nowSeconds)
+            session: counted, service: client, judged: judged, proofShortfall: shortfall,
+            tags: application.tags, nowSeconds: trace.nowSeconds)
         var (policies, refusal) = readings(facts)
         if refusal == nil,
             snapshot.onlyKeyLacks(
@@ -282,12 +285,12 @@ private struct Evaluation {
     /// Why a block applies whose conditions could not be known.
     private func doubt(about reading: PolicyReading, _ facts: DecidedFacts) -> Reason {
         if !facts.isKnown { return .signInRequired }
-        return reading.hangsOnDevice ? .deviceRequired : .policyBlocks
+        return reading.hangsOnDevice ? facts.proofShortfall ?? .deviceRequired : .policyBlocks
     }
 
     /// What the device lacks that a policy asks for: the most helpful word there is.
     private static func obstacle(_ facts: DecidedFacts, _ reading: PolicyReading) -> Reason {
-        guard let device = facts.device else { return .deviceRequired }
+        guard let device = facts.device else { return facts.proofShortfall ?? .deviceRequired }
         // A compliant device that is still not accepted meets a policy for other classes only.
         return reading.shortfall(facts) ?? device.reason ?? .noPolicyMatches
     }

@@ -119,11 +119,16 @@ public struct AgentStatement: Sendable, Codable, Hashable {
     public var osVersion: String
     /// Facts by name (`disk-encryption`, `firewall`, `screen-lock`, `secure-boot`, …). Absent means unknown.
     public var facts: [String: ClaimValue]
+    /// How the device proved itself; nil: kept by a version that did not note it.
+    public var mode: HandshakeMode?
+    /// Which way the answer came; nil: kept by a version that did not note it.
+    public var transport: HandshakeTransport?
     /// Takes the members as they are; nothing is checked here.
     public init(
         integration: String, verifiedAtSeconds: Int64, expiresAtSeconds: Int64,
         openUntilSeconds: Int64? = nil, lastSeenSeconds: Int64, isManaged: Bool, keyLevel: KeyLevel,
-        agentVersion: String, osVersion: String, facts: [String: ClaimValue]
+        agentVersion: String, osVersion: String, facts: [String: ClaimValue],
+        mode: HandshakeMode? = nil, transport: HandshakeTransport? = nil
     ) {
         self.integration = integration
         self.verifiedAtSeconds = verifiedAtSeconds
@@ -135,6 +140,8 @@ public struct AgentStatement: Sendable, Codable, Hashable {
         self.agentVersion = agentVersion
         self.osVersion = osVersion
         self.facts = facts
+        self.mode = mode
+        self.transport = transport
     }
 }
 
@@ -152,6 +159,14 @@ public struct DeviceFacts: Sendable, Codable, Hashable {
     public var statement: AgentStatement?
     /// At most a few per integration, in any order.
     public var verdicts: [Verdict]
+    /// How much longer than an application's own bound the proof counts: for what is open only, so it is no fact
+    /// and never written down.
+    private(set) var graceSeconds: Int64 = 0
+
+    private enum CodingKeys: String, CodingKey {
+        case id, platform, ownerIssuer, ownerSubject, statement, verdicts
+    }
+
     /// Takes the members as they are; nothing is checked here.
     public init(
         id: String, platform: Platform?, ownerIssuer: String? = nil, ownerSubject: String? = nil,
@@ -172,6 +187,7 @@ public struct DeviceFacts: Sendable, Codable, Hashable {
         var device = self
         if let statement, let until = statement.openUntilSeconds {
             device.statement?.expiresAtSeconds = max(statement.expiresAtSeconds, until)
+            device.graceSeconds = max(0, until.difference(saturating: statement.expiresAtSeconds))
         }
         return device
     }

@@ -194,17 +194,20 @@ public struct Application: Sendable, Codable, Hashable {
     public var outage: OutageSetting
     /// What conditions may name the application by; compared as bytes.
     public var tags: [String]
+    /// What is asked of the handshake that proves a device; nil: nothing of its own.
+    public var posture: PostureDemand?
     /// Made of `policies` alone, so it says nothing of its own when applications are compared.
     private(set) var sieve: PolicySieve
 
     private enum CodingKeys: String, CodingKey {
-        case name, identityProviders, policies, deviceOwner, outage, tags
+        case name, identityProviders, policies, deviceOwner, outage, tags, posture
     }
 
     /// Takes the members as they are; nothing is checked here.
     public init(
         name: String, identityProviders: [String], policies: [ApplicationPolicy],
-        deviceOwner: DeviceOwner = .samePerson, outage: OutageSetting = .failClosed, tags: [String] = []
+        deviceOwner: DeviceOwner = .samePerson, outage: OutageSetting = .failClosed, tags: [String] = [],
+        posture: PostureDemand? = nil
     ) {
         self.name = name
         self.identityProviders = identityProviders
@@ -212,10 +215,11 @@ public struct Application: Sendable, Codable, Hashable {
         self.deviceOwner = deviceOwner
         self.outage = outage
         self.tags = tags
+        self.posture = posture
         sieve = PolicySieve(policies)
     }
 
-    /// As it was encoded; every member has to be there.
+    /// As it was encoded; every member has to be there, but for `posture`.
     public init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
@@ -224,7 +228,8 @@ public struct Application: Sendable, Codable, Hashable {
             policies: try members.decode([ApplicationPolicy].self, forKey: .policies),
             deviceOwner: try members.decode(DeviceOwner.self, forKey: .deviceOwner),
             outage: try members.decode(OutageSetting.self, forKey: .outage),
-            tags: try members.decode([String].self, forKey: .tags))
+            tags: try members.decode([String].self, forKey: .tags),
+            posture: try members.decodeIfPresent(PostureDemand.self, forKey: .posture))
     }
 }
 

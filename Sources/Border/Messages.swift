@@ -7,6 +7,8 @@ public enum ToReactor: Sendable, Codable, Hashable {
     /// The other answer to `pullSession`: whether there is such a session cannot be read now, and what is at fault.
     case sessionUnavailable(Ticket, Reason = .storeUnavailable)
     case response(ControlResponse)
+    /// The other answer to a `request` of purpose `recheck`: the request goes on as it was decided.
+    case proceed(Ticket)
     case configuration(GatewaySnapshot)
     /// Stop accepting, finish what is open, end at the deadline (milliseconds from now).
     case drain(deadlineMilliseconds: Int)

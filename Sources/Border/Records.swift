@@ -37,6 +37,8 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     /// Stronger sign-ins that would open what `residual` refuses; looked at only after it has refused.
     public var stepUps: [StepUpWay] = []
     public var client = Client.person
+    /// From this second on a page that somebody opens is asked about (`ControlRequest.Purpose.recheck`).
+    public var recheckAtSeconds: Int64 = .max
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64
@@ -101,6 +103,8 @@ public struct ControlRequest: Sendable, Codable, Hashable {
         case keepForm
         /// A refused navigation of a signed-in person: the block page or the way to the device check.
         case refused(Reason)
+        /// A page that somebody opens and may open: whether the device proves itself again first.
+        case recheck
     }
     public var ticket: Ticket
     public var purpose: Purpose

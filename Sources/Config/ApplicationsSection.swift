@@ -66,12 +66,14 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ] + ChooserKeys.application + BoundSessionsKey.keys + SignInKeys.application)
+        ] + PostureKey.keys + ChooserKeys.application + BoundSessionsKey.keys + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
         var providers: [String]
         var integrations: [String: String]
+        /// Those of `endpoint-agent` integrations that have no problems.
+        var agentSettings: [String: EndpointAgentSettings] = [:]
         var agents: [String] { integrations.filter { $0.value == "endpoint-agent" }.keys.sorted() }
     }
 
@@ -105,6 +107,9 @@ enum ApplicationsSection {
             reader.ineffective("outage", because: "no policy asks for a device", "remove it")
         }
         let outage = OutageKey.read(reader)
+        let posture = PostureKey.read(
+            reader, agent: agent.flatMap { name in names.agentSettings[name].map { (name, $0) } },
+            asksForDevice: asksForDevice)
         let tags = NamedConditions.tags(reader)
         let session = reader.duration("session") ?? 28_800
         var signIn = SignInKeys.read(reader)
@@ -134,7 +139,7 @@ enum ApplicationsSection {
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,
-            outage: outage ?? .failClosed, tags: tags)
+            outage: outage ?? .failClosed, tags: tags, posture: posture)
         settings.forwardsBearerTokens = forwardsBearerTokens
         if decisions.tokenIssuers.isEmpty {
             reader.ineffective(

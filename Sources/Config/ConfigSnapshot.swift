@@ -74,7 +74,11 @@ public struct ConfigSnapshot: Sendable {
         context.names = ConditionNames(root, integrations: kinds)
         let tokenIssuers = TokenIssuersSection.read(root, people: providers)
         GroupsSection.readAll(root)
-        let names = ApplicationsSection.Names(providers: providerNames(root), integrations: kinds)
+        var names = ApplicationsSection.Names(providers: providerNames(root), integrations: kinds)
+        for integration in integrations {
+            guard case .endpointAgent(let settings) = integration.kind else { continue }
+            names.agentSettings[integration.name] = settings
+        }
         let applications = ApplicationsSection.read(root, names)
         CrossChecks.hosts(gateway, applications, context)
         CrossChecks.loops(gateway, applications, context)

@@ -29,6 +29,7 @@ public final class ControlPlane: Sendable {
     let questions = HeldQuestions()
     let deviceChecks = DeviceCheckCounts()
     let forms = KeptForms()
+    let rechecks = AskedRechecks()
     let machines = MachineRegistry()
     let bearers = BearerChecks()
     /// Keys of token issuers; kept over reloads.
@@ -107,6 +108,7 @@ public final class ControlPlane: Sendable {
             Task(priority: .userInitiated) { await pull(ticket, claim, application) }
         case .request(let request):
             Task(priority: .userInitiated) {
+                if request.purpose == .recheck { return await recheck(request) }
                 let response = await answer(request)
                 await reactors.send(.response(response), to: Int(request.ticket.reactor))
             }

@@ -10,6 +10,8 @@ public struct PostureRefusal: Error, Sendable, Hashable {
     public var isAlert: Bool
     /// How old what was too old is, for the page; nil where age is not the matter.
     public var ageSeconds: Int64?
+    /// Another device has proved itself in this session: what the session was given is not this device's to use.
+    public var endsSession = false
 
     /// Makes a refusal.
     public init(_ reason: Reason, _ detail: String, isAlert: Bool = false, ageSeconds: Int64? = nil) {

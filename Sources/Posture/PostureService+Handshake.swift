@@ -14,10 +14,12 @@ extension PostureService {
     ///   - deviceOwner: whether somebody else's device counts.
     ///   - issuer: of the person, for the agent's hint; nil: none is sent.
     ///   - subject: of the person, for the agent's hint.
+    ///   - demand: what the application asks of the handshake; it holds for this one whatever is configured meanwhile.
     /// - Returns: the transaction's id.
     public func start(
         globalSession: String, application: String, returnPath: String, agent: String? = nil,
-        deviceOwner: DeviceOwner = .samePerson, issuer: String? = nil, subject: String? = nil
+        deviceOwner: DeviceOwner = .samePerson, issuer: String? = nil, subject: String? = nil,
+        demand: PostureDemand? = nil
     ) throws(PostureRefusal) -> String {
         guard let integration = self.agent(named: agent) else {
             throw PostureRefusal(
@@ -34,7 +36,7 @@ extension PostureService {
             Transaction(
                 id: id, globalSession: globalSession, application: application, returnPath: returnPath,
                 agent: integration.handshake.integration, deviceOwner: deviceOwner, subjectHint: hint,
-                startedAtSeconds: clock.nowSeconds()))
+                demand: demand, startedAtSeconds: clock.nowSeconds()))
         if let displaced { nonces.remove(transaction: displaced) }
         return id
     }
@@ -64,7 +66,10 @@ extension PostureService {
         guard let agent = agent(named: found.agent) else {
             throw PostureRefusal(.deviceRequired, "integration \(found.agent) is gone")
         }
-        let issued = ChallengeIssuer(settings: agent.handshake, ring: ring).issue(for: found, nowSeconds: now)
+        let issuer = ChallengeIssuer(
+            settings: agent.handshake, ring: ring,
+            isSharedKeyAccepted: agent.statements?.allowsSharedKey == true)
+        let issued = issuer.issue(for: found, nowSeconds: now)
         try nonces.issue(issued.nonce, issued.challenge, nowSeconds: now)
         return [
             "transaction": .string(transaction),
@@ -76,7 +81,8 @@ extension PostureService {
                 "urls": .array(agent.handshake.ports.map { .string("http://127.0.0.1:\($0)/v1/attest") }),
                 "timeout_ms": 60_000,
             ],
-            "transports": .array(AssertionVerifier.transports.sorted().map { .string($0) }),
+            "transports": .array(
+                DemandCheck.transports(AssertionVerifier.transports, for: found.demand).map { .string($0) }),
         ]
     }
 
@@ -165,6 +171,9 @@ extension PostureService {
             verified, transaction: transaction, person: person, boundThumbprint: boundThumbprint,
             nowSeconds: now)
         try verifier.verifyManaged(verified, nowSeconds: now)
+        try DemandCheck.verify(
+            mode: verified.mode, transport: verified.claims.transport,
+            agentVersion: verified.claims.agentVersion, by: transaction.demand)
         let known = directory[device.id]
         directory.keep(device)
         withdrawn.note(verified.links.first, of: device.id)
@@ -195,7 +204,10 @@ extension PostureService {
         // The bound device may have enrolled again meanwhile: then what took its place is the same machine.
         let bound = boundThumbprint.map { directory.successor(ofThumbprint: $0) ?? "" }
         if let bound, !ExactText.isEqual(bound, device.id) {
-            throw PostureRefusal(.sessionMismatch, "the session is bound to another device", isAlert: true)
+            var refusal = PostureRefusal(
+                .sessionMismatch, "the session is bound to another device", isAlert: true)
+            refusal.endsSession = true
+            throw refusal
         }
         switch transaction.deviceOwner {
         case .any: break
@@ -233,7 +245,7 @@ extension PostureService {
             keyLevel: device?.keyLevel(
                 stated: verified.claims.keyLevel, isMakerDemanded: settings.isChipMakerDemanded) ?? .software,
             agentVersion: verified.claims.agentVersion, osVersion: posture["os_version"]?.string ?? "",
-            facts: facts)
+            facts: facts, mode: verified.mode, transport: HandshakeTransport(wire: verified.claims.transport))
         guard let device else { preconditionFailure("device \(id) was mapped a line above") }
         return Judged(
             proof: DeviceProof(

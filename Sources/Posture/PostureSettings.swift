@@ -25,7 +25,7 @@ public struct HandshakeSettings: Sendable, Hashable {
     /// The facts that the administrator permits to ask for; everything else in an answer is dropped.
     public var requestedFacts: [String]
     /// How agents may prove their device, the preferred way first; at least one.
-    public var modes: [HandshakeMode]
+    public var modes: [HandshakeProfile]
     /// Whether a key in a chip of an unknown maker is no more than a claim (`tpm-authorities`).
     public var isChipMakerDemanded = false
 
@@ -34,7 +34,7 @@ public struct HandshakeSettings: Sendable, Hashable {
         integration: String, authOrigin: String, audience: String? = nil, port: UInt16 = 17472,
         ageSecondsMax: Int64 = 900, graceSeconds: Int64 = 60, lastSeenSecondsMax: Int64 = 604_800,
         minimumVersion: String? = nil,
-        requestedFacts: [String] = HandshakeSettings.knownFacts, modes: [HandshakeMode] = [.certificate]
+        requestedFacts: [String] = HandshakeSettings.knownFacts, modes: [HandshakeProfile] = [.certificate]
     ) {
         self.integration = integration
         self.authOrigin = authOrigin

@@ -23,7 +23,7 @@ struct ModeSetting: Sendable {
     let key = SigningKey.generateP256()
 
     init(
-        modes: [HandshakeMode] = [.certificate, .statement], shared: Bool = false, tenant: String? = nil,
+        modes: [HandshakeProfile] = [.certificate, .statement], shared: Bool = false, tenant: String? = nil,
         certificates: [Certificate]? = nil, management: SigningKey? = nil, authorities: [[UInt8]] = [],
         revocation: RevocationSettings? = nil, authority other: (key: SigningKey, pem: [UInt8])? = nil
     ) throws {

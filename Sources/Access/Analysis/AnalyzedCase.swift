@@ -30,13 +30,14 @@ public struct AnalyzedCase: Sendable, Hashable {
     /// What the gateway decides in this case; by the evaluator itself, not by analysis.
     public func decision(by snapshot: PolicySnapshot, for application: Application) -> (Residual, Decision) {
         let residual = snapshot.residual(
-            of: session, device, service: service, for: application, atSeconds: nowSeconds)
+            of: session, device, service: service, for: application.withProofMet, atSeconds: nowSeconds)
         return (residual, residual.decide(request, path: path.utf8.span, atSeconds: nowSeconds))
     }
 
     /// Every step of that decision that does not depend on the request.
     public func explanation(by snapshot: PolicySnapshot, for application: Application) -> ExplainRecord {
-        snapshot.explain(session, device, service: service, for: application, atSeconds: nowSeconds)
+        snapshot.explain(
+            session, device, service: service, for: application.withProofMet, atSeconds: nowSeconds)
     }
 }
 

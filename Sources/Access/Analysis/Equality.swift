@@ -33,7 +33,13 @@ extension PolicyAnalysis {
     /// The same for one application of the first.
     public func comparison(of application: Application, with other: PolicySnapshot) -> ApplicationComparison {
         guard let second = other.application(named: application.name) else { return .onlyInFirst }
-        return compare(application, second, other)
+        let found = compare(application, second, other)
+        guard found == .equal, AskedConditions([application, second]).asksForDevice,
+            application.posture?.contentTexts != second.posture?.contentTexts
+        else { return found }
+        return .undecided([
+            "what is asked of the device's proof (posture) differs, and proofs are not compared"
+        ])
     }
 
     /// The applications that only the other has, in its order.

@@ -7,7 +7,7 @@ enum AgentParts {
     private static func agent(
         _ name: String, _ settings: EndpointAgentSettings, authOrigin: String
     ) throws(ControlFailure) -> AgentIntegration {
-        let modes = settings.modes.compactMap(HandshakeMode.init(rawValue:))
+        let modes = settings.modes.compactMap(HandshakeProfile.init(rawValue:))
         var handshake = HandshakeSettings(
             integration: name, authOrigin: authOrigin, port: settings.port,
             ageSecondsMax: settings.ageSecondsMax, graceSeconds: settings.graceSeconds,

@@ -26,7 +26,7 @@ struct ChangeBatch: Sendable {
     func cause(of decided: DecidedSession) -> ChangeCause {
         switch cause {
         case .device(let id): .device(decided.record.device ?? id)
-        case .claims, .deviceCheck, .stepUp, .key, .reload, .renewal, .request, .release: cause
+        case .claims, .deviceCheck, .proofExpired, .stepUp, .key, .reload, .renewal, .request, .release: cause
         }
     }
 }

@@ -8,6 +8,8 @@ enum ChangeCause: Sendable, Hashable {
     case claims
     /// The person proved a device.
     case deviceCheck
+    /// The person's device has not proved itself in time again.
+    case proofExpired
     /// The person came back from a stronger sign-in.
     case stepUp
     /// The browser registered or proved the key that the session is bound to.
@@ -27,6 +29,7 @@ enum ChangeCause: Sendable, Hashable {
         case .device: "device"
         case .claims: "claims"
         case .deviceCheck: "device-check"
+        case .proofExpired: "device-check-expired"
         case .stepUp: "step-up"
         case .key: "key"
         case .reload: "reload"

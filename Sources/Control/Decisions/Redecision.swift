@@ -26,7 +26,9 @@ extension ControlPlane {
         do throws(StoreError) {
             var record: SessionRecord?
             if let decided = try await decided(digest, application) {
-                let bounded = await guarded(decided, .request).bounded(to: digest, of: decided.session)
+                noteExpiredProof(decided)
+                let bounded = await guarded(decided, decided.cause(.request)).bounded(
+                    to: digest, of: decided.session)
                 let kept = services.records.signed(bounded, of: decided)
                 revocations.keep(kept, nowSeconds: now)
                 record = kept
@@ -57,7 +59,9 @@ extension ControlPlane {
                     }
                     return
                 }
-                let bounded = await guarded(decided, .renewal).bounded(to: digest, of: decided.session)
+                noteExpiredProof(decided)
+                let bounded = await guarded(decided, decided.cause(.renewal)).bounded(
+                    to: digest, of: decided.session)
                 // A secret that opens nothing more needs no assertion.
                 let isUsable = now < bounded.residual.validUntilSeconds
                 let record = isUsable ? services.records.signed(bounded, of: decided) : bounded

@@ -75,7 +75,11 @@ struct SessionRecords: Sendable {
         // unused; and a record that a reload makes for somebody who left must let nobody in unheard.
         let idleEnd = shortestIdleSeconds.map { Sessions.idleEndSeconds(session, idleSeconds: $0) } ?? .max
         residual.validUntilSeconds = min(residual.validUntilSeconds, idleEnd)
-        let result = device.map {
+        // A proof that does not count tells the upstream nothing either.
+        let counted = device.flatMap {
+            policy.proofShortfall(of: $0, atSeconds: nowSeconds) == nil ? $0 : nil
+        }
+        let result = counted.map {
             // What the policies asked of the device is the same question.
             assessed.device
                 ?? config.policy.deviceResult(
@@ -95,6 +99,9 @@ struct SessionRecords: Sendable {
         record.streamsUntilSeconds = min(record.streamsUntilSeconds, idleEnd)
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
+        }
+        if settings.agent != nil, let device = counted, decided.policies.contains(where: \.grants) {
+            record.recheckAtSeconds = recheckAtSeconds(of: device, for: policy) ?? .max
         }
         record.stepUps = config.policy.stepUps(
             of: session.facts, device, for: policy, atSeconds: nowSeconds

@@ -9,16 +9,17 @@ import Store
 /// The device check on the auth host: page, challenge, proof; and the enrolment of devices.
 extension ControlPlane {
     func startDeviceCheck(
-        _ global: StoredSession, _ policy: Application, agent: String?, _ request: ControlRequest
+        _ global: StoredSession, _ policy: Application, agent: String?, _ request: ControlRequest,
+        returnTo target: String? = nil
     ) async -> String? {
         let services = services
-        let path = request.query.isEmpty ? request.path : request.path + "?" + request.query
+        let path = target ?? request.target
         do throws(PostureRefusal) {
             let id = try await services.posture.start(
                 globalSession: global.id, application: policy.name,
                 returnPath: services.origin(of: request.host) + path, agent: agent,
                 deviceOwner: policy.deviceOwner,
-                issuer: global.issuer, subject: global.subject)
+                issuer: global.issuer, subject: global.subject, demand: policy.posture)
             return "\(services.authOrigin)/.gatepost/posture/start?tx=\(id)"
         } catch {
             EventLog.write(
@@ -130,6 +131,7 @@ extension ControlPlane {
                 boundThumbprint: global.deviceThumbprint, isReturn: isReturn)
         } catch {
             refused(error, request)
+            if error.endsSession { try await endForOtherDevice(global, request) }
             return .refused(error)
         }
         // What is held of this device stays as it was: nothing is built on it meanwhile.

@@ -17,7 +17,7 @@ extension ControlPlane {
         guard let name = request.application, services.application(name)?.keepsForms == true,
             request.method == "POST", request.value("origin") == services.origin(of: request.host),
             SentForm(request.body) != nil
-        else { return try await refused(request, .signInRequired) }
+        else { return try await formRefused(request) }
         // A sign-in would bring a third one, and not the form.
         guard !SessionCookie.isDoubled(in: request.values("cookie")) else {
             return Answers(request: request).failure(400, .cookieAmbiguous, isForm: true)
@@ -28,7 +28,7 @@ extension ControlPlane {
         {
         case .nobody: person = nil
         case .person(let digest): person = digest
-        case .ambiguous: return try await refused(request, .signInRequired)
+        case .ambiguous: return try await formRefused(request)
         }
         let browser = FormCookie(cookieField: request.values("cookie")) ?? FormCookie()
         let id = FormPath.newID()
@@ -37,15 +37,19 @@ extension ControlPlane {
             sealed: Sealer(ring: ring).seal(request.body, context: Self.context(id, browser.digest)),
             browser: browser.digest, person: person, client: request.client,
             expiresAtSeconds: now + KeptForms.lifetimeSeconds)
-        guard forms.keep(form, id: id, nowSeconds: now) else {
-            return try await refused(request, .signInRequired)
-        }
+        guard forms.keep(form, id: id, nowSeconds: now) else { return try await formRefused(request) }
         let answer = await services.flow.beginAtApplication(
             flowRequest(request), application: name, original: FormPath.path(of: id))
         var response = respond(answer, request)
         response.fields.append(
             Field("Set-Cookie", browser.setCookie(maxAgeSeconds: KeptForms.lifetimeSeconds)))
         return response
+    }
+
+    /// Whoever is signed in lacks a device check, and no sign-in.
+    private func formRefused(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
+        let isSignedIn = try await applicationSession(request) != nil
+        return try await refused(request, isSignedIn ? .postureRequired : .signInRequired)
     }
 
     /// `GET /.gatepost/form/<id>` on an application's host: where the sign-in came back to.

@@ -15,6 +15,8 @@ extension ControlPlane {
             case .signIn: return await beginSignIn(request)
             case .keepForm: return try await keepForm(request)
             case .refused(let reason): return try await refused(request, reason)
+            case .recheck:
+                return await recheckAnswer(request) ?? answers.failure(503, .controlPlaneUnavailable)
             case .reserved:
                 if request.host == services.config.gateway.authHost { return try await authHost(request) }
                 return try await applicationHost(request)
@@ -65,6 +67,7 @@ extension ControlPlane {
         switch (request.path, request.method) {
         case ("/.gatepost/sign-in", "GET"):
             guard request.isNavigation else { return signInUnseen(request) }
+            if request.parameter("device-check") != nil { return try await deviceCheckAsked(request) }
             if let name = request.parameter("step-up") { return try await stepUpAsked(name, request) }
             return await beginSignIn(request)
         case ("/.gatepost/handoff", _), ("/.gatepost/sign-out", _): return await signInStep(request)
@@ -135,9 +138,7 @@ extension ControlPlane {
         _ request: ControlRequest, _ session: StoredSession, _ global: StoredSession, _ policy: Application,
         _ now: Int64
     ) -> Bool {
-        if global.deviceID != nil, let statement = global.statement, now < statement.expiresAtSeconds {
-            return false
-        }
+        if hasProof(global, for: policy, now) { return false }
         let path = Array(request.path.utf8)
         return services.config.policy.couldDeviceHelp(
             session.facts, for: policy, request.facts, path: path.span, atSeconds: now)

@@ -122,6 +122,10 @@ struct Exchange {
     var isRequestComplete = false
     var awaitsContinue = false
     var wantsUpgrade = false
+    /// The control plane was asked whether the device proves itself again: once for each request.
+    var isRecheckAsked = false
+    /// And has not answered yet.
+    var isRecheckPending = false
     var requestRemaining: Int64 = 0
     var requestDecoder = ChunkedDecoder()
 

@@ -13,6 +13,7 @@ extension Reactor {
             case .session(let ticket, let record): sessionAnswered(ticket, record)
             case .sessionUnavailable(let ticket, let reason): sessionUnavailable(ticket, reason)
             case .response(let response): controlAnswered(response)
+            case .proceed(let ticket): proceed(ticket)
             case .configuration(let snapshot): apply(snapshot)
             case .drain(let milliseconds): beginDrain(milliseconds)
             }

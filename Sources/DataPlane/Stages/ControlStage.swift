@@ -119,7 +119,7 @@ extension Reactor {
         }
     }
 
-    private func controlRequest(
+    func controlRequest(
         _ slot: Int32, _ request: CanonicalRequest, _ purpose: ControlRequest.Purpose, _ ticket: Ticket
     ) -> ControlRequest {
         let connection = downstreams[slot]

@@ -130,6 +130,8 @@ extension Reactor {
             if let way {
                 body.append("?")
                 body.append(way.query.utf8.span)
+            } else if reason == .postureRequired {
+                body.append("?device-check=1")
             }
         }
         body.append("\",\"request_id\":\"")

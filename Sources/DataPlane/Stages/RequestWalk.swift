@@ -25,7 +25,13 @@ extension Reactor {
         case .done(let step): return step
         }
         switch decide(slot, request, route, session) {
-        case .forward: return forward(slot, request, route, session)
+        case .forward:
+            if session >= 0, nowSeconds >= sessions[session].pointee.record.recheckAtSeconds,
+                let step = recheck(slot, request, session)
+            {
+                return step
+            }
+            return forward(slot, request, route, session)
         case .signIn: return turnAway(slot, request, .signInRequired)
         case .refuse(let reason):
             guard session < 0 || sessions[session].pointee.record.client == .person else {
@@ -46,11 +52,15 @@ extension Reactor {
             return askControl(slot, request, reason == .signInRequired ? .signIn : .refused(reason))
         }
         guard isFormNavigation(slot) else {
-            return refuse(slot, reason == .signInRequired ? 401 : 403, reason)
+            return refuse(slot, isRemediedByOpening(reason) ? 401 : 403, reason)
         }
-        if reason == .signInRequired, mayKeepForm(slot, request) {
+        if isRemediedByOpening(reason), mayKeepForm(slot, request) {
             return askControl(slot, request, .keepForm)
         }
         return askControl(slot, request, .refused(reason), readsBody: false)
+    }
+    /// Whether all that is missing is a page that a person opens: the sign-in, or the next device check.
+    private func isRemediedByOpening(_ reason: Reason) -> Bool {
+        reason == .signInRequired || reason == .postureRequired
     }
 }

@@ -40,6 +40,7 @@ extension Reactor {
         case .parked:
             counters.add(.parkedExpired)
             unpark(slot)
+            if proceedsUnanswered(slot) { return }
             resume(slot, refuse(slot, 503, .controlPlaneUnavailable))
         case .connecting:
             let upstream = connection.pointee.exchange.upstream

@@ -56,11 +56,20 @@ extension Reactor {
         guard isDue || until - nowSeconds <= Self.renewAheadSeconds else { return }
         guard nowSeconds < until else {
             counters.add(.streamsExpired)
+            // That time ran out is decided as well, so that it is on record like every other loss.
+            if !entry.pointee.isDropped, entry.pointee.renewalAskedAtSeconds < until { askForRecord(session) }
             _ = cutOrDrain(slot)
             return
         }
         guard !entry.pointee.isDropped,
-            !(0..<Self.renewEverySeconds).contains(nowSeconds - entry.pointee.renewalAskedAtSeconds),
+            !(0..<Self.renewEverySeconds).contains(nowSeconds - entry.pointee.renewalAskedAtSeconds)
+        else { return }
+        askForRecord(session)
+    }
+
+    private func askForRecord(_ session: Int32) {
+        let entry = sessions[session]
+        guard
             toControl.send(
                 .renew(
                     tokenDigest: entry.pointee.record.tokenDigest,

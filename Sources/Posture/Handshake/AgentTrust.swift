@@ -1,7 +1,7 @@
 public import Signatures
 
 /// How an agent proves which device it runs on (handshake.md 4.1, 4.2). The words stand in challenges (`profiles`).
-public enum HandshakeMode: String, Sendable, Hashable, CaseIterable {
+public enum HandshakeProfile: String, Sendable, Hashable, CaseIterable {
     /// Mode B: a certificate of its own, from the enrolment authority.
     case certificate = "x5c"
     /// Mode A: the management server's statement about the device, and the key that the statement names.

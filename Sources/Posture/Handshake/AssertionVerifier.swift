@@ -38,6 +38,7 @@ struct AssertionVerifier: Sendable {
         var statement: DeviceStatement?
         /// Mode B: the steps of the certificate's path.
         var links: [CertificateLink] = []
+        var mode = HandshakeMode.x5c
     }
 
     /// JWS typ and alg → key → aud, iat, exp → eat_nonce, chh → origin.
@@ -84,7 +85,8 @@ struct AssertionVerifier: Sendable {
             claims: claims, deviceID: id,
             // The shared key is nobody's: the device stands for itself.
             thumbprint: proven.isShared ? "shared:\(id)" : proven.key.thumbprint,
-            lastSeenSeconds: statement.lastSeenSeconds, statement: statement)
+            lastSeenSeconds: statement.lastSeenSeconds, statement: statement,
+            mode: proven.isShared ? .unsafeStatic : .statement)
     }
 
     /// managed, last_seen and the agent's version: the last lines, after the device is mapped to a person.

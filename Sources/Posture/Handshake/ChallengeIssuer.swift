@@ -12,6 +12,8 @@ struct ChallengeIssuer: Sendable {
 
     let settings: HandshakeSettings
     let ring: KeyRing
+    /// Whether one key of the management server may sign for every device (`unsafe-static`).
+    var isSharedKeyAccepted = false
 
     /// A signed challenge, its nonce, and what the gateway must remember of it.
     func issue(for transaction: Transaction, nowSeconds: Int64) -> (
@@ -19,6 +21,8 @@ struct ChallengeIssuer: Sendable {
     ) {
         let nonce = Random.bytes(32)
         let expires = nowSeconds + Self.lifeSeconds
+        let profiles = DemandCheck.profiles(
+            settings.modes, isSharedKeyAccepted, for: transaction.demand)
         let hash = Self.transactionHash(session: transaction.globalSession, transaction: transaction.id)
         var payload = JSONObject([
             ("iss", .string(settings.authOrigin)),
@@ -34,7 +38,7 @@ struct ChallengeIssuer: Sendable {
             // The agent builds navigations only from this signed URL, so it must lead back to our own origin.
             ("rtn", .string(settings.authOrigin + Self.returnPath + "?tx=" + transaction.id)),
             ("req", .array(settings.requestedFacts.map { .string($0) })),
-            ("profiles", .array(settings.modes.map { .string($0.rawValue) })),
+            ("profiles", .array(profiles.map { .string($0.rawValue) })),
             ("versions", ["min": .integer(Self.versionMin), "max": .integer(Self.versionMax)]),
             // An agent that knows an older announcement renews now instead of within a day.
             ("key_seq", .integer(KeyAnnouncement.sequence(of: ring))),

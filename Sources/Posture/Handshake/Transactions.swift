@@ -15,6 +15,8 @@ struct Transaction: Sendable, Hashable {
     var deviceOwner: DeviceOwner
     /// Keyed hash of the person, for the agent's own log; nil when the caller gave nobody.
     var subjectHint: String?
+    /// What the application asks of this handshake; nil: nothing of its own.
+    var demand: PostureDemand?
     var startedAtSeconds: Int64
     /// What its page has told of itself so far.
     var reports = 0

@@ -257,7 +257,7 @@ extension StandInReactors.State {
         case .sessionUnavailable(let ticket, _):
             guard let parked = lanes[index].parked.removeValue(forKey: ticket.slot) else { return }
             outcomes[parked.request] = .refused
-        case .response, .configuration, .drain: break
+        case .response, .proceed, .configuration, .drain: break
         }
     }
 
