@@ -15,7 +15,7 @@ struct AgentProgram: AsyncParsableCommand {
             What it says: gatepost-agent facts
             """,
         version: AssertionMaker.version,
-        subcommands: [RunCommand.self, EnrollCommand.self, FactsCommand.self])
+        subcommands: [RunCommand.self, EnrollCommand.self, FactsCommand.self, ConformanceCommand.self])
 }
 
 /// Options of every command.

@@ -23,12 +23,13 @@ struct CommandTests {
 
     @Test("every command that a help text names is one of this program or enroll-token")
     func namedCommands() {
-        let own: Set<String> = ["run", "enroll", "facts", "enroll-token"]
+        let own: Set<String> = ["run", "enroll", "facts", "conformance", "enroll-token"]
         let texts = [
             AgentProgram.helpMessage(columns: 400),
             AgentProgram.helpMessage(for: RunCommand.self, columns: 400),
             AgentProgram.helpMessage(for: EnrollCommand.self, columns: 400),
             AgentProgram.helpMessage(for: FactsCommand.self, columns: 400),
+            AgentProgram.helpMessage(for: ConformanceCommand.self, columns: 400),
         ]
         for text in texts {
             let words = text.split { $0 == " " || $0 == "\n" }.map(String.init)
