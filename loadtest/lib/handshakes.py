@@ -4,8 +4,8 @@
     handshakes.py prepare GATEWAY-PORT CA-FILE TOKENS-FILE STATE-FILE SESSIONS
     handshakes.py run     GATEWAY-PORT CA-FILE STATE-FILE RATE
 
-`prepare` enrols one device for each token of the file and signs SESSIONS sessions in through the provider's form, each with five
-device checks begun, the most that a session may have. `run` answers every one of them once: a challenge fetched, an assertion signed
+`prepare` enrols one device for each token of the file and signs SESSIONS sessions in through the provider's form, each with four
+device checks begun. `run` answers every one of them once: a challenge fetched, an assertion signed
 with the device's key, the verdict read. Real requests throughout; only page and agent are these lines.
 """
 import base64
@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 import sign_in
 
-CHECKS_PER_SESSION = 5
+# One less than a session may have: another page of the same browser must not push the first out.
+CHECKS_PER_SESSION = 4
 WORKERS = 24
 
 
