@@ -92,20 +92,18 @@ class CheckBegun(Exception):
     """The sign-in came to the device check, which is as far as it should go."""
 
 
+def stop_at_check(_browser, transaction, _gateway_port, _agent_port):
+    raise CheckBegun(transaction)
+
+
 def session(port, authorities):
     """Cookies of a signed-in browser, and its device checks."""
     browser = sign_in.Browser(authorities)
     found = []
-
-    def stop(_browser, transaction, _gateway, _agent):
-        found.append(transaction)
-        raise CheckBegun
-
-    sign_in.prove_device = stop
     try:
         sign_in.sign_in(browser, port, 0)
-    except CheckBegun:
-        pass
+    except CheckBegun as begun:
+        found.append(str(begun))
     while len(found) < CHECKS_PER_SESSION:
         answer, _ = browser.send("GET", f"https://{sign_in.APPLICATION}:{port}/bench?page={len(found)}")
         target = urllib.parse.urlsplit(answer.headers.get("Location") or "")
@@ -118,6 +116,8 @@ def session(port, authorities):
 def prepare(port, authorities, tokens_file, state_file, count):
     with open(tokens_file, encoding="ascii") as file:
         devices = [enroll(port, authorities, line.strip()) for line in file if line.strip()]
+    # One function for all threads: each sign-in hears of its own check through the exception.
+    sign_in.prove_device = stop_at_check
     wanted, made, lock = list(range(count)), [], threading.Lock()
 
     def work():
