@@ -24,8 +24,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
     .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
-func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+func program(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 let package = Package(
@@ -62,7 +62,9 @@ let package = Package(
 
         program(
             "gatepost", ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", arguments]),
-        program("gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", arguments]),
+        program(
+            "gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", "COpenSSL", arguments],
+            exclude: ["PROTOCOL.md", "Vectors"]),
         program("gatepost-lab", ["JSON", "Signatures", "Fetch", "COpenSSL", arguments]),
 
         tests("AccessTests", ["Access"], exclude: ["Golden"]),

@@ -19,7 +19,7 @@ struct AgentProgram: AsyncParsableCommand {
         version: AssertionMaker.version,
         subcommands: [
             RunCommand.self, CollectCommand.self, EnrollCommand.self, StatusCommand.self, LeaveCommand.self,
-            FactsCommand.self,
+            FactsCommand.self, ConformanceCommand.self,
         ])
 }
 

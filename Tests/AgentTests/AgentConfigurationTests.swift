@@ -116,7 +116,7 @@ struct AgentConfigurationTests {
             FactProbes.ofOneGateway($0, root)["machine_id"]
         }
         #expect(ids[0] != nil && ids[1] != nil && ids[0] != ids[1])
-        let names = FactProbes.ofEveryGateway(deviceIDsPath: "/none").flatMap(\.names)
+        let names = FactProbes.ofEveryGateway(deviceIDsPath: "/none", rulesPath: "/none").flatMap(\.names)
         #expect(!names.contains("machine_id") && names.contains("hostname"))
     }
 

@@ -48,8 +48,11 @@ final class AgentSetting: Sendable {
         let authority = try EnrollmentAuthority.generateSelfSigned(
             commonName: "Devices", nowSeconds: Self.now - 60)
         let csr = try CertificateRequest.make(key: key, commonName: "x")
-        let leaf = try EnrollmentAuthority(certificatePEM: authority.certificatePEM, keyPEM: authority.keyPEM)
-            .issue(csrDER: csr, deviceID: "device-1", validSeconds: 86_400, nowSeconds: Self.now)
+        let issuer = try EnrollmentAuthority(
+            certificatePEM: authority.certificatePEM, keyPEM: authority.keyPEM)
+        self.authority = issuer
+        let leaf = try issuer.issue(
+            csrDER: csr, deviceID: "device-1", validSeconds: 86_400, nowSeconds: Self.now)
         // Without its name: a header without "kid" stays without.
         gateway = try SigningKey(pem: ring.signingKey(.challenge).key.pem)
         let answer = Self.answer(leaf, ring)
@@ -73,6 +76,7 @@ final class AgentSetting: Sendable {
     }
 
     let certificate: Certificate
+    let authority: EnrollmentAuthority
 
     /// What the gateway answers to `enroll` and `renew`.
     static func answer(_ leaf: Certificate, _ ring: KeyRing) -> JSONValue {

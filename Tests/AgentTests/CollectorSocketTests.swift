@@ -54,9 +54,10 @@ struct CollectorSocketTests {
                 #expect(try Self.exchange(path, pieces) == whole, "cut at \(cut)")
             }
             let probe = CollectorProbe(path: path, names: ["serial_test"])
-            #expect(probe.read(HostRoot(), nowSeconds: 0).map(\.0) == ["serial_test"])
+            let machine = Machine(root: HostRoot(), commands: NoCommands(), nowSeconds: 0)
+            #expect(probe.read(machine).map(\.name) == ["serial_test"])
             let others = CollectorProbe(path: path, names: ["hostname"])
-            #expect(others.read(HostRoot(), nowSeconds: 0).isEmpty, "only facts of known names are taken")
+            #expect(others.read(machine).isEmpty, "only facts of known names are taken")
         }
     }
 

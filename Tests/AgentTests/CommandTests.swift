@@ -24,7 +24,7 @@ struct CommandTests {
     @Test("every command that a help text names is one of this program or enroll-token")
     func namedCommands() {
         let own: Set<String> = [
-            "run", "collect", "enroll", "status", "leave", "facts", "enroll-token", "device",
+            "run", "collect", "enroll", "status", "leave", "facts", "conformance", "enroll-token", "device",
         ]
         let texts = [
             AgentProgram.helpMessage(columns: 400),
@@ -34,6 +34,7 @@ struct CommandTests {
             AgentProgram.helpMessage(for: CollectCommand.self, columns: 400),
             AgentProgram.helpMessage(for: StatusCommand.self, columns: 400),
             AgentProgram.helpMessage(for: LeaveCommand.self, columns: 400),
+            AgentProgram.helpMessage(for: ConformanceCommand.self, columns: 400),
         ]
         for text in texts {
             let words = text.split { $0 == " " || $0 == "\n" }.map(String.init)

@@ -39,7 +39,8 @@ struct GatewayFoldersTests {
     func migration() throws {
         let setting = try AgentSetting()
         let state = StateFolder(path: folder.path)
-        try state.write(DeviceIdentity.keyFileName, setting.identity.key.pem)
+        let key = try #require(setting.identity.key as? SigningKey)
+        try state.write(DeviceIdentity.keyFileName, key.pem)
         try state.write(StatementCounter.fileName, Array("65".utf8))
         try state.write(Enrolment.fileName, setting.identity.enrolment.stored)
         // As a power cut after the first file leaves it.

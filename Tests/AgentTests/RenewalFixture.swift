@@ -2,6 +2,7 @@ import Fetch
 import JSON
 import Signatures
 import Synchronization
+import Testing
 
 @testable import gatepost_agent
 
@@ -22,7 +23,8 @@ struct RenewingMachine {
         line = UnreliableLine(gateway)
         enrolled = try await EnrolledMachine(gateway, folder: folder, ids: "{}")
         let state = enrolled.identity.folder
-        try state.write(DeviceIdentity.keyFileName, enrolled.identity.key.pem)
+        let key = try #require(enrolled.identity.key as? SigningKey)
+        try state.write(DeviceIdentity.keyFileName, key.pem)
         try state.write(Enrolment.fileName, enrolled.identity.enrolment.stored)
     }
 

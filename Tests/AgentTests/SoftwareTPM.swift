@@ -123,6 +123,6 @@ extension EnrolledMachine {
         let maker = AssertionMaker(
             identity: identity, collector: collector, counter: try StatementCounter(folder: state))
         gate = AttestGate(
-            identity: identity, maker: maker, port: 17472, users: [1000], peerUser: { _ in 1000 })
+            identity: identity, maker: maker, users: [1000], peerUser: { _ in 1000 })
     }
 }

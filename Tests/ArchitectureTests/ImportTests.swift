@@ -20,7 +20,7 @@ let moduleTable: [String: Set<String>] = [
         "Access", "JSON", "Border", "Config", "Identity", "Posture", "Admin", "Store", "Signatures", "Fetch",
     ],
     "gatepost": ["DataPlane", "Control", "Border", "Config", "Access", "JSON", "CLinux", "ArgumentParser"],
-    "gatepost-agent": ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", "ArgumentParser"],
+    "gatepost-agent": ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", "COpenSSL", "ArgumentParser"],
     "gatepost-lab": [
         "Access", "JSON", "HTTP", "Border", "Signatures", "Fetch", "Store", "Config", "Identity", "Posture",
         "Admin",

@@ -33,6 +33,8 @@ struct Challenge: Sendable {
     static let skewSeconds: Int64 = 120
     static let bytesMax = 8 << 10
     static let version: Int64 = 1
+    /// Numbers that every JSON reader holds exactly.
+    static let timeMax: Int64 = 1 << 53
 
     let compact: String
     let issuer: String
@@ -85,7 +87,9 @@ struct Challenge: Sendable {
     ) throws(AttestRefusal) {
         guard payload["aud"] == .string(enrolment.audience) else { throw .audienceMismatch }
         guard let issued = payload["iat"]?.integer, let begins = payload["nbf"]?.integer,
-            let expires = payload["exp"]?.integer, expires > issued, expires - issued <= 60,
+            let expires = payload["exp"]?.integer, issued >= 0, begins >= 0, expires <= Self.timeMax,
+            // Bounded before they are computed with: the differences cannot overflow.
+            expires > issued, expires - issued <= 60,
             begins <= expires,
             let identifier = payload["jti"]?.string, (1...128).contains(identifier.utf8.count),
             let nonce = payload["nonce"]?.string, Base64URL.decode(nonce)?.count == 32,
