@@ -35,7 +35,8 @@ final class Child: Sendable {
     private static func remedy(for path: String) -> String {
         let packages = [
             "/usr/bin/chromedriver": "chromium-driver", "/usr/bin/certutil": "libnss3-tools",
-            "/usr/bin/curl": "curl",
+            "/usr/bin/curl": "curl", "/usr/bin/firefox-esr": "firefox-esr", "/usr/bin/Xvfb": "xvfb",
+            "/usr/bin/WebKitWebDriver": "webkit2gtk-driver",
             "/sbin/ip": "iproute2", "/usr/bin/setpriv": "util-linux", "/usr/bin/openssl": "openssl",
         ]
         if let package = packages[path] {

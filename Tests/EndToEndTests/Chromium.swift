@@ -1,56 +1,60 @@
 import Foundation
 
-/// A Chromium with a fresh profile, driven as a person would: by what is on the page.
-final class Chromium: Sendable {
-    /// What the person has answered to "Access other apps and services on this device".
-    enum Permission: String { case granted, denied }
-
+/// A Chromium of its own, by the suite's one chromedriver.
+final class Chromium: Browser {
+    let engine = Engine.chromium
     private let driver: WebDriver
     private let session: String
-    private static let elementKey = "element-6066-11e4-a52e-4f735466cecf"
 
     /// - Parameters:
     ///   - permission: given for the auth host before all else; nil leaves it unanswered.
     ///   - features: of Chromium, that it does not have by itself.
-    init(_ stack: Stack, permission: Permission? = .granted, features: [String] = []) throws {
+    ///   - isOnScreen: with a window; without one it answers its own question with no.
+    init(
+        _ stack: Stack, permission: Permission? = .granted, features: [String] = [], isOnScreen: Bool = false
+    ) throws {
         driver = WebDriver(network: stack.network)
+        let screen =
+            isOnScreen ? ["--ozone-platform=x11", "--display=\(try stack.display())"] : ["--headless=new"]
         let hosts = ([PrivateNetwork.authHost] + PrivateNetwork.applicationHosts)
             .map { "MAP \($0) \(PrivateNetwork.gatewayAddress)" }
         let provider = "MAP \(PrivateNetwork.providerHost) \(PrivateNetwork.providerAddress)"
         let arguments =
             [
                 // Chromium's own sandbox does not start as root.
-                "--no-sandbox", "--headless=new", "--window-size=1280,800", "--hide-scrollbars",
+                "--no-sandbox", "--window-size=1280,800", "--hide-scrollbars",
                 "--no-first-run",
                 // The browser ends with its driver, also when that is killed.
                 "--remote-debugging-pipe", "--disable-background-networking", "--disable-component-update",
                 "--disable-dev-shm-usage",
                 "--host-resolver-rules=\((hosts + [provider]).joined(separator: ", "))",
-            ] + (features.isEmpty ? [] : ["--enable-features=\(features.joined(separator: ","))"])
+            ] + screen + (features.isEmpty ? [] : ["--enable-features=\(features.joined(separator: ","))"])
         let options: [String: Any] = ["binary": "/usr/bin/chromium", "args": arguments]
         let wanted: [String: Any] = [
-            "capabilities": ["alwaysMatch": ["browserName": "chrome", "goog:chromeOptions": options]]
+            "capabilities": [
+                "alwaysMatch": [
+                    "browserName": "chrome", "goog:chromeOptions": options,
+                    "goog:loggingPrefs": ["browser": "ALL"],
+                ]
+            ]
         ]
         guard let made = try driver.send("POST", "/session", wanted) as? [String: Any],
             let id = made["sessionId"] as? String
         else { throw Failure(description: "chromedriver made no session") }
         session = "/session/" + id
-        try command(
-            "POST", "/goog/cdp/execute",
-            [
-                "cmd": "Emulation.setDeviceMetricsOverride",
-                "params": ["width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false],
-            ])
-        guard let permission else { return }
-        try open("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json")
-        try answer(permission)
+        if !isOnScreen { try setWidth(1280) }
+        try answerForAuthHost(permission)
     }
 
-    /// Answers the browser's question for the origin of the open page.
     func answer(_ permission: Permission) throws {
         try command(
             "POST", "/permissions",
             ["descriptor": ["name": "loopback-network"], "state": permission.rawValue])
+    }
+
+    func consoleErrors() throws -> [String] {
+        let lines = try command("POST", "/se/log", ["type": "browser"]) as? [[String: Any]] ?? []
+        return lines.filter { $0["level"] as? String == "SEVERE" }.compactMap { $0["message"] as? String }
     }
 
     deinit { quit() }
@@ -58,85 +62,8 @@ final class Chromium: Sendable {
     func quit() { _ = try? driver.send("DELETE", session) }
 
     @discardableResult
-    private func command(_ method: String, _ path: String, _ body: [String: Any]? = nil) throws -> Any {
+    func command(_ method: String, _ path: String, _ body: [String: Any]?) throws -> Any {
         try driver.send(method, session + path, body)
-    }
-
-    // MARK: what a person does
-
-    func open(_ url: String) throws { try command("POST", "/url", ["url": url]) }
-    func reload() throws { try command("POST", "/refresh", [:]) }
-    func back() throws { try command("POST", "/back", [:]) }
-
-    func type(_ text: String, into selector: String) throws {
-        let element = try find(selector)
-        try command("POST", "/element/\(element)/clear", [:])
-        try command("POST", "/element/\(element)/value", ["text": text])
-    }
-
-    /// A key, as WebDriver names it, while the element has the keyboard.
-    func press(_ key: String, on selector: String) throws {
-        try command("POST", "/element/\(try find(selector))/value", ["text": key])
-    }
-
-    /// A cookie of the open page's host, as somebody reads it who copies the profile.
-    func cookie(_ name: String) throws -> String? {
-        let found = try? command("GET", "/cookie/\(name)") as? [String: Any]
-        return found?["value"] as? String
-    }
-
-    func throwAway(cookie name: String) throws { try command("DELETE", "/cookie/\(name)") }
-
-    func click(_ selector: String) throws { try command("POST", "/element/\(try find(selector))/click", [:]) }
-
-    /// Waits for the element: pages come when they come.
-    private func find(_ selector: String) throws -> String {
-        try poll("the element \(selector)", seconds: 10) {
-            let found = try? command("POST", "/element", ["using": "css selector", "value": selector])
-            return (found as? [String: Any])?[Self.elementKey] as? String
-        }
-    }
-
-    /// The open tabs and popups.
-    var windows: [String] { get throws { try command("GET", "/window/handles") as? [String] ?? [] } }
-    func enter(window: String) throws { try command("POST", "/window", ["handle": window]) }
-
-    // MARK: what a person sees
-
-    var url: String { get throws { try command("GET", "/url") as? String ?? "" } }
-    var title: String { get throws { try command("GET", "/title") as? String ?? "" } }
-    var text: String {
-        get throws { try script("return document.body ? document.body.innerText : ''") as? String ?? "" }
-    }
-
-    /// Where the browser is and what it shows, for messages.
-    func seen() throws -> String {
-        let text = (try? self.text) ?? ""
-        return "\(String((try? url) ?? "?").prefix(120)): \"\((try? title) ?? "?")\": \(text.prefix(300))"
-    }
-
-    func text(of selector: String) throws -> String? {
-        try script("const e = document.querySelector(arguments[0]); return e && e.innerText", [selector])
-            as? String
-    }
-
-    /// Runs a function body in the page.
-    func script(_ body: String, _ arguments: [Any] = []) throws -> Any {
-        try command("POST", "/execute/sync", ["script": body, "args": arguments])
-    }
-
-    func number(_ expression: String) throws -> Double? {
-        (try script("return \(expression)") as? NSNumber)?.doubleValue
-    }
-
-    /// Waits until something holds; the failure says what was on the screen instead.
-    func wait(for what: String, seconds: Double = 15, _ condition: () throws -> Bool) throws {
-        do {
-            // In the middle of a navigation a command may find no page; that is not an answer.
-            try poll(what, seconds: seconds) { ((try? condition()) ?? false).whenTrue }
-        } catch {
-            throw Failure(description: "\(error); on the screen: \(try seen())")
-        }
     }
 
     /// As wide as a small phone, or as all else.
@@ -150,14 +77,10 @@ final class Chromium: Sendable {
     }
 
     /// A picture of what is visible, 1280 by 800.
-    func photograph(_ path: String, dark: Bool = false) throws {
+    func photograph(_ path: String, dark: Bool) throws {
         try setColours(dark: dark)
         defer { try? setColours(dark: false) }
-        guard let text = try command("GET", "/screenshot") as? String, let data = Data(base64Encoded: text)
-        else {
-            throw Failure(description: "no picture")
-        }
-        try data.write(to: URL(filePath: path))
+        try photograph(path)
     }
 
     private func setColours(dark: Bool) throws {
@@ -165,56 +88,5 @@ final class Chromium: Sendable {
         try command(
             "POST", "/goog/cdp/execute",
             ["cmd": "Emulation.setEmulatedMedia", "params": ["media": "", "features": [feature]]])
-    }
-
-    // MARK: whole ways
-
-    /// From Canaille's two-step form back to the gateway.
-    func signInAtCanaille(_ user: String) throws {
-        try wait(for: "Canaille's sign-in") { try url.hasPrefix(Provider.issuer) }
-        try type(user, into: "input[name=login]")
-        try click("button[type=submit]")
-        try type("\(user)-demo", into: "input[name=password]")
-        try click("button.primary[type=submit]")
-    }
-
-    /// At the lab's one-page form.
-    func signInAtLab(_ user: String) throws {
-        try wait(for: "the lab's sign-in") { try url.hasPrefix("http://127.0.0.1:\(Stack.openidPort)/") }
-        try type(user, into: "#user")
-        try type("\(user)-demo", into: "#password")
-        try click("button[type=submit]")
-    }
-
-    /// Until the application itself is on the screen.
-    func waitForApplication(_ name: String, seconds: Double = 15) throws {
-        try wait(for: "the application \(name)", seconds: seconds) {
-            try url.hasPrefix("https://\(name).corp.test/")
-                && text.contains("This page comes from the protected application")
-        }
-    }
-
-    /// Opens an application as somebody who must sign in at Canaille first.
-    ///
-    /// - Parameter choosing: the place of Canaille among the choices, where there are several.
-    func enter(
-        _ application: String, as user: String, path: String = "/", choosing: Int? = nil, seconds: Double = 15
-    ) throws {
-        try open("https://\(application).corp.test\(path)")
-        if let choosing { try click("nav a:nth-of-type(\(choosing))") }
-        try signInAtCanaille(user)
-        try waitForApplication(application, seconds: seconds)
-    }
-
-    /// What the application received: names of fields in lower case and their values.
-    func receivedFields() throws -> [String: String] {
-        let rows = try script(
-            """
-            return [...document.querySelectorAll('tr')]
-              .map(row => [row.cells[0].innerText.toLowerCase(), row.cells[1].innerText]);
-            """
-        )
-        guard let rows = rows as? [[String]] else { return [:] }
-        return Dictionary(rows.map { ($0[0], $0[1]) }) { first, _ in first }
     }
 }

@@ -170,7 +170,7 @@ extension EndToEnd {
         }
 
         /// The reason on the screen: in the device check beside its remedy, elsewhere in the footer.
-        static func reason(_ browser: Chromium) throws -> String? {
+        static func reason(_ browser: any Browser) throws -> String? {
             try browser.script(
                 """
                 const remedy = document.querySelector('#remedy:not([hidden])');

@@ -21,10 +21,13 @@ final class PrivateNetwork: Sendable {
     static let providerAddress = "203.0.113.20"
     static let authHost = "auth.corp.test"
     static let providerHost = "idp.corp.test"
-    static let applicationHosts = [
-        "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe", "clinic",
-        "calls", "lobby", "strongroom", "archive",
-    ].map { "\($0).corp.test" }
+    static let applicationHosts =
+        [
+            "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe", "clinic",
+            "calls", "lobby", "strongroom", "archive",
+        ].map { "\($0).corp.test" } + [hostileHost]
+    /// Of another site: nothing of its cookies or windows is shared with the others.
+    static let hostileHost = "www.evil.test"
 
     private static let entered = Result { try PrivateNetwork() }
 

@@ -25,7 +25,7 @@ extension EndToEnd {
             let isData = { try browser.text.contains("This page comes from the protected application") }
             for _ in 0..<4 {
                 try browser.back()
-                let shown = try browser.seen()
+                let shown = browser.seen()
                 #expect(try !isData(), "the back button shows \(shown)")
             }
             try browser.open("https://wiki.corp.test/private")
@@ -46,7 +46,7 @@ extension EndToEnd {
             try browser.wait(for: "the page after it") { try browser.title == "Signed out" }
             for _ in 0..<3 {
                 try browser.back()
-                let shown = try browser.seen()
+                let shown = browser.seen()
                 #expect(try !browser.text.contains("status 200"), "the back button shows \(shown)")
             }
         }

@@ -24,6 +24,7 @@ final class Stack: Sendable {
     let folder: URL
     private let bin: URL
     private let children = Mutex<[String: Child]>([:])
+    private let prepared = Mutex<Set<String>>([])
 
     /// Starts everything and returns when all of it answers.
     init() throws {
@@ -78,6 +79,15 @@ final class Stack: Sendable {
             name, program, arguments, environment: ["TMPDIR": folder.path].merging(environment) { $1 },
             log: folder.appending(path: "\(name).log"), in: network)
         children.withLock { $0[name] = child }
+    }
+
+    /// Does something once, however many ask for it at the same time.
+    func ready(_ name: String, _ prepare: () throws -> Void) throws {
+        try prepared.withLock { prepared in
+            guard !prepared.contains(name) else { return }
+            try prepare()
+            prepared.insert(name)
+        }
     }
 
     func child(_ name: String) throws -> Child {
@@ -217,6 +227,8 @@ final class Stack: Sendable {
             return children
         }
         for name in ["chromedriver", "agent", "mac-agent", "gateway", "lab", "canaille"] { all[name]?.stop() }
+        for child in all.values where child.status == nil { child.stop() }
+        forgetAuthorityInSystem()
         // What went wrong is in the logs, so whoever asks keeps them.
         guard ProcessInfo.processInfo.environment["GATEPOST_KEEP"] == nil else {
             print("end-to-end: everything is kept in \(folder.path)")

@@ -2,7 +2,7 @@
 Gatepost's own agent is for Linux. The key and its certificate were enrolled by `gatepost-agent enroll`; the statement
 is signed as the handshake asks, by other people's cryptography.
 
-    mac-agent.py STATE-FOLDER PORT DEVICE-IDS.json
+    mac-agent.py STATE-FOLDER PORT DEVICE-IDS.json [SECONDS-SINCE-LAST-SEEN]
 """
 
 import base64
@@ -14,6 +14,7 @@ import pathlib
 import secrets
 import sys
 import time
+import urllib.parse
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -25,6 +26,7 @@ enrolment = json.loads((state / "enrolment.json").read_text())
 key = serialization.load_pem_private_key((state / "device-key.pem").read_bytes(), None)
 origin = enrolment["auth_origin"]
 count = int(time.time())
+unseen = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 
 
 def b64(data):
@@ -47,7 +49,7 @@ def thumbprint():
     return b64(hashlib.sha256(json.dumps(jwk, separators=(",", ":"), sort_keys=True).encode()).digest())
 
 
-def assertion(challenge):
+def assertion(challenge, transport="fetch"):
     global count
     count += 1
     asked = json.loads(unb64(challenge.split(".")[1]))
@@ -59,9 +61,9 @@ def assertion(challenge):
             "eat_profile": "urn:gatepost:posture:1", "iss": "urn:device:" + enrolment["device_id"],
             "sub": enrolment["device_id"], "ueid": enrolment["device_id"], "aud": asked["iss"], "iat": now,
             "exp": now + 60, "jti": b64(os.urandom(16)), "eat_nonce": asked["nonce"],
-            "chh": b64(hashlib.sha256(challenge.encode()).digest()), "origin": origin, "transport": "fetch",
+            "chh": b64(hashlib.sha256(challenge.encode()).digest()), "origin": origin if transport == "fetch" else None, "transport": transport,
             "version": 1, "swname": "mac-agent", "swversion": "0.1.0", "cnf": {"jkt": thumbprint()},
-            "key": "software", "counter": count, "last_seen": now, "collected_at": now,
+            "key": "software", "counter": count, "last_seen": now - unseen, "collected_at": now,
             "os_user": b64(secrets.token_bytes(12)),
             "posture": {name: facts[name] for name in facts if name.replace("_", "-") in asked["req"]},
         },
@@ -80,6 +82,22 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     def do_OPTIONS(self):
         self.answer(204)
+
+    # Without a script: a picture that shows the agent, and a visit that is sent back with the answer.
+    def do_GET(self):
+        address = urllib.parse.urlsplit(self.path)
+        challenge = urllib.parse.parse_qs(address.query).get("c", [""])[0]
+        if address.path == "/v1/p.gif":
+            self.send_response(200)
+            self.send_header("Content-Type", "image/gif")
+            self.end_headers()
+            return self.wfile.write(base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="))
+        if address.path != "/v1/nav" or challenge.count(".") != 2:
+            return self.answer(403)
+        back = json.loads(unb64(challenge.split(".")[1]))["rtn"]
+        self.send_response(303)
+        self.send_header("Location", back + ("&" if "?" in back else "?") + "a=" + assertion(challenge, "navigation"))
+        self.end_headers()
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

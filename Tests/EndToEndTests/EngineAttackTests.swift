@@ -1,0 +1,126 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    @Suite("Attacks on the device check in three browser engines", .threeEngines)
+    struct EngineAttackTests {
+        /// The page's own request, with whatever session the browser has.
+        private static let assert = """
+            const headers = {'content-type': 'application/json', 'x-gatepost-request': '1'};
+            const body = JSON.stringify({tx: arguments[0], assertion: arguments[1]});
+            return fetch('/.gatepost/posture/assert', {method: 'POST', headers, body})
+              .then(async answer => answer.status + ' ' + (await answer.json()).reason);
+            """
+
+        @Test(
+            "004.3 two browsers relay: what one's device check asked for counts in no other, and is used up",
+            arguments: Engine.allCases)
+        func relay(_ engine: Engine) throws {
+            let stage = try EngineStage.current()
+            let attacker = try Attacker(stage.stack)
+            let victim = try engine.browser(stage.stack)
+            defer { victim.quit() }
+            for isSignedIn in [false, true] {
+                if isSignedIn {
+                    try victim.open("https://people.corp.test/")
+                    try victim.signInAtLab("alice")
+                    try victim.waitForApplication("people")
+                }
+                // The address itself leads whoever opens it to an own sign-in or an own check.
+                try victim.open(attacker.address)
+                try victim.wait(for: "a page") { try !victim.title.isEmpty }
+                #expect(try !victim.url.contains(attacker.transaction), "\(victim.seen())")
+
+                let assertion = try attacker.assertion(for: try attacker.challenge())
+                try victim.open("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json")
+                let answer = try victim.script(Self.assert, [attacker.transaction, assertion]) as? String
+                #expect(answer == "403 session-mismatch", "signed in: \(isSignedIn)")
+                #expect(try attacker.assert(assertion) == "403 nonce-used", "signed in: \(isSignedIn)")
+            }
+            #expect(try !attacker.isInside())
+            #expect(try !stage.stack.hasReachedUpstream("/attacker"))
+        }
+
+        @Test(
+            "a hostile page of another site gets nothing from the agent, and the agent signs nothing for it",
+            arguments: Engine.allCases)
+        func hostilePage(_ engine: Engine) throws {
+            let stage = try EngineStage.current()
+            let stack = stage.stack
+            let challenge = try Attacker(stack).challenge()
+            // The first signature after a start is written down; none is not.
+            try stack.child("agent").stop()
+            try stack.startAgent()
+            let counted = try String(contentsOfFile: stack.path("agent/counter"), encoding: .utf8)
+            let browser = try engine.browser(stack, permission: nil)
+            defer { browser.quit() }
+            let page = CallStage.page(EngineStage.hostile, "<title>Hostile</title><p id=p>Hello")
+            try browser.open(page)
+            // The browser itself lets it through: what follows is the agent's refusal.
+            if Engine.asking.contains(engine) { try browser.answer(.granted) }
+
+            let agent = "http://127.0.0.1:\(Stack.agentPort)"
+            let fetch = """
+                const type = arguments[1] === 'cors' ? 'application/json' : 'text/plain';
+                return fetch(arguments[0] + '/v1/attest', {method: 'POST', mode: arguments[1],
+                  headers: {'content-type': type}, body: JSON.stringify({challenge: arguments[2]})})
+                  .then(answer => answer.type, error => error.name);
+                """
+            #expect(try browser.script(fetch, [agent, "cors", challenge]) as? String == "TypeError")
+            let opaque = engine == .webkit ? "TypeError" : "opaque"
+            #expect(try browser.script(fetch, [agent, "no-cors", challenge]) as? String == opaque)
+            let image = """
+                return new Promise(done => {
+                  const image = new Image();
+                  image.onload = () => done('load'); image.onerror = () => done('error');
+                  image.src = arguments[0];
+                });
+                """
+            for path in ["/v1/attest", "/v1/p.gif", "/v1/p.gif?c=x.y.z", "/favicon.ico"] {
+                #expect(try browser.script(image, [agent + path]) as? String == "error", "\(path)")
+            }
+            let form = """
+                const form = document.createElement('form');
+                form.method = 'post'; form.enctype = 'text/plain'; form.action = arguments[0] + '/v1/attest';
+                const field = document.createElement('input');
+                field.name = '{"challenge":"' + arguments[1] + '","x":"'; field.value = '"}';
+                form.append(field); document.body.append(form); form.submit();
+                """
+            _ = try browser.script(form, [agent, challenge])
+            try browser.wait(for: "the agent's answer") { try !browser.url.hasPrefix(EngineStage.hostile) }
+            #expect(try !browser.text.contains("assertion"), "\(browser.seen())")
+            for path in ["/v1/attest", "/v1/nav", "/v1/nav?c=x.y.z", "/v1/popup?c=x.y.z", "/"] {
+                _ = try? browser.open(agent + path)
+                #expect(try !browser.text.contains("assertion"), "\(browser.seen())")
+            }
+            #expect(try String(contentsOfFile: stack.path("agent/counter"), encoding: .utf8) == counted)
+        }
+
+        @Test(
+            "a hostile page that opens the device check holds no window of it (COOP)",
+            arguments: Engine.allCases)
+        func opener(_ engine: Engine) throws {
+            let stage = try EngineStage.current()
+            let browser = try engine.browser(stage.stack)
+            defer { browser.quit() }
+            let open =
+                "<title>Hostile</title><button id=go onclick=\"w = window.open('\(EngineStage.origin)')\">Go"
+            try browser.open(CallStage.page(EngineStage.hostile, open))
+            let main = try #require(try browser.windows.first)
+            try browser.click("#go")
+            try browser.wait(for: "the popup") { try browser.windows.count == 2 }
+            // Without a device the way ends at the check; the sign-in before it is on another site.
+            let popup = try #require(try browser.windows.first { $0 != main })
+            try browser.enter(window: popup)
+            try stage.stack.child("agent").stop()
+            defer { try? stage.stack.startAgent() }
+            try browser.signInAtLab("alice")
+            try browser.wait(for: "the device check") {
+                try browser.url.contains("/.gatepost/posture/start?tx=")
+            }
+            #expect(try browser.script("return window.opener === null") as? Bool == true)
+            try browser.enter(window: main)
+            #expect(try browser.script("return w === null || w.closed") as? Bool == true)
+        }
+    }
+}
