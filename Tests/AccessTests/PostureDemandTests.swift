@@ -189,7 +189,7 @@ struct PostureDemandTests {
         let line = try #require(record.lines.first { $0.rule == "posture" })
         #expect(
             line.condition
-                == "the device proved itself by x5c or statement, over fetch or popup, less than 300 s ago, "
+                == "the device proved itself by x5c or stmt, over fetch or popup, less than 300 s ago, "
                 + "by an agent of version 8 or later")
         #expect(line.outcome == .no && line.ageSeconds == 42 && line.source == "agents (statement)")
         #expect(line.observed == "x5c over fetch, agent 7.2.1")

@@ -30,7 +30,8 @@ extension AttestGate {
             outcome = .failure(error)
         }
         if visit.kind == .popup {
-            return PopupPage(outcome.map { maker.answer($0) }, origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
+            let answer = outcome.map { maker.answer($0) }
+            return PopupPage(answer, origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
         }
         return redirect(wayBack, outcome)
     }
