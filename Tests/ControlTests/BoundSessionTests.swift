@@ -46,6 +46,18 @@ struct BoundSessionTests {
         }
     }
 
+    @Test("a request that was refused just before the key came is not sent to a device check")
+    func refusedBefore() async throws {
+        let house = try house()
+        var (browser, challenge) = try await KeyedBrowser.signedIn(house)
+        #expect(await browser.register(challenge).status == 200)
+        let cookie = Field("cookie", "__Host-gatepost=\(browser.cookie ?? "")")
+        let answer = await house.control.answer(
+            house.request("/", host: browser.host, [cookie], purpose: .refused(.keyRequired)))
+        #expect(answer.status == 403, "the page asks, and goes on at once")
+        #expect(KeyedBrowser.values(answer, "Location").isEmpty)
+    }
+
     @Test("keys are ES256 or RS256; RSA has 2048 to 4096 bits")
     func keys() async throws {
         let house = try house()

@@ -68,7 +68,7 @@ struct LogTests {
 
 @Suite("Waiting is bounded")
 struct PatienceTests {
-    @Test(.timeLimit(.minutes(1))) func `work that does not hear of cancellation keeps nobody waiting`() async
+    @Test(.timeLimit(.minutes(3))) func `work that does not hear of cancellation keeps nobody waiting`() async
     {
         let endless = AsyncStream<Void>.makeStream()
         await Patience.wait(milliseconds: 20) {
@@ -82,7 +82,7 @@ struct PatienceTests {
         endless.continuation.finish()
     }
 
-    @Test(.timeLimit(.minutes(1))) func `work that is done early ends the wait`() async {
+    @Test(.timeLimit(.minutes(3))) func `work that is done early ends the wait`() async {
         await Patience.wait(milliseconds: 3_600_000) {}
     }
 

@@ -141,7 +141,7 @@ struct RevocationsTests {
         #expect(last != nil)
     }
 
-    @Test(.timeLimit(.minutes(1))) func `however many send at once, the lane sees every number in order`()
+    @Test(.timeLimit(.minutes(3))) func `however many send at once, the lane sees every number in order`()
         async
     {
         let revocations = Revocations(reactors: reactors)

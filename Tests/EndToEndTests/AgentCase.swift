@@ -59,7 +59,7 @@ struct AgentCase: CustomTestStringConvertible, Sendable {
                 "/usr/bin/openssl",
                 [
                     "genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
-                    stack.path("foreign-key/device-key.pem"),
+                    stack.agentFile("foreign-key", "device-key.pem").path,
                 ])
             try Self.startOther(stack, "foreign-key")
         case .revoked:
@@ -79,7 +79,7 @@ struct AgentCase: CustomTestStringConvertible, Sendable {
     ) throws {
         try? FileManager.default.removeItem(atPath: stack.path(state))
         try FileManager.default.copyItem(atPath: stack.path("agent"), toPath: stack.path(state))
-        let file = stack.folder.appending(path: "\(state)/enrolment.json")
+        let file = stack.agentFile(state, "enrolment.json")
         let old = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
         var enrolment = try #require(old as? [String: Any])
         try change(&enrolment)
@@ -87,7 +87,8 @@ struct AgentCase: CustomTestStringConvertible, Sendable {
     }
 
     private static func enrol(_ stack: Stack, _ state: String) throws {
-        guard !FileManager.default.fileExists(atPath: stack.path("\(state)/enrolment.json")) else { return }
+        let enrolment = stack.agentFile(state, "enrolment.json").path
+        guard !FileManager.default.fileExists(atPath: enrolment) else { return }
         try "{}".write(toFile: stack.path("no-ids.json"), atomically: true, encoding: .utf8)
         try stack.enrolAlice(state: state, ids: stack.path("no-ids.json"))
     }

@@ -51,7 +51,7 @@ extension EndToEnd {
             // The first signature after a start is written down; none is not.
             try stack.child("agent").stop()
             try stack.startAgent()
-            let counted = try String(contentsOfFile: stack.path("agent/counter"), encoding: .utf8)
+            let counted = try String(contentsOf: stack.agentFile("agent", "counter"), encoding: .utf8)
             let browser = try engine.browser(stack, permission: nil)
             defer { browser.quit() }
             let page = CallStage.page(EngineStage.hostile, "<title>Hostile</title><p id=p>Hello")
@@ -93,7 +93,7 @@ extension EndToEnd {
                 _ = try? browser.open(agent + path)
                 #expect(try !browser.text.contains("assertion"), "\(browser.seen())")
             }
-            #expect(try String(contentsOfFile: stack.path("agent/counter"), encoding: .utf8) == counted)
+            #expect(try String(contentsOf: stack.agentFile("agent", "counter"), encoding: .utf8) == counted)
         }
 
         @Test(

@@ -22,13 +22,17 @@ extension Stack {
             ["-sS", "--fail-with-body", "--max-time", "5"] + sent + ["http://127.0.0.1:\(port)\(path)"])
     }
 
+    /// A file of what an agent keeps of this gateway in its state folder.
+    func agentFile(_ state: String, _ name: String) -> URL {
+        folder.appending(path: "\(state)/gateways/\(PrivateNetwork.authHost)/\(name)")
+    }
+
     /// The id that an enrolment in this folder got.
     func deviceID(state: String) throws -> String {
-        let gateway = "\(state)/gateways/\(PrivateNetwork.authHost)"
-        let data = try Data(contentsOf: folder.appending(path: "\(gateway)/enrolment.json"))
+        let data = try Data(contentsOf: agentFile(state, "enrolment.json"))
         let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
         guard let id = object?["device_id"] as? String else {
-            throw Failure(description: "\(gateway)/enrolment.json names no device")
+            throw Failure(description: "the enrolment in \(state) names no device")
         }
         return id
     }

@@ -86,7 +86,8 @@ struct ConfiguredAskTests {
         #expect(next?.hasPrefix("https://both.corp.example:8443/.gatepost/handoff") == isHandedOver)
     }
 
-    @Test("a session that begins is a use of its sign-in, whatever becomes of it", arguments: [nil, Int64(600)])
+    @Test(
+        "a session that begins is a use of its sign-in, whatever becomes of it", arguments: [nil, Int64(600)])
     func began(_ idleSeconds: Int64?) async throws {
         var configuration = World.configuration
         configuration.applications[2].ask.idleSeconds = idleSeconds

@@ -126,8 +126,9 @@ extension ControlPlane {
         let proof: DeviceProof
         do throws(PostureRefusal) {
             proof = try await services.posture.assert(
-                transaction: id, assertion: answer.assertion, statement: answer.statement, globalSession: global.id,
-                issuer: global.issuer, subject: global.subject, knownAs: subjects, email: global.email,
+                transaction: id, assertion: answer.assertion, statement: answer.statement,
+                globalSession: global.id, issuer: global.issuer, subject: global.subject, knownAs: subjects,
+                email: global.email,
                 boundThumbprint: global.deviceThumbprint, isReturn: isReturn)
         } catch {
             refused(error, request)

@@ -140,6 +140,9 @@ extension ControlPlane {
     ) -> Bool {
         if hasProof(global, for: policy, now) { return false }
         let path = Array(request.path.utf8)
+        // Let in by now: what was missing has come since the refusal, and the page goes on by itself.
+        let residual = services.config.policy.residual(of: session.facts, nil, for: policy, atSeconds: now)
+        if case .forward = residual.decide(request.facts, path: path.span, atSeconds: now) { return false }
         return services.config.policy.couldDeviceHelp(
             session.facts, for: policy, request.facts, path: path.span, atSeconds: now)
     }

@@ -116,7 +116,8 @@ public struct IdentityConfiguration: Sendable, Hashable {
 
     /// Whether any session ends because nobody uses it.
     var hasIdleTimes: Bool {
-        providers.contains { $0.ask.idleSeconds != nil } || applications.contains { $0.ask.idleSeconds != nil }
+        providers.contains { $0.ask.idleSeconds != nil }
+            || applications.contains { $0.ask.idleSeconds != nil }
     }
 
     /// `https://host[:port]`, the port only where it is not 443: also the exact value of our own `Origin`.

@@ -16,7 +16,8 @@ enum PermittedClaims: Sendable, Hashable {
 
     /// A fact, or `check-` and the name of one of the administrator's own checks.
     static func isName(_ word: String) -> Bool {
-        names.contains(word) || (word.hasPrefix("check-") && LocalRules.isCheckName(String(word.dropFirst(6))))
+        if names.contains(word) { return true }
+        return word.hasPrefix("check-") && LocalRules.isCheckName(String(word.dropFirst("check-".count)))
     }
 
     /// What leaves the machine.
