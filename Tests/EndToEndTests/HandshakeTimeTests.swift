@@ -5,8 +5,10 @@ extension EndToEnd {
     @Suite("How long the device check takes", .threeEngines)
     struct HandshakeTimeTests {
         static let checks = 32
-        static let halfMillisecondsMax = 150.0
-        static let waitedShareMax = 0.6
+        static let promisedMilliseconds = 150
+        /// Ten times the promise, for programs with all their checks on machines that are busy: beyond it something
+        /// waits for a deadline.
+        static let halfMillisecondsMax = 1_500.0
 
         /// Says on the console when what happened, by the browser's own clock.
         private static let marks = """
@@ -15,6 +17,8 @@ extension EndToEnd {
               const say = (...words) => console.info('mark ' + words.join(' ') + ' end');
               const page = () => performance.getEntriesByType('navigation')[0];
               if (location.pathname === '/.gatepost/posture/start') {
+                // Somebody else each time: otherwise this would be a circle.
+                sessionStorage.clear();
                 say('page', at(page().requestStart), at(performance.now()));
                 new PerformanceObserver(list => {
                   for (const entry of list.getEntries()) {
@@ -27,7 +31,7 @@ extension EndToEnd {
             })();
             """
 
-        @Test("from the device-check page to the application on the screen half of all take at most 150 ms")
+        @Test("from the device-check page to the application on the screen nobody waits for a deadline")
         func half() throws {
             let stage = try EngineStage.current()
             let browser = try Chromium(stage.stack)
@@ -35,7 +39,6 @@ extension EndToEnd {
             try browser.command(
                 "POST", "/goog/cdp/execute",
                 ["cmd": "Page.addScriptToEvaluateOnNewDocument", "params": ["source": Self.marks]])
-            let (began, waitedBefore) = (Date(), try Self.waitedSeconds())
             var whole: [Double] = []
             var parts: [String: [Double]] = [:]
             for _ in 0..<Self.checks {
@@ -54,31 +57,15 @@ extension EndToEnd {
                 try browser.command(
                     "POST", "/goog/cdp/execute", ["cmd": "Network.clearBrowserCookies", "params": [:]])
             }
-            let busy = try Self.waitedSeconds() - waitedBefore
-            let share = busy / Date().timeIntervalSince(began)
             let half = Self.half(whole)
             let each = parts.map { ($0.key, Self.half($0.value)) }.sorted { $0.1 > $1.1 }
                 .map { "\($0.0.split(separator: "/").last ?? "") \(Int($0.1))" }
             print(
-                "measured: device check in Chromium, page to application: p50 \(Int(half)) ms, "
+                "measured: device check in Chromium, page to application: p50 \(Int(half)) ms (promise "
+                    + "\(Self.promisedMilliseconds)), "
                     + "p95 \(Int(whole.sorted()[Self.checks * 95 / 100])) ms of \(Self.checks); "
                     + "parts (p50 ms): \(each.joined(separator: ", "))")
-            // Beside other people's work on the same processors nothing is promised.
-            guard share < Self.waitedShareMax else {
-                print(
-                    "measured: somebody waited for a processor \(Int(share * 100)) % of that time: no verdict"
-                )
-                return
-            }
             #expect(half <= Self.halfMillisecondsMax)
-        }
-
-        /// For how long some task waited for a processor since the machine's start (proc(5), /proc/pressure).
-        private static func waitedSeconds() throws -> Double {
-            let text = try String(contentsOfFile: "/proc/pressure/cpu", encoding: .utf8)
-            let some = text.split(separator: "\n").first { $0.hasPrefix("some ") } ?? ""
-            let total = some.split(separator: " ").first { $0.hasPrefix("total=") }?.dropFirst(6)
-            return (total.flatMap { Double($0) } ?? 0) / 1e6
         }
 
         private static func half(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
