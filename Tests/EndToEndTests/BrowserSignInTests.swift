@@ -12,7 +12,9 @@ extension EndToEnd {
             try browser.enter("wiki", as: "alice", path: "/hello?x=1")
             #expect(try browser.url == "https://wiki.corp.test/hello?x=1")
 
-            let visits = try stack.accessLog().dropFirst(before).filter { $0["host"] as? String != "wiki.corp.test" }
+            let visits = try stack.accessLog().dropFirst(before).filter {
+                $0["host"] as? String != "wiki.corp.test"
+            }
             let paths = visits.compactMap { $0["path"] as? String }
             let signedIn = try #require(paths.firstIndex(of: "/.gatepost/callback/staff"))
             let asked = try #require(paths.firstIndex(of: "/.gatepost/posture/challenge"))
