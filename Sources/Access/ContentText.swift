@@ -48,6 +48,7 @@ struct ContentWriter {
         write(application.outage)
         if !application.tags.isEmpty { line("tags", application.tags) }
         if let posture = application.posture { line("posture", posture.contentTexts) }
+        if let agent = application.agent { line("agent", [agent]) }
         for policy in application.policies {
             line("policy", [policy.name, policy.action.rawValue])
             if let seconds = policy.sessionSecondsMax { line("session", [String(seconds)]) }

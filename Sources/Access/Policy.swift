@@ -196,18 +196,20 @@ public struct Application: Sendable, Codable, Hashable {
     public var tags: [String]
     /// What is asked of the handshake that proves a device; nil: nothing of its own.
     public var posture: PostureDemand?
+    /// The integration whose handshake proves devices here; nil: any of them.
+    public var agent: String?
     /// Made of `policies` alone, so it says nothing of its own when applications are compared.
     private(set) var sieve: PolicySieve
 
     private enum CodingKeys: String, CodingKey {
-        case name, identityProviders, policies, deviceOwner, outage, tags, posture
+        case name, identityProviders, policies, deviceOwner, outage, tags, posture, agent
     }
 
     /// Takes the members as they are; nothing is checked here.
     public init(
         name: String, identityProviders: [String], policies: [ApplicationPolicy],
         deviceOwner: DeviceOwner = .samePerson, outage: OutageSetting = .failClosed, tags: [String] = [],
-        posture: PostureDemand? = nil
+        posture: PostureDemand? = nil, agent: String? = nil
     ) {
         self.name = name
         self.identityProviders = identityProviders
@@ -216,10 +218,11 @@ public struct Application: Sendable, Codable, Hashable {
         self.outage = outage
         self.tags = tags
         self.posture = posture
+        self.agent = agent
         sieve = PolicySieve(policies)
     }
 
-    /// As it was encoded; every member has to be there, but for `posture`.
+    /// As it was encoded; every member has to be there, but for `posture` and `agent`.
     public init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
@@ -229,7 +232,8 @@ public struct Application: Sendable, Codable, Hashable {
             deviceOwner: try members.decode(DeviceOwner.self, forKey: .deviceOwner),
             outage: try members.decode(OutageSetting.self, forKey: .outage),
             tags: try members.decode([String].self, forKey: .tags),
-            posture: try members.decodeIfPresent(PostureDemand.self, forKey: .posture))
+            posture: try members.decodeIfPresent(PostureDemand.self, forKey: .posture),
+            agent: try members.decodeIfPresent(String.self, forKey: .agent))
     }
 }
 

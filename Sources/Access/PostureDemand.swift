@@ -106,7 +106,14 @@ extension Application {
     ///
     /// - Parameter nowSeconds: seconds since 1970-01-01T00:00:00Z.
     public func proofShortfall(of device: DeviceFacts, atSeconds nowSeconds: Int64) -> Reason? {
-        posture?.shortfall(of: device, atSeconds: nowSeconds)
+        if isProvenElsewhere(device) { return .postureRequired }
+        return posture?.shortfall(of: device, atSeconds: nowSeconds)
+    }
+
+    /// A proof for another integration is one by other authorities and other rules: it says nothing here.
+    func isProvenElsewhere(_ device: DeviceFacts) -> Bool {
+        guard let agent, let statement = device.statement else { return false }
+        return !ExactText.isEqual(agent, statement.integration)
     }
 
     /// From when on the proof may be repeated ahead of its end, at four fifths of its life; nil: there is none, or
@@ -125,9 +132,10 @@ extension Application {
     /// The same application for a device that is proven as it asks. Analysis is about such devices: every other one
     /// counts as none, and that case it has anyhow.
     var withProofMet: Application {
-        guard posture != nil else { return self }
+        guard posture != nil || agent != nil else { return self }
         var application = self
         application.posture = nil
+        application.agent = nil
         return application
     }
 
@@ -149,10 +157,24 @@ extension PolicySnapshot {
 }
 
 extension Trace {
+    private mutating func provenElsewhere(_ device: DeviceFacts, _ agent: String) -> Reason {
+        read("device:\(device.id)")
+        let (statement, now) = (device.statement, nowSeconds)
+        note(
+            ExplainLine(
+                rule: "agent", condition: "the device proved itself to \(agent)", outcome: .no,
+                observed: statement.map(\.proof) ?? "nothing",
+                source: statement.map { "\($0.integration) (statement)" } ?? "no statement",
+                ageSeconds: statement.map { max(0, now.difference(saturating: $0.verifiedAtSeconds)) },
+                remedy: "Continue to the device check; the agent has to answer again."))
+        return .postureRequired
+    }
+
     /// Whether the proof counts, and when that changes.
     ///
     /// - Returns: why it does not count; nil: it does.
     mutating func proofShortfall(of device: DeviceFacts, for application: Application) -> Reason? {
+        if application.isProvenElsewhere(device) { return provenElsewhere(device, application.agent ?? "") }
         guard let demand = application.posture else { return nil }
         read("device:\(device.id)")
         if let statement = device.statement {

@@ -139,7 +139,7 @@ enum ApplicationsSection {
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,
-            outage: outage ?? .failClosed, tags: tags, posture: posture)
+            outage: outage ?? .failClosed, tags: tags, posture: posture, agent: asksForDevice ? agent : nil)
         settings.forwardsBearerTokens = forwardsBearerTokens
         if decisions.tokenIssuers.isEmpty {
             reader.ineffective(

@@ -170,7 +170,8 @@ extension PostureService {
         guard var device = directory[renewal.deviceID] else {
             throw PostureRefusal(.deviceUnknown, "device \(renewal.deviceID) is not enrolled here")
         }
-        guard !device.isRevoked else {
+        // Also by a list that names another of its certificates: an older one must not bring the device back.
+        guard !isRevoked(device) else {
             throw PostureRefusal(.certificateRevoked, "device \(device.id) was revoked", isAlert: true)
         }
         guard ExactText.isEqual(device.keyThumbprint, renewal.thumbprint) else {

@@ -175,8 +175,12 @@ extension PostureService {
             mode: verified.mode, transport: verified.claims.transport,
             agentVersion: verified.claims.agentVersion, by: transaction.demand)
         let known = directory[device.id]
+        // By any of its certificates: this answer would otherwise put a good one in the place of the listed one.
+        if let known, isRevoked(known) {
+            throw PostureRefusal(.certificateRevoked, "device \(device.id) was revoked", isAlert: true)
+        }
         directory.keep(device)
-        withdrawn.note(verified.links.first, of: device.id)
+        if let leaf = verified.links.first { withdrawn.note(leaf, of: device.id) }
         if let known, known.ownerIssuer != device.ownerIssuer || known.ownerSubject != device.ownerSubject {
             announceChange([ExactKey(device.id)])
         }

@@ -13,7 +13,7 @@ struct WithdrawnCertificates: Sendable {
     /// The certificate that each device used last, since the start: its newest one may not be the one in use.
     private var used: [ExactKey: CertificateLink] = [:]
 
-    mutating func note(_ link: CertificateLink?, of device: String) { used[ExactKey(device)] = link }
+    mutating func note(_ link: CertificateLink, of device: String) { used[ExactKey(device)] = link }
 
     func contains(_ device: StoredDevice) -> Bool {
         guard !serials.isEmpty || !files.isEmpty else { return false }

@@ -242,12 +242,22 @@ public actor PostureService {
     ///
     /// - Returns: false when no such device is enrolled.
     public func revoke(deviceID: String) async throws(StoreError) -> Bool {
-        guard let device = directory.revoke(deviceID) else { return false }
-        schedule.remove(device: deviceID)
+        guard let named = directory[deviceID] else { return false }
+        // What took its place by an accepted key is the same device, also when it has not been seen yet.
+        let id = directory.latest(deviceID)
+        if directory[id] == nil {
+            directory.keep(
+                StoredDevice(
+                    id: id, ownerIssuer: named.ownerIssuer, ownerSubject: named.ownerSubject,
+                    keyThumbprint: "none:\(id)", certificateSerial: "",
+                    enrolledAtSeconds: clock.nowSeconds(), certificateNotAfterSeconds: 0))
+        }
+        guard let device = directory.revoke(id) else { return false }
+        schedule.remove(device: id)
         // Announced before it is stored: a device that somebody revokes is cut even while the disk is slow.
-        announceChange([ExactKey(deviceID)])
+        announceChange([ExactKey(deviceID), ExactKey(id)])
         try await store.upsert(device)
-        await audit("device-revoked", ["device": .string(deviceID)])
+        await audit("device-revoked", ["device": .string(id)])
         return true
     }
 

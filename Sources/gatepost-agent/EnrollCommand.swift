@@ -76,7 +76,7 @@ struct EnrollCommand: AsyncParsableCommand {
         let root = HostRoot()
         let known = inputs.collector(root, state).collect(nowSeconds: clock.nowSeconds())
         let facts = try inputs.configuration()[url].permitted.disclosed(
-            of: known.merging(FactProbes.ofOneGateway(url, root)))
+            of: known.merging(FactProbes.ofOneGateway(url, root, rulesPath: state.factRules)))
         let enrolment = try await exchange.enroll(
             url: url, token: token, key: fresh.signer, facts: facts, users: users,
             authoritiesPEM: authorities, attestation: fresh.attestation, predecessor: old,

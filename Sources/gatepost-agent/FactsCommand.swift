@@ -33,7 +33,7 @@ struct FactsCommand: AsyncParsableCommand {
         guard !sources else { return printSources(known, collector.unknown(nowSeconds: now), now) }
         let facts = collector.facts(nowSeconds: now).facts
         guard !folders.isEmpty else {
-            let own = FactProbes.ofOneGateway("https://localhost", host)
+            let own = FactProbes.ofOneGateway("https://localhost", host, rulesPath: state.factRules)
             return print(JSONValue.object(facts.merging(own)).serializedText())
         }
         let configuration = try inputs.configuration()
@@ -43,7 +43,8 @@ struct FactsCommand: AsyncParsableCommand {
             let view = PrivacyView(
                 enrolment: enrolment, permitted: configuration[enrolment.authOrigin].permitted,
                 asked: AskedClaims.read(folder),
-                facts: facts.merging(FactProbes.ofOneGateway(enrolment.authOrigin, host)))
+                facts: facts.merging(
+                    FactProbes.ofOneGateway(enrolment.authOrigin, host, rulesPath: state.factRules)))
             views[enrolment.authOrigin] = .object(view.object)
         }
         print(JSONValue.object(views).serializedText())

@@ -83,7 +83,7 @@ struct RunCommand: AsyncParsableCommand {
             identity: identity, collector: collector,
             counter: try StatementCounter(folder: identity.folder), permitted: rules.permitted,
             asked: AskedClaims(folder: identity.folder),
-            own: FactProbes.ofOneGateway(enrolment.authOrigin, root))
+            own: FactProbes.ofOneGateway(enrolment.authOrigin, root, rulesPath: state.factRules))
         let named = rules.users ?? (enrolment.users.isEmpty ? [geteuid()] : enrolment.users)
         return AttestGate(
             identity: identity, maker: maker, users: anyUser ? nil : Set(named),

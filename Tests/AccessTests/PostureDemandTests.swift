@@ -181,6 +181,21 @@ struct PostureDemandTests {
         #expect(residual.policies.count == 1)
     }
 
+    @Test("a proof for another integration is none here, also where nothing more is asked of it")
+    func elsewhere() {
+        for demand in [nil, PostureDemand()] {
+            var application = app(demand)
+            for (agent, expected) in [(nil, nil), ("agents", nil), ("lab", .postureRequired)]
+                as [(String?, Reason?)]
+            {
+                application.agent = agent
+                let device = device([compliant], statement: proof(42))
+                #expect(refusal(device, application) == expected, "\(agent ?? "any")")
+                #expect(application.proofShortfall(of: device, atSeconds: now) == expected)
+            }
+        }
+    }
+
     @Test("explain says what was asked, what came, how old it is and what helps")
     func explained() throws {
         let demand = PostureDemand(transports: [.fetch, .popup], ageSecondsMax: 300, minimumVersion: "8")

@@ -22,7 +22,7 @@ struct AgentConfigurationTests {
         ("device_id_sources", ["serial": "dmi", "falcon_aid": "administrator-file"]),
     ])
 
-    @Test("ports, permissions and users are read; a gateway that is not named gets the defaults")
+    @Test("ports, permissions and users are read; one that is not named beside them learns nothing")
     func whole() throws {
         let configuration = try Self.read(
             """
@@ -34,7 +34,7 @@ struct AgentConfigurationTests {
         let rules = configuration["https://auth.corp.example:8443"]
         #expect(rules.users == [1001, 1000])
         #expect(rules.permitted == .only(["os-name", "serial"]))
-        #expect(configuration["https://auth.corp.example"].permitted == .all)
+        #expect(configuration["https://auth.corp.example"].permitted == .only([]))
         #expect(try Self.read("{}").get().ports.isEmpty)
     }
 
@@ -113,7 +113,7 @@ struct AgentConfigurationTests {
         try folder.put("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
         let root = HostRoot(folder.path)
         let ids = ["https://a.example", "https://b.example"].map {
-            FactProbes.ofOneGateway($0, root)["machine_id"]
+            FactProbes.ofOneGateway($0, root, rulesPath: "/none")["machine_id"]
         }
         #expect(ids[0] != nil && ids[1] != nil && ids[0] != ids[1])
         let names = FactProbes.ofEveryGateway(deviceIDsPath: "/none", rulesPath: "/none").flatMap(\.names)

@@ -98,6 +98,14 @@ struct GatewayFoldersTests {
         #expect(
             running.gates.gate(forChallenge: foreign)?.identity.enrolment.authOrigin
                 == machine.settings[1].origin)
+        // What comes without an Origin finds its gateway by the challenge that it brings.
+        for path in ["/v1/nav", "/v1/popup", "/v1/p.gif"] {
+            var visit = AgentSetting.post()
+            (visit.method, visit.path, visit.query) = ("GET", path, "c=" + foreign)
+            (visit.origin, visit.hasOrigin, visit.bodyLength) = (nil, false, 0)
+            let gate = running.gates.gate(for: visit)
+            #expect(gate?.identity.enrolment.authOrigin == machine.settings[1].origin, "\(path)")
+        }
         #expect(running.gates.gate(forChallenge: "x.y.z") != nil, "somebody refuses it")
     }
 

@@ -80,8 +80,13 @@ struct HostRootTests {
         try folder.put("/open/x", "")
         symlink("../etc/agent/rules", folder.path + "/open/link")
         #expect(root.isTrusted("/open/link"))
+        // Neither may anybody else choose which of such files it is.
+        symlink("../open/link", folder.path + "/etc/way")
+        #expect(root.isTrusted("/etc/way"))
+        #expect(root.trustedPlace("/etc/way")?.hasSuffix("/etc/agent/rules") == true)
         chmod(folder.path + "/open", 0o777)
         #expect(!root.isTrusted("/open/link"))
+        #expect(!root.isTrusted("/etc/way"))
         chmod(folder.path + "/etc/agent", 0o777)
         #expect(!root.isTrusted("/etc/agent/rules"))
         chmod(folder.path + "/etc/agent", 0o1777)

@@ -86,6 +86,20 @@ struct RevocationTests {
         #expect(await house.setting.service.refreshRevocationLists().isEmpty)
     }
 
+    @Test("who has another certificate of a device on a list does not come back with it") func sibling()
+        async throws
+    {
+        let house = try await House()
+        let before = try house.setting.leaf()
+        #expect(try await house.refusal(counter: 1) == nil)
+        try house.write(Self.list(house.setting, [try house.serial()], age: 30).der)
+        await house.setting.service.refreshRevocationLists()
+        var answer = ModeSetting.Answer(counter: 2)
+        answer.chain = [before]
+        #expect(try await house.setting.refusal(answer)?.reason == .certificateRevoked)
+        #expect(await house.setting.service.deviceFacts(id: "d1", statement: nil) == nil)
+    }
+
     @Test("a list ends at nextUpdate to the second, and then devices are refused", arguments: [-1, 0])
     func stale(_ offset: Int64) async throws {
         for allowsStale in [false, true] {

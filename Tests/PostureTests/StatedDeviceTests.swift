@@ -108,6 +108,26 @@ struct StatedDeviceTests {
         #expect(try await setting.service.acceptNewKey(deviceID: Self.id) == nil)
     }
 
+    @Test(
+        "a device is revoked under the name it had before another key was accepted, seen by then or not",
+        arguments: [true, false])
+    func revokedByItsOldName(_ isSeen: Bool) async throws {
+        let setting = try ModeSetting()
+        #expect(try await setting.refusal(ModeSetting.stated()) == nil)
+        #expect(try await setting.service.acceptNewKey(deviceID: Self.id) == Self.id + "~2")
+        let key = SigningKey.generateP256()
+        var answer = ModeSetting.stated { $0["cnf"] = ["jwk": .object(key.publicKey.jwk)] }
+        answer.payload = { $0["cnf"] = ["jkt": .string(key.publicKey.thumbprint)] }
+        answer.signer = key
+        answer.bound = setting.key.publicKey.thumbprint
+        if isSeen { #expect(try await setting.refusal(answer) == nil) }
+        #expect(try await setting.service.revoke(deviceID: Self.id))
+        answer.counter = 2
+        #expect(try await setting.refusal(answer)?.reason == .certificateRevoked)
+        #expect(await setting.service.deviceFacts(id: Self.id + "~2", statement: nil) == nil)
+        #expect(try await !setting.service.revoke(deviceID: "statement:agents:nobody"))
+    }
+
     @Test("only devices of a management server get another key accepted") func enrolled() async throws {
         let setting = try ModeSetting()
         try await setting.enroll()

@@ -36,6 +36,7 @@ extension PolicyAnalysis {
         let found = compare(application, second, other)
         guard found == .equal, AskedConditions([application, second]).asksForDevice,
             application.posture?.contentTexts != second.posture?.contentTexts
+                || application.agent != second.agent
         else { return found }
         return .undecided([
             "what is asked of the device's proof (posture) differs, and proofs are not compared"

@@ -166,13 +166,17 @@ extension ControlPlane {
     /// Writes the proof to the session that it is for. What the browser may do has grown, so the secret of its own
     /// session changes: one that was taken before is worth nothing more.
     ///
-    /// - Returns: cookies to set; nil when a session is gone.
+    /// - Returns: cookies to set; nil when a session is gone, or another device was proven in it meanwhile.
     private func keep(
         _ proof: DeviceProof, of global: StoredSession, knownAs subjects: [String],
         presentedBy session: StoredSession, _ request: ControlRequest
     ) async throws(StoreError) -> [String]? {
         let sessions = Sessions(store: store, ring: ring)
         let note = { (session: inout StoredSession) in
+            // Another check may have come in between, with another device: then what this proof was judged by is
+            // no more.
+            let bound = session.deviceThumbprint
+            guard bound == global.deviceThumbprint || bound == proof.thumbprint else { return }
             session.deviceID = proof.deviceID
             session.deviceThumbprint = proof.thumbprint
             session.statement = proof.statement
@@ -184,7 +188,9 @@ extension ControlPlane {
                 session.id, presented: presented, nowSeconds: nowSeconds(),
                 { if $0.id == global.id { note(&$0) } })
         else { return nil }
-        if session.id != global.id, try await sessions.change(global.id, note) == nil { return nil }
+        let written =
+            session.id == global.id ? rotated.session : try await sessions.change(global.id, note)
+        guard written?.deviceThumbprint == proof.thumbprint else { return nil }
         return rotated.cookie.map { [$0.setCookie] } ?? []
     }
 

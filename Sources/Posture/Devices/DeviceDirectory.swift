@@ -45,7 +45,9 @@ struct DeviceDirectory: Sendable {
     private mutating func forget(_ id: String) {
         guard let device = devices.removeValue(forKey: ExactKey(id)) else { return }
         unpin(device)
-        byThumbprint[ExactKey(device.keyThumbprint)] = nil
+        // Another device may have had the key before this one.
+        let others = devices.values.filter { ExactText.isEqual($0.keyThumbprint, device.keyThumbprint) }
+        byThumbprint[ExactKey(device.keyThumbprint)] = others.map(\.id).min()
         conflicts[ExactKey(id)] = nil
         counters[ExactKey(id)] = nil
     }

@@ -235,6 +235,7 @@ struct AssertionVerifier: Sendable {
         } catch {
             throw PostureRefusal(.statementInvalid, error.what)
         }
+        try verifier.verifyTenant(of: payload)
         let statement = try DeviceStatement(
             payload, confirmation: .thumbprint(signer.publicKey.thumbprint))
         let id = "statement:\(settings.integration):\(statement.subject)"

@@ -122,11 +122,17 @@ struct StatementVerifier: Sendable {
         guard payload["iss"] == .string(trust.issuer) else {
             throw PostureRefusal(.certificateUntrusted, "statement: iss is not the configured one")
         }
-        if let tenant = trust.tenant, payload["tenant"] != .string(tenant) {
-            throw PostureRefusal(.certificateUntrusted, "statement: tenant is not the configured one")
-        }
+        try verifyTenant(of: payload)
         try verifyTimes(payload, nowSeconds: nowSeconds)
         return try DeviceStatement(payload)
+    }
+
+    /// One management server may speak for several tenants; only the configured one's devices are ours.
+    func verifyTenant(of payload: JSONObject) throws(PostureRefusal) {
+        guard let tenant = trust.tenant else { return }
+        guard payload["tenant"] == .string(tenant) else {
+            throw PostureRefusal(.certificateUntrusted, "statement: tenant is not the configured one")
+        }
     }
 
     /// The configured certificate that signed, valid now. The algorithm is the certificate's, never the header's.

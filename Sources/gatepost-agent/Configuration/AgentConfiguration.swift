@@ -24,7 +24,10 @@ struct AgentConfiguration: Sendable {
     /// By the gateway's origin.
     var gateways: [[UInt8]: Gateway] = [:]
 
-    subscript(origin: String) -> Gateway { gateways[Array(origin.utf8)] ?? Gateway() }
+    /// Once any gateway is named, one that is not learns nothing: a slip in its name must not tell it everything.
+    subscript(origin: String) -> Gateway {
+        gateways[Array(origin.utf8)] ?? Gateway(permitted: gateways.isEmpty ? .all : .only([]))
+    }
 
     init() {}
 

@@ -43,14 +43,14 @@ struct NoCommands: CommandRunner {
 /// posix_spawn(3) with limits on time and output; what outlives them is killed with its whole group.
 struct SpawningCommands: CommandRunner {
     func run(_ command: ProbeCommand) -> CommandOutcome {
-        guard command.path.hasPrefix("/"), HostRoot().isTrusted(command.path),
-            let program = HostRoot().status(command.path), program.st_mode & S_IFMT == S_IFREG
+        guard command.path.hasPrefix("/"), let place = HostRoot().trustedPlace(command.path),
+            let program = HostRoot().status(place), program.st_mode & S_IFMT == S_IFREG
         else { return .notRun }
         var ends: [CInt] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { return .failed }
         let (reading, writing) = (ends[0], ends[1])
         defer { close(reading) }
-        let child = Self.spawn(command, output: writing)
+        let child = Self.spawn(command, at: place, output: writing)
         close(writing)
         guard let child else { return .notRun }
         let deadline = Self.milliseconds() + command.timeoutMilliseconds
@@ -72,7 +72,7 @@ struct SpawningCommands: CommandRunner {
         }
     }
 
-    private static func spawn(_ command: ProbeCommand, output: CInt) -> pid_t? {
+    private static func spawn(_ command: ProbeCommand, at place: String, output: CInt) -> pid_t? {
         var actions = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         guard posix_spawn_file_actions_init(&actions) == 0, posix_spawnattr_init(&attributes) == 0 else {
@@ -101,7 +101,7 @@ struct SpawningCommands: CommandRunner {
         // Nothing of ours leaks in; the C locale keeps the words that parsers look for.
         var environment: [UnsafeMutablePointer<CChar>?] = [nil]
         var child: pid_t = 0
-        guard posix_spawn(&child, command.path, &actions, &attributes, &words, &environment) == 0 else {
+        guard posix_spawn(&child, place, &actions, &attributes, &words, &environment) == 0 else {
             return nil
         }
         return child

@@ -99,10 +99,29 @@ struct HostRoot: Sendable {
 
     /// Whether only root, or who we run as, can change what a path leads to: neither the file nor any folder
     /// or link on the way, as it is written and as it is resolved, may be another's or writable by others.
-    func isTrusted(_ absolute: String) -> Bool {
-        guard let place = Self.real(location(absolute)), contained(absolute) != nil else { return false }
-        return Self.isOurs(place, below: realPath) && Self.isOurs(location(absolute), below: path)
+    func isTrusted(_ absolute: String) -> Bool { trustedPlace(absolute) != nil }
+
+    /// Where a trusted path leads to, without links: what is opened or run there is what was looked at, whoever turns
+    /// a link elsewhere in between.
+    func trustedPlace(_ absolute: String) -> String? {
+        guard let place = Self.real(location(absolute)), contained(absolute) != nil,
+            Self.isOurs(place, below: realPath)
+        else { return nil }
+        // Nobody else may choose among trusted files either: every link on the way counts, not only the two ends.
+        var current = location(absolute)
+        for _ in 0..<Self.linksMax {
+            guard Self.isOurs(current, below: path) else { return nil }
+            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: current) else {
+                return place
+            }
+            let folder = current.lastIndex(of: "/").map { String(current[..<$0]) } ?? ""
+            current = target.hasPrefix("/") ? location(target) : folder + "/" + target
+        }
+        return nil
     }
+
+    /// As many as the kernel follows (path_resolution(7)).
+    private static let linksMax = 40
 
     private static func isOurs(_ place: String, below base: String) -> Bool {
         var current = place

@@ -31,9 +31,18 @@ extension AttestGate {
         }
         if visit.kind == .popup {
             let answer = outcome.map { maker.answer($0) }
-            return PopupPage(answer, origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer
+            return noting(
+                outcome, PopupPage(answer, origin: enrolment.authOrigin, nowSeconds: nowSeconds).answer)
         }
-        return redirect(wayBack, outcome)
+        return noting(outcome, redirect(wayBack, outcome))
+    }
+
+    /// A refusal is one in the log, too, although a browser is shown a page or sent back.
+    private func noting(_ outcome: Result<String, AttestRefusal>, _ answer: AttestAnswer) -> AttestAnswer {
+        guard case .failure(let refusal) = outcome else { return answer }
+        var answer = answer
+        answer.refusal = refusal
+        return answer
     }
 
     /// One point: the agent is here and knows this gateway. A challenge that it would not answer shows nothing, and one

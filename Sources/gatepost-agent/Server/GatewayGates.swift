@@ -18,7 +18,9 @@ final class GatewayGates: Sendable {
     /// - Returns: nil when this machine has left every gateway.
     func gate(for request: AttestRequest) -> AttestGate? {
         let all = gates.withLock { $0 }
-        guard let origin = request.origin else { return all.first }
+        guard let origin = request.origin else {
+            return Visit(request).map { gate(forChallenge: $0.challenge) } ?? all.first
+        }
         return all.first { Self.sameBytes($0.identity.enrolment.authOrigin, origin) } ?? all.first
     }
 
