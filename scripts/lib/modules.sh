@@ -24,7 +24,9 @@ compile_signatures() { # JSON and Signatures
 # is there as an empty module.
 verifier_files() {
     find "$root/Sources/Posture/Handshake" -name '*.swift'
-    printf '%s\n' "$root/Sources/Posture/PostureRefusal.swift" "$root/Sources/Posture/PostureSettings.swift"
+    printf '%s\n' "$root/Sources/Posture/PostureRefusal.swift" "$root/Sources/Posture/PostureSettings.swift" \
+        "$root/Sources/Posture/Devices/StatementFacts.swift" "$root/Sources/Posture/Devices/DeviceKey.swift" \
+        "$root/Sources/Posture/Verdicts/CertificateNames.swift"
 }
 compile_verifier_imports() {
     # Of these only a few small functions run here: optimising all that decides would take minutes.
