@@ -37,6 +37,14 @@ struct StateOptions: ParsableArguments {
             valueName: "folder"))
     var stateFolder: String?
 
+    @OptionGroup var files: FactFileOptions
+
+    var deviceIDs: String { files.deviceIDs }
+    var factRules: String { files.factRules }
+}
+
+/// What the machine's administrator says about it, for whoever reads its facts.
+struct FactFileOptions: ParsableArguments {
     @Option(
         name: .customLong("device-ids"),
         help: ArgumentHelp("File with the ids that providers know this device by.", valueName: "file"))

@@ -18,21 +18,13 @@ struct CollectCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The agent's user, by name or number.", valueName: "name"))
     var user: String = "gatepost-agent"
 
-    @Option(
-        name: .customLong("device-ids"),
-        help: ArgumentHelp("File with the ids that providers know this device by.", valueName: "file"))
-    var deviceIDs: String = DeviceIDsFact.defaultPath
-
-    @Option(
-        name: .customLong("fact-rules"),
-        help: ArgumentHelp(
-            "File with the checks to make and the facts that may leave this machine.", valueName: "file"))
-    var factRules: String = LocalRules.defaultPath
+    @OptionGroup var files: FactFileOptions
 
     func run() async throws {
         // Keyed with the gateway's address, so only the agent can make it; it needs no root either.
-        let probes = FactProbes.ofEveryGateway(deviceIDsPath: deviceIDs, rulesPath: factRules)
-        let collector = FactCollector(root: HostRoot(), probes: probes, rulesPath: factRules)
+        let probes = FactProbes.ofEveryGateway(
+            deviceIDsPath: files.deviceIDs, rulesPath: files.factRules)
+        let collector = FactCollector(root: HostRoot(), probes: probes, rulesPath: files.factRules)
         collector.keepFresh()
         for problem in collector.problems { EventLog.standard.say(problem, level: 4) }
         signal(SIGPIPE, SIG_IGN)
