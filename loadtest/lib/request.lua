@@ -12,7 +12,7 @@ function init(args)
     end
     wrk.headers["Cookie"] = io.open(os.getenv("LOADTEST_COOKIE")):read("l")
     wrk.headers["Host"] = os.getenv("LOADTEST_HOST")
-    prepared = wrk.format("GET", "/bench?page=1")
+    prepared = wrk.format("GET", os.getenv("LOADTEST_TARGET") or "/bench?page=1")
 end
 
 function request() return prepared end

@@ -2,10 +2,9 @@
 # Expects $root (the project) and $run (a folder of this run); needs children.sh and demo-config.sh.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-port=${GATEPOST_PORT:-10443}            # the gateway; nginx has the next one
+port=${GATEPOST_PORT:-10443}            # the gateway; the other proxies have those from ten after it
 agent_port=${GATEPOST_AGENT_PORT:-18472}
-nginx_port=$((port + 1))
-plain_port=$((port + 2))                # upstream of nginx: 500 without X-Forwarded-Proto
+plain_port=$((port + 2))                # upstream of the other proxies: 500 without X-Forwarded-Proto
 asserted_port=$((port + 3))             # upstream of the gateway: 500 without Gatepost-Assertion
 lab_options=()                          # further ones, for `start_lab`
 proxy_core=0
@@ -31,14 +30,14 @@ build_programs() {
 
 check_ports() {
     local taken
-    for taken in "$port" "$nginx_port" "$plain_port" "$asserted_port" "$agent_port"; do
+    for taken in "$port" "$plain_port" "$asserted_port" "$agent_port"; do
         (exec 3<>"/dev/tcp/127.0.0.1/$taken") 2>/dev/null || continue
         echo "loadtest: port $taken is in use; set GATEPOST_PORT or GATEPOST_AGENT_PORT" >&2
         exit 1
     done
 }
 
-nginx_top() { # NAME: what both nginx files begin with
+nginx_top() { # NAME: what an nginx file begins with
     [ "$(id -u)" -ne 0 ] || echo "user root;"
     cat <<NGINX
 daemon off; worker_processes 1; pid $run/$1.pid; error_log $run/$1-error.log warn;
@@ -56,7 +55,11 @@ upstream_conf() {
     body=$(head -c 1024 /dev/zero | tr '\0' x)
     answer="keepalive_requests 1000000000; client_max_body_size 0; default_type text/html;
         add_header Cache-Control \"private, max-age=0\"; add_header X-Content-Type-Options nosniff;
-        location = /served { stub_status; }"
+        location = /served { stub_status; }
+        location = /mebibyte { root $run; }
+        location = /verify { return 204; }
+        location = /upload { proxy_pass http://unix:$run/sink.sock; proxy_http_version 1.1;
+          proxy_request_buffering off; }"
     nginx_top upstream
     cat <<NGINX
   server { listen 127.0.0.1:$plain_port; $answer
@@ -72,22 +75,6 @@ upstream_conf() {
     location / {
       if (\$http_gatepost_assertion = "") { return 500; }
       return 200 "$body"; } }
-}
-NGINX
-}
-
-proxy_conf() {
-    nginx_top nginx
-    cat <<NGINX
-  ssl_certificate $run/certs/server.pem; ssl_certificate_key $run/certs/server.key;
-  ssl_protocols TLSv1.2 TLSv1.3;
-  upstream app { server 127.0.0.1:$plain_port; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 1h; }
-  server {
-    listen 127.0.0.1:$nginx_port ssl reuseport;
-    location / {
-      proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header Host \$host; proxy_set_header X-Forwarded-For \$remote_addr;
-      proxy_set_header X-Forwarded-Proto https; } }
 }
 NGINX
 }
@@ -147,16 +134,19 @@ applications:
         include: [ { email-domain: corp.example } ]
         require: [ { device: compliant }, { network: 127.0.0.0/8 } ]
         session: 8h
+  open:
+    host: open.localhost
+    upstreams: [ "http://127.0.0.1:$plain_port" ]
+    identity-providers: [ staff ]
+    policies:
+      - { name: everybody, action: bypass, include: [ { everyone: true } ] }
 YAML
 }
 
 start_upstreams() {
     upstream_conf >"$run/upstream.conf"
-    proxy_conf >"$run/nginx.conf"
     start upstream taskset -c $load_core nginx -e "$run/upstream-error.log" -c "$run/upstream.conf"
-    start nginx taskset -c $proxy_core nginx -e "$run/nginx-error.log" -c "$run/nginx.conf"
-    nginx_master=${children[-1]}
-    wait_for "nginx" 10 curl -s -o /dev/null "http://127.0.0.1:$plain_port/served"
+    wait_for "the upstream" 10 curl -s -o /dev/null "http://127.0.0.1:$plain_port/served"
 }
 
 start_lab() {
@@ -216,17 +206,4 @@ Ciphersuites = TLS_AES_128_GCM_SHA256
 Groups = X25519
 CNF
     export LOADTEST_FIELDS=$root/loadtest/request-fields LOADTEST_COOKIE=$run/cookie
-}
-
-# check_suite PORT: what wrk will negotiate there.
-check_suite() {
-    local session
-    session=$(OPENSSL_CONF=$run/openssl.cnf timeout 10 openssl s_client -connect "127.0.0.1:$1" \
-        -servername wiki.localhost -CAfile "$run/certs/dev-ca.pem" -verify_return_error </dev/null 2>&1 || true)
-    if ! grep -q 'Cipher is TLS_AES_128_GCM_SHA256' <<<"$session" \
-        || ! grep -q 'Server Temp Key: X25519' <<<"$session"; then
-        echo "loadtest: port $1 did not negotiate TLS_AES_128_GCM_SHA256 with X25519:" >&2
-        grep -E 'Cipher|Temp Key|rror' <<<"$session" >&2
-        exit 1
-    fi
 }
