@@ -66,7 +66,7 @@ let package = Package(
         program(
             "gatepost-agent", ["HTTP", "JSON", "Signatures", "Fetch", "CLinux", "COpenSSL", arguments],
             exclude: ["PROTOCOL.md", "Vectors"]),
-        program("gatepost-lab", ["JSON", "Signatures", "Fetch", "COpenSSL", arguments]),
+        program("gatepost-lab", ["JSON", "Signatures", "Fetch", "Store", "Identity", "COpenSSL", arguments]),
 
         tests("AccessTests", ["Access"], exclude: ["Golden"]),
         tests("JSONTests", ["JSON"]),
@@ -91,7 +91,7 @@ let package = Package(
                 "gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store",
                 arguments,
             ]),
-        tests("LabTests", ["gatepost-lab", "JSON", "Signatures"]),
+        tests("LabTests", ["gatepost-lab", "JSON", "Signatures", "Identity", "Store", arguments]),
         // Where connectors and the lab's emulators of their providers meet.
         tests(
             "ProviderTests",

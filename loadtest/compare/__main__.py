@@ -50,9 +50,8 @@ class Bench:
     def authorities(self):
         return f"{self.run}/certs/dev-ca.pem"
 
-    @property
-    def cookie(self):
-        return f"{self.run}/cookie"
+    def __post_init__(self):
+        self.first_cookie = self.cookie = f"{self.run}/cookie"
 
     def python_program(self, name):
         return f"{self.root}/.build/peers/bin/{name}"

@@ -55,6 +55,26 @@ class Gateway(Peer):
     def restart(self, workers, cores):
         """The same state with another number of reactors. The client's session outlives it."""
         self.stop_running()
+        self.start_again(workers, cores)
+
+    def multiply_sessions(self, count):
+        """Stops, copies the client's session, starts, and asks once with each, so that all of them are known."""
+        self.stop_running()
+        cookies = f"{self.bench.run}/cookies"
+        made = subprocess.run(
+            [f"{self.bench.bin}/gatepost-lab", "sessions", "--store", f"{self.bench.run}/state", "--like",
+             self.bench.first_cookie, "--count", str(count), "--cookies", cookies],
+            capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            load.fail("no sessions could be made", made.stdout + made.stderr)
+        self.start_again(1, str(self.bench.proxy_core))
+        self.bench.cookie = cookies
+        load.ask_with_each(self.bench, self.port)
+
+    def forget_sessions(self):
+        self.bench.cookie = self.bench.first_cookie
+
+    def start_again(self, workers, cores):
         self.write_configuration(self.text_with("workers", str(workers)))
         with open(f"{self.bench.run}/gateway.log", "ab") as log:
             self.process = subprocess.Popen(

@@ -57,7 +57,7 @@ def wrk(bench, port, seconds, connections=64, host=HOST, target="/bench?page=1")
     output = run(
         bench, ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "5s", "-s",
                 f"{bench.root}/loadtest/lib/request.lua", f"https://{host}:{port}/"],
-        seconds, LOADTEST_HOST=f"{host}:{port}", LOADTEST_TARGET=target)
+        seconds, LOADTEST_COOKIE=bench.cookie, LOADTEST_HOST=f"{host}:{port}", LOADTEST_TARGET=target)
     results = [line.split()[1:] for line in output.splitlines() if line.startswith("RESULT ")]
     if not results or "Non-2xx" in output:
         fail(f"wrk against port {port}: an answer was not a 2xx", output)
@@ -129,6 +129,17 @@ class Client:
         left = int(length[1]) - len(body)
         while left > 0:
             left -= len(connection.recv(65536))
+
+
+def ask_with_each(bench, port):
+    """One request with every cookie of the file."""
+    client = Client(bench, port)
+    head, _, rest = client.message.partition(b"Cookie: ")
+    rest = rest.partition(b"\r\n")[2]
+    with open(bench.cookie, "rb") as file, client.connect() as connection:
+        for line in file:
+            connection.sendall(head + b"Cookie: " + line.rstrip(b"\n") + b"\r\n" + rest)
+            client.read_answer(connection)
 
 
 PROCESSES = 4

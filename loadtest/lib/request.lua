@@ -10,12 +10,17 @@ function init(args)
         local name, value = line:match("^([^:]+): (.*)$")
         if name ~= "Host" then wrk.headers[name] = value end
     end
-    wrk.headers["Cookie"] = io.open(os.getenv("LOADTEST_COOKIE")):read("l")
     wrk.headers["Host"] = os.getenv("LOADTEST_HOST")
-    prepared = wrk.format("GET", os.getenv("LOADTEST_TARGET") or "/bench?page=1")
+    -- One line, or one for each of many sessions.
+    for cookie in io.lines(os.getenv("LOADTEST_COOKIE")) do
+        wrk.headers["Cookie"] = cookie
+        prepared[#prepared + 1] = wrk.format("GET", os.getenv("LOADTEST_TARGET") or "/bench?page=1")
+    end
+    math.randomseed(tonumber(os.getenv("LOADTEST_SEED") or 1))
 end
 
-function request() return prepared end
+prepared = {}
+function request() return prepared[math.random(#prepared)] end
 
 -- A load that leaves the proxy time to sleep: each connection waits so many milliseconds between its requests.
 local pause = tonumber(os.getenv("LOADTEST_PAUSE"))

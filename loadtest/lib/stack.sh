@@ -90,6 +90,7 @@ gateway:
       certificates: [ { chain: certs/server.pem, key: certs/server.key } ]
   workers: 1
   access-log: off
+  limits: { sessions-cached-max: 250000 }
   store: sqlite:state
 identity-providers:
   staff:
