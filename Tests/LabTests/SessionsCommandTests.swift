@@ -36,7 +36,8 @@ struct SessionsCommandTests {
             return StoredSession(
                 id: id, kind: kind, tokenDigest: cookie.tokenDigest,
                 globalID: kind == .global ? nil : "global", application: kind == .global ? nil : "wiki",
-                host: "wiki.localhost", identityProvider: "staff", issuer: "https://id.test", subject: "alice",
+                host: "wiki.localhost", identityProvider: "staff", issuer: "https://id.test",
+                subject: "alice",
                 authenticatedAtSeconds: now, createdAtSeconds: now, expiresAtSeconds: now + 3600)
         }
 

@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import sys
 
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), "..", "lib"))  # sign_in
+
 import load
 import peers
 import report

@@ -51,13 +51,14 @@ def run(bench, command, seconds, **further):
     return result.stdout
 
 
-def wrk(bench, port, seconds, connections=64, host=HOST, target="/bench?page=1"):
+def wrk(bench, port, seconds, connections=64, host=HOST, target="/bench?page=1", cookie=None):
     """HTTP/1.1 over connections that stay, each with one request at a time."""
     before = served(bench)
     output = run(
         bench, ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "5s", "-s",
                 f"{bench.root}/loadtest/lib/request.lua", f"https://{host}:{port}/"],
-        seconds, LOADTEST_COOKIE=bench.cookie, LOADTEST_HOST=f"{host}:{port}", LOADTEST_TARGET=target)
+        seconds, LOADTEST_COOKIE=cookie or bench.cookie,
+        LOADTEST_HOST=f"{host}:{port}", LOADTEST_TARGET=target)
     results = [line.split()[1:] for line in output.splitlines() if line.startswith("RESULT ")]
     if not results or "Non-2xx" in output:
         fail(f"wrk against port {port}: an answer was not a 2xx", output)

@@ -3,12 +3,15 @@
 Every peer listens on 127.0.0.1, has one worker on the proxy's core, the same certificate, keep-alive on both sides, no
 access log, and adds `X-Forwarded-Proto`, without which the upstream answers 500.
 """
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+
+import sign_in
 
 HOST = "wiki.localhost"
 START_SECONDS = 20
@@ -24,7 +27,9 @@ class Peer:
     environment = {}
 
     def __init__(self, bench, port):
-        self.bench, self.port, self.process, self.pid = bench, port, None, None
+        self.bench, self.port, self.process, self.pid, self.lab = bench, port, None, None, None
+        # Only who makes sessions of its own has a cookie of its own.
+        self.cookie = None
 
     @property
     def is_there(self):
@@ -266,4 +271,95 @@ https://{HOST}:{self.port} {{
         return [self.program, "run", "--config", configuration, "--adapter", "caddyfile"]
 
 
-ALL = [Nginx, NginxH2, NginxAuthRequest, Haproxy, HaproxyJWT, H2O, Envoy, Caddy]
+class ApacheOIDC(Peer):
+    """A whole OpenID Connect session proxy: Alice signs in at a lab of its own, the session lies in shared memory."""
+
+    name = "apache-oidc"
+    program = "apache2"
+    session_cookie = "mod_auth_openidc_session"
+    modules = ["mpm_event", "authn_core", "authz_core", "authz_user", "auth_openidc", "ssl", "socache_shmcb", "headers",
+               "proxy", "proxy_http"]
+
+    @property
+    def is_there(self):
+        return super().is_there and os.access("/usr/lib/apache2/modules/mod_auth_openidc.so", os.R_OK)
+
+    def start_lab(self):
+        """Its callback is the one that the lab knows of a gateway at this address."""
+        folder = self.path("-lab")
+        os.makedirs(folder, 0o700)
+        with open(self.path("-lab.log"), "wb") as log:
+            self.lab = subprocess.Popen(
+                ["taskset", "-c", str(self.bench.load_core), f"{self.bench.bin}/gatepost-lab", "serve", "--folder",
+                 folder, "--quiet", "--auth-origin", f"https://{HOST}:{self.port}"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while not os.path.exists(f"{folder}/lab.json"):
+            if time.monotonic() > deadline or self.lab.poll() is not None:
+                raise SystemExit(f"loadtest: the lab of {self.name} did not start; see {self.path('-lab.log')}")
+            time.sleep(0.1)
+        with open(f"{folder}/lab.json", encoding="ascii") as file:
+            return json.load(file)["openid"]
+
+    def write(self):
+        bench, issuer = self.bench, f"http://127.0.0.1:{self.start_lab()}"
+        modules = "\n".join(
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in self.modules)
+        user = "User www-data\nGroup www-data" if os.getuid() == 0 else ""
+        return ["apache2", "-D", "FOREGROUND", "-f", self.put(".conf", f"""
+{modules}
+{user}
+ServerName {HOST}
+PidFile {self.path('.pid')}
+ErrorLog {self.path('-error.log')}
+Mutex posixsem
+Listen 127.0.0.1:{self.port}
+ServerLimit 1
+StartServers 1
+ThreadsPerChild 256
+MaxRequestWorkers 256
+KeepAlive On
+MaxKeepAliveRequests 0
+KeepAliveTimeout 3600
+SSLEngine on
+SSLCertificateFile {bench.chain}
+SSLCertificateKeyFile {bench.key}
+SSLSessionCache shmcb:{self.path('-tls')}(512000)
+OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
+OIDCClientID gatepost
+OIDCClientSecret gatepost-demo-secret
+OIDCRedirectURI https://{HOST}:{self.port}/.gatepost/callback/staff
+OIDCPKCEMethod S256
+OIDCCryptoPassphrase {bench.jwt_secret}
+OIDCSSLValidateServer Off
+OIDCSessionInactivityTimeout 28800
+OIDCScope "openid email"
+ProxyPreserveHost On
+RequestHeader set X-Forwarded-Proto https
+<Location "/">
+  AuthType openid-connect
+  Require valid-user
+  ProxyPass http://127.0.0.1:{bench.plain_port}/ keepalive=On ttl=3600
+</Location>
+""")]
+
+    def start(self):
+        super().start()
+        browser = sign_in.Browser(self.bench.authorities)
+        try:
+            secret = sign_in.sign_in(browser, self.port, 0, self.session_cookie)
+        except (sign_in.SignInFailed, OSError, KeyError) as failure:
+            raise SystemExit(f"loadtest: signing in at {self.name} failed: {failure!r}") from failure
+        with open(self.bench.first_cookie, encoding="ascii") as file:
+            field = file.readline().rstrip("\n")
+        self.cookie = self.put(".cookie", f"{field}; {self.session_cookie}={secret}\n")
+
+    def stop(self):
+        super().stop()
+        if self.lab is not None:
+            self.lab.terminate()
+            self.lab.wait(STOP_SECONDS)
+            self.lab = None
+
+
+ALL = [Nginx, NginxH2, NginxAuthRequest, Haproxy, HaproxyJWT, H2O, ApacheOIDC, Envoy, Caddy]

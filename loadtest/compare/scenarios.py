@@ -62,7 +62,8 @@ def per_gib(of, mebibytes_each):
 
 
 def h1(connections=64, **further):
-    return cost(lambda bench, peer, seconds: load.wrk(bench, peer.port, seconds, connections, **further))
+    return cost(lambda bench, peer, seconds: load.wrk(
+        bench, peer.port, seconds, connections, cookie=peer.cookie, **further))
 
 
 def public(bench, peer, seconds):
@@ -98,7 +99,8 @@ def latency(bench, peer, seconds):
 PLAIN = ["nginx"]
 ALL = [
     Scenario("authenticated-h1", "authenticated and posture-checked h1, 64 connections, 1 KiB", "µs CPU", PLAIN,
-             ["nginx-authrequest", "haproxy", "haproxy-jwt", "h2o", "envoy", "caddy"], 0.80, h1()),
+             ["nginx-authrequest", "haproxy", "haproxy-jwt", "h2o", "apache-oidc", "envoy", "caddy"],
+             0.80, h1()),
     Scenario("authenticated-h1-log", "the same with the access log on (nginx's off)", "µs CPU", PLAIN, [], 0.85, h1(),
              enter=lambda gateway: gateway.set_access_log(True), leave=lambda gateway: gateway.set_access_log(False)),
     Scenario("sessions-200000", "the same as the first with 200,000 sessions at random", "µs CPU", PLAIN, [], 0.85, h1(),

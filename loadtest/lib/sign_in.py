@@ -101,7 +101,8 @@ def prove_device(browser, transaction, gateway_port, agent_port):
     return verdict["next"]
 
 
-def sign_in(browser, gateway_port, agent_port):
+def sign_in(browser, gateway_port, agent_port, cookie=COOKIE):
+    """Returns the value of the application's session cookie; another gateway's has another name."""
     url = f"https://{APPLICATION}:{gateway_port}/bench?page=1"
     method, fields, body = "GET", None, None
     for _ in range(STEPS_MAX):
@@ -124,7 +125,7 @@ def sign_in(browser, gateway_port, agent_port):
             transaction = urllib.parse.parse_qs(parts.query)["tx"][0]
             url = prove_device(browser, transaction, gateway_port, agent_port)
         elif answer.status == 200 and parts.hostname == APPLICATION and not parts.path.startswith("/.gatepost/"):
-            return browser.cookies[APPLICATION][COOKIE]
+            return browser.cookies[APPLICATION][cookie]
         else:
             words = re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]+>", " ", text, flags=re.S)
             raise SignInFailed(f"{here}: {answer.status} {' '.join(words.split())[:400]}")
