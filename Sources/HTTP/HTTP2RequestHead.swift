@@ -58,7 +58,8 @@ public struct HTTP2RequestHead: Sendable {
     /// Whether a Content-Length line came: then the body needs no coding of its own.
     public private(set) var hasContentLength = false
     private var isSchemePlain = false
-    private let isTrailer: Bool
+    /// A trailer section, which has no pseudo-fields.
+    public let isTrailer: Bool
 
     /// - Parameter isTrailer: a trailer section, which has no pseudo-fields.
     public init(isTrailer: Bool = false) { self.isTrailer = isTrailer }

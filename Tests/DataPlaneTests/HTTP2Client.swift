@@ -128,6 +128,9 @@ final class HTTP2Client {
         HTTP2Frame.bytes(.reset, 0, stream, HTTP2Frame.big(code))
     }
 
+    /// One behind the other.
+    static func all(_ parts: [UInt8]...) -> [UInt8] { parts.flatMap { $0 } }
+
     @discardableResult
     func send(_ bytes: [UInt8]) -> Bool { client.send(bytes) }
 

@@ -1,8 +1,9 @@
 import CNghttp2
 
-/// What a client may cost beyond what it gets served: frames that ask for work and bring no request, and requests that
-/// are taken back. Counted per connection and second; one past a bound is GOAWAY with ENHANCE_YOUR_CALM (RFC 9113
-/// §10.5).
+/// What a client may cost beyond what it gets served: frames that ask for work and bring no request, and
+/// requests that are taken back (frames of unknown kinds cost nothing but their bytes, and nghttp2 does not
+/// tell of them). Counted per connection and second; one past a bound is GOAWAY with ENHANCE_YOUR_CALM (RFC
+/// 9113 §10.5).
 struct HTTP2Abuse {
     /// Frames of a second that bring nothing, beyond those that responses explain.
     static let idleFramesPerSecondMax = 256
@@ -10,6 +11,8 @@ struct HTTP2Abuse {
     static let resetsPerSecondMax = 128
     /// CONTINUATION frames of one field section.
     static let continuationsMax = 8
+
+    private static let creditMin = -10_000
 
     private var secondBegan: UInt64 = 0
     private var idleFrames = 0
@@ -21,8 +24,9 @@ struct HTTP2Abuse {
     private mutating func beginSecond(_ nowMilliseconds: UInt64) {
         guard nowMilliseconds &- secondBegan >= 1_000 else { return }
         secondBegan = nowMilliseconds
-        idleFrames = 0
-        resets = 0
+        // What was served counts on, because what it explains may come a round trip later.
+        idleFrames = max(Self.creditMin, min(0, idleFrames))
+        resets = max(Self.creditMin, min(0, resets))
     }
 
     /// A frame's header came.

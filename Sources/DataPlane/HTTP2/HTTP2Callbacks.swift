@@ -11,8 +11,9 @@ enum HTTP2Callbacks {
 
     /// Entries of one SETTINGS frame.
     private static let settingsMax = 16
-    /// Answers to PING and SETTINGS that may wait for a client which does not read.
-    private static let acknowledgementsMax = 64
+    /// Answers to PING and SETTINGS that may wait for a client which does not read. One turn brings at most as many as
+    /// `HTTP2Abuse` allows.
+    private static let acknowledgementsMax = 2 * HTTP2Abuse.idleFramesPerSecondMax
     /// Coded bytes of one response head.
     private static let responseHeadBytesMax = 1 << 20
 
@@ -33,7 +34,8 @@ enum HTTP2Callbacks {
         nghttp2_option_set_no_closed_streams(option, 1)
         nghttp2_option_set_max_settings(option, settingsMax)
         nghttp2_option_set_max_outbound_ack(option, acknowledgementsMax)
-        nghttp2_option_set_max_continuations(option, HTTP2Abuse.continuationsMax)
+        // Ours is the lower bound, and says ENHANCE_YOUR_CALM.
+        nghttp2_option_set_max_continuations(option, 2 * HTTP2Abuse.continuationsMax)
         nghttp2_option_set_max_send_header_block_length(option, responseHeadBytesMax)
         return option
     }
@@ -151,7 +153,7 @@ private func streamClosed(
     guard let connection = connection(data) else { return failure }
     let stream = stream(session, id)
     connection.pointee.reactor._withUnsafeGuaranteedRef {
-        $0.streamForgotten(connection, stream, isReset: code != NGHTTP2_NO_ERROR.rawValue)
+        $0.streamForgotten(connection, id, stream, isReset: code != NGHTTP2_NO_ERROR.rawValue)
     }
     return 0
 }

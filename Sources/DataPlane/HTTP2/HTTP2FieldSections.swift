@@ -44,6 +44,8 @@ extension Reactor {
     private func beginRequest(
         _ connection: HTTP2ConnectionPointer, _ session: OpaquePointer, _ id: Int32, _ endsStream: Bool
     ) {
+        // Trailers of a request that was answered already.
+        guard !connection.pointee.head.isTrailer else { return }
         guard !connection.pointee.isLeaving else { return reset(connection, id, NGHTTP2_REFUSED_STREAM) }
         let lines = connection.pointee.headLines
         // Of a head that is too large not even the beginning needs to be there.
@@ -154,8 +156,10 @@ extension Reactor {
 
     /// nghttp2 is through with a stream.
     func streamForgotten(
-        _ connection: HTTP2ConnectionPointer, _ stream: HTTP2StreamPointer?, isReset: Bool
+        _ connection: HTTP2ConnectionPointer, _ id: Int32, _ stream: HTTP2StreamPointer?, isReset: Bool
     ) {
+        // Refused by nghttp2 in the middle of its fields: their end will not be told.
+        if connection.pointee.headStream == id { releaseFieldSection(connection) }
         if isReset { connection.pointee.abuse.noteReset(nowMilliseconds) }
         guard let stream else { return }
         stream.pointee.isForgotten = true

@@ -32,6 +32,11 @@ extension Reactor {
             abandon(slot)
             return
         }
+        // Streams that we had to reset were counted when their frames left.
+        guard !connection.pointee.abuse.isExceeded else {
+            endForAbuse(connection, session)
+            return
+        }
         var stream = connection.pointee.firstStream
         while let current = stream {
             stream = current.pointee.next

@@ -112,6 +112,14 @@ extension Reactor {
         return false
     }
 
+    func endForAbuse(_ connection: HTTP2ConnectionPointer, _ session: OpaquePointer) {
+        counters.add(.http2Floods)
+        _ = nghttp2_session_terminate_session2(
+            session, nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
+        let slot = connection.pointee.slot
+        resume(slot, beginLinger(slot))
+    }
+
     /// Streams need records. Idle connections give theirs up, as they do for new connections.
     private func makeRoom(for slot: Int32) {
         guard downstreams.count == downstreams.capacity, state.pointee.firstIdle >= 0,
