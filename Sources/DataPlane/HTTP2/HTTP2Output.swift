@@ -142,6 +142,7 @@ extension Reactor {
             case .needMore: return
             case .broken:
                 transport.pointee.isFailed = true
+                enqueue(stream.pointee.slot)
                 return
             }
         }
