@@ -82,6 +82,27 @@ struct HTTP2Tests {
         #expect(client.receive(3)?.text == "6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n")
     }
 
+    @Test func `trailers end a request, and stay with the gateway as the parser decides`() throws {
+        let origin = TestOrigin { connection in
+            while connection.readHead() != nil {
+                connection.answer(connection.readUntil("\r\n\r\n") ?? "broken")
+            }
+        }
+        let gateway = try Gateway([Facts.open(origin.port)])
+        let client = try HTTP2Client(gateway)
+        client.send(
+            HTTP2Client.headers(1, HTTP2Client.request(method: "POST"), ends: false)
+                + HTTP2Client.data(1, Array("body".utf8)) + HTTP2Client.headers(1, [("x-sum", "1")]))
+        let text = try #require(client.receive(1)?.text)
+        #expect(text.hasPrefix("4\r\nbody\r\n0\r\n") && text.hasSuffix("\r\n\r\n"))
+        client.send(HTTP2Client.headers(3, HTTP2Client.request(method: "POST"), ends: false))
+        client.send(HTTP2Client.headers(3, [(":path", "/")]))
+        #expect(client.receive(3)?.resetCode == 1)
+        client.send(HTTP2Client.headers(5, HTTP2Client.request(method: "POST"), ends: false))
+        client.send(HTTP2Client.headers(5, [("connection", "close")]))
+        #expect(client.receive(5)?.resetCode == 1)
+    }
+
     @Test func `HEAD, 204 and 304 end with their head; chunked and endless bodies come as data`() throws {
         let origin = TestOrigin { connection in
             while let head = connection.readHead() {

@@ -2,8 +2,8 @@ import CNghttp2
 import Glibc
 import HTTP
 
-/// What an HTTP/2 connection has beside its `Downstream` record: nghttp2's session and the streams. It lives in a block
-/// of the reactor's pool and is reached by pointer, because nghttp2's callbacks come back to it.
+/// What an HTTP/2 connection has beside its `Downstream` record: nghttp2's session and the streams. It stays where it
+/// is and is reached by pointer, because nghttp2's callbacks come back to it.
 struct HTTP2Connection {
     let reactor: Unmanaged<Reactor>
     let slot: Int32

@@ -22,8 +22,8 @@ extension Reactor {
     }
 
     func beginMultiplexing(_ slot: Int32) -> Step {
-        let (block, _) = pool.pointee.take(atLeast: MemoryLayout<HTTP2Connection>.size)
-        let connection = UnsafeMutableRawPointer(block).bindMemory(to: HTTP2Connection.self, capacity: 1)
+        // Once per connection, and not from the pool: its smallest block would be four times as large.
+        let connection = HTTP2ConnectionPointer.allocate(capacity: 1)
         connection.initialize(to: HTTP2Connection(reactor: .passUnretained(self), slot: slot))
         transports[Int(slot)].multiplexed = UnsafeMutableRawPointer(connection)
         counters.add(.http2Connections)
@@ -201,7 +201,6 @@ extension Reactor {
         nghttp2_session_del(session)
         transports[Int(connection.pointee.slot)].multiplexed = nil
         connection.deinitialize(count: 1)
-        let block = UnsafeMutableRawPointer(connection).assumingMemoryBound(to: UInt8.self)
-        pool.pointee.giveBack(block, size: MemoryLayout<HTTP2Connection>.size)
+        connection.deallocate()
     }
 }
