@@ -43,6 +43,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "COpenSSLInit", dependencies: ["COpenSSL"]),
 
@@ -50,7 +51,7 @@ let package = Package(
         module("JSON", []),
         module("HTTP", []),
         module("Border", ["Access"]),
-        module("DataPlane", ["Access", "HTTP", "JSON", "Border", "COpenSSL", "CLinux"]),
+        module("DataPlane", ["Access", "HTTP", "JSON", "Border", "COpenSSL", "CNghttp2", "CLinux"]),
         module("Signatures", ["JSON", "COpenSSL"]),
         module("Fetch", ["CCurl", "COpenSSLInit"]),
         module("Store", ["Access", grdb]),
@@ -72,7 +73,9 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("HTTPTests", ["HTTP"]),
         tests("BorderTests", ["Border", "Access"]),
-        tests("DataPlaneTests", ["DataPlane", "Border", "Access", "HTTP", "JSON", "COpenSSL", "CLinux"]),
+        tests(
+            "DataPlaneTests",
+            ["DataPlane", "Border", "Access", "HTTP", "JSON", "COpenSSL", "CNghttp2", "CLinux"]),
         tests("SignaturesTests", ["Signatures", "JSON"], exclude: ["Vectors"]),
         tests("FetchTests", ["Fetch", "COpenSSL"]),
         tests("StoreTests", ["Store", "Access", grdb]),

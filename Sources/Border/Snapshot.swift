@@ -17,6 +17,8 @@ public struct GatewaySnapshot: Sendable, Codable, Hashable {
     public var accessLog: Bool
     /// What each listener asks of clients, in the listeners' order; nil, or none at all: it asks nobody.
     public var clientCertificates: [ClientCertificates?] = []
+    /// Listeners, by their number, that offer HTTP/1.1 alone.
+    public var listenersWithoutHTTP2: Set<Int> = []
     public init(
         revision: UInt64, authHost: String, publicPort: UInt16, certificates: [ListenerCertificate],
         applications: [ApplicationRoute], limits: Limits, cookieKeys: [MACKey], ticketKeys: [[UInt8]],
@@ -32,6 +34,9 @@ public struct GatewaySnapshot: Sendable, Codable, Hashable {
         self.ticketKeys = ticketKeys
         self.accessLog = accessLog
     }
+
+    /// Whether clients of this listener may choose HTTP/2.
+    public func offersHTTP2(_ listener: Int) -> Bool { !listenersWithoutHTTP2.contains(listener) }
 }
 
 public struct MACKey: Sendable, Codable, Hashable {

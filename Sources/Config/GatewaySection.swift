@@ -170,6 +170,10 @@ enum ListenerSection {
                 "Asks clients for a certificate, at the hosts of applications whose policies look at one.",
                 standard: "nobody is asked",
                 example: "{ authorities: certs/device-ca.pem, mode: optional }"),
+            .optional(
+                "protocols", .list(.choice(["h2", "http/1.1"])),
+                "What clients may choose in the TLS handshake (ALPN); `http/1.1` is always one of them.",
+                standard: "`[h2, http/1.1]`", example: "[http/1.1]"),
         ])
     static let certificateTable = KeyTable(
         "gateway.listeners[].certificates[]",
@@ -190,6 +194,7 @@ enum ListenerSection {
             let address = address(reader)
             let certificates = certificates(reader)
             let clients = ClientCertificatesSection.read(reader)
+            let offersHTTP2 = offersHTTP2(reader)
             guard let address, let certificates, clients != nil || !reader.has("client-certificates") else {
                 isComplete = false
                 continue
@@ -201,9 +206,19 @@ enum ListenerSection {
             listeners.append(
                 ListenerSettings(
                     address: address.0, port: address.1, certificates: certificates,
-                    clientCertificates: clients))
+                    clientCertificates: clients, offersHTTP2: offersHTTP2))
         }
         return isComplete ? listeners : nil
+    }
+
+    private static func offersHTTP2(_ reader: SectionReader) -> Bool {
+        guard let texts = reader.texts("protocols") else { return true }
+        let known = texts.compactMap { reader.choice($0, "protocols") }
+        if known.count == texts.count, !known.contains("http/1.1") {
+            reader.problem(
+                "protocols", "lacks http/1.1, which clients without ALPN speak", "add http/1.1")
+        }
+        return known.contains("h2")
     }
 
     /// The address of a listener and its port.

@@ -71,6 +71,8 @@ public struct ListenerSettings: Sendable, Hashable {
     public var certificates: [CertificateSettings]
     /// nil: clients are not asked for certificates.
     public var clientCertificates: ClientCertificateSettings?
+    /// Clients may choose HTTP/2.
+    public var offersHTTP2 = true
 }
 
 /// `gateway.listeners[].client-certificates`.

@@ -6,9 +6,9 @@ import Testing
 let moduleTable: [String: Set<String>] = [
     "Access": [],
     "JSON": [],
-    "HTTP": ["CNghttp2"],
+    "HTTP": [],
     "Border": ["Access"],
-    "DataPlane": ["Access", "HTTP", "JSON", "Border", "COpenSSL", "CLinux"],
+    "DataPlane": ["Access", "HTTP", "JSON", "Border", "COpenSSL", "CNghttp2", "CLinux"],
     "Signatures": ["JSON", "COpenSSL"],
     "Fetch": ["CCurl"],
     "Store": ["Access", "GRDB", "CPostgres"],

@@ -83,8 +83,20 @@ struct TLSTests {
         #expect(try Self.openssl(gateway, ["-tls1_2", "-sess_in", file]).contains("New, "))
     }
 
-    @Test func `ALPN chooses http 1.1, and refuses who does not offer it`() throws {
+    @Test func `ALPN chooses h2 before http 1.1, and refuses who offers neither`() throws {
         let gateway = try Gateway([Facts.open(1)])
+        #expect(try Self.openssl(gateway, ["-alpn", "h2,http/1.1"]).contains("ALPN protocol: h2"))
+        #expect(try Self.openssl(gateway, ["-alpn", "http/1.1,h2"]).contains("ALPN protocol: h2"))
+        #expect(try Self.openssl(gateway, ["-alpn", "http/1.1"]).contains("ALPN protocol: http/1.1"))
+        #expect(try Self.openssl(gateway, ["-alpn", "h3,spdy/3"]).contains("no application protocol"))
+    }
+
+    @Test func `a listener without HTTP 2 chooses http 1.1, and refuses who offers h2 alone`() throws {
+        var snapshot = Gateway.snapshot([Facts.open(1)], revision: 2)
+        snapshot.listenersWithoutHTTP2 = [0]
+        let gateway = try Gateway([Facts.open(1)])
+        try gateway.engine.broadcast(configuration: snapshot)
+        _ = gateway.waitUntil { (try? Self.openssl(gateway, ["-alpn", "h2"]))?.contains("no application") }
         #expect(try Self.openssl(gateway, ["-alpn", "h2,http/1.1"]).contains("ALPN protocol: http/1.1"))
         #expect(try Self.openssl(gateway, ["-alpn", "h2"]).contains("no application protocol"))
     }

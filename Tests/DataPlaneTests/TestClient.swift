@@ -1,4 +1,5 @@
 import CLinux
+import COpenSSL
 import Foundation
 
 @testable import DataPlane
@@ -31,7 +32,7 @@ final class TestClient {
 
     init?(
         port: UInt16, serverName: String = "wiki.test", receiveBuffer: Int32 = 0,
-        identity: TestIdentity? = nil
+        identity: TestIdentity? = nil, protocols: String? = nil
     ) throws {
         socket = TestSocket.connected(port)
         if receiveBuffer > 0 {
@@ -48,6 +49,10 @@ final class TestClient {
             serverName: serverName, authoritiesPEM: TestCertificates.shared.authorityPEM)
         transport.pointee.ssl = context.makeConnection(over: transport)
         identity?.use(in: transport.pointee.ssl)
+        if let protocols {
+            let list = [UInt8(protocols.utf8.count)] + Array(protocols.utf8)
+            SSL_set_alpn_protos(transport.pointee.ssl, list, UInt32(list.count))
+        }
         while true {
             transport.pointee.isReadable = true
             switch transport.handshake() {

@@ -25,6 +25,8 @@ struct SnapshotBuilder {
             limits: limits(config.gateway.limits),
             cookieKeys: ring.secrets(.cookie).map { MACKey(id: $0.id, secret: $0.secret) },
             ticketKeys: ring.secrets(.ticket).map(\.secret), accessLog: config.gateway.accessLog)
+        let listeners = config.gateway.listeners
+        snapshot.listenersWithoutHTTP2 = Set(listeners.indices.filter { !listeners[$0].offersHTTP2 })
         snapshot.clientCertificates = config.gateway.listeners.map { listener in
             listener.clientCertificates.map {
                 ClientCertificates(

@@ -43,7 +43,10 @@ extension Reactor {
         SocketAddress.boundUnsent(descriptor)
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
-        guard let ssl = plan.server.makeConnection(over: transport, listener: index) else {
+        guard
+            let ssl = plan.server.makeConnection(
+                over: transport, listener: index, offersHTTP2: plan.snapshot.offersHTTP2(index))
+        else {
             close(handle.slot)
             return true
         }
@@ -72,6 +75,7 @@ extension Reactor {
             if let proof = ClientProof(transport.pointee.ssl) {
                 downstreams[slot].pointee.machine = MachineMemory(proof)
             }
+            if speaksHTTP2(slot) { return beginMultiplexing(slot) }
             becomeIdle(slot)
             return .again
         }
@@ -79,7 +83,7 @@ extension Reactor {
 
     /// Which certificate the client's server name stands for in the present plan.
     func learnCertificate(_ slot: Int32) {
-        let name = ServerContext.serverName(of: transports[Int(slot)].ssl)
+        let name = ServerContext.serverName(of: ssl(of: slot))
         downstreams[slot].pointee.certificate =
             name.map { Int32(plan.server.certificate(for: $0) ?? 0) } ?? -1
         downstreams[slot].pointee.planRevision = state.pointee.revision

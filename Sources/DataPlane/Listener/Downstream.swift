@@ -7,8 +7,10 @@ import HTTP
 struct Downstream {
     /// Where the connection stands; each case lists what may follow it.
     enum Phase {
-        /// → head, closed.
+        /// → head, multiplexing, closed.
         case handshaking
+        /// An HTTP/2 connection, whose streams are records of their own. → lingering, closed.
+        case multiplexing
         /// Waiting for a request head, or walking one. → parked, collecting, connecting, forwarding,
         /// lingering.
         case head
@@ -77,6 +79,23 @@ struct Downstream {
         let text = AddressText(client)
         forwarded = ForwardedFields(client: text.bytes.span.extracting(0..<text.count), isSecure: true)
         self.acceptedNanoseconds = acceptedNanoseconds
+    }
+
+    /// One stream of an HTTP/2 connection: whoever the connection is, it is too. Its end is the end of its answer.
+    init(
+        streamOf connection: UnsafeMutablePointer<Downstream>, acceptedNanoseconds: UInt64, exchange: Exchange
+    ) {
+        self.exchange = exchange
+        client = connection.pointee.client
+        forwarded = connection.pointee.forwarded
+        certificate = connection.pointee.certificate
+        planRevision = connection.pointee.planRevision
+        machine = connection.pointee.machine
+        lastRoute = connection.pointee.lastRoute
+        lastCookie = connection.pointee.lastCookie
+        self.acceptedNanoseconds = acceptedNanoseconds
+        phase = .head
+        endsAfterResponse = true
     }
 
     /// Where the request in progress goes; nil before that is known.

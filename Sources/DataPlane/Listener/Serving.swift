@@ -28,6 +28,7 @@ extension Reactor {
         switch downstreams[slot].pointee.phase {
         case .handshaking: return continueHandshake(slot)
         case .head: return walk(slot)
+        case .multiplexing: return multiplex(slot)
         case .parked, .connecting: return hasLeft(slot) ? abandon(slot) : .wait
         case .collecting: return collectBody(slot)
         case .forwarding: return relay(slot)
@@ -64,6 +65,11 @@ extension Reactor {
     /// The answer is complete and the connection ends: close_notify and FIN, then wait for the client's own
     /// end so that the kernel does not turn unread bytes into a reset that destroys the answer.
     func beginLinger(_ slot: Int32) -> Step {
+        if let stream = (transports + Int(slot)).stream { return endStream(slot, stream) }
+        if let connection = (transports + Int(slot)).http2 {
+            sayGoaway(connection)
+            endMultiplexing(connection)
+        }
         downstreams[slot].pointee.phase = .lingering
         downstreams[slot].pointee.input.release(pool)
         downstreams[slot].pointee.headSeen = 0
@@ -75,7 +81,7 @@ extension Reactor {
     }
 
     /// A client that still reads its answer has the time that it needs for it; after that two seconds.
-    private func setLingerDeadline(_ slot: Int32) {
+    func setLingerDeadline(_ slot: Int32) {
         let isSent = transports[Int(slot)].pending.isEmpty
         timers.set(
             slot,
@@ -84,6 +90,7 @@ extension Reactor {
 
     private func linger(_ slot: Int32) -> Step {
         let transport = transports + Int(slot)
+        if let stream = transport.stream { return lingerStream(slot, stream) }
         let waiting = transport.pointee.pending.count
         transport.flush()
         transport.endWriting()
@@ -102,6 +109,7 @@ extension Reactor {
     /// Ends a connection at once, whatever it was doing; an exchange in progress is logged as broken off.
     @discardableResult
     func abandon(_ slot: Int32) -> Step {
+        noteResetCode(slot)
         endExchange(slot)
         return close(slot)
     }
@@ -110,9 +118,11 @@ extension Reactor {
     @discardableResult
     func close(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
+        if let http2 = (transports + Int(slot)).http2 { endMultiplexing(http2) }
         leaveIdle(slot)
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
+        if let stream = (transports + Int(slot)).stream { leaveConnection(slot, stream) }
         if connection.pointee.phase == .parked { state.pointee.parked -= 1 }
         endCollecting(slot)
         connection.pointee.input.release(pool)

@@ -25,6 +25,7 @@ extension Reactor {
         line.field("host", connection.pointee.route?.host ?? "-")
         line.field("application", connection.pointee.route?.name ?? "-")
         line.field("method", "\(connection.pointee.exchange.accessMethod.rawValue)")
+        line.field("protocol", protocolName(slot))
         connection.pointee.decidedPath.withBytes { path in
             line.field("path", bytes: path.extracting(0..<min(path.count, Self.pathBytesMax)))
         }
@@ -40,6 +41,12 @@ extension Reactor {
         line.endObject()
         if !log.write(line.bytes.span) { counters.add(.logLinesDropped) }
         work.pointee.logLine = line
+    }
+
+    /// Its registered name (RFC 7301 §6).
+    private func protocolName(_ slot: Int32) -> String {
+        if (transports + Int(slot)).stream != nil { return "h2" }
+        return downstreams[slot].pointee.exchange.isHTTP10 ? "http/1.0" : "http/1.1"
     }
 
     /// Why it was answered as it was. The control plane's pages under `/.gatepost/` are nobody's decision, and a

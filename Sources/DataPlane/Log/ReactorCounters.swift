@@ -7,8 +7,9 @@ enum Counter: Int, CaseIterable {
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
+    case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     // Levels rather than sums.
-    case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders
+    case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders, openStreams
 }
 
 /// The stages whose time is kept.

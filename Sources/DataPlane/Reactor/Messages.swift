@@ -58,6 +58,7 @@ extension Reactor {
         }
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             downstreams[slot].pointee.endsAfterResponse = true
+            beginGoaway(slot)
         }
     }
 

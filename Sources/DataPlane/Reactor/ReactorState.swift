@@ -27,6 +27,9 @@ struct ReactorState {
     var recent = RecentRevocations()
     /// Connections that have more to do without an event.
     var queue: [Handle] = []
+    /// HTTP/2 connections with output, and all their open streams.
+    var unflushed: [Handle] = []
+    var streams = 0
     /// Connections that keep their TLS buffers until they rest, and when that is looked at.
     var bufferHolders: [Handle] = []
     var sweepAtMilliseconds = UInt64.max

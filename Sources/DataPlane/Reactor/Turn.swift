@@ -75,6 +75,7 @@ extension Reactor {
         if nowMilliseconds >= state.pointee.sweepAtMilliseconds { sweepBuffers() }
         if nowMilliseconds >= state.pointee.streamCheckAtMilliseconds { checkStreams() }
         if hasNewConnections { acceptConnections() }
+        if !state.pointee.unflushed.isEmpty { flushMultiplexed() }
         publishLevels()
         if let deadline = state.pointee.drainDeadlineMilliseconds { finishDrainIfDone(deadline) }
     }
@@ -117,7 +118,8 @@ extension Reactor {
     }
 
     private func publishLevels() {
-        counters.set(.openConnections, UInt64(downstreams.count))
+        counters.set(.openConnections, UInt64(Int(downstreams.count) - state.pointee.streams))
+        counters.set(.openStreams, UInt64(state.pointee.streams))
         counters.set(.openExchanges, counters.value(.requests) &- counters.value(.responses))
         scheduleStreamCheck()
         counters.set(.openUpstreams, UInt64(upstreams.count))

@@ -77,7 +77,7 @@ extension Reactor {
         guard let facts = proof.facts else { return refuse(slot, 401, .signInRequired) }
         downstreams[slot].pointee.exchange.secret = proof.digest
         let claim = MachineClaim(
-            tokenDigest: proof.digest.bytes, listener: ServerContext.listener(of: transports[Int(slot)].ssl),
+            tokenDigest: proof.digest.bytes, listener: ServerContext.listener(of: ssl(of: slot)),
             subject: facts.subject, names: facts.names, issuerDigest: facts.issuerDigest,
             serial: facts.serial, notAfterSeconds: facts.notAfterSeconds)
         return ask(slot) { .pullMachine($0, claim, application: application) }

@@ -25,7 +25,7 @@ extension Reactor {
     /// 421 tells the browser to make a new one (RFC 9110 section 15.5.20).
     func isRightConnection(_ slot: Int32, for route: Route) -> Bool {
         if downstreams[slot].pointee.planRevision != state.pointee.revision { learnCertificate(slot) }
-        if route.asksForCertificate, plan.server.asks(transports[Int(slot)].ssl) {
+        if route.asksForCertificate, plan.server.asks(ssl(of: slot)) {
             guard isProof(slot, for: route) else { return false }
         }
         let certificate = downstreams[slot].pointee.certificate
@@ -39,7 +39,7 @@ extension Reactor {
         guard let proof = downstreams[slot].pointee.machine?.proof else { return false }
         let (host, wanted) = (proof.host, route.hostBytes)
         guard Plan.equal(host.span, wanted.span) else { return false }
-        return plan.server.trusts(proof.authorities, of: transports[Int(slot)].ssl)
+        return plan.server.trusts(proof.authorities, of: ssl(of: slot))
     }
 
     /// The certificate that counts for a request for `route` at this second; nil: none.

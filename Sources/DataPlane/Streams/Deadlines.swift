@@ -19,6 +19,7 @@ extension Reactor {
         guard transport.pointee.pending.count < waiting else { return }
         switch downstreams[slot].pointee.phase {
         case .forwarding, .tunnel: setDeadline(slot, limits.bodyIdleMilliseconds)
+        case .multiplexing: multiplexingFlushed(slot)
         case .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
         }
     }
@@ -47,6 +48,7 @@ extension Reactor {
             if upstream >= 0 { upstreamRefused(upstreams[upstream].pointee.endpoint) }
             resume(slot, refuse(slot, 504, .upstreamTimeout))
         case .tunnel: abandon(slot)
+        case .multiplexing: multiplexingDeadlinePassed(slot)
         case .forwarding: forwardingDeadlinePassed(slot)
         }
     }

@@ -25,7 +25,7 @@ extension Reactor {
             state.pointee.sweepAtMilliseconds = nowMilliseconds + Self.sweepMilliseconds
         }
         transport.pointee.holdsBuffers = true
-        rememberHeads(slot)
+        if transport.pointee.multiplexed == nil { rememberHeads(slot) }
         state.pointee.bufferHolders.append(downstreams.handle(slot))
     }
 

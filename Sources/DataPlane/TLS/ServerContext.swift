@@ -76,10 +76,18 @@ final class ServerContext {
         }
     }
 
+    /// Marks the listener's number of connections that may choose HTTP/2.
+    fileprivate static var http2Flag: Int { 1 << 16 }
+
+    /// - Parameter offersHTTP2: the client may choose it in the handshake.
     /// - Returns: the server side of a new connection over `transport`, or nil when memory is out.
-    func makeConnection(over transport: TransportPointer, listener: Int = 0) -> OpaquePointer? {
+    func makeConnection(
+        over transport: TransportPointer, listener: Int = 0, offersHTTP2: Bool = false
+    ) -> OpaquePointer? {
         guard let ssl = SSL_new(contexts[0]) else { return nil }
-        SSL_set_ex_data(ssl, Self.listenerIndex, UnsafeMutableRawPointer(bitPattern: listener + 1))
+        SSL_set_ex_data(
+            ssl, Self.listenerIndex,
+            UnsafeMutableRawPointer(bitPattern: (listener + 1) | (offersHTTP2 ? Self.http2Flag : 0)))
         guard let bio = DrainAwareBIO.make(over: transport) else {
             SSL_free(ssl)
             return nil
@@ -130,7 +138,12 @@ final class ServerContext {
     /// The listener that a connection came to, in their order.
     static func listener(of ssl: OpaquePointer?) -> Int {
         guard let ssl else { return -1 }
-        return Int(bitPattern: SSL_get_ex_data(ssl, listenerIndex)) - 1
+        return Int(bitPattern: SSL_get_ex_data(ssl, listenerIndex)) & (http2Flag - 1) - 1
+    }
+
+    fileprivate static func offersHTTP2(_ ssl: OpaquePointer?) -> Bool {
+        guard let ssl else { return false }
+        return Int(bitPattern: SSL_get_ex_data(ssl, listenerIndex)) & http2Flag != 0
     }
 
     /// The name that the client asked for in its ClientHello, lower-cased; nil when it named none.
@@ -220,23 +233,33 @@ private func prepareQuestion(
     return SSL_CLIENT_HELLO_SUCCESS
 }
 
-/// A client that speaks ALPN but not http/1.1 is refused in the handshake (RFC 7301 section 3.2).
+/// HTTP/2 where the client and the listener offer it, whatever the client's order, because it is what browsers want who
+/// offer both; otherwise http/1.1. A client that speaks ALPN but neither is refused in the handshake (RFC 7301 section
+/// 3.2).
 private func chooseProtocol(
     _ ssl: OpaquePointer?, _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
     _ chosenLength: UnsafeMutablePointer<UInt8>?, _ offered: UnsafePointer<UInt8>?, _ offeredLength: UInt32,
     _ argument: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let chosen, let chosenLength, let offered else { return SSL_TLSEXT_ERR_NOACK }
+    let list = UnsafeBufferPointer(start: offered, count: Int(offeredLength))
+    let http2 = ServerContext.offersHTTP2(ssl) ? find("h2", in: list) : nil
+    guard let at = http2 ?? find("http/1.1", in: list) else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+    chosen.pointee = offered + at + 1
+    chosenLength.pointee = offered[at]
+    return SSL_TLSEXT_ERR_OK
+}
+
+/// - Returns: where the length byte of the name stands in an ALPN list.
+private func find(_ name: StaticString, in list: UnsafeBufferPointer<UInt8>) -> Int? {
     var offset = 0
-    while offset < Int(offeredLength) {
-        let length = Int(offered[offset])
-        guard offset + 1 + length <= Int(offeredLength) else { break }
-        if length == 8, memcmp(offered + offset + 1, "http/1.1", 8) == 0 {
-            chosen.pointee = offered + offset + 1
-            chosenLength.pointee = 8
-            return SSL_TLSEXT_ERR_OK
+    while offset < list.count {
+        let length = Int(list[offset])
+        guard offset + 1 + length <= list.count, let start = list.baseAddress else { return nil }
+        if length == name.utf8CodeUnitCount, memcmp(start + offset + 1, name.utf8Start, length) == 0 {
+            return offset
         }
         offset += 1 + length
     }
-    return SSL_TLSEXT_ERR_ALERT_FATAL
+    return nil
 }

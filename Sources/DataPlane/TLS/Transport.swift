@@ -10,6 +10,8 @@ struct Transport {
     var descriptor: Int32
     var ssl: OpaquePointer?
     let pool: UnsafeMutablePointer<BufferPool>
+    /// With TLS: the `HTTP2Connection` that it carries. Without: the `HTTP2Stream` in the place of a socket.
+    var multiplexed: UnsafeMutableRawPointer?
     /// Bytes (ciphertext when there is TLS) that the socket did not take yet.
     var pending = ByteBuffer()
     /// The socket may have bytes: set by an epoll edge, cleared by a short read. Asking only then saves the
@@ -26,8 +28,6 @@ struct Transport {
     /// It has TLS buffers of its own until it rests, and whether it was visited since the last look.
     var holdsBuffers = false
     var isBusy = false
-    var bytesReceived: UInt64 = 0
-    var bytesSent: UInt64 = 0
 
     /// More waiting than this is a peer that makes us answer without reading (KeyUpdate floods): the end.
     static let pendingBytesHardMax = 4 << 20
@@ -56,7 +56,8 @@ extension UnsafeMutablePointer<Transport> {
     func read(_ target: UnsafeMutablePointer<UInt8>, _ capacity: Int) -> TransportRead {
         guard !pointee.isFailed else { return .failed }
         guard let ssl = pointee.ssl else {
-            let count = receive(target, capacity)
+            let count =
+                stream.map { $0.receive(target, capacity, self) } ?? receive(target, capacity)
             return count > 0 ? .bytes(count) : count == 0 ? .end : pointee.isFailed ? .failed : .wait
         }
         var count = 0
@@ -83,7 +84,7 @@ extension UnsafeMutablePointer<Transport> {
     func write(_ bytes: UnsafePointer<UInt8>, _ count: Int) {
         guard count > 0, !pointee.isFailed else { return }
         guard let ssl = pointee.ssl else {
-            send(bytes, count)
+            if let stream { stream.send(bytes, count, self) } else { send(bytes, count) }
             return
         }
         var offset = 0
@@ -168,7 +169,6 @@ extension UnsafeMutablePointer<Transport> {
         while true {
             let count = recv(pointee.descriptor, target, capacity, 0)
             if count > 0 {
-                pointee.bytesReceived &+= UInt64(count)
                 // A short read empties the socket; the next bytes bring a new edge. After a hangup none may
                 // come.
                 if count < capacity, !pointee.sawHangup { pointee.isReadable = false }
@@ -207,7 +207,6 @@ extension UnsafeMutablePointer<Transport> {
         while true {
             let sent = Glibc.send(pointee.descriptor, bytes, count, Int32(MSG_NOSIGNAL))
             if sent >= 0 {
-                pointee.bytesSent &+= UInt64(sent)
                 if sent < count { pointee.isWritable = false }
                 return sent
             }

@@ -107,7 +107,7 @@ extension Reactor {
             return write(slot, response, head, framing: .none, into: &output)
         }
         if response.status == 101 {
-            guard connection.pointee.exchange.wantsUpgrade else { return false }
+            guard connection.pointee.exchange.wantsUpgrade, isUpgradeProven(slot, head) else { return false }
             connection.pointee.exchange.isResponseBegun = true
             beginTunnel(slot)
             return write(slot, response, head, framing: .none, into: &output)

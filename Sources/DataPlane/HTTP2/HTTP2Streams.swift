@@ -1,0 +1,143 @@
+import Access
+import Border
+import CNghttp2
+import HTTP
+
+/// A stream's record: made when its request is whole, gone when its answer is sent or broken off.
+extension Reactor {
+    /// - Returns: nil when there is no record left.
+    func openStream(_ connection: HTTP2ConnectionPointer, _ id: Int32) -> HTTP2StreamPointer? {
+        let parent = connection.pointee.slot
+        let record = Downstream(
+            streamOf: downstreams[parent], acceptedNanoseconds: nowNanoseconds,
+            exchange: work.pointee.freshExchange)
+        guard let handle = downstreams.insert(record) else { return nil }
+        let (block, _) = pool.pointee.take(atLeast: MemoryLayout<HTTP2Stream>.size)
+        let stream = UnsafeMutableRawPointer(block).bindMemory(to: HTTP2Stream.self, capacity: 1)
+        stream.initialize(to: HTTP2Stream(id: id, slot: handle.slot, connection: connection))
+        var transport = Transport(descriptor: -1, pool: pool)
+        transport.multiplexed = UnsafeMutableRawPointer(stream)
+        (transports + Int(handle.slot)).initialize(to: transport)
+        stream.pointee.next = connection.pointee.firstStream
+        connection.pointee.firstStream?.pointee.previous = stream
+        connection.pointee.firstStream = stream
+        connection.pointee.streamCount += 1
+        state.pointee.streams += 1
+        counters.add(.http2Streams)
+        leaveIdle(parent)
+        timers.set(parent, at: TimerWheel.never)
+        timers.set(handle.slot, at: nowMilliseconds + UInt64(limits.headMilliseconds))
+        return stream
+    }
+
+    /// The record ends; what the client still has to be told is told.
+    func leaveConnection(_ slot: Int32, _ stream: HTTP2StreamPointer) {
+        let connection = stream.pointee.connection
+        if let session = connection.pointee.session {
+            if !stream.pointee.isForgotten {
+                _ = nghttp2_session_set_stream_user_data(session, stream.pointee.id, nil)
+                if !stream.pointee.isEndSent {
+                    reset(connection, stream.pointee.id, stream.pointee.resetCode)
+                } else if !stream.pointee.isRemoteEnded {
+                    // RFC 9113 §8.1: the answer is whole, the rest of the request is not wanted.
+                    reset(connection, stream.pointee.id, NGHTTP2_NO_ERROR)
+                }
+            }
+            if stream.pointee.owedWindow > 0 {
+                _ = nghttp2_session_consume_connection(session, stream.pointee.owedWindow)
+                connection.touch()
+            }
+        }
+        if let next = stream.pointee.next { next.pointee.previous = stream.pointee.previous }
+        if let previous = stream.pointee.previous {
+            previous.pointee.next = stream.pointee.next
+        } else {
+            connection.pointee.firstStream = stream.pointee.next
+        }
+        connection.pointee.streamCount -= 1
+        state.pointee.streams -= 1
+        rememberInConnection(slot, connection)
+        stream.pointee.inbound.release(pool)
+        stream.pointee.body.release(pool)
+        stream.pointee.trailers.release(pool)
+        transports[Int(slot)].multiplexed = nil
+        stream.deinitialize(count: 1)
+        let block = UnsafeMutableRawPointer(stream).assumingMemoryBound(to: UInt8.self)
+        pool.pointee.giveBack(block, size: MemoryLayout<HTTP2Stream>.size)
+        if connection.pointee.streamCount == 0, connection.pointee.session != nil {
+            settle(connection)
+            connection.touch()
+        }
+    }
+
+    /// The next stream is most likely for the same host, under the same cookie.
+    private func rememberInConnection(_ slot: Int32, _ connection: HTTP2ConnectionPointer) {
+        let stream = downstreams[slot]
+        let parent = downstreams[connection.pointee.slot]
+        if parent.pointee.lastRoute !== stream.pointee.lastRoute {
+            parent.pointee.lastRoute = stream.pointee.lastRoute
+        }
+        parent.pointee.lastCookie = stream.pointee.lastCookie
+        parent.pointee.machine = stream.pointee.machine
+        parent.pointee.certificate = stream.pointee.certificate
+        parent.pointee.planRevision = stream.pointee.planRevision
+    }
+
+    /// The TLS connection below a connection or stream.
+    func ssl(of slot: Int32) -> OpaquePointer? {
+        guard let stream = (transports + Int(slot)).stream else { return transports[Int(slot)].ssl }
+        return transports[Int(stream.pointee.connection.pointee.slot)].ssl
+    }
+
+    // MARK: Ends
+
+    /// The record has written its answer: END_STREAM follows it, and then the record is gone.
+    func endStream(_ slot: Int32, _ stream: HTTP2StreamPointer) -> Step {
+        downstreams[slot].pointee.phase = .lingering
+        downstreams[slot].pointee.input.release(pool)
+        downstreams[slot].pointee.headSeen = 0
+        endCollecting(slot)
+        stream.pointee.isEnded = true
+        stream.pointee.isTouched = true
+        stream.pointee.connection.touch()
+        setLingerDeadline(slot)
+        return .wait
+    }
+
+    /// What still comes of a request that was answered is nobody's.
+    func lingerStream(_ slot: Int32, _ stream: HTTP2StreamPointer) -> Step {
+        if stream.pointee.isForgotten { return close(slot) }
+        stream.pointee.inbound.release(pool)
+        let owed = stream.pointee.owedWindow
+        stream.pointee.owedWindow = 0
+        if owed > 0, let session = stream.pointee.connection.pointee.session {
+            _ = nghttp2_session_consume_connection(session, owed)
+            stream.pointee.connection.touch()
+        }
+        return .wait
+    }
+
+    /// Why the client's stream is reset: it is told whether we took the answer away or could not give it.
+    func noteResetCode(_ slot: Int32) {
+        guard let stream = (transports + Int(slot)).stream else { return }
+        switch downstreams[slot].pointee.exchange.reason {
+        case nil, .upstreamUnavailable, .upstreamMalformed, .upstreamTimeout:
+            stream.pointee.resetCode = NGHTTP2_INTERNAL_ERROR
+        case .some: stream.pointee.resetCode = NGHTTP2_CANCEL
+        }
+    }
+
+    /// The application took the upgrade in the only way that proves that it read it (RFC 6455 §4.1). On other
+    /// connections the client looks for itself.
+    func isUpgradeProven(_ slot: Int32, _ head: Span<UInt8>) -> Bool {
+        guard let stream = (transports + Int(slot)).stream else { return true }
+        guard stream.pointee.isTunnel,
+            let value = work.pointee.responseFields.value(named: "sec-websocket-accept", in: head),
+            !work.pointee.responseFields.isRepeated(named: "sec-websocket-accept", in: head),
+            value.count == 28, stream.pointee.webSocketAccept[0] != 0
+        else { return false }
+        let text = head.extracting(value.indices)
+        for index in 0..<28 where text[index] != stream.pointee.webSocketAccept[index] { return false }
+        return true
+    }
+}

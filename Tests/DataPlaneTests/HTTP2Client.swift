@@ -1,0 +1,257 @@
+import CLinux
+import CNghttp2
+import Foundation
+
+@testable import DataPlane
+
+/// One frame as it stood on the wire (RFC 9113 §4.1).
+struct HTTP2Frame {
+    enum Kind: UInt8 {
+        case data = 0
+        case headers, priority, reset, settings, pushPromise, ping, goaway, windowUpdate, continuation
+    }
+
+    static let endStream: UInt8 = 1
+    static let acknowledge: UInt8 = 1
+    static let endHeaders: UInt8 = 4
+
+    var kind: UInt8
+    var flags: UInt8
+    var stream: UInt32
+    var payload: [UInt8]
+
+    /// The first four bytes of the payload, or those at an offset, as a number.
+    func number(at offset: Int = 0) -> UInt32 {
+        payload.dropFirst(offset).prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    static func bytes(_ kind: Kind, _ flags: UInt8 = 0, _ stream: UInt32 = 0, _ payload: [UInt8] = [])
+        -> [UInt8]
+    {
+        bytes(raw: kind.rawValue, flags, stream, payload)
+    }
+
+    static func bytes(raw kind: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
+        let count = payload.count
+        return [UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255), kind, flags]
+            + big(stream) + payload
+    }
+
+    static func big(_ number: UInt32) -> [UInt8] {
+        [UInt8(number >> 24), UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
+    }
+
+    /// Literal lines, never indexed and without Huffman coding: every byte as the test says (RFC 7541 §6.2.3).
+    static func block(_ fields: [(String, String)]) -> [UInt8] {
+        fields.flatMap { [0x10] + text($0.0) + text($0.1) }
+    }
+
+    private static func text(_ text: String) -> [UInt8] {
+        let bytes = Array(text.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
+        guard bytes.count >= 127 else { return [UInt8(bytes.count)] + bytes }
+        var left = bytes.count - 127
+        var prefix: [UInt8] = [127]
+        while left >= 128 {
+            prefix.append(UInt8(left % 128 + 128))
+            left /= 128
+        }
+        return prefix + [UInt8(left)] + bytes
+    }
+}
+
+struct HTTP2Response {
+    var fields: [(String, String)] = []
+    var interim: [Int] = []
+    var trailers: [(String, String)] = []
+    var body: [UInt8] = []
+    var isEnded = false
+    var resetCode: UInt32?
+    var status: Int { Int(field(":status") ?? "") ?? 0 }
+    var text: String { String(decoding: body, as: UTF8.self) }
+    func field(_ name: String) -> String? { fields.first { $0.0 == name }?.1 }
+}
+
+/// An HTTP/2 client that sends the frames a test makes by hand, right or wrong.
+final class HTTP2Client {
+    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+    let client: TestClient
+    private var buffer: [UInt8] = []
+    private var inflater: OpaquePointer?
+    private(set) var responses: [UInt32: HTTP2Response] = [:]
+    private(set) var settings: [UInt16: UInt32] = [:]
+    private(set) var goaway: (lastStream: UInt32, code: UInt32)?
+    private(set) var pongs = 0
+    private(set) var acknowledgedSettings = 0
+    /// Whether received data is acknowledged with window at once.
+    var givesWindow = true
+    /// Window that the gateway gave, by stream; 0 is the connection.
+    private(set) var window: [UInt32: Int] = [:]
+
+    init(
+        _ gateway: Gateway, serverName: String = "wiki.test", identity: TestIdentity? = nil,
+        settings: [(UInt16, UInt32)] = [], receiveBuffer: Int32 = 0, sendsPreface: Bool = true
+    ) throws {
+        guard
+            let client = try TestClient(
+                port: gateway.port, serverName: serverName, receiveBuffer: receiveBuffer, identity: identity,
+                protocols: "h2")
+        else { throw Gateway.NoHandshake() }
+        self.client = client
+        nghttp2_hd_inflate_new(&inflater)
+        guard sendsPreface else { return }
+        let entries = settings.flatMap { [UInt8($0.0 >> 8), UInt8($0.0 & 255)] + HTTP2Frame.big($0.1) }
+        client.send(Self.preface + HTTP2Frame.bytes(.settings, 0, 0, entries))
+    }
+
+    deinit { nghttp2_hd_inflate_del(inflater) }
+
+    // MARK: Sending
+
+    static func request(
+        _ path: String = "/", method: String = "GET", host: String = "wiki.test",
+        _ more: [(String, String)] = []
+    ) -> [(String, String)] {
+        [(":method", method), (":scheme", "https"), (":authority", host), (":path", path)] + more
+    }
+
+    static func headers(_ stream: UInt32, _ fields: [(String, String)], ends: Bool = true) -> [UInt8] {
+        HTTP2Frame.bytes(
+            .headers, HTTP2Frame.endHeaders | (ends ? HTTP2Frame.endStream : 0), stream,
+            HTTP2Frame.block(fields))
+    }
+
+    static func data(_ stream: UInt32, _ bytes: [UInt8], ends: Bool = false) -> [UInt8] {
+        HTTP2Frame.bytes(.data, ends ? HTTP2Frame.endStream : 0, stream, bytes)
+    }
+
+    static func reset(_ stream: UInt32, _ code: UInt32 = 8) -> [UInt8] {
+        HTTP2Frame.bytes(.reset, 0, stream, HTTP2Frame.big(code))
+    }
+
+    /// One behind the other.
+    static func all(_ parts: [UInt8]...) -> [UInt8] { parts.flatMap { $0 } }
+
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool { client.send(bytes) }
+
+    // MARK: Receiving
+
+    /// The next frame, noted; nil when the connection is over or patience is.
+    @discardableResult
+    func next() -> HTTP2Frame? {
+        while true {
+            if buffer.count >= 9 {
+                let count = Int(buffer[0]) << 16 | Int(buffer[1]) << 8 | Int(buffer[2])
+                if buffer.count >= 9 + count {
+                    let stream = buffer[5..<9].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+                    let frame = HTTP2Frame(
+                        kind: buffer[3], flags: buffer[4], stream: stream,
+                        payload: Array(buffer[9..<(9 + count)]))
+                    buffer.removeFirst(9 + count)
+                    note(frame)
+                    return frame
+                }
+            }
+            guard let more = client.readSome() else { return nil }
+            buffer += more
+        }
+    }
+
+    private func note(_ frame: HTTP2Frame) {
+        let isAcknowledgement = frame.flags & HTTP2Frame.acknowledge != 0
+        switch HTTP2Frame.Kind(rawValue: frame.kind) {
+        case .data:
+            responses[frame.stream, default: HTTP2Response()].body += frame.payload
+            noteEnd(frame)
+            guard givesWindow, !frame.payload.isEmpty else { return }
+            let count = HTTP2Frame.big(UInt32(frame.payload.count))
+            send(
+                HTTP2Frame.bytes(.windowUpdate, 0, 0, count)
+                    + (frame.flags & HTTP2Frame.endStream == 0
+                        ? HTTP2Frame.bytes(.windowUpdate, 0, frame.stream, count) : []))
+        case .headers: noteHeaders(frame)
+        case .reset: responses[frame.stream, default: HTTP2Response()].resetCode = frame.number()
+        case .settings:
+            if isAcknowledgement {
+                acknowledgedSettings += 1
+            } else {
+                for start in stride(from: 0, to: frame.payload.count, by: 6) {
+                    let id = UInt16(frame.payload[start]) << 8 | UInt16(frame.payload[start + 1])
+                    settings[id] = frame.number(at: start + 2)
+                }
+                send(HTTP2Frame.bytes(.settings, HTTP2Frame.acknowledge))
+            }
+        case .ping: pongs += isAcknowledgement ? 1 : 0
+        case .goaway: goaway = (frame.number() & 0x7fff_ffff, frame.number(at: 4))
+        case .windowUpdate: window[frame.stream, default: 0] += Int(frame.number())
+        case .priority, .pushPromise, .continuation, nil: return
+        }
+    }
+
+    private func noteHeaders(_ frame: HTTP2Frame) {
+        let fields = inflate(frame.payload)
+        var response = responses[frame.stream] ?? HTTP2Response()
+        if let status = fields.first(where: { $0.0 == ":status" }).flatMap({ Int($0.1) }) {
+            if status < 200 { response.interim.append(status) } else { response.fields = fields }
+        } else {
+            response.trailers = fields
+        }
+        responses[frame.stream] = response
+        noteEnd(frame)
+    }
+
+    private func noteEnd(_ frame: HTTP2Frame) {
+        if frame.flags & HTTP2Frame.endStream != 0 { responses[frame.stream]?.isEnded = true }
+    }
+
+    private func inflate(_ block: [UInt8]) -> [(String, String)] {
+        var fields: [(String, String)] = []
+        var offset = 0
+        while true {
+            var line = nghttp2_nv()
+            var flags: Int32 = 0
+            let taken = block.withUnsafeBufferPointer {
+                nghttp2_hd_inflate_hd2(
+                    inflater, &line, &flags, $0.baseAddress.map { $0 + offset }, $0.count - offset, 1)
+            }
+            guard taken >= 0 else { return [("broken", "")] }
+            offset += taken
+            if UInt32(flags) & UInt32(NGHTTP2_HD_INFLATE_EMIT.rawValue) != 0 {
+                fields.append(
+                    (
+                        String(
+                            decoding: UnsafeBufferPointer(start: line.name, count: line.namelen),
+                            as: UTF8.self),
+                        String(
+                            decoding: UnsafeBufferPointer(start: line.value, count: line.valuelen),
+                            as: UTF8.self)
+                    ))
+            }
+            if UInt32(flags) & UInt32(NGHTTP2_HD_INFLATE_FINAL.rawValue) != 0 {
+                nghttp2_hd_inflate_end_headers(inflater)
+                return fields
+            }
+        }
+    }
+
+    /// Reads until the condition holds; false when the connection ended before that.
+    func readUntil(_ condition: (HTTP2Client) -> Bool) -> Bool {
+        while !condition(self) {
+            guard next() != nil else { return condition(self) }
+        }
+        return true
+    }
+
+    /// The response of a stream, whole or reset.
+    func receive(_ stream: UInt32) -> HTTP2Response? {
+        let isThere = readUntil {
+            $0.responses[stream]?.isEnded == true || $0.responses[stream]?.resetCode != nil
+        }
+        return isThere ? responses[stream] : nil
+    }
+
+    func get(_ stream: UInt32, _ path: String = "/", _ more: [(String, String)] = []) -> HTTP2Response? {
+        send(Self.headers(stream, Self.request(path, more)))
+        return receive(stream)
+    }
+}
