@@ -111,6 +111,7 @@ extension Reactor {
     func close(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
         leaveIdle(slot)
+        forgetClient(slot)
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
         if connection.pointee.phase == .parked { state.pointee.parked -= 1 }

@@ -7,6 +7,8 @@ enum Counter: Int, CaseIterable {
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
+    case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
+    case slowClientsCut, connectionMemoryExceeded, connectionsShed
     // Levels rather than sums.
     case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders
 }
