@@ -122,6 +122,8 @@ struct DefenceState {
     var acceptAgainAtMilliseconds = UInt64.max
     /// When slow clients and memory are looked at; `.max` while nobody is connected.
     var lookAtMilliseconds = UInt64.max
+    /// Before that time shedding would bring nothing.
+    var shedAgainAtMilliseconds: UInt64 = 0
     /// A descriptor for nothing, to have one when there is none.
     var reserve: Int32 = -1
     /// When each kind of event was last written.

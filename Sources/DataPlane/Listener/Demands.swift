@@ -1,11 +1,13 @@
 import Access
 import Border
+import COpenSSL
 import HTTP
 
 /// What clients cost by being slow or by having much waiting: looked at once a second, and memory in every
 /// turn.
 extension Reactor {
     static let lookEveryMilliseconds: UInt64 = 1_000
+    private static let shedEveryMilliseconds: UInt64 = 100
     /// What OpenSSL holds for a connection that is busy: one record each way.
     private static let tlsBufferBytes = 34 << 10
 
@@ -81,7 +83,9 @@ extension Reactor {
         pool.pointee.bytesInUse + state.pointee.bufferHolders.count * Self.tlsBufferBytes
     }
 
-    var isMemoryShort: Bool { bytesHeldByAll > memoryShareBytes }
+    var isMemoryShort: Bool {
+        bytesHeldByAll > memoryShareBytes && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
+    }
 
     private func bytesHeld(_ slot: Int32) -> Int {
         let connection = downstreams[slot]
@@ -97,28 +101,43 @@ extension Reactor {
         return bytes
     }
 
-    /// Ends the connections that hold most until a tenth of the share is free again, so that it is not the
-    /// next turn's work as well. Sorting takes an allocation: this is not a path that anything fast takes.
+    /// First everybody gives back TLS buffers, which costs nobody anything but two allocations at the next
+    /// record. Then the connections that hold most end, until a tenth of the share is free again, so that it
+    /// is not the next turn's work as well. Sorting takes an allocation: this is not a path that anything
+    /// fast takes.
     func shedCostliest() {
+        let wanted = memoryShareBytes - memoryShareBytes / 10
+        giveBackTLSBuffers()
+        guard bytesHeldByAll > wanted else { return }
         var held: [(slot: Int32, bytes: Int)] = []
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             held.append((slot, bytesHeld(slot)))
         }
         held.sort { $0.bytes > $1.bytes }
-        let wanted = memoryShareBytes - memoryShareBytes / 10
         for victim in held where bytesHeldByAll > wanted && victim.bytes > 0 {
             // Ending one may have ended another.
             guard downstreams.isInUse(victim.slot) else { continue }
             counters.add(.connectionsShed)
             shed(victim.slot, .memoryOfAll, victim.bytes)
-            forgetHolders()
+            state.pointee.bufferHolders.removeAll { [downstreams] in !downstreams.isCurrent($0) }
         }
+        // What is left belongs to nobody who could be ended: looking again at once would find the same.
+        guard bytesHeldByAll > wanted else { return }
+        state.pointee.defence.shedAgainAtMilliseconds = nowMilliseconds + Self.shedEveryMilliseconds
     }
 
-    /// Those that are gone hold no TLS buffers any more.
-    private func forgetHolders() {
+    /// As a rest does, of those who do not rest. Half a record stays where it is.
+    private func giveBackTLSBuffers() {
+        let transports = transports
         let downstreams = downstreams
-        state.pointee.bufferHolders.removeAll { !downstreams.isCurrent($0) }
+        state.pointee.bufferHolders.removeAll { handle in
+            guard downstreams.isCurrent(handle) else { return true }
+            let transport = transports + Int(handle.slot)
+            guard SSL_free_buffers(transport.pointee.ssl) == 1 else { return false }
+            transport.pointee.holdsBuffers = false
+            forgetHead(handle.slot)
+            return true
+        }
     }
 
     private func shed(_ slot: Int32, _ event: DefenceEvent, _ bytes: Int) {
