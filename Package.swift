@@ -104,6 +104,6 @@ let package = Package(
             "RelyingPartyTests",
             ["Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
         tests("ArchitectureTests", []),
-        tests("EndToEndTests", []),
+        tests("EndToEndTests", [], exclude: ["Attacks"]),
     ]
 )

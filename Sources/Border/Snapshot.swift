@@ -151,5 +151,16 @@ public struct Limits: Sendable, Codable, Hashable {
     public var parkedMax = 1_024
     public var parkedMilliseconds = 10_000
     public var sessionsCachedMax = 100_000
+    /// Of one IPv4 address or IPv6 /64; 0 is no bound, here and for what follows up to `bodyRateMin`.
+    public var connectionsPerAddressMax = 1_000
+    public var handshakesPerAddressPerSecondMax = 500
+    public var handshakesPerSecondMax = 5_000
+    /// Bytes per second.
+    public var bodyRateMin = 240
+    public var bodyPatienceMilliseconds = 20_000
+    public var firstRequestMilliseconds = 15_000
+    /// What buffers of one connection, and of all together, may take.
+    public var connectionMemoryBytesMax = 1_048_576
+    public var memoryBytesMax = 268_435_456
     public init() {}
 }

@@ -30,6 +30,22 @@ public struct LimitSettings: Sendable, Hashable {
     public var firstContactMilliseconds = 3_000
     /// `sessions-cached-max`: sessions each reactor keeps at hand.
     public var sessionsCachedMax = 100_000
+    /// `connections-per-address-max`: connections of one IPv4 address or IPv6 /64; 0: no bound.
+    public var connectionsPerAddressMax = 1_000
+    /// `handshakes-per-address-per-second-max`: new connections of such an address; 0: no bound.
+    public var handshakesPerAddressPerSecondMax = 500
+    /// `handshakes-per-second-max`: new connections of the whole gateway; 0: no bound.
+    public var handshakesPerSecondMax = 5_000
+    /// `body-rate-min`: bytes per second that a client sends or reads while it is waited for; 0: no bound.
+    public var bodyRateMin = 240
+    /// `body-patience`: how long such a client may be behind.
+    public var bodyPatienceMilliseconds = 20_000
+    /// `first-request`: longest silence before the first request of a connection.
+    public var firstRequestMilliseconds = 15_000
+    /// `connection-memory-max`: bytes that the buffers of one connection take.
+    public var connectionMemoryBytesMax = 1_048_576
+    /// `memory-max`: bytes that the buffers of all connections take together.
+    public var memoryBytesMax = 268_435_456
 
     /// The defaults.
     public init() {}

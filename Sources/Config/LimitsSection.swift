@@ -62,6 +62,40 @@ enum LimitsSection {
         Limit(
             name: "sessions-cached-max", target: .count(\.sessionsCachedMax), range: 1_000...10_000_000,
             summary: "Sessions that each reactor keeps at hand.", example: "100000"),
+        Limit(
+            name: "connections-per-address-max", target: .count(\.connectionsPerAddressMax),
+            range: 0...1_000_000,
+            summary: "Connections of one IPv4 address or IPv6 /64; `0` is no bound.", example: "200"),
+        Limit(
+            name: "handshakes-per-address-per-second-max",
+            target: .count(\.handshakesPerAddressPerSecondMax), range: 0...1_000_000,
+            summary: "New connections of such an address; one more is closed. `0` is no bound.",
+            example: "50"),
+        Limit(
+            name: "handshakes-per-second-max", target: .count(\.handshakesPerSecondMax),
+            range: 0...1_000_000,
+            summary: "New connections of the whole gateway; one more waits. `0` is no bound.",
+            example: "2000"),
+        Limit(
+            name: "body-rate-min", target: .count(\.bodyRateMin), range: 0...1_000_000,
+            summary: "Bytes per second that a client sends or reads while it is waited for. `0` is no bound.",
+            example: "1000"),
+        Limit(
+            name: "body-patience", target: .deadline(\.bodyPatienceMilliseconds), range: 1...600,
+            summary: "How far a client may be behind that rate, silence included; then it is cut.",
+            example: "10s"),
+        Limit(
+            name: "first-request", target: .deadline(\.firstRequestMilliseconds), range: 1...120,
+            summary: "Longest silence of a connection before its first request.", example: "10s"),
+        Limit(
+            name: "connection-memory-max", target: .bytes(\.connectionMemoryBytesMax),
+            range: 1_048_576...1_073_741_824,
+            summary: "What the buffers of one connection may take; beyond that it is cut.", example: "2MiB"),
+        Limit(
+            name: "memory-max", target: .bytes(\.memoryBytesMax), range: 8_388_608...1_099_511_627_776,
+            summary:
+                "What the buffers of all connections may take; beyond that those that hold most are cut.",
+            example: "1024MiB"),
     ]
 
     static let table = KeyTable("gateway.limits", limits.map(spec))
@@ -71,11 +105,15 @@ enum LimitsSection {
         let (shape, standard): (Shape, String) =
             switch limit.target {
             case .count(let path): (.integer(limit.range), "\(defaults[keyPath: path])")
-            case .bytes(let path): (.size(limit.range), "\(defaults[keyPath: path] / 1_024)KiB")
+            case .bytes(let path): (.size(limit.range), sizeText(defaults[keyPath: path]))
             case .deadline(let path):
                 (.duration(limit.range), Quantity.durationText(Int64(defaults[keyPath: path] / 1_000)))
             }
         return .optional(limit.name, shape, limit.summary, standard: "`\(standard)`", example: limit.example)
+    }
+
+    private static func sizeText(_ bytes: Int) -> String {
+        bytes % 1_048_576 == 0 ? "\(bytes / 1_048_576)MiB" : "\(bytes / 1_024)KiB"
     }
 
     static func read(_ reader: SectionReader) -> LimitSettings {

@@ -6,7 +6,7 @@ import Synchronization
 final class Child: Sendable {
     let name: String
     let log: URL
-    private let pid: pid_t
+    let pid: pid_t
     private let ended = Mutex<Int32?>(nil)
 
     /// Starts a program inside the private network; both its outputs are appended to `log`.
@@ -37,6 +37,7 @@ final class Child: Sendable {
             "/usr/bin/chromedriver": "chromium-driver", "/usr/bin/certutil": "libnss3-tools",
             "/usr/bin/curl": "curl", "/usr/bin/firefox-esr": "firefox-esr", "/usr/bin/Xvfb": "xvfb",
             "/usr/bin/WebKitWebDriver": "webkit2gtk-driver",
+            "/usr/bin/node": "nodejs", "/usr/sbin/nginx": "nginx-light", "/usr/sbin/apache2": "apache2-bin",
             "/sbin/ip": "iproute2", "/usr/bin/setpriv": "util-linux", "/usr/bin/openssl": "openssl",
         ]
         if let package = packages[path] {

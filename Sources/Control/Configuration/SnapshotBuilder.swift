@@ -153,6 +153,14 @@ struct SnapshotBuilder {
         limits.parkedMax = settings.parkedMax
         limits.parkedMilliseconds = settings.parkedMilliseconds
         limits.sessionsCachedMax = settings.sessionsCachedMax
+        limits.connectionsPerAddressMax = settings.connectionsPerAddressMax
+        limits.handshakesPerAddressPerSecondMax = settings.handshakesPerAddressPerSecondMax
+        limits.handshakesPerSecondMax = settings.handshakesPerSecondMax
+        limits.bodyRateMin = settings.bodyRateMin
+        limits.bodyPatienceMilliseconds = settings.bodyPatienceMilliseconds
+        limits.firstRequestMilliseconds = settings.firstRequestMilliseconds
+        limits.connectionMemoryBytesMax = settings.connectionMemoryBytesMax
+        limits.memoryBytesMax = settings.memoryBytesMax
         return limits
     }
 }

@@ -19,6 +19,7 @@ extension Reactor {
     }
 
     private func acceptOne(_ index: Int) -> Bool {
+        guard mayAccept() else { return false }
         let listener = listeners[index].descriptor
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -27,20 +28,27 @@ extension Reactor {
                 accept4(listener, $0, &length, ListenSocket.flags)
             }
         }
-        guard descriptor >= 0 else { return errno == ECONNABORTED || errno == EINTR }
+        guard descriptor >= 0 else { return acceptFailed(listener) }
         counters.add(.accepted)
+        let client = SocketAddress.networkAddress(storage)
+        guard admits(client) else {
+            _ = Glibc.close(descriptor)
+            return true
+        }
         if downstreams.count == downstreams.capacity { closeOldestIdle() }
         let record = Downstream(
-            client: SocketAddress.networkAddress(storage),
+            client: client,
             acceptedNanoseconds: nowNanoseconds,
             exchange: work.pointee.freshExchange)
         guard let handle = downstreams.insert(record) else {
             counters.add(.connectionsRefused)
+            clients.leave(client, nowMilliseconds: nowMilliseconds)
             _ = Glibc.close(descriptor)
             return true
         }
         SocketAddress.disableNagle(descriptor)
         SocketAddress.boundUnsent(descriptor)
+        beginLooking(handle.slot)
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
         guard
@@ -77,6 +85,10 @@ extension Reactor {
             }
             if speaksHTTP2(slot) { return beginMultiplexing(slot) }
             becomeIdle(slot)
+            // Who opened a connection wants something: until it says what, it has less time than between two.
+            timers.set(
+                slot,
+                at: nowMilliseconds + UInt64(min(limits.idleMilliseconds, limits.firstRequestMilliseconds)))
             return .again
         }
     }

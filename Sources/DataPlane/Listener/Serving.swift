@@ -120,6 +120,7 @@ extension Reactor {
         let connection = downstreams[slot]
         if let http2 = (transports + Int(slot)).http2 { endMultiplexing(http2) }
         leaveIdle(slot)
+        forgetClient(slot)
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
         if let stream = (transports + Int(slot)).stream { leaveConnection(slot, stream) }

@@ -8,6 +8,8 @@ enum Counter: Int, CaseIterable {
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
+    case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
+    case slowClientsCut, connectionMemoryExceeded, connectionsShed
     // Levels rather than sums.
     case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders, openStreams
 }

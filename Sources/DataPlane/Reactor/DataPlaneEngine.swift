@@ -38,12 +38,14 @@ public final class DataPlaneEngine: Sendable {
         var counters: [ReactorCounters] = []
         var sources: [LogThread.Source] = []
         let threads = Threads()
+        let clients = ClientTable()
         let instanceID = SystemRandomNumberGenerator.one()
         for number in 0..<workers {
             let bound = try BoundListeners.bind(fixed)
             for index in fixed.indices { fixed[index].port = bound.port(index) }
             let parts = Reactor.Parts(
-                number: UInt16(number), workers: workers, inbox: try Inbox(), toControl: toControl,
+                number: UInt16(number), workers: workers, clients: clients, inbox: try Inbox(),
+                toControl: toControl,
                 counters: ReactorCounters(), mark: TurnMark(), log: LogRing(), instanceID: instanceID)
             inboxes.append(parts.inbox)
             counters.append(parts.counters)

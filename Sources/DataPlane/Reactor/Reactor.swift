@@ -20,6 +20,9 @@ final class Reactor {
     }
 
     let number: UInt16
+    /// Reactors in all: each has this part of what is bounded for the gateway.
+    let workers: Int
+    let clients: ClientTable
     let epoll: Int32
     let inbox: Inbox
     let toControl: ControlInbox
@@ -37,6 +40,7 @@ final class Reactor {
     let pool: UnsafeMutablePointer<BufferPool>
     let work: UnsafeMutablePointer<Workspace>
     let timers: TimerWheel
+    let demands: ClientDemands
     let sessions: SessionCache
     /// With one more upstream connection per downstream connection than may be idle, the slab can never be full.
     let idleUpstreamsMax: Int
@@ -46,6 +50,7 @@ final class Reactor {
     struct Parts {
         let number: UInt16
         let workers: Int
+        let clients: ClientTable
         let inbox: Inbox
         let toControl: ControlInbox
         let counters: ReactorCounters
@@ -56,6 +61,8 @@ final class Reactor {
 
     init(_ parts: Parts, snapshot: GatewaySnapshot, listeners bound: consuming BoundListeners) throws {
         number = parts.number
+        workers = parts.workers
+        clients = parts.clients
         inbox = parts.inbox
         toControl = parts.toControl
         counters = parts.counters
@@ -80,6 +87,7 @@ final class Reactor {
         work.initialize(to: Workspace(snapshot.limits, instanceID: instanceID))
         timers = TimerWheel(
             slots: Int(connections + outbound), nowMilliseconds: state.pointee.nowMilliseconds)
+        demands = ClientDemands(capacity: Int(connections))
         sessions = SessionCache(capacity: max(1, snapshot.limits.sessionsCachedMax / parts.workers))
         listenerCount = bound.count
         listeners = bound.release()
@@ -100,6 +108,8 @@ final class Reactor {
         downstreams.destroy()
         upstreams.destroy()
         timers.destroy()
+        demands.destroy()
+        state.pointee.defence.end()
         state.deinitialize(count: 1)
         state.deallocate()
         _ = Glibc.close(epoll)

@@ -35,6 +35,7 @@ struct ReactorState {
     var sweepAtMilliseconds = UInt64.max
     /// When what is open is held against its session's record; `.max` while nothing is.
     var streamCheckAtMilliseconds = UInt64.max
+    var defence = DefenceState()
     /// The list of idle downstream connections, oldest first.
     var firstIdle: Int32 = -1
     var lastIdle: Int32 = -1

@@ -11,6 +11,10 @@ extension Reactor {
 
     func registerDescriptors() {
         add(inbox.descriptor, EPOLLIN.rawValue | EPOLLET.rawValue, token: Self.inboxToken)
+        watchListeners()
+    }
+
+    func watchListeners() {
         for index in 0..<listenerCount {
             add(listeners[index].descriptor, EPOLLIN.rawValue, token: Self.listenerToken)
         }
@@ -45,7 +49,11 @@ extension Reactor {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
         let other = min(
             state.pointee.drainDeadlineMilliseconds ?? .max,
-            min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds))
+            min(
+                min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds),
+                min(
+                    state.pointee.defence.lookAtMilliseconds,
+                    state.pointee.defence.acceptAgainAtMilliseconds)))
         guard other != .max else { return timeout }
         let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
@@ -74,6 +82,9 @@ extension Reactor {
         if !state.pointee.queue.isEmpty { serveQueued() }
         if nowMilliseconds >= state.pointee.sweepAtMilliseconds { sweepBuffers() }
         if nowMilliseconds >= state.pointee.streamCheckAtMilliseconds { checkStreams() }
+        if isMemoryShort { shedCostliest() }
+        if nowMilliseconds >= state.pointee.defence.lookAtMilliseconds { lookAtClients() }
+        if nowMilliseconds >= state.pointee.defence.acceptAgainAtMilliseconds { resumeAccepting() }
         if hasNewConnections { acceptConnections() }
         if !state.pointee.unflushed.isEmpty { flushMultiplexed() }
         publishLevels()

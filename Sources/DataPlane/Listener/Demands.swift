@@ -1,0 +1,209 @@
+import Access
+import Border
+import COpenSSL
+import HTTP
+
+/// What clients cost by being slow or by having much waiting: looked at once a second, and memory in every
+/// turn.
+extension Reactor {
+    static let lookEveryMilliseconds: UInt64 = 1_000
+    private static let shedEveryMilliseconds: UInt64 = 100
+    /// What OpenSSL holds for a connection that is busy: one record each way.
+    private static let tlsBufferBytes = 34 << 10
+
+    /// From the first connection on.
+    func beginLooking(_ slot: Int32) {
+        demands[slot] = ClientDemand()
+        guard state.pointee.defence.lookAtMilliseconds == .max else { return }
+        state.pointee.defence.lookAtMilliseconds = nowMilliseconds + Self.lookEveryMilliseconds
+    }
+
+    func lookAtClients() {
+        state.pointee.defence.lookAtMilliseconds =
+            downstreams.count == 0 ? .max : nowMilliseconds + Self.lookEveryMilliseconds
+        // Nobody can hold more than all do together.
+        let looksAtMemory = pool.pointee.bytesInUse > limits.connectionMemoryBytesMax
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            if isTooSlow(slot) {
+                endSlow(slot)
+            } else if looksAtMemory {
+                let bytes = bytesHeld(slot)
+                guard bytes > limits.connectionMemoryBytesMax else { continue }
+                counters.add(.connectionMemoryExceeded)
+                shed(slot, .memoryOfConnection, bytes)
+            }
+        }
+    }
+
+    // MARK: Slowness
+
+    /// Time that a client is waited for runs against it, and what it sends or reads meanwhile pays the time
+    /// back. The upstream's slowness is never the client's, nor is a pause that the application answers into.
+    private func isTooSlow(_ slot: Int32) -> Bool {
+        let transport = transports + Int(slot)
+        let isReadingAwaited = !transport.pointee.pending.isEmpty
+        return demands[slot].look(
+            sent: UInt32(truncatingIfNeeded: transport.pointee.bytesSent),
+            received: UInt32(truncatingIfNeeded: transport.pointee.bytesReceived),
+            awaited: isReadingAwaited ? .reading : isBodyAwaited(slot) ? .sending : .nothing,
+            elapsedMilliseconds: Int(Self.lookEveryMilliseconds), rate: limits.bodyRateMin,
+            patienceMilliseconds: limits.bodyPatienceMilliseconds)
+    }
+
+    private func isBodyAwaited(_ slot: Int32) -> Bool {
+        let connection = downstreams[slot]
+        switch connection.pointee.phase {
+        case .collecting: return true
+        case .forwarding:
+            let exchange = connection.pointee.exchange
+            return !exchange.isRequestComplete && !exchange.isResponseBegun && exchange.upstream >= 0
+                && transports[Int(exchange.upstream)].pending.isEmpty
+        // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like.
+        case .handshaking, .head, .parked, .connecting, .tunnel, .lingering: return false
+        }
+    }
+
+    private func endSlow(_ slot: Int32) {
+        counters.add(.slowClientsCut)
+        report(.tooSlow, client: downstreams[slot].pointee.client)
+        // A refusal that does not fit into the socket either would wait for the same client.
+        guard transports[Int(slot)].pending.isEmpty else {
+            abandon(slot)
+            return
+        }
+        resume(slot, refuse(slot, 408, .requestTimeout))
+    }
+
+    // MARK: Memory
+
+    /// This reactor's part of `memory-max`.
+    private var memoryShareBytes: Int { limits.memoryBytesMax / workers }
+
+    private var bytesHeldByAll: Int {
+        pool.pointee.bytesInUse + state.pointee.bufferHolders.count * Self.tlsBufferBytes
+    }
+
+    var isMemoryShort: Bool {
+        bytesHeldByAll > memoryShareBytes && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
+    }
+
+    private func bytesHeld(_ slot: Int32) -> Int {
+        let connection = downstreams[slot]
+        let transport = transports + Int(slot)
+        var bytes =
+            connection.pointee.input.capacity + connection.pointee.collected.capacity
+            + transport.pointee.pending.capacity
+        if transport.pointee.holdsBuffers { bytes += Self.tlsBufferBytes }
+        let upstream = connection.pointee.exchange.upstream
+        if upstream >= 0 {
+            bytes += upstreams[upstream].pointee.input.capacity + transports[Int(upstream)].pending.capacity
+        }
+        return bytes
+    }
+
+    /// First everybody gives back TLS buffers, which costs nobody anything but two allocations at the next
+    /// record. Then the connections that hold most end, until a tenth of the share is free again, so that it
+    /// is not the next turn's work as well. Sorting takes an allocation: this is not a path that anything
+    /// fast takes.
+    func shedCostliest() {
+        let wanted = memoryShareBytes - memoryShareBytes / 10
+        giveBackTLSBuffers()
+        guard bytesHeldByAll > wanted else { return }
+        var held: [(slot: Int32, bytes: Int)] = []
+        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            held.append((slot, bytesHeld(slot)))
+        }
+        held.sort { $0.bytes > $1.bytes }
+        for victim in held where bytesHeldByAll > wanted && victim.bytes > 0 {
+            // Ending one may have ended another.
+            guard downstreams.isInUse(victim.slot) else { continue }
+            counters.add(.connectionsShed)
+            shed(victim.slot, .memoryOfAll, victim.bytes)
+            state.pointee.bufferHolders.removeAll { [downstreams] in !downstreams.isCurrent($0) }
+        }
+        // What is left belongs to nobody who could be ended: looking again at once would find the same.
+        guard bytesHeldByAll > wanted else { return }
+        state.pointee.defence.shedAgainAtMilliseconds = nowMilliseconds + Self.shedEveryMilliseconds
+    }
+
+    /// As a rest does, of those who do not rest. Half a record stays where it is.
+    private func giveBackTLSBuffers() {
+        let transports = transports
+        let downstreams = downstreams
+        state.pointee.bufferHolders.removeAll { handle in
+            guard downstreams.isCurrent(handle) else { return true }
+            let transport = transports + Int(handle.slot)
+            guard SSL_free_buffers(transport.pointee.ssl) == 1 else { return false }
+            transport.pointee.holdsBuffers = false
+            forgetHead(handle.slot)
+            return true
+        }
+    }
+
+    private func shed(_ slot: Int32, _ event: DefenceEvent, _ bytes: Int) {
+        report(event, client: downstreams[slot].pointee.client, bytes: bytes)
+        if downstreams[slot].pointee.exchange.isBegun {
+            downstreams[slot].pointee.exchange.reason = .overloaded
+        }
+        abandon(slot)
+    }
+}
+
+/// What was seen of a client at the last look.
+struct ClientDemand {
+    /// What the client is waited for.
+    enum Awaited { case nothing, sending, reading }
+
+    private var sent: UInt32 = 0
+    private var received: UInt32 = 0
+    /// Behind `body-rate-min` by so much.
+    private(set) var lateMilliseconds: Int32 = 0
+
+    init() {}
+
+    /// - Parameters:
+    ///   - sent: bytes that the socket has taken for the client so far, modulo 2^32; `received` likewise.
+    ///   - rate: bytes per second; 0 is no bound.
+    /// - Returns: whether the client is further behind than patience goes.
+    mutating func look(
+        sent: UInt32, received: UInt32, awaited: Awaited, elapsedMilliseconds: Int, rate: Int,
+        patienceMilliseconds: Int
+    ) -> Bool {
+        // Only what is waited for counts: who sends much does not read the more.
+        let moved = awaited == .reading ? sent &- self.sent : received &- self.received
+        self.sent = sent
+        self.received = received
+        guard rate > 0, awaited != .nothing else {
+            lateMilliseconds = 0
+            return false
+        }
+        let late = Int(lateMilliseconds) + elapsedMilliseconds - Int(moved) * 1_000 / rate
+        lateMilliseconds = Int32(clamping: max(0, late))
+        return late > patienceMilliseconds
+    }
+}
+
+/// One demand per downstream slot, beside the connection's record: nothing that a request touches.
+struct ClientDemands {
+    private let demands: UnsafeMutablePointer<ClientDemand>
+    private let capacity: Int
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        demands = .allocate(capacity: capacity)
+        demands.initialize(repeating: ClientDemand(), count: capacity)
+    }
+
+    /// The demands must not be used afterwards.
+    func destroy() { demands.deallocate() }
+
+    subscript(slot: Int32) -> ClientDemand {
+        get { demands[checked(slot)] }
+        nonmutating _modify { yield &demands[checked(slot)] }
+    }
+
+    private func checked(_ slot: Int32) -> Int {
+        precondition(slot >= 0 && Int(slot) < capacity, "slot \(slot) of \(capacity)")
+        return Int(slot)
+    }
+}

@@ -1,0 +1,46 @@
+import Access
+import JSON
+
+/// What the gateway did to protect itself, as lines of the log: each kind at most once a second and reactor,
+/// because an attack must not fill the disk; how often it happened is in the counters.
+enum DefenceEvent: Int {
+    case connectionsOfAddress, handshakesOfAddress, handshakesOfAll, descriptorsExhausted, tooSlow
+    case memoryOfConnection, memoryOfAll
+
+    /// Word of the log line.
+    var word: String {
+        switch self {
+        case .connectionsOfAddress: "address-connections-refused"
+        case .handshakesOfAddress: "address-handshakes-refused"
+        case .handshakesOfAll: "accepting-paused"
+        case .descriptorsExhausted: "descriptors-exhausted"
+        case .tooSlow: "slow-client-cut"
+        case .memoryOfConnection: "connection-memory-exceeded"
+        case .memoryOfAll: "connection-shed"
+        }
+    }
+}
+
+extension Reactor {
+    private static let reportEveryMilliseconds: UInt64 = 1_000
+
+    /// - Parameters:
+    ///   - client: whom it happened to, where it was one.
+    ///   - bytes: memory that the connection held.
+    func report(_ event: DefenceEvent, client: NetworkAddress? = nil, bytes: Int? = nil) {
+        let last = state.pointee.defence.reportedAtMilliseconds[event.rawValue]
+        guard last == 0 || nowMilliseconds - last >= Self.reportEveryMilliseconds else { return }
+        state.pointee.defence.reportedAtMilliseconds[event.rawValue] = nowMilliseconds
+        var line = JSONLineWriter()
+        line.beginObject()
+        line.field("event", event.word)
+        line.field("reactor", Int64(number))
+        if let client {
+            let address = AddressText(client)
+            line.field("client", bytes: address.bytes.span.extracting(0..<address.count))
+        }
+        if let bytes { line.field("bytes", bytes) }
+        line.endObject()
+        if !log.write(line.bytes.span) { counters.add(.logLinesDropped) }
+    }
+}
