@@ -5,10 +5,13 @@ enum Counter: Int, CaseIterable {
     case accepted, handshakes, handshakesResumed, handshakeFailures, requests, responses, refusals
     case requestsMalformed, sessionHits, sessionPulls, forgedCookies, parkedExpired, controlRequests
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
+    case upstreamRetriesRefused, upstreamEjections, upstreamProbes, upstreamProbesFailed
+    case upstreamWaits, upstreamWaitsExpired, upstreamBusy
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
     // Levels rather than sums.
-    case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders
+    case openConnections, openExchanges, parked, waitingForUpstream, openUpstreams, cachedSessions,
+        bufferHolders
 }
 
 /// The stages whose time is kept.

@@ -45,7 +45,9 @@ extension Reactor {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
         let other = min(
             state.pointee.drainDeadlineMilliseconds ?? .max,
-            min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds))
+            min(
+                state.pointee.sweepAtMilliseconds,
+                min(state.pointee.streamCheckAtMilliseconds, state.pointee.tendUpstreamsAtMilliseconds)))
         guard other != .max else { return timeout }
         let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
@@ -74,6 +76,7 @@ extension Reactor {
         if !state.pointee.queue.isEmpty { serveQueued() }
         if nowMilliseconds >= state.pointee.sweepAtMilliseconds { sweepBuffers() }
         if nowMilliseconds >= state.pointee.streamCheckAtMilliseconds { checkStreams() }
+        if nowMilliseconds >= state.pointee.tendUpstreamsAtMilliseconds { tendUpstreams() }
         if hasNewConnections { acceptConnections() }
         publishLevels()
         if let deadline = state.pointee.drainDeadlineMilliseconds { finishDrainIfDone(deadline) }
@@ -122,6 +125,7 @@ extension Reactor {
         scheduleStreamCheck()
         counters.set(.openUpstreams, UInt64(upstreams.count))
         counters.set(.parked, UInt64(state.pointee.parked))
+        counters.set(.waitingForUpstream, UInt64(state.pointee.waiting))
         counters.set(.cachedSessions, UInt64(sessions.count))
         counters.set(.bufferHolders, UInt64(state.pointee.bufferHolders.count))
     }
