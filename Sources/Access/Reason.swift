@@ -83,6 +83,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case upstreamUnavailable = "upstream-unavailable"
     case upstreamTimeout = "upstream-timeout"
     case upstreamMalformed = "upstream-malformed"
+    case upstreamBusy = "upstream-busy"
     case controlPlaneUnavailable = "control-plane-unavailable"
     case storeUnavailable = "store-unavailable"
     case overloaded = "overloaded"

@@ -54,4 +54,5 @@ public enum ToControl: Sendable, Codable, Hashable {
     case renew(tokenDigest: [UInt8], application: String)
     /// Streams of this reactor that a revocation ended, and how long that took.
     case cut(sequence: UInt64, reactor: UInt16, streams: Int, nanoseconds: UInt64)
+    case upstream(UpstreamNews)
 }

@@ -84,6 +84,12 @@ public struct UpstreamAddress: Sendable, Codable, Hashable {
     public var serverName: String?
     /// PEM of the only authorities trusted for this upstream; nil: the system's.
     public var authoritiesPEM: [UInt8]?
+    /// Shown when the upstream asks for a certificate; nil: nothing is.
+    public var client: UpstreamIdentity?
+    /// Whatever certificate it has will do.
+    public var isUnverified = false
+    /// Its share of requests beside that of the others, 1...100.
+    public var weight = 1
     public init(address: String, port: UInt16, serverName: String? = nil, authoritiesPEM: [UInt8]? = nil) {
         self.address = address
         self.port = port
@@ -100,6 +106,7 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     /// Lower case, exact.
     public var host: String
     public var upstreams: [UpstreamAddress]
+    public var upstreamRules = UpstreamRules()
     /// Decides for requests without a session: public paths live in here as policies of their own.
     public var anonymous: Residual
     /// Origins (besides the own host) whose scripts may read 401 and 403 answers.

@@ -9,7 +9,8 @@ enum ApplicationsSection {
                 "host", .host, "The host that people type; one per application.", example: "wiki.corp.example"
             ),
             .required(
-                "upstreams", .list(.url), "Where requests go: scheme, host and port, no path.",
+                "upstreams", .either(.list(.url), UpstreamsKey.table),
+                "Where requests go: scheme, host and port, no path.",
                 example: "[ \"http://10.0.4.7:8080\" ]"),
             .required(
                 "identity-providers", .list(.text), "Whose sessions count here; several: people choose.",
@@ -96,7 +97,8 @@ enum ApplicationsSection {
 
     private static func read(_ reader: SectionReader, _ name: String, _ names: Names) -> Read? {
         let host = GatewaySection.host("host", reader)
-        let upstreams = UpstreamsKey.read(reader)
+        let upstreamsRead = UpstreamsKey.read(reader)
+        let upstreams = upstreamsRead?.endpoints
         let providers = providers(reader, names.providers)
         let policies = ApplicationPolicySection.read(reader, providers: providers)
         let asksForDevice = ApplicationPolicySection.asksForDevice(reader)
@@ -135,6 +137,7 @@ enum ApplicationsSection {
             signIn: signIn, boundSeconds: boundSeconds,
             usesRememberedProvider: ChooserKeys.usesRemembered(reader, providers: providers))
         settings.crossOrigin = crossOrigin
+        settings.upstreamUse = upstreamsRead?.use ?? UpstreamUseSettings()
         settings.keepsForms = reader.flag("keep-form") ?? false
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),

@@ -57,6 +57,7 @@ public enum ConfigSchema {
         case .facts: [:]
         case .section(let table): schema(of: table)
         case .alternative(let choices, let table): ["anyOf": [["enum": choices], schema(of: table)]]
+        case .either(let short, let table): ["anyOf": [schema(of: short), schema(of: table)]]
         case .variant(let table): variant(table)
         case .named(let table): named(["additionalProperties": schema(of: table)])
         case .namedKinds(_, let tables):

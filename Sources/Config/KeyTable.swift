@@ -31,6 +31,8 @@ package indirect enum Shape: Sendable {
     case section(KeyTable)
     /// One of the words, or a section.
     case alternative([String], KeyTable)
+    /// Something short, or a section.
+    case either(Shape, KeyTable)
     /// Exactly one key per mapping.
     case variant(KeyTable)
     /// Free names to sections.

@@ -225,6 +225,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var host: String
     /// At least one.
     public var upstreams: [UpstreamSettings]
+    /// How they are used.
+    public var upstreamUse = UpstreamUseSettings()
     /// At least one configured name.
     public var identityProviders: [String]
     /// Whose device counts.
@@ -283,6 +285,8 @@ public struct UpstreamSettings: Sendable, Hashable {
     public var host: String
     /// The scheme's own when the URL has none.
     public var port: UInt16
+    /// Share of requests beside the others', 1...100.
+    public var weight = 1
 }
 
 /// One plain upstream field and the claim whose value it gets.

@@ -1,125 +1,182 @@
-/// `applications.<name>.upstreams`.
+/// `applications.<name>.upstreams`: a list of URLs, or a mapping that says how they are used.
 enum UpstreamsKey {
     static let upstreamsMax = 64
 
-    static func read(_ reader: SectionReader) -> [UpstreamSettings]? {
-        guard let texts = reader.texts("upstreams") else { return nil }
-        if texts.count > upstreamsMax {
+    static let endpointTable = KeyTable(
+        "applications.<name>.upstreams.endpoints[]",
+        [
+            .required("url", .url, "Scheme, host and port, no path.", example: "http://10.0.4.7:8080"),
+            .optional(
+                "weight", .integer(1...100), "Its share of requests beside the others'.", standard: "`1`",
+                example: "2"),
+        ])
+
+    static let table = KeyTable(
+        "applications.<name>.upstreams",
+        [
+            .required(
+                "endpoints", .list(.either(.url, endpointTable)),
+                "Where requests go. All addresses of a name are used, IPv4 and IPv6.",
+                example: "[ \"https://10.0.4.7:8443\", { url: \"https://10.0.4.8:8443\", weight: 2 } ]"),
+            .optional(
+                "balance", .choice(UpstreamUseSettings.Balance.allCases.map(\.rawValue)),
+                "Which endpoint is asked. `session-hash` keeps a session (without one: a client address) at its "
+                    + "endpoint as long as that is well; when one leaves, only its own move.",
+                standard: "`round-robin`", example: "least-connections"),
+            .optional(
+                "tls", .section(UpstreamTLSKeys.table),
+                "How upstreams with `https` prove themselves, and the gateway.",
+                standard: "the host of the URL, the system's authorities, no certificate shown",
+                example: "{ authorities: certs/inside-ca.pem }"),
+            .optional(
+                "health", .section(UpstreamHealthKeys.health),
+                "Health checks. Each reactor checks for itself, beside all requests.", standard: "none",
+                example: "{ path: /healthz }"),
+            .optional(
+                "ejection", .alternative(["off"], UpstreamHealthKeys.ejection),
+                "When an endpoint is left out for a while because requests fail there. A connection that cannot be "
+                    + "made is enough. The last one that is left stays.",
+                standard: "the defaults below", example: "{ error-share: 50% }"),
+            .optional(
+                "retries", .integer(0...5),
+                "How often a request is tried again: when no connection could be made, or when it has no body and "
+                    + "changes nothing (GET, HEAD, OPTIONS, PUT, DELETE) and the connection ended before any answer. "
+                    + "One for five requests at the most, and three a second.",
+                standard: "`2`", example: "0"),
+            .optional(
+                "connect", .duration(1...120), "Deadline of a connection.",
+                standard: "`gateway.limits.upstream-connect`", example: "2s"),
+            .optional(
+                "first-byte", .duration(1...3_600), "Deadline of a response head.",
+                standard: "`gateway.limits.upstream-head`", example: "30s"),
+            .optional(
+                "idle", .duration(1...86_400), "Longest silence of a body, an event stream or a WebSocket.",
+                standard: "`gateway.limits.body-idle`", example: "5m"),
+            .optional(
+                "concurrency", .integer(1...65_536),
+                "Requests and WebSockets that are open at a time. The reactors share it evenly, each has one at least.",
+                standard: "no limit", example: "200"),
+            .optional(
+                "queue", .integer(0...4_096),
+                "Requests that wait for a place, in order; beyond that, and for a session (without one: a client "
+                    + "address) with half of them, the answer is 503 with `upstream-busy` and `Retry-After`.",
+                standard: "`0`", example: "100"),
+            .optional(
+                "queue-wait", .duration(1...60), "How long they wait.", standard: "`5s`", example: "2s"),
+            .optional(
+                "resolve", .duration(1...3_600),
+                "How often names are asked again. An answer that fails or is empty changes nothing.",
+                standard: "`30s`",
+                example: "10s"),
+        ])
+
+    static func read(_ application: SectionReader) -> (
+        endpoints: [UpstreamSettings], use: UpstreamUseSettings
+    )? {
+        guard let node = application.node("upstreams") else { return nil }
+        guard case .mapping = node.content else {
+            return endpoints("upstreams", application).map { ($0, UpstreamUseSettings()) }
+        }
+        guard
+            let reader = SectionReader(
+                node, table, path: application.key("upstreams"), application.context)
+        else { return nil }
+        let endpoints = endpoints("endpoints", reader)
+        let use = use(reader, endpoints ?? [])
+        if use.tls.authoritiesPEM != nil {
+            application.ineffective(
+                "upstream-authorities", because: "upstreams.tls.authorities is there", "remove one of them")
+        }
+        return endpoints.map { ($0, use) }
+    }
+
+    // MARK: Addresses
+
+    private static func endpoints(_ name: String, _ reader: SectionReader) -> [UpstreamSettings]? {
+        guard let items = reader.items(name) else { return nil }
+        if items.count > upstreamsMax {
             reader.problem(
-                "upstreams", "more than \(upstreamsMax) of them", "put a load balancer behind the gateway")
+                name, "more than \(upstreamsMax) of them", "put a load balancer behind the gateway")
         }
-        var upstreams: [UpstreamSettings] = []
-        for (index, text) in texts.enumerated() {
-            let name = "upstreams[\(index)]"
-            do {
-                let url = try PlainURL(text)
-                if !url.path.isEmpty {
-                    reader.problem(
-                        name, at: reader.place(of: "upstreams"), "\"\(text)\" has a path",
-                        "leave it out; paths are forwarded as they are")
-                    continue
-                }
-                upstreams.append(
-                    UpstreamSettings(url: text, isTLS: url.isTLS, host: url.host, port: url.port))
-            } catch {
-                reader.problem(name, at: reader.place(of: "upstreams"), error.problem, error.remedy)
-            }
-        }
-        if Set(upstreams.map(\.isTLS)).count > 1 {
-            reader.problem("upstreams", "mixes http and https", "use one scheme for one application")
-        }
-        return upstreams.isEmpty ? nil : upstreams
-    }
-}
-
-/// `applications.<name>.origins`.
-enum OriginsKey {
-    static func read(_ reader: SectionReader) -> [String] {
-        guard let texts = reader.texts("origins") else { return [] }
-        return texts.filter { (text: String) -> Bool in
-            do throws(Quantity.Refusal) {
-                let url = try PlainURL(text)
-                guard url.path.isEmpty else {
-                    reader.problem("origins", "\"\(text)\" has a path", "write scheme, host and port only")
-                    return false
-                }
-                guard url.isTLS else {
-                    // A page that came over plain HTTP may be anybody's.
-                    reader.problem("origins", "\"\(text)\" is plain HTTP", "use https://")
-                    return false
-                }
-                guard url.explicitPort != 443 else {
-                    reader.problem(
-                        "origins", "\"\(text)\" names the default port", "browsers leave :443 out; do too")
-                    return false
-                }
-                return true
-            } catch {
-                reader.problem("origins", error.problem, error.remedy)
-                return false
-            }
-        }
-    }
-}
-
-/// `applications.<name>.fields`.
-enum FieldsKey {
-    static let fieldsMax = 32
-    /// Fields that mean something to HTTP, to browsers or to the gateway itself; folded.
-    static let reserved: Set<String> = [
-        "host", "connection", "contentlength", "contenttype", "transferencoding", "te", "trailer", "upgrade",
-        "keepalive", "proxyconnection", "cookie", "setcookie", "authorization", "origin", "referer", "expect",
-        "gatepostassertion", "traceparent", "tracestate", "forwarded", "xforwardedfor", "xforwardedhost",
-        "xforwardedproto",
-    ]
-
-    static func read(_ reader: SectionReader) -> [FieldSettings] {
-        guard let node = reader.node("fields") else { return [] }
-        guard case .mapping(let entries) = node.content, !entries.isEmpty else {
-            reader.problem(
-                "fields", "must be a mapping of fields to claims", "write { X-Remote-User: email }")
-            return []
-        }
-        if entries.count > fieldsMax {
-            reader.problem("fields", "more than \(fieldsMax) of them", "remove some")
-        }
-        var seen: [String: String] = [:]
-        return entries.compactMap { entry in
-            let name = "fields.\(entry.name)"
-            let folded = fold(entry.name)
-            guard isToken(entry.name), !folded.isEmpty else {
+        var found: [UpstreamSettings] = []
+        for (index, item) in items.enumerated() {
+            guard let upstream = endpoint(item, "\(name)[\(index)]", reader) else { continue }
+            if found.contains(where: { $0.url == upstream.url }) {
                 reader.problem(
-                    name, at: entry.place, "is not a field name", "use letters, digits and hyphens")
+                    "\(name)[\(index)]", at: item.place, "\"\(upstream.url)\" is listed twice", "remove one")
+                continue
+            }
+            found.append(upstream)
+        }
+        if Set(found.map(\.isTLS)).count > 1 {
+            reader.problem(name, "mixes http and https", "use one scheme for one application")
+        }
+        return found.isEmpty ? nil : found
+    }
+
+    private static func endpoint(
+        _ item: ConfigNode, _ name: String, _ reader: SectionReader
+    ) -> UpstreamSettings? {
+        guard case .mapping = item.content, reader.table["endpoints"] != nil else {
+            return reader.scalar(item, name).flatMap { url($0.text, name, item, reader) }
+        }
+        guard
+            let section = SectionReader(item, endpointTable, path: reader.key(name), reader.context),
+            let text = section.text("url")
+        else { return nil }
+        var upstream = url(text, "url", item, section)
+        upstream?.weight = section.integer("weight").map { Int($0) } ?? 1
+        return upstream
+    }
+
+    private static func url(
+        _ text: String, _ name: String, _ item: ConfigNode, _ reader: SectionReader
+    ) -> UpstreamSettings? {
+        do {
+            let url = try PlainURL(text)
+            guard url.path.isEmpty else {
+                reader.problem(
+                    name, at: item.place, "\"\(text)\" has a path",
+                    "leave it out; paths are forwarded as they are")
                 return nil
             }
-            if reserved.contains(folded) {
-                reader.problem(
-                    name, at: entry.place, "is a field with a meaning of its own", "choose another name")
-                return nil
-            }
-            if let other = seen[folded] {
-                reader.problem(
-                    name, at: entry.place, "is the same field as \(other) to many servers", "keep one of them"
-                )
-                return nil
-            }
-            seen[folded] = entry.name
-            guard let claim = reader.scalar(entry.value, name)?.text else { return nil }
-            return FieldSettings(field: entry.name, claim: claim)
+            return UpstreamSettings(url: text, isTLS: url.isTLS, host: url.host, port: url.port)
+        } catch {
+            reader.problem(name, at: item.place, error.problem, error.remedy)
+            return nil
         }
     }
 
-    /// Case and punctuation left out, as servers do that hand fields on as variables (`X_User` is `X-User`).
-    static func fold(_ name: String) -> String {
-        String(
-            name.lowercased().unicodeScalars.filter { $0.properties.isAlphabetic || ("0"..."9").contains($0) }
-        )
-    }
+    // MARK: Use
 
-    static func isToken(_ name: String) -> Bool {
-        (1...128).contains(name.utf8.count)
-            && name.utf8.allSatisfy {
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
-            }
+    private static func use(_ reader: SectionReader, _ endpoints: [UpstreamSettings]) -> UpstreamUseSettings {
+        var use = UpstreamUseSettings()
+        use.balance =
+            reader.choice("balance").flatMap(UpstreamUseSettings.Balance.init(rawValue:)) ?? .roundRobin
+        use.tls = UpstreamTLSKeys.read(reader)
+        if !endpoints.isEmpty, !endpoints.contains(where: \.isTLS) {
+            reader.ineffective("tls", because: "no endpoint is https", "remove it")
+        }
+        use.health = UpstreamHealthKeys.readHealth(reader)
+        use.ejection = UpstreamHealthKeys.readEjection(reader)
+        use.retries = reader.integer("retries").map { Int($0) } ?? use.retries
+        use.connectSeconds = reader.duration("connect")
+        use.headSeconds = reader.duration("first-byte")
+        use.idleSeconds = reader.duration("idle")
+        use.concurrency = reader.integer("concurrency").map { Int($0) }
+        use.queue = reader.integer("queue").map { Int($0) } ?? 0
+        use.queueSeconds = reader.duration("queue-wait") ?? use.queueSeconds
+        use.resolveSeconds = reader.duration("resolve") ?? use.resolveSeconds
+        if !reader.has("concurrency") {
+            reader.ineffective(
+                "queue", because: "there is no concurrency that it is in front of", "add concurrency")
+        }
+        if use.queue == 0 {
+            reader.ineffective("queue-wait", because: "there is no queue", "add queue")
+        }
+        if !endpoints.isEmpty, endpoints.allSatisfy({ HostSyntax.address($0.host) != nil }) {
+            reader.ineffective("resolve", because: "no endpoint has a name", "remove it")
+        }
+        return use
     }
 }

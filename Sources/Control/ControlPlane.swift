@@ -26,6 +26,13 @@ public final class ControlPlane: Sendable {
     let decisions: DecisionRecorder
     let integrationEvents = IntegrationEvents()
     let certificateEnds = CertificateEnds()
+    let configuring = ChangeOrder()
+    /// The number of the newest snapshot: each has its own, whoever makes it.
+    let revisions = Atomic<UInt64>(1)
+    let upstreamStandings = UpstreamStandings()
+    /// Kept over reloads: the last good answers.
+    let upstreamNames: UpstreamNames
+    let namesTold = Mutex<Set<String>>([])
     let questions = HeldQuestions()
     let deviceChecks = DeviceCheckCounts()
     let forms = KeptForms()
@@ -47,11 +54,13 @@ public final class ControlPlane: Sendable {
     /// - Parameters:
     ///   - configPath: read again by `reload`.
     ///   - fetcher: asks identity and posture providers; kept over reloads.
+    ///   - lookup: what the names of upstreams stand for.
     ///   - nowSeconds: seconds since 1970; tests hand in a clock of their own.
-    /// - Throws: `ControlFailure` when keys, store or an upstream's name are not usable.
+    /// - Throws: `ControlFailure` when keys or the store are not usable, or an upstream is the gateway itself.
     public init(
         configPath: String, config: ConfigSnapshot, store: any GatewayStore, keysFolder: String,
         reactors: any Reactors, fetcher: any Fetcher = CurlFetcher(),
+        lookup: NameLookup? = nil,
         nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.configPath = configPath
@@ -60,6 +69,8 @@ public final class ControlPlane: Sendable {
         self.store = store
         self.reactors = reactors
         self.nowSeconds = nowSeconds
+        let names = UpstreamNames(lookup: lookup ?? UpstreamNames.system, nowSeconds: nowSeconds)
+        upstreamNames = names
         let blast = BlastGuard(config: config)
         self.blast = blast
         let revocations = Revocations(reactors: reactors) { session in blast.radius { $0.drop(session) } }
@@ -85,7 +96,7 @@ public final class ControlPlane: Sendable {
         current = Mutex(
             try Services(
                 config: config, revision: 1, store: store, ring: ring, fetcher: fetcher, posture: nil,
-                decisions: decisions,
+                decisions: decisions, names: names,
                 ended: ended, nowSeconds: nowSeconds))
     }
 
@@ -114,6 +125,7 @@ public final class ControlPlane: Sendable {
             }
         case .renew(let digest, let application):
             Task(priority: .utility) { await renew(digest, application) }
+        case .upstream(let news): take(news)
         case .cut(let sequence, let reactor, let streams, let nanoseconds):
             guard streams > 0 else { return }
             let members: [(String, JSONValue)] = [

@@ -25,13 +25,14 @@ struct Services: Sendable {
     init(
         config: ConfigSnapshot, revision: UInt64, store: any GatewayStore, ring: KeyRing,
         fetcher: any Fetcher, posture: PostureService?, decisions: DecisionRecorder,
+        names: UpstreamNames,
         ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
         nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
     ) throws(ControlFailure) {
         self.config = config
         authOrigin = Self.origin(config.gateway.authHost, port: config.gateway.publicPort)
         do {
-            snapshot = try SnapshotBuilder(ring: ring).snapshot(of: config, revision: revision)
+            snapshot = try SnapshotBuilder(ring: ring, names: names).snapshot(of: config, revision: revision)
         } catch {
             throw ControlFailure(what: error.what)
         }

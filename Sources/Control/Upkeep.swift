@@ -65,7 +65,13 @@ extension ControlPlane {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
-        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing] }
+        let naming = Task(priority: .utility) { [self] in
+            while !Task.isCancelled {
+                await followNames()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing, naming] }
     }
 
     /// A policy may name a token before it is made; a name that is misspelt would otherwise be found by its silence.
@@ -134,12 +140,19 @@ extension ControlPlane {
         }
         EventLog.write("key-rotated", [("purpose", .string(purpose.rawValue))])
         guard purpose == .ticket || purpose == .cookie else { return }
+        await configuring.enter()
         let snapshot = current.withLock { services in
-            services.snapshot.revision += 1
+            services.snapshot.revision = revisions.wrappingAdd(1, ordering: .relaxed).newValue
             services.snapshot.ticketKeys = ring.secrets(.ticket).map(\.secret)
             services.snapshot.cookieKeys = ring.secrets(.cookie).map { MACKey(id: $0.id, secret: $0.secret) }
             return services.snapshot
         }
-        try await reactors.configure(snapshot)
+        do throws(ControlFailure) {
+            try await reactors.configure(snapshot)
+            await configuring.leave()
+        } catch {
+            await configuring.leave()
+            throw error
+        }
     }
 }

@@ -57,6 +57,7 @@ enum Reference {
         switch shape {
         case .section(let table), .variant(let table), .named(let table): [table]
         case .alternative(_, let table): [table]
+        case .either(let short, let table): inner(short) + [table]
         case .namedKinds(_, let tables): tables
         case .list(let item), .oneOrMore(let item): inner(item)
         case .text, .host, .url, .flag, .integer, .duration, .durationOrOff, .size, .percent, .choice, .file,
@@ -110,6 +111,7 @@ enum Reference {
         case .facts: "values"
         case .alternative(let choices, _):
             choices.map { "`\($0)`" }.joined(separator: ", ") + ", or a mapping, below"
+        case .either(let short, _): words(short) + ", or a mapping, below"
         case .section, .variant: "mapping, below"
         case .named, .namedKinds: "name: mapping pairs, below"
         }

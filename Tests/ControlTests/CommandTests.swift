@@ -191,6 +191,10 @@ struct CommandTests {
                 integration  provider        state       devices  last success  last failure
                 agents       endpoint-agent  configured  0        -             -
 
+                application  endpoint     state    why
+                wiki         127.0.0.1:9  healthy  -
+                vault        127.0.0.1:9  healthy  -
+
                 counter   since the start
                 requests  12
 

@@ -23,7 +23,9 @@ final class Gatehouse: Sendable {
     let control: ControlPlane
     private let clock: ManualClock
 
-    init(_ config: String = Gatehouse.config, fetcher: any Fetcher = CurlFetcher()) throws {
+    init(
+        _ config: String = Gatehouse.config, fetcher: any Fetcher = CurlFetcher(), lookup: NameLookup? = nil
+    ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
         self.folder = folder
@@ -35,7 +37,7 @@ final class Gatehouse: Sendable {
         store = try SQLiteStore(folder: loaded.gateway.storeFolder)
         control = try ControlPlane(
             configPath: path, config: loaded, store: store, keysFolder: loaded.gateway.keysFolder,
-            reactors: reactors, fetcher: fetcher, nowSeconds: { clock.now })
+            reactors: reactors, fetcher: fetcher, lookup: lookup, nowSeconds: { clock.now })
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }

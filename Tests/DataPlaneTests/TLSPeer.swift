@@ -1,3 +1,4 @@
+import Border
 import CLinux
 import Foundation
 
@@ -12,11 +13,19 @@ final class TLSPeer {
     private var buffer: [UInt8] = []
 
     /// nil when the handshake failed. The socket stays the caller's.
-    init?(_ socket: TestSocket) throws {
+    ///
+    /// - Parameters:
+    ///   - certificate: what it proves itself with; nil: the shared one.
+    ///   - clients: whose certificates it demands; nil: it asks nobody.
+    init?(
+        _ socket: TestSocket, certificate: CertificateWorkshop.Made? = nil, clients: ClientCertificates? = nil
+    ) throws {
         self.socket = socket
-        let certificates = TestCertificates.shared
+        let shared = TestCertificates.shared
         context = try ServerContext(
-            certificates: [(["wiki.test"], certificates.chainPEM, certificates.keyPEM)], ticketKeys: [])
+            certificates: [
+                (["wiki.test"], certificate?.pem ?? shared.chainPEM, certificate?.keyPEM ?? shared.keyPEM)
+            ], ticketKeys: [], clients: [clients], askedHosts: ["wiki.test"])
         pool = .allocate(capacity: 1)
         pool.initialize(to: BufferPool())
         transport = .allocate(capacity: 1)

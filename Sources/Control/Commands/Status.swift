@@ -16,7 +16,7 @@ extension ControlPlane {
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
             held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
-            refresh: refresh, deviceChecks: deviceChecks, agents: agents)
+            refresh: refresh, deviceChecks: deviceChecks, agents: agents, upstreams: upstreamStatus(services))
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("policy", .string(text.policy)),
@@ -26,7 +26,8 @@ extension ControlPlane {
                 ("decision_log", text.decisions?.logJSON ?? .null),
                 ("sign_in_refresh", refresh.json), ("agents", agents.json),
                 ("device_checks", DeviceCheckCounts.json(deviceChecks)),
-                ("shadow", text.decisions?.shadowJSON ?? .null), ("data_plane", text.reactors),
+                ("shadow", text.decisions?.shadowJSON ?? .null), ("upstreams", text.upstreams?.json ?? .null),
+                ("data_plane", text.reactors),
             ]))
     }
 }
@@ -44,6 +45,7 @@ struct StatusText {
     var refresh: RefreshStatusText?
     var deviceChecks: [(word: String, count: Int64)] = []
     var agents: AgentStatusText?
+    var upstreams: UpstreamStatusText?
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
@@ -76,6 +78,7 @@ struct StatusText {
                 }
             }
         }
+        lines += upstreams?.lines ?? []
         if let counters = reactors["counters"]?.object { lines += ["", Self.counterTable(counters)] }
         if let stages = reactors["stages"]?.object { lines += ["", Self.stageTable(stages)] }
         return lines.joined(separator: "\n")

@@ -16,6 +16,18 @@ extension ControlPlane {
     /// - Throws: `ControlFailure` with every problem, one per line; the running configuration stays.
     @discardableResult
     public func reload() async throws(ControlFailure) -> ReloadOutcome {
+        await configuring.enter()
+        do throws(ControlFailure) {
+            let outcome = try await reloadInOrder()
+            await configuring.leave()
+            return outcome
+        } catch {
+            await configuring.leave()
+            throw error
+        }
+    }
+
+    private func reloadInOrder() async throws(ControlFailure) -> ReloadOutcome {
         let config: ConfigSnapshot
         do {
             config = try ConfigurationLoader.load(path: configPath)
@@ -28,8 +40,10 @@ extension ControlPlane {
                 what: "\(needed) changed; the running configuration stays; restart the gateway to apply it")
         }
         let new = try Services(
-            config: config, revision: old.snapshot.revision + 1, store: store, ring: ring,
-            fetcher: fetcher, posture: old.posture, decisions: decisions, ended: ended)
+            config: config, revision: revisions.wrappingAdd(1, ordering: .relaxed).newValue, store: store,
+            ring: ring,
+            fetcher: fetcher, posture: old.posture, decisions: decisions, names: upstreamNames,
+            ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         try await reactors.configure(new.snapshot)
         // Certificates come and go without a restart: a rotation has to be possible while people work.

@@ -2,22 +2,24 @@ import Access
 import Border
 import Config
 import Foundation
-import Glibc
 import Signatures
 
 /// Configuration → what the data plane needs of it.
 struct SnapshotBuilder {
-    /// An upstream name that cannot be resolved, or one that leads back to us.
+    /// An upstream that leads back to us.
     struct Failure: Error {
         var what: String
     }
 
     var ring: KeyRing
+    var names: UpstreamNames
 
     func snapshot(of config: ConfigSnapshot, revision: UInt64) throws(Failure) -> GatewaySnapshot {
+        names.learn(config.applications.flatMap { $0.upstreams.map(\.host) })
+        let addresses = UpstreamAddresses(names: names, own: OwnListeners(config.gateway.listeners))
         var routes: [ApplicationRoute] = []
         for (application, policy) in zip(config.applications, config.policy.applications) {
-            routes.append(try route(application, policy, config))
+            routes.append(try route(application, policy, config, addresses))
         }
         var snapshot = GatewaySnapshot(
             revision: revision, authHost: config.gateway.authHost, publicPort: config.gateway.publicPort,
@@ -38,19 +40,23 @@ struct SnapshotBuilder {
     }
 
     private func route(
-        _ application: ApplicationSettings, _ policy: Application, _ config: ConfigSnapshot
+        _ application: ApplicationSettings, _ policy: Application, _ config: ConfigSnapshot,
+        _ addresses: UpstreamAddresses
     ) throws(Failure) -> ApplicationRoute {
         var anonymous = config.policy.residual(of: nil, nil, for: policy, atSeconds: 0)
         // It depends on nothing that ages: it holds until the next snapshot replaces it.
         anonymous.validUntilSeconds = .max
-        var upstreams: [UpstreamAddress] = []
-        for upstream in application.upstreams {
-            upstreams += try addresses(of: upstream, of: application, listeners: config.gateway.listeners)
+        let (upstreams, own) = addresses.addresses(of: application)
+        if let own = own.first {
+            throw Failure(
+                what: "applications.\(application.name).upstreams: \(own) is this gateway's own listener; "
+                    + "name the application's server")
         }
         var route = ApplicationRoute(
             name: application.name, host: application.host, upstreams: upstreams, anonymous: anonymous,
             origins: application.origins, allowsEncodedSlash: application.allowsEncodedSlash,
             identityFieldNames: application.fields.map(\.field) + upstreamFields(of: policy))
+        route.upstreamRules = UpstreamAddresses.rules(application.upstreamUse)
         route.asksForCertificate = policy.looksAtCertificates
         route.servesMachines = policy.servesMachines
         route.crossOrigin = application.crossOrigin.map(rules)
@@ -82,59 +88,6 @@ struct SnapshotBuilder {
             return ListenerCertificate(
                 names: names, chainPEM: settings.chainPEM, keyPEM: settings.keyPEM.bytes)
         }
-    }
-
-    /// Names are resolved once per snapshot: the request path never waits for a name server.
-    private func addresses(
-        of upstream: UpstreamSettings, of application: ApplicationSettings, listeners: [ListenerSettings]
-    ) throws(Failure) -> [UpstreamAddress] {
-        let found = Self.resolve(upstream.host)
-        guard !found.isEmpty else {
-            throw Failure(
-                what: "applications.\(application.name).upstreams: \(upstream.host) has no address; "
-                    + "check the name or write a numeric address")
-        }
-        let own = listeners.contains {
-            $0.port == upstream.port && (found.contains($0.address) || Self.isAny($0.address))
-        }
-        if own
-            && found.contains(where: {
-                $0.hasPrefix("127.") || $0 == "::1" || listeners.map(\.address).contains($0)
-            })
-        {
-            throw Failure(
-                what:
-                    "applications.\(application.name).upstreams: \(upstream.url) is this gateway's own listener; "
-                    + "name the application's server")
-        }
-        return found.map {
-            UpstreamAddress(
-                address: $0, port: upstream.port, serverName: upstream.isTLS ? upstream.host : nil,
-                authoritiesPEM: application.upstreamAuthoritiesPEM)
-        }
-    }
-
-    private static func isAny(_ address: String) -> Bool { address == "0.0.0.0" || address == "::" }
-
-    private static func resolve(_ host: String) -> [String] {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
-        defer { freeaddrinfo(list) }
-        var found: [String] = []
-        var next = list
-        while let entry = next {
-            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-            let failed = getnameinfo(
-                entry.pointee.ai_addr, entry.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0,
-                NI_NUMERICHOST)
-            let address = String(
-                decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            if failed == 0, !found.contains(address) { found.append(address) }
-            next = entry.pointee.ai_next
-        }
-        return found
     }
 
     private func limits(_ settings: LimitSettings) -> Limits {

@@ -287,6 +287,10 @@ enum ReasonTexts {
             "The application's server sent an answer that breaks HTTP.",
             "Tell the application's administrator."
         ),
+        .upstreamBusy: (
+            "The application has as many requests open as it may, and no place became free in time.",
+            "Try again in a moment."
+        ),
         .controlPlaneUnavailable: (
             "The part of the gateway that signs people in did not answer in time.",
             "Try again in a moment."

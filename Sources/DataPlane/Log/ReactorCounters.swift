@@ -5,13 +5,16 @@ enum Counter: Int, CaseIterable {
     case accepted, handshakes, handshakesResumed, handshakeFailures, requests, responses, refusals
     case requestsMalformed, sessionHits, sessionPulls, forgedCookies, parkedExpired, controlRequests
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
+    case upstreamRetriesRefused, upstreamEjections, upstreamProbes, upstreamProbesFailed
+    case upstreamWaits, upstreamWaitsExpired, upstreamBusy
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, connectionsShed
     // Levels rather than sums.
-    case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders, openStreams
+    case openConnections, openExchanges, parked, waitingForUpstream, openUpstreams, cachedSessions,
+        bufferHolders, openStreams
 }
 
 /// The stages whose time is kept.

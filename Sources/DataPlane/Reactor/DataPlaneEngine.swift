@@ -76,7 +76,8 @@ public final class DataPlaneEngine: Sendable {
     /// - Returns: false when a reactor's lane was full; send the same snapshot again.
     @discardableResult
     public func broadcast(configuration snapshot: GatewaySnapshot) throws -> Bool {
-        _ = try Plan(snapshot) { try Endpoint($0) }
+        var upstreams = PreparedUpstreams()
+        _ = try Plan(snapshot) { try upstreams.group(for: $0) }
         return inboxes.reduce(true) { $1.send(.configuration(snapshot)) && $0 }
     }
 

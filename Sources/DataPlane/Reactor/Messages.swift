@@ -25,13 +25,10 @@ extension Reactor {
     /// Takes a new configuration whole, or keeps the old one whole.
     private func apply(_ snapshot: GatewaySnapshot) {
         do {
-            var known: [UpstreamAddress: Endpoint] = [:]
-            let plan = try Plan(snapshot) { address in
-                if known[address] == nil { known[address] = state.pointee.endpoints[address] }
-                return try Self.endpoint(address, in: &known)
-            }
+            var prepared = PreparedUpstreams(state.pointee.groups)
+            let plan = try Plan(snapshot) { try prepared.group(for: $0) }
             let old = limits
-            state.pointee.adopt(plan, endpoints: known)
+            adopt(plan, prepared)
             redecideAnonymous(under: plan)
             guard snapshot.limits != old else { return }
             work.deinitialize(count: 1)

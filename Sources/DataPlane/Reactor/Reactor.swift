@@ -71,12 +71,14 @@ final class Reactor {
         instanceID = parts.instanceID
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw ListenError(what: "epoll: \(String(cString: strerror(errno)))") }
-        var endpoints: [UpstreamAddress: Endpoint] = [:]
-        let plan = try Plan(snapshot) { try Self.endpoint($0, in: &endpoints) }
+        var prepared = PreparedUpstreams()
+        let plan = try Plan(snapshot) { try prepared.group(for: $0) }
+        let share = (number: Int(parts.number), of: parts.workers)
+        let groups = prepared.adopt(snapshot.limits, share: share).groups
         state = .allocate(capacity: 1)
-        state.initialize(to: ReactorState(plan, endpoints: endpoints))
+        state.initialize(to: ReactorState(plan, groups: groups))
         let connections = Int32(max(1, snapshot.limits.connectionsMax / parts.workers))
-        let outbound = connections + Int32(snapshot.limits.upstreamIdlePerReactorMax)
+        let outbound = connections + Int32(snapshot.limits.upstreamIdlePerReactorMax + Self.probesMax)
         idleUpstreamsMax = snapshot.limits.upstreamIdlePerReactorMax
         downstreams = Slab(firstSlot: 0, capacity: connections)
         upstreams = Slab(firstSlot: connections, capacity: outbound)
@@ -92,6 +94,7 @@ final class Reactor {
         listenerCount = bound.count
         listeners = bound.release()
         registerDescriptors()
+        scheduleProbes()
     }
 
     deinit {
@@ -113,15 +116,6 @@ final class Reactor {
         state.deinitialize(count: 1)
         state.deallocate()
         _ = Glibc.close(epoll)
-    }
-
-    static func endpoint(
-        _ address: UpstreamAddress, in known: inout [UpstreamAddress: Endpoint]
-    ) throws -> Endpoint {
-        if let endpoint = known[address] { return endpoint }
-        let endpoint = try Endpoint(address)
-        known[address] = endpoint
-        return endpoint
     }
 }
 

@@ -21,7 +21,15 @@ struct ReactorState {
     private(set) var revision: UInt64
     private(set) var hasEncodedSlashRoute: Bool
     private(set) var writesAccessLog: Bool
-    var endpoints: [UpstreamAddress: Endpoint]
+    /// Upstreams by application.
+    var groups: [String: UpstreamGroup]
+    /// Who waits for a place at an application, or was just given one: by slot.
+    var places: [Int32: UpstreamGroup] = [:]
+    var waiting = 0
+    /// Health checks under way.
+    var probes = 0
+    /// When a health check or an endpoint's return is due; `.max` while nothing is.
+    var tendUpstreamsAtMilliseconds = UInt64.max
 
     var random = RequestIDs()
     var recent = RecentRevocations()
@@ -46,9 +54,9 @@ struct ReactorState {
     var collecting = 0
     var parkTicket: UInt32 = 0
 
-    init(_ plan: Plan, endpoints: [UpstreamAddress: Endpoint]) {
+    init(_ plan: Plan, groups: [String: UpstreamGroup]) {
         self.plan = plan
-        self.endpoints = endpoints
+        self.groups = groups
         limits = plan.snapshot.limits
         revision = plan.snapshot.revision
         hasEncodedSlashRoute = plan.hasEncodedSlashRoute
@@ -69,9 +77,9 @@ struct ReactorState {
     }
 
     /// Replaces the configuration whole.
-    mutating func adopt(_ plan: Plan, endpoints: [UpstreamAddress: Endpoint]) {
+    mutating func adopt(_ plan: Plan, groups: [String: UpstreamGroup]) {
         self.plan = plan
-        self.endpoints = endpoints
+        self.groups = groups
         limits = plan.snapshot.limits
         revision = plan.snapshot.revision
         hasEncodedSlashRoute = plan.hasEncodedSlashRoute

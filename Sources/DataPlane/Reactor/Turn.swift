@@ -52,8 +52,10 @@ extension Reactor {
             min(
                 min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds),
                 min(
-                    state.pointee.defence.lookAtMilliseconds,
-                    state.pointee.defence.acceptAgainAtMilliseconds)))
+                    state.pointee.tendUpstreamsAtMilliseconds,
+                    min(
+                        state.pointee.defence.lookAtMilliseconds,
+                        state.pointee.defence.acceptAgainAtMilliseconds))))
         guard other != .max else { return timeout }
         let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
@@ -85,6 +87,7 @@ extension Reactor {
         if isMemoryShort { shedCostliest() }
         if nowMilliseconds >= state.pointee.defence.lookAtMilliseconds { lookAtClients() }
         if nowMilliseconds >= state.pointee.defence.acceptAgainAtMilliseconds { resumeAccepting() }
+        if nowMilliseconds >= state.pointee.tendUpstreamsAtMilliseconds { tendUpstreams() }
         if hasNewConnections { acceptConnections() }
         if !state.pointee.unflushed.isEmpty { flushMultiplexed() }
         publishLevels()
@@ -135,6 +138,7 @@ extension Reactor {
         scheduleStreamCheck()
         counters.set(.openUpstreams, UInt64(upstreams.count))
         counters.set(.parked, UInt64(state.pointee.parked))
+        counters.set(.waitingForUpstream, UInt64(state.pointee.waiting))
         counters.set(.cachedSessions, UInt64(sessions.count))
         counters.set(.bufferHolders, UInt64(state.pointee.bufferHolders.count))
     }

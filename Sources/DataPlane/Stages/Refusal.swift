@@ -12,6 +12,7 @@ extension Reactor {
         // Nothing may be said after a response has begun: the connection breaks instead.
         guard !connection.pointee.exchange.isResponseBegun else { return abandon(slot) }
         counters.add(.refusals)
+        noteUpstreamFailure(slot, reason)
         releaseUpstream(slot, isReusable: false)
         if !connection.pointee.exchange.isRequestComplete || reason == .requestMalformed || status == 421 {
             connection.pointee.endsAfterResponse = true
@@ -24,6 +25,7 @@ extension Reactor {
         head.append("Content-Type: application/json\r\nCache-Control: no-store\r\nGatepost-Reason: ")
         head.append(reason.rawValue.utf8.span)
         head.append("\r\n")
+        if reason == .upstreamBusy { writeRetryAfter(slot, into: &head) }
         if status == 401 { writeChallenge(slot, reason, way, into: &head) }
         writeCrossOrigin(slot, status, into: &head)
         return finishOwnResponse(
@@ -98,6 +100,14 @@ extension Reactor {
         connection.pointee.exchange.status = UInt16(status)
         connection.pointee.exchange.bytesOut &+= UInt64(sent)
         return finishExchange(slot)
+    }
+
+    /// RFC 9110 §10.2.3. Who waited in vain, or found the queue full, may expect a place once as much time has passed.
+    private func writeRetryAfter(_ slot: Int32, into head: inout HeadOutput) {
+        let milliseconds = downstreams[slot].pointee.route?.upstreams.state.pointee.rules.waitingMilliseconds
+        head.append("Retry-After: ")
+        head.append(decimal: Int64(max(1, ((milliseconds ?? 0) + 999) / 1_000)))
+        head.append("\r\n")
     }
 
     private func writeChallenge(

@@ -24,7 +24,7 @@ final class Route {
     let revision: UInt64
     /// The certificate that belongs to the host, -1 when only the default one is left.
     let certificate: Int32
-    let endpoints: [Endpoint]
+    let upstreams: UpstreamGroup
     let requestWriter: RequestWriter
     /// For pages that a banner is put into: they are wanted whole and uncoded, so that the client's word on
     /// coding and on what it has already goes no further.
@@ -47,10 +47,9 @@ final class Route {
     /// `Authorization: Bearer` is for the gateway.
     let readsBearerTokens: Bool
     let forwardsBearerTokens: Bool
-    var nextEndpoint = 0
 
     init(
-        host: String, application: ApplicationRoute?, certificate: Int32, endpoints: [Endpoint],
+        host: String, application: ApplicationRoute?, certificate: Int32, upstreams: UpstreamGroup,
         publicPort: UInt16, revision: UInt64
     ) {
         asksForCertificate = application?.asksForCertificate ?? false
@@ -69,7 +68,7 @@ final class Route {
         self.host = host
         hostBytes = Array(host.utf8)
         self.certificate = certificate
-        self.endpoints = endpoints
+        self.upstreams = upstreams
         requestWriter = RequestWriter(identity: IdentityFieldNames(application?.identityFieldNames ?? []))
         let own = publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"
         origins = ([own] + (application?.origins ?? [])).map { Array($0.utf8) }
@@ -95,8 +94,8 @@ final class Plan {
     /// Route index + 1 by hash of the host; 0 is free. A power of two, at most half full.
     private let table: [Int32]
 
-    /// - Parameter endpoint: finds or makes the reactor's endpoint for an address.
-    init(_ snapshot: GatewaySnapshot, endpoint: (UpstreamAddress) throws -> Endpoint) throws {
+    /// - Parameter upstreams: finds or makes the reactor's upstreams of an application.
+    init(_ snapshot: GatewaySnapshot, upstreams: (ApplicationRoute) throws -> UpstreamGroup) throws {
         self.snapshot = snapshot
         let server = try ServerContext(
             certificates: snapshot.certificates.map { ($0.names, $0.chainPEM, $0.keyPEM) },
@@ -107,14 +106,15 @@ final class Plan {
         var routes = [
             Route(
                 host: snapshot.authHost, application: nil, certificate: certificate(snapshot.authHost),
-                endpoints: [], publicPort: snapshot.publicPort, revision: snapshot.revision)
+                upstreams: UpstreamGroup(name: "-"), publicPort: snapshot.publicPort,
+                revision: snapshot.revision)
         ]
         for application in snapshot.applications {
             routes.append(
                 Route(
                     host: application.host, application: application,
                     certificate: certificate(application.host),
-                    endpoints: try application.upstreams.map(endpoint), publicPort: snapshot.publicPort,
+                    upstreams: try upstreams(application), publicPort: snapshot.publicPort,
                     revision: snapshot.revision))
         }
         self.routes = routes

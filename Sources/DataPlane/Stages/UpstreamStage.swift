@@ -21,18 +21,33 @@ extension Reactor {
         if route.writesCrossOrigin || connection.pointee.exchange.crossOrigin != .asSent {
             noteCrossOrigin(slot, route)
         }
-        if connection.pointee.exchange.upstream < 0 {
-            switch acquireUpstream(slot, route) {
+        if connection.pointee.exchange.upstream < 0 || !leads(slot, to: route) {
+            switch acquireUpstream(slot, route, session) {
             case .ready: break
             case .connecting:
                 connection.pointee.phase = .connecting
-                timers.set(slot, at: nowMilliseconds + UInt64(limits.upstreamConnectMilliseconds))
+                timers.set(
+                    slot, at: nowMilliseconds + UInt64(route.upstreams.state.pointee.connectMilliseconds))
                 return .wait
+            case .waiting:
+                connection.pointee.phase = .connecting
+                return .wait
+            case .busy: return refuse(slot, 503, .upstreamBusy)
             case .unavailable: return refuse(slot, 502, .upstreamUnavailable)
             }
         }
         attachSession(slot, session)
         return send(slot, request, route, session)
+    }
+
+    /// Whether the connection that was made is one of the route's: a reload may have given the host to another
+    /// application meanwhile.
+    private func leads(_ slot: Int32, to route: Route) -> Bool {
+        guard upstreams[downstreams[slot].pointee.exchange.upstream].pointee.group !== route.upstreams else {
+            return true
+        }
+        releaseUpstream(slot, isReusable: false)
+        return false
     }
 
     /// Head and what is there of the body leave in one send.
@@ -54,7 +69,7 @@ extension Reactor {
         // the request is walked once more from it.
         guard !connection.pointee.exchange.isBodyless else {
             transport.write(start, output.count)
-            setDeadline(slot, limits.upstreamHeadMilliseconds)
+            setDeadline(slot, headMilliseconds(slot))
             // Its answer takes a round trip and comes with an edge: nothing to look for before that.
             return transport.pointee.isFailed || transport.mayRead ? .again : .wait
         }
@@ -62,7 +77,7 @@ extension Reactor {
         transport.pointee.isCorked = true
         transport.write(start, output.count)
         consumeHead(slot)
-        setDeadline(slot, limits.bodyIdleMilliseconds)
+        setDeadline(slot, idleMilliseconds(slot))
         let step = relayRequest(slot)
         if step != .closed { transport.uncork() }
         return step == .closed ? .closed : .again

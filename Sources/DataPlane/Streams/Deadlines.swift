@@ -18,7 +18,7 @@ extension Reactor {
         transport.flush()
         guard transport.pointee.pending.count < waiting else { return }
         switch downstreams[slot].pointee.phase {
-        case .forwarding, .tunnel: setDeadline(slot, limits.bodyIdleMilliseconds)
+        case .forwarding, .tunnel: setDeadline(slot, idleMilliseconds(slot))
         case .multiplexing: multiplexingFlushed(slot)
         case .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
         }
@@ -26,6 +26,9 @@ extension Reactor {
 
     func deadlinePassed(_ slot: Int32) {
         if upstreams.contains(slot) {
+            if upstreams.isInUse(slot), upstreams[slot].pointee.isProbe {
+                return probeEnded(slot, .answerTimeout)
+            }
             // In use it has no deadline of its own: this one is left from when it was idle.
             guard upstreams.isInUse(slot), upstreams[slot].pointee.phase == .idle else { return }
             counters.add(.deadlinesPassed)
@@ -43,10 +46,7 @@ extension Reactor {
             unpark(slot)
             if proceedsUnanswered(slot) { return }
             resume(slot, refuse(slot, 503, .controlPlaneUnavailable))
-        case .connecting:
-            let upstream = connection.pointee.exchange.upstream
-            if upstream >= 0 { upstreamRefused(upstreams[upstream].pointee.endpoint) }
-            resume(slot, refuse(slot, 504, .upstreamTimeout))
+        case .connecting: connectDeadlinePassed(slot)
         case .tunnel: abandon(slot)
         case .multiplexing: multiplexingDeadlinePassed(slot)
         case .forwarding: forwardingDeadlinePassed(slot)

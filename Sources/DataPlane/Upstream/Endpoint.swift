@@ -2,33 +2,61 @@ import Border
 import CLinux
 import Glibc
 
-/// One configured upstream address as one reactor sees it: where to connect, how, and who is idle.
+/// One upstream address of an application as one reactor sees it: where to connect, how, who is idle, how it fares.
 ///
-/// Idle connections are kept per endpoint, and an endpoint includes the TLS identity that was verified, so a
-/// connection made for one identity is never used for another.
+/// Idle connections are kept per endpoint, and an endpoint includes the TLS identity that was verified and the one that
+/// was shown, so a connection made for one identity is never used for another.
 final class Endpoint {
-    let address: UpstreamAddress
-    let tls: ClientContext?
-    private(set) var socketAddress = sockaddr_storage()
-    private(set) var socketAddressLength: socklen_t = 0
-    var firstIdle: Int32 = -1
-    /// Connects are tried elsewhere first until then (nanoseconds).
-    var failedUntilNanoseconds: UInt64 = 0
-
-    init(_ address: UpstreamAddress) throws {
-        self.address = address
-        if let name = address.serverName {
-            tls = try ClientContext(serverName: name, authoritiesPEM: address.authoritiesPEM)
-        } else {
-            tls = nil
-        }
-        guard SocketAddress.parse(address.address, address.port, into: &socketAddress, &socketAddressLength)
-        else {
-            throw TLSConfigurationError(what: "\(address.address) is no numeric IPv4 or IPv6 address")
-        }
+    struct State {
+        var firstIdle: Int32 = -1
+        /// Requests and tunnels that are open.
+        var open: Int32 = 0
+        var weight: Int
+        /// Of the weighted round robin.
+        var credit = 0
+        /// No longer configured, or no longer where its name leads: what is open ends, nothing new begins.
+        var isGone = false
+        var health = EndpointHealth()
+        /// A health check is under way.
+        var isBeingProbed = false
+        var probeAtMilliseconds: UInt64 = 0
+        /// What the control plane was told last.
+        var told = UpstreamNews.Standing.healthy
     }
 
-    /// - Returns: a non-blocking socket whose connect has begun, or nil when that failed at once.
+    /// Without the weight: that may change while connections stay.
+    let address: UpstreamAddress
+    let tls: ClientContext?
+    /// `address:port`.
+    let name: String
+    /// Of `name`: the same wherever it stands in the list.
+    let hash: UInt64
+    let state: UnsafeMutablePointer<State>
+    private let socketAddress: sockaddr_storage
+    private let socketAddressLength: socklen_t
+
+    /// - Parameter tls: verifies as the address says; nil where the address is plain HTTP.
+    init(_ address: UpstreamAddress, tls: ClientContext?) throws {
+        var storage = sockaddr_storage()
+        var length = socklen_t(0)
+        guard SocketAddress.parse(address.address, address.port, into: &storage, &length) else {
+            throw TLSConfigurationError(what: "\(address.address) is no numeric IPv4 or IPv6 address")
+        }
+        self.address = address.connection
+        self.tls = tls
+        name =
+            Int32(storage.ss_family) == AF_INET6
+            ? "[\(address.address)]:\(address.port)" : "\(address.address):\(address.port)"
+        hash = Mixing.hash(name.utf8.span)
+        socketAddress = storage
+        socketAddressLength = length
+        state = .allocate(capacity: 1)
+        state.initialize(to: State(weight: max(1, address.weight)))
+    }
+
+    deinit { state.deallocate() }
+
+    /// - Returns: a non-blocking socket whose connect has begun, or nil when that failed at once (`errno`).
     func connect() -> Int32? {
         let descriptor = socket(
             Int32(socketAddress.ss_family), Int32(SOCK_STREAM.rawValue) | ListenSocket.flags, 0)
@@ -40,7 +68,18 @@ final class Endpoint {
             }
         }
         if result == 0 || errno == EINPROGRESS { return descriptor }
+        let code = errno
         _ = Glibc.close(descriptor)
+        errno = code
         return nil
+    }
+}
+
+extension UpstreamAddress {
+    /// What tells one connection from another.
+    var connection: UpstreamAddress {
+        var connection = self
+        connection.weight = 1
+        return connection
     }
 }

@@ -19,7 +19,7 @@ extension Reactor {
             blocks += 1
             if connection.pointee.input.isEmpty {
                 switch readInput(slot, atLeast: 16_384) {
-                case .bytes: setDeadline(slot, limits.bodyIdleMilliseconds)
+                case .bytes: setDeadline(slot, idleMilliseconds(slot))
                 case .wait: return .wait
                 case .end, .failed: return abandon(slot)
                 }
@@ -29,7 +29,7 @@ extension Reactor {
                 return refuse(slot, 400, .requestMalformed)
             }
             if connection.pointee.exchange.isRequestComplete {
-                setDeadline(slot, limits.upstreamHeadMilliseconds)
+                setDeadline(slot, headMilliseconds(slot))
             }
         }
         return .wait

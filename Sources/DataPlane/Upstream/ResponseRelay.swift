@@ -39,7 +39,7 @@ extension Reactor {
                     record.pointee.input.commit(count)
                     record.pointee.hasAnswered = true
                     if connection.pointee.exchange.isResponseBegun {
-                        setDeadline(slot, limits.bodyIdleMilliseconds)
+                        setDeadline(slot, idleMilliseconds(slot))
                     }
                 case .wait:
                     if record.pointee.input.isEmpty { record.pointee.input.release(pool) }
@@ -84,7 +84,7 @@ extension Reactor {
             return .again
         }
         guard forwardBody(slot, record, &output) else {
-            counters.add(.upstreamFailures)
+            noteUpstreamFailure(slot, .upstreamMalformed)
             // The head may still lie unsent beside the broken body: then the client can be told.
             connection.pointee.exchange.isResponseBegun = connection.pointee.exchange.bytesOut > 0
             return refuse(slot, 502, .upstreamMalformed)
@@ -127,7 +127,7 @@ extension Reactor {
         connection.pointee.exchange.downstreamFraming = framing
         if case .untilClose = framing { connection.pointee.endsAfterResponse = true }
         if !connection.pointee.exchange.isRequestComplete { connection.pointee.endsAfterResponse = true }
-        setDeadline(slot, limits.bodyIdleMilliseconds)
+        setDeadline(slot, idleMilliseconds(slot))
         return write(slot, response, head, framing: framing, into: &output)
     }
 
@@ -191,7 +191,7 @@ extension Reactor {
             guard inOrder, case .untilClose = connection.pointee.exchange.upstreamFraming else {
                 // Half an answer: the client must not take it for a whole one, so no last chunk and no
                 // goodbye.
-                counters.add(.upstreamFailures)
+                noteUpstreamFailure(slot, .upstreamUnavailable)
                 connection.pointee.exchange.reason = .upstreamUnavailable
                 return abandon(slot)
             }
@@ -204,16 +204,11 @@ extension Reactor {
             connection.pointee.exchange.isResponseComplete = true
             return finishExchange(slot)
         }
-        counters.add(.upstreamFailures)
-        let mayRepeat =
-            upstream.pointee.isReused && !upstream.pointee.hasAnswered && !connection.pointee.exchange.isRetry
-            && connection.pointee.exchange.isBodyless && connection.pointee.exchange.method.isIdempotent
-        guard mayRepeat else {
+        guard mayRepeat(slot) else {
             return refuse(slot, 502, upstream.pointee.hasAnswered ? .upstreamMalformed : .upstreamUnavailable)
         }
         // Closed by the upstream while it lay in the pool, most likely: once more, on a new connection.
-        counters.add(.upstreamRetries)
-        releaseUpstream(slot, isReusable: false)
+        releaseForRepetition(slot)
         detachSession(slot)
         connection.pointee.exchange.isRetry = true
         connection.pointee.phase = .head

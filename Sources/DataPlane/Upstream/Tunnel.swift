@@ -16,7 +16,7 @@ extension Reactor {
         connection.pointee.endsAfterResponse = true
         connection.pointee.phase = .tunnel
         connection.pointee.tunnelFrames = WebSocketFrames()
-        setDeadline(slot, limits.bodyIdleMilliseconds)
+        setDeadline(slot, idleMilliseconds(slot))
     }
 
     func relayTunnel(_ slot: Int32) -> Step {
@@ -28,7 +28,7 @@ extension Reactor {
             let down = tunnelDown(slot, upstream)
             guard connection.pointee.phase == .tunnel else { return down }
             if up == .wait, down == .wait { return .wait }
-            setDeadline(slot, limits.bodyIdleMilliseconds)
+            setDeadline(slot, idleMilliseconds(slot))
         }
         return .again
     }

@@ -3,25 +3,39 @@ struct Upstream {
     enum Phase {
         /// TCP connect in progress. → securing, ready, closed.
         case connecting
-        /// TLS handshake in progress. → ready, closed.
+        /// TLS handshake in progress. → ready, probing, closed.
         case securing
         /// Belongs to an exchange. → idle, closed.
         case ready
         /// In the pool of its endpoint. → ready, closed.
         case idle
+        /// A health check waits for its answer. → closed.
+        case probing
     }
 
     var phase = Phase.connecting
     let endpoint: Endpoint
+    let group: UpstreamGroup
     var input = ByteBuffer()
     /// The downstream that uses it, -1 while idle.
     var downstream: Int32 = -1
+    /// Of the exchange that it belongs to.
+    var headMilliseconds: Int32 = 0
+    var idleMilliseconds: Int32 = 0
     /// It already carried a request: it may have been closed by the upstream meanwhile.
     var isReused = false
     /// Whether a byte of the current response arrived.
     var hasAnswered = false
+    /// Its failure was counted at the endpoint.
+    var hasFailed = false
+    /// Made for a health check: it never carries a request.
+    let isProbe: Bool
     var nextIdle: Int32 = -1
     var previousIdle: Int32 = -1
 
-    init(endpoint: Endpoint) { self.endpoint = endpoint }
+    init(endpoint: Endpoint, group: UpstreamGroup, isProbe: Bool = false) {
+        self.endpoint = endpoint
+        self.group = group
+        self.isProbe = isProbe
+    }
 }

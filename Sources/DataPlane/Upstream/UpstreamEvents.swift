@@ -14,6 +14,7 @@ extension Reactor {
             let slot = upstreams[upstream].pointee.downstream
             if slot >= 0 { serve(slot) }
         case .idle: checkIdle(upstream)
+        case .probing: continueProbe(upstream)
         }
     }
 
@@ -23,7 +24,7 @@ extension Reactor {
         var error: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(transport.pointee.descriptor, SOL_SOCKET, SO_ERROR, &error, &length)
-        guard error == 0 else { return connectFailed(upstream) }
+        guard error == 0 else { return connectFailed(upstream, .connect(error)) }
         upstreams[upstream].pointee.phase = .securing
         continueSecuring(upstream)
     }
@@ -31,10 +32,10 @@ extension Reactor {
     private func continueSecuring(_ upstream: Int32) {
         switch (transports + Int(upstream)).handshake() {
         case .wait: return
-        case .failed: connectFailed(upstream)
+        case .failed: connectFailed(upstream, ClientContext.fault(of: transports[Int(upstream)].ssl))
         case .done:
+            guard !upstreams[upstream].pointee.isProbe else { return sendProbe(upstream) }
             upstreams[upstream].pointee.phase = .ready
-            upstreams[upstream].pointee.endpoint.failedUntilNanoseconds = 0
             let slot = upstreams[upstream].pointee.downstream
             // The request is walked again from its head: policy may have changed while the connect took its
             // time.
@@ -43,17 +44,38 @@ extension Reactor {
         }
     }
 
-    /// Another endpoint gets its turn, as often as there are endpoints.
-    func connectFailed(_ upstream: Int32) {
+    /// Another endpoint gets its turn, as long as there are others and repetitions left. Nothing was sent yet.
+    private func connectFailed(_ upstream: Int32, _ fault: UpstreamFault) {
+        guard !upstreams[upstream].pointee.isProbe else { return probeEnded(upstream, fault) }
         let slot = upstreams[upstream].pointee.downstream
-        upstreamRefused(upstreams[upstream].pointee.endpoint)
-        releaseUpstream(slot, isReusable: false)
-        let connection = downstreams[slot]
-        connection.pointee.exchange.connectAttempts += 1
-        let endpoints = connection.pointee.route?.endpoints.count ?? 0
-        guard connection.pointee.exchange.connectAttempts < endpoints else {
-            return resume(slot, refuse(slot, 502, .upstreamUnavailable))
+        upstreamFailed(
+            upstreams[upstream].pointee.endpoint, upstreams[upstream].pointee.group, fault, isConnect: true)
+        tryElsewhere(slot, otherwise: 502, .upstreamUnavailable)
+    }
+
+    /// The time to connect, or to wait for a place, is over.
+    func connectDeadlinePassed(_ slot: Int32) {
+        let upstream = downstreams[slot].pointee.exchange.upstream
+        guard upstream >= 0 else {
+            counters.add(.upstreamWaitsExpired)
+            return resume(slot, refuse(slot, 503, .upstreamBusy))
         }
+        upstreamFailed(
+            upstreams[upstream].pointee.endpoint, upstreams[upstream].pointee.group, .connectTimeout,
+            isConnect: true)
+        tryElsewhere(slot, otherwise: 504, .upstreamTimeout)
+    }
+
+    private func tryElsewhere(_ slot: Int32, otherwise status: Int, _ reason: Reason) {
+        let connection = downstreams[slot]
+        let group = upstreams[connection.pointee.exchange.upstream].pointee.group
+        guard group.state.pointee.endpoints.count > Int(connection.pointee.exchange.connectAttempts) + 1,
+            mayRetry(slot, group)
+        else {
+            releaseUpstream(slot, isReusable: false)
+            return resume(slot, refuse(slot, status, reason))
+        }
+        releaseForRepetition(slot)
         connection.pointee.phase = .head
         serve(slot)
     }

@@ -4,16 +4,21 @@ import Glibc
 
 /// Connections to upstreams: taken from the pool, made, given back.
 extension Reactor {
-    enum Acquired { case ready, connecting, unavailable }
+    enum Acquired { case ready, connecting, waiting, unavailable, busy }
 
-    /// An endpoint that refused is asked last for so long.
-    private static let failureNanoseconds: UInt64 = 2_000_000_000
-
-    /// Finds an idle connection or begins a new one, round robin over the route's endpoints.
-    func acquireUpstream(_ slot: Int32, _ route: Route) -> Acquired {
-        guard let endpoint = chooseEndpoint(slot, route) else { return .unavailable }
-        while !downstreams[slot].pointee.exchange.isRetry, endpoint.firstIdle >= 0 {
-            let idle = endpoint.firstIdle
+    /// Finds an idle connection or begins a new one, to the endpoint that the application's balance chooses.
+    func acquireUpstream(_ slot: Int32, _ route: Route, _ session: Int32) -> Acquired {
+        let group = route.upstreams
+        if group.state.pointee.isLimited || downstreams[slot].pointee.exchange.upstream != Place.none {
+            if let outcome = takePlace(slot, group, session) { return outcome }
+        }
+        let key = group.state.pointee.rules.balance == .sessionHash ? sessionKey(slot, session) : 0
+        guard let endpoint = group.state.pointee.choose(key: key, at: nowMilliseconds) else {
+            admitWaiting(group)
+            return .unavailable
+        }
+        while !downstreams[slot].pointee.exchange.isRetry, endpoint.state.pointee.firstIdle >= 0 {
+            let idle = endpoint.state.pointee.firstIdle
             leavePool(idle)
             // Bytes or an end that came while nobody was looking: this one is of no use.
             guard isSilent(idle), !transports[Int(idle)].isFailed else {
@@ -22,83 +27,97 @@ extension Reactor {
             }
             counters.add(.upstreamReuses)
             upstreams[idle].pointee.isReused = true
-            assign(idle, to: slot)
+            assign(idle, to: slot, endpoint, group)
             return .ready
         }
-        return connect(slot, endpoint)
+        let outcome = connect(slot, endpoint, group)
+        if outcome == .unavailable { admitWaiting(group) }
+        return outcome
     }
 
-    private func connect(_ slot: Int32, _ endpoint: Endpoint) -> Acquired {
-        guard let descriptor = endpoint.connect() else {
-            upstreamRefused(endpoint)
-            return .unavailable
-        }
-        guard let handle = upstreams.insert(Upstream(endpoint: endpoint)) else {
-            _ = Glibc.close(descriptor)
-            return .unavailable
-        }
+    private func connect(_ slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) -> Acquired {
+        guard let upstream = openUpstream(endpoint, group, isProbe: false) else { return .unavailable }
         counters.add(.upstreamConnects)
+        assign(upstream, to: slot, endpoint, group)
+        return .connecting
+    }
+
+    /// - Returns: the slot of a connection that has begun; nil: not even that.
+    func openUpstream(_ endpoint: Endpoint, _ group: UpstreamGroup, isProbe: Bool) -> Int32? {
+        guard let descriptor = endpoint.connect() else {
+            if !isProbe { upstreamFailed(endpoint, group, .connect(errno), isConnect: true) }
+            return nil
+        }
+        let record = Upstream(endpoint: endpoint, group: group, isProbe: isProbe)
+        guard let handle = upstreams.insert(record) else {
+            _ = Glibc.close(descriptor)
+            return nil
+        }
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
         if let tls = endpoint.tls {
             guard let ssl = tls.makeConnection(over: transport) else {
                 closeUpstream(handle.slot)
-                return .unavailable
+                return nil
             }
             transport.pointee.ssl = ssl
         }
         watch(descriptor, handle)
-        assign(handle.slot, to: slot)
-        return .connecting
+        return handle.slot
     }
 
-    private func assign(_ upstream: Int32, to slot: Int32) {
-        upstreams[upstream].pointee.downstream = slot
-        upstreams[upstream].pointee.hasAnswered = false
+    private func assign(_ upstream: Int32, to slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) {
+        let record = upstreams[upstream]
+        record.pointee.downstream = slot
+        record.pointee.hasAnswered = false
+        record.pointee.headMilliseconds = group.state.pointee.headMilliseconds
+        record.pointee.idleMilliseconds = group.state.pointee.idleMilliseconds
+        group.state.pointee.open += 1
+        group.state.pointee.forwarded &+= 1
+        endpoint.state.pointee.open += 1
         downstreams[slot].pointee.exchange.upstream = upstream
     }
 
-    private func chooseEndpoint(_ slot: Int32, _ route: Route) -> Endpoint? {
-        guard !route.endpoints.isEmpty else { return nil }
-        for offset in 0..<route.endpoints.count {
-            var index = route.nextEndpoint + offset
-            if index >= route.endpoints.count { index -= route.endpoints.count }
-            guard route.endpoints[index].failedUntilNanoseconds <= nowNanoseconds else { continue }
-            route.nextEndpoint = index + 1 < route.endpoints.count ? index + 1 : 0
-            return route.endpoints[index]
-        }
-        // All of them failed lately: the gateway tries anyway rather than invent an outage.
-        let index = route.nextEndpoint
-        route.nextEndpoint = index + 1 < route.endpoints.count ? index + 1 : 0
-        return route.endpoints[index]
-    }
-
-    func upstreamRefused(_ endpoint: Endpoint) {
-        counters.add(.upstreamFailures)
-        endpoint.failedUntilNanoseconds = nowNanoseconds + Self.failureNanoseconds
-    }
-
-    /// Ends the exchange's use of its upstream: back to the pool, or closed.
+    /// Ends the exchange's use of its upstream, or its wait for one: back to the pool, or closed.
     func releaseUpstream(_ slot: Int32, isReusable: Bool) {
         let upstream = downstreams[slot].pointee.exchange.upstream
-        guard upstream >= 0 else { return }
-        downstreams[slot].pointee.exchange.upstream = -1
+        guard upstream >= 0 else {
+            if upstream != Place.none { leavePlace(slot) }
+            return
+        }
+        let record = upstreams[upstream]
+        let endpoint = record.pointee.endpoint
+        if endpoint.state.pointee.health.isWatched { noteAnswer(slot, record) }
+        downstreams[slot].pointee.exchange.upstream = Place.none
+        endpoint.state.pointee.open -= 1
+        let group = record.pointee.group
+        group.state.pointee.open -= 1
+        if isReusable, mayPool(upstream, endpoint) {
+            enterPool(upstream, endpoint)
+        } else {
+            closeUpstream(upstream)
+        }
+        if group.state.pointee.isLimited { admitWaiting(group) }
+    }
+
+    private func mayPool(_ upstream: Int32, _ endpoint: Endpoint) -> Bool {
         let record = upstreams[upstream]
         let transport = transports[Int(upstream)]
-        let isClean =
-            isReusable && record.pointee.phase == .ready && record.pointee.input.isEmpty
-            && transport.pending.isEmpty && !transport.isFailed && !transport.sawHangup && isSilent(upstream)
-        guard isClean, state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
-        else {
-            return closeUpstream(upstream)
-        }
-        let endpoint = record.pointee.endpoint
+        return record.pointee.phase == .ready && record.pointee.input.isEmpty && transport.pending.isEmpty
+            && !transport.isFailed && !transport.sawHangup && !endpoint.state.pointee.isGone
+            && isSilent(upstream)
+            && state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
+    }
+
+    private func enterPool(_ upstream: Int32, _ endpoint: Endpoint) {
+        let record = upstreams[upstream]
         record.pointee.phase = .idle
         record.pointee.downstream = -1
         record.pointee.previousIdle = -1
-        record.pointee.nextIdle = endpoint.firstIdle
-        if endpoint.firstIdle >= 0 { upstreams[endpoint.firstIdle].pointee.previousIdle = upstream }
-        endpoint.firstIdle = upstream
+        let first = endpoint.state.pointee.firstIdle
+        record.pointee.nextIdle = first
+        if first >= 0 { upstreams[first].pointee.previousIdle = upstream }
+        endpoint.state.pointee.firstIdle = upstream
         state.pointee.idleUpstreams += 1
         timers.set(upstream, at: nowMilliseconds + UInt64(limits.idleMilliseconds))
     }
@@ -119,7 +138,11 @@ extension Reactor {
         let endpoint = record.pointee.endpoint
         let next = record.pointee.nextIdle
         let previous = record.pointee.previousIdle
-        if previous >= 0 { upstreams[previous].pointee.nextIdle = next } else { endpoint.firstIdle = next }
+        if previous >= 0 {
+            upstreams[previous].pointee.nextIdle = next
+        } else {
+            endpoint.state.pointee.firstIdle = next
+        }
         if next >= 0 { upstreams[next].pointee.previousIdle = previous }
         state.pointee.idleUpstreams -= 1
         // Its deadline stays: should it pass now, the phase says that it means nothing.
@@ -129,6 +152,7 @@ extension Reactor {
     func closeUpstream(_ upstream: Int32) {
         let record = upstreams[upstream]
         if record.pointee.phase == .idle { leavePool(upstream) }
+        if record.pointee.isProbe { leaveProbe(record.pointee.endpoint) }
         record.pointee.input.release(pool)
         timers.set(upstream, at: TimerWheel.never)
         (transports + Int(upstream)).close()
