@@ -29,7 +29,19 @@ extension PolicySnapshot {
         _ session: SessionFacts?, _ device: DeviceFacts?, service: ServiceFacts? = nil,
         for application: Application, atSeconds nowSeconds: Int64
     ) -> Assessment {
+        assess(session, device, judged: nil, service: service, for: application, atSeconds: nowSeconds)
+    }
+
+    /// The same for callers that ask about one device many times over.
+    ///
+    /// - Parameter judged: what the device came to in an assessment of the same facts and moment, by the same policies
+    ///   and for the same application and person; nil: it is judged.
+    func assess(
+        _ session: SessionFacts?, _ device: DeviceFacts?, judged: DeviceResult?, service: ServiceFacts?,
+        for application: Application, atSeconds nowSeconds: Int64
+    ) -> Assessment {
         var evaluation = Evaluation(self, application, atSeconds: nowSeconds, isRecording: false)
+        evaluation.known = judged
         let residual = evaluation.residual(of: session, device, service)
         return Assessment(residual: residual, device: evaluation.device)
     }
@@ -62,6 +74,8 @@ private struct Evaluation {
     var trace: Trace
     /// nil: not asked for, or none known.
     private(set) var device: DeviceResult?
+    /// What the device came to before.
+    var known: DeviceResult?
 
     init(_ snapshot: PolicySnapshot, _ application: Application, atSeconds: Int64, isRecording: Bool) {
         self.snapshot = snapshot
@@ -199,9 +213,11 @@ private struct Evaluation {
     private mutating func judge(
         _ device: DeviceFacts, of session: SessionFacts?
     ) -> DecidedFacts.JudgedDevice {
-        let result = snapshot.deviceResult(
-            of: device, for: session?.person, owner: session == nil ? .any : application.deviceOwner,
-            outage: application.outage, atSeconds: trace.nowSeconds, recordingLines: trace.isRecording)
+        let result =
+            known
+            ?? snapshot.deviceResult(
+                of: device, for: session?.person, owner: session == nil ? .any : application.deviceOwner,
+                outage: application.outage, atSeconds: trace.nowSeconds, recordingLines: trace.isRecording)
         trace.include(result)
         self.device = result
         return DecidedFacts.JudgedDevice(

@@ -50,7 +50,11 @@ public struct Certificate: Sendable, Hashable {
     public init(der: [UInt8]) throws(SignatureError) {
         ERR_clear_error()
         defer { ERR_clear_error() }
-        let handle = try CertificateHandle(der: der)
+        try self.init(CertificateHandle(der: der), der: der)
+    }
+
+    /// The certificate that was decoded from `der`.
+    init(_ handle: CertificateHandle, der: [UInt8]) throws(SignatureError) {
         // Here and below: C borrows the certificate through a bare pointer, which keeps nothing alive by
         // itself.
         defer { withExtendedLifetime(handle) {} }

@@ -14,6 +14,8 @@ public struct EnrollmentAuthority: Sendable {
     /// Every certificate that a device's path may end at, `certificate` first. Several while one replaces another.
     public let anchors: [Certificate]
     let key: SigningKey?
+    /// What this authority verified lately; with every other copy of this value.
+    let verified = VerifiedPaths()
 
     /// Whether the private key is here, so that `issue` is possible.
     public var canIssue: Bool { key != nil }

@@ -40,7 +40,8 @@ extension EnrollmentAuthority {
         return (path.leaf, path.deviceID)
     }
 
-    /// The same with every step of the path, for whoever asks about revocation.
+    /// The same with every step of the path, for whoever asks about revocation: this does not, and a path that was
+    /// verified before is only asked for its dates.
     public func verifiedPath(
         chainDER: [[UInt8]], nowSeconds: Int64
     ) throws(SignatureError) -> VerifiedPath {
@@ -52,17 +53,22 @@ extension EnrollmentAuthority {
         guard chainDER.reduce(0, { $0 + $1.count }) <= Self.chainBytesMax else {
             throw SignatureError("device chain: longer than \(Self.chainBytesMax) bytes")
         }
-        let leaf = try Certificate(der: first)
+        let name = VerifiedPaths.name(of: chainDER)
+        if let known = verified.path(name, nowSeconds: nowSeconds) { return known }
         let handle = try CertificateHandle(der: first)
         defer { withExtendedLifetime(handle) {} }
-        let links = try links(from: handle, through: chainDER.dropFirst(), nowSeconds: nowSeconds)
+        let leaf = try Certificate(handle, der: first)
+        let (links, validSeconds) = try links(
+            from: handle, through: chainDER.dropFirst(), nowSeconds: nowSeconds)
         try checkPurpose(of: handle)
-        return VerifiedPath(leaf: leaf, deviceID: try Self.deviceID(of: leaf), links: links)
+        let path = VerifiedPath(leaf: leaf, deviceID: try Self.deviceID(of: leaf), links: links)
+        verified.keep(VerifiedPaths.Entry(path: path, validSeconds: validSeconds), as: name)
+        return path
     }
 
     private func links(
         from leaf: CertificateHandle, through others: ArraySlice<[UInt8]>, nowSeconds: Int64
-    ) throws(SignatureError) -> [CertificateLink] {
+    ) throws(SignatureError) -> ([CertificateLink], Range<Int64>) {
         var intermediates: [CertificateHandle] = []
         for der in others { intermediates.append(try CertificateHandle(der: der)) }
         guard let untrusted = gatepost_certificates_new() else { throw SignatureError("out of memory") }
@@ -98,7 +104,21 @@ extension EnrollmentAuthority {
             let reason = X509_verify_cert_error_string(Int(code)).map { String(cString: $0) } ?? "unknown"
             throw SignatureError("device chain: \(reason)")
         }
-        return try links(of: X509_STORE_CTX_get0_chain(context))
+        let path = X509_STORE_CTX_get0_chain(context)
+        return (try links(of: path), try Self.validSeconds(of: path))
+    }
+
+    /// The seconds at which no certificate of a path has ended or is still to begin.
+    private static func validSeconds(of path: OpaquePointer?) throws(SignatureError) -> Range<Int64> {
+        var (first, end) = (Int64.min, Int64.max)
+        for index in 0..<gatepost_certificates_count(path) {
+            guard let certificate = gatepost_certificate(path, index) else {
+                throw SignatureError("device chain: the path ends early")
+            }
+            first = max(first, try CertificateHandle.seconds(X509_get0_notBefore(certificate)))
+            end = min(end, try CertificateHandle.seconds(X509_get0_notAfter(certificate)))
+        }
+        return first..<max(first, end)
     }
 
     /// The verified path's steps up to the first certificate that is configured: nothing above it is asked.

@@ -78,6 +78,28 @@ struct CutOrderTests {
         #expect(ended == [.endDevice("d0"), .endDevice("d1"), .endDevice("d2")])
     }
 
+    @Test("sign-ins that were read before somebody else's word about a session are read again for it")
+    func reread() async throws {
+        let guarded = try await GuardHouse(1)
+        defer { guarded.end() }
+        let control = guarded.house.control
+        var global = guarded.people[0].global
+        // As it was read before its device was proven.
+        global.deviceID = nil
+        let old = ReadSignIns(sequence: control.revocations.sequence, byID: [global.id: global])
+        await guarded.become(.compliant, [0])
+        var batch = control.beginBatch(.device("d0"), eventNanoseconds: 1)
+        try await control.decideAnew(globals: [global.id], read: old, &batch)
+        try await control.settle(batch)
+        #expect(guarded.isOpen(0))
+        // Read after everything that was said, it is believed.
+        let new = ReadSignIns(sequence: control.revocations.sequence, byID: [global.id: global])
+        batch = control.beginBatch(.device("d0"), eventNanoseconds: 1)
+        try await control.decideAnew(globals: [global.id], read: new, &batch)
+        try await control.settle(batch)
+        #expect(!guarded.isOpen(0))
+    }
+
     @Test("a session that somebody decided later is not given the older decision") func later() async throws {
         let guarded = try await GuardHouse(1)
         defer { guarded.end() }

@@ -29,8 +29,19 @@ public struct AnalyzedCase: Sendable, Hashable {
 
     /// What the gateway decides in this case; by the evaluator itself, not by analysis.
     public func decision(by snapshot: PolicySnapshot, for application: Application) -> (Residual, Decision) {
-        let residual = snapshot.residual(
-            of: session, device, service: service, for: application.withProofMet, atSeconds: nowSeconds)
+        var judged: DeviceResult?
+        return decision(by: snapshot, for: application, judged: &judged)
+    }
+
+    /// - Parameter judged: what its device came to, where that is known of an equal one; and afterwards.
+    func decision(
+        by snapshot: PolicySnapshot, for application: Application, judged: inout DeviceResult?
+    ) -> (Residual, Decision) {
+        let assessment = snapshot.assess(
+            session, device, judged: judged, service: service, for: application.withProofMet,
+            atSeconds: nowSeconds)
+        judged = assessment.device
+        let residual = assessment.residual
         return (residual, residual.decide(request, path: path.utf8.span, atSeconds: nowSeconds))
     }
 

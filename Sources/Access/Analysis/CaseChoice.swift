@@ -56,37 +56,82 @@ enum CaseChoice {
 
 /// How the evaluator itself answers the conditions of one axis, for one value of it.
 struct AxisReading {
-    /// Of each condition what it says where it helps and where it harms; the two differ for paths only.
-    typealias Signature = [Answer]
+    /// Of each condition what it says where it helps and where it harms; the two differ for paths only. Four bits for
+    /// each: signatures are compared far more often than they are read.
+    struct Signature: Hashable {
+        private var words: [UInt64]
+
+        init(count: Int) { words = [UInt64](repeating: 0, count: (count + 15) / 16) }
+
+        subscript(index: Int) -> Answer {
+            get { Answer(bits: words[index >> 4] >> UInt64((index & 15) * 4) & 15) }
+            set {
+                let shift = UInt64((index & 15) * 4)
+                words[index >> 4] = words[index >> 4] & ~(15 << shift) | newValue.bits << shift
+            }
+        }
+    }
 
     struct Answer: Hashable {
         var helps: Ternary
         var harms: Ternary
+
+        init(helps: Ternary, harms: Ternary) { (self.helps, self.harms) = (helps, harms) }
+
+        fileprivate init(bits: UInt64) {
+            self.init(helps: Self.ternaries[Int(bits & 3)], harms: Self.ternaries[Int(bits >> 2 & 3)])
+        }
+
+        fileprivate var bits: UInt64 { Self.bits(helps) | Self.bits(harms) << 2 }
+
+        private static let ternaries: [Ternary] = [.no, .indeterminate, .yes, .yes]
+
+        private static func bits(_ ternary: Ternary) -> UInt64 {
+            switch ternary {
+            case .no: 0
+            case .indeterminate: 1
+            case .yes: 2
+            }
+        }
     }
 
     let conditions: [Condition]
     let nowSeconds: Int64
+    private let asked: [Condition.Asked]
+    /// nil: some condition reads who is signed in, or when.
+    private let nobody: DecidedFacts?
+
+    init(conditions: [Condition], nowSeconds: Int64) {
+        self.conditions = conditions
+        self.nowSeconds = nowSeconds
+        asked = conditions.map(\.asked)
+        let readsPerson = asked.contains { if case .decided = $0 { true } else { false } }
+        nobody = readsPerson ? nil : DecidedFacts(session: nil, tags: [], nowSeconds: nowSeconds)
+    }
 
     func signature(of choice: CaseChoice) -> Signature {
         var draft = CaseDraft(nowSeconds: nowSeconds)
         choice.apply(to: &draft)
-        let facts = DecidedFacts(session: draft.session, tags: [], nowSeconds: draft.nowSeconds)
+        let facts = nobody ?? DecidedFacts(session: draft.session, tags: [], nowSeconds: draft.nowSeconds)
         let request = draft.request
-        return conditions.map { condition in
-            switch condition.asked {
-            case .nothing: return Answer(helps: .yes, harms: .yes)
-            case .group: return Answer(helps: .indeterminate, harms: .indeterminate)
+        let path = draft.path
+        var signature = Signature(count: asked.count)
+        for (index, asked) in asked.enumerated() {
+            switch asked {
+            case .nothing: signature[index] = Answer(helps: .yes, harms: .yes)
+            case .group: signature[index] = Answer(helps: .indeterminate, harms: .indeterminate)
             case .decided(let decided):
                 var trace = Trace(nowSeconds: draft.nowSeconds, isRecording: false)
                 let outcome = decided.outcome(of: facts, .helps, &trace)
-                return Answer(helps: outcome, harms: outcome)
+                signature[index] = Answer(helps: outcome, harms: outcome)
             case .request(let asked):
-                let path = draft.path.utf8.span
-                return Answer(
+                let path = path.utf8.span
+                signature[index] = Answer(
                     helps: Ternary(asked.matches(request, path: path, .helps)),
                     harms: Ternary(asked.matches(request, path: path, .harms)))
             }
         }
+        return signature
     }
 
     /// One of each set of values that no condition tells apart, the first.

@@ -31,6 +31,15 @@ struct CaseSpace {
         var side: Int
     }
 
+    /// What the evaluator made of the device at one place of its axis. The people of all cases are one account, so
+    /// nothing else about a case matters to it.
+    struct JudgedKey: Hashable {
+        var device: Int
+        var side: Int
+        var isSession: Bool
+        var nowSeconds: Int64
+    }
+
     /// When a condition that does not ask the request holds, and when it does not certainly fail.
     struct SettledNodes {
         var yes: Formulas.Node
@@ -51,19 +60,23 @@ struct CaseSpace {
     var standingNodes: [StandingKey: Formulas.Node] = [:]
     /// What conditions about the device come to, for the same reason.
     var deviceNodes: [DeviceKey: SettledNodes] = [:]
+    /// By the evaluator, for cases that were put to it.
+    var judgedDevices: [JudgedKey: DeviceResult] = [:]
     /// A case that no policy decides, where one is known: what searches begin with.
     var guess: Formulas.Domain?
     let devices: [DeviceChoice]
     /// Of each rule that conditions ask, its place in a choice's outcomes.
     private let atoms: [DeviceRule: Int]
 
-    /// - Parameter query: whom and what the analysis is about.
-    init(_ sides: [AnalysisSide], devices: DeviceAxis, _ query: CaseQuery) {
+    /// - Parameters:
+    ///   - asked: what the applications of the sides ask.
+    ///   - query: whom and what the analysis is about.
+    init(_ sides: [AnalysisSide], _ asked: AskedConditions, devices: DeviceAxis, _ query: CaseQuery) {
         self.sides = sides
         self.devices = devices.choices
         atoms = devices.atoms
         bounds = devices.bounds
-        var asked = AskedConditions(sides.map(\.application))
+        var asked = asked
         asked.paths += sides.flatMap {
             $0.application.policies.flatMap { $0.restriction?.pathPrefixes ?? [] }
         }

@@ -29,7 +29,7 @@ struct Clause {
 
 extension CaseSpace {
     /// How what is not known is taken.
-    private enum View {
+    enum View {
         case certain, possible
         var inverted: View { self == .certain ? .possible : .certain }
     }
@@ -49,10 +49,17 @@ extension CaseSpace {
     }
 
     /// In the order in which they are asked; the last one holds always.
-    mutating func clauses(of side: Int) -> [Clause] {
+    ///
+    /// - Parameter known: what is already known of a policy, under whatever index; nil: nothing.
+    mutating func clauses(of side: Int, known: (Int) -> [Clause]? = { _ in nil }) -> [Clause] {
         var clauses: [Clause] = []
         for index in sides[side].application.policies.indices {
-            clauses += self.clauses(ofPolicy: index, side)
+            guard var next = known(index) else {
+                clauses += self.clauses(ofPolicy: index, side)
+                continue
+            }
+            for place in next.indices { next[place].policy = index }
+            clauses += next
         }
         let nobody = isNobody(side)
         clauses.append(Clause(policy: nil, part: .deed, holds: nobody, outcome: .signIn))
@@ -201,27 +208,19 @@ extension CaseSpace {
             let meaning = meaning(of: condition)
             return roles.request == .helps ? meaning.yes : meaning.harms
         }
-        let (yes, notNo) = settled(condition, roles.settled, side)
-        return view == .certain ? yes : notNo
+        return settled(condition, roles.settled, side, view)
     }
 
-    /// When a condition that does not ask the request holds, and when it does not certainly fail.
+    /// When a condition that does not ask the request holds for certain, or when it does not certainly fail.
     mutating func settled(
-        _ condition: Condition, _ role: ConditionRole, _ side: Int
-    ) -> (yes: Formulas.Node, notNo: Formulas.Node) {
-        let (session, nobody) = (isSession(side), isNobody(side))
-        func answer(_ yes: Formulas.Node, _ notNo: Formulas.Node, _ who: Formulas.Node)
-            -> (Formulas.Node, Formulas.Node)
-        {
-            (formulas.all([who, yes]), formulas.any([nobody, formulas.all([who, notNo])]))
-        }
+        _ condition: Condition, _ role: ConditionRole, _ side: Int, _ view: View
+    ) -> Formulas.Node {
         switch condition {
-        case .everyone, .network, .method, .path, .certificate, .meets:
-            return (Formulas.always, Formulas.always)
+        case .everyone, .network, .method, .path, .certificate, .meets: return Formulas.always
         case .tag(let asked):
             let tags = sides[side].application.tags
             let holds = asked.tags.contains { ExactText.contains(tags, $0) }
-            return holds ? (Formulas.always, Formulas.always) : (Formulas.never, Formulas.never)
+            return holds ? Formulas.always : Formulas.never
         case .identityProvider(let asked):
             let named = standing {
                 if case .session(let provider) = $0 {
@@ -230,35 +229,54 @@ extension CaseSpace {
                     false
                 }
             }
-            return answer(named, named, session)
+            return answer(named, isSession(side), side, view)
         case .service(let asked):
             let named = standing {
                 if case .service(let name) = $0 { ExactText.contains(asked.names, name) } else { false }
             }
-            return answer(named, named, isService(side))
+            return answer(named, isService(side), side, view)
         case .token(let asked):
             let (yes, notNo) = token(asked)
-            return answer(yes, notNo, isService(side))
+            return answer(view == .certain ? yes : notNo, isService(side), side, view)
         case .group(let asked):
             let isMember = isMember(of: asked.groups)
-            return answer(isMember, formulas.any([isMember, hidesGroups()]), session)
+            let hides = view == .certain ? Formulas.never : hidesGroups()
+            return answer(formulas.any(isMember, hides), isSession(side), side, view)
         case .email, .emailDomain, .claim, .authenticationContext, .authenticationMethod,
             .authenticatedWithin, .keyBound:
             let meaning = meaning(of: condition)
-            return answer(meaning.yes, meaning.notNo, session)
+            return answer(view == .certain ? meaning.yes : meaning.notNo, isSession(side), side, view)
         case .time, .until:
             let meaning = meaning(of: condition)
-            return answer(meaning.yes, meaning.notNo, formulas.not(nobody))
+            let somebody = formulas.not(isNobody(side))
+            return answer(view == .certain ? meaning.yes : meaning.notNo, somebody, side, view)
         case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength:
-            let key = DeviceKey(condition: condition, helps: role == .helps, side: side)
-            if let known = deviceNodes[key] { return (known.yes, known.notNo) }
-            let atom = condition.deviceRule.flatMap(atom)
-            let yes = device { $0?.answer(condition, role, side, atom) == .yes }
-            let notNo = device { ($0?.answer(condition, role, side, atom) ?? .indeterminate) != .no }
-            let nodes = answer(yes, notNo, formulas.not(nobody))
-            deviceNodes[key] = SettledNodes(yes: nodes.0, notNo: nodes.1)
-            return nodes
+            let nodes = deviceNodes(condition, role, side)
+            return view == .certain ? nodes.yes : nodes.notNo
         }
+    }
+
+    /// Of those who are asked at all; nobody is not known.
+    private mutating func answer(
+        _ holds: Formulas.Node, _ who: Formulas.Node, _ side: Int, _ view: View
+    ) -> Formulas.Node {
+        let counted = formulas.all(who, holds)
+        return view == .certain ? counted : formulas.any(isNobody(side), counted)
+    }
+
+    private mutating func deviceNodes(
+        _ condition: Condition, _ role: ConditionRole, _ side: Int
+    ) -> SettledNodes {
+        let key = DeviceKey(condition: condition, helps: role == .helps, side: side)
+        if let known = deviceNodes[key] { return known }
+        let atom = condition.deviceRule.flatMap(atom)
+        let yes = device { $0?.answer(condition, role, side, atom) == .yes }
+        let notNo = device { ($0?.answer(condition, role, side, atom) ?? .indeterminate) != .no }
+        let somebody = formulas.not(isNobody(side))
+        let nodes = SettledNodes(
+            yes: answer(yes, somebody, side, .certain), notNo: answer(notNo, somebody, side, .possible))
+        deviceNodes[key] = nodes
+        return nodes
     }
 
     // MARK: Certainty
@@ -280,8 +298,8 @@ extension CaseSpace {
     ) -> Formulas.Node {
         if case .meets(let group) = condition { return formulas.not(isCertain(Lists(group), role, side)) }
         if condition.subjects == .request { return Formulas.never }
-        let (yes, notNo) = settled(condition, role, side)
-        return formulas.all([notNo, formulas.not(yes)])
+        let isCertain = settled(condition, role, side, .certain)
+        return formulas.all(settled(condition, role, side, .possible), formulas.not(isCertain))
     }
 
     /// Certainly holds, whatever the request is.
@@ -294,7 +312,7 @@ extension CaseSpace {
             for condition in group.exclude { nodes.append(never(condition, role.inverted, side)) }
             return formulas.all(nodes)
         }
-        return condition.subjects == .request ? Formulas.never : settled(condition, role, side).yes
+        return condition.subjects == .request ? Formulas.never : settled(condition, role, side, .certain)
     }
 
     /// Certainly does not hold, whatever the request is.
@@ -306,7 +324,7 @@ extension CaseSpace {
             return formulas.any(nodes)
         }
         if condition.subjects == .request { return Formulas.never }
-        return formulas.not(settled(condition, role, side).notNo)
+        return formulas.not(settled(condition, role, side, .possible))
     }
 }
 

@@ -13,6 +13,19 @@ struct DeviceChoice {
     /// One such device.
     var facts: DeviceFacts
 
+    /// How much of what policies ask it meets, at least 1.
+    var rank: Int {
+        let met = outcomes.joined().count { $0 == .yes }
+        let fulfilled = classes.map { deviceClass -> Int in
+            switch deviceClass {
+            case .denied: 0
+            case .partial: 1
+            case .compliant: 2
+            }
+        }
+        return 1 + fulfilled.reduce(0, +) * 1_000 + met
+    }
+
     /// Whether a moment belongs to the choices that begin at `start`.
     static func isWithin(_ moment: Int64, from start: Int64, _ choices: [DeviceChoice]) -> Bool {
         moment >= start && !choices.contains { $0.fromSeconds > start && $0.fromSeconds <= moment }
@@ -28,6 +41,16 @@ struct DeviceAxis {
     /// Of each rule that conditions ask, its place in `outcomes`.
     var atoms: [DeviceRule: Int] = [:]
     var bounds: [String] = []
+
+    /// Of one side, for two that judge alike.
+    var onBothSides: DeviceAxis {
+        var axis = self
+        for index in choices.indices {
+            axis.choices[index].classes += choices[index].classes
+            axis.choices[index].outcomes += choices[index].outcomes
+        }
+        return axis
+    }
 }
 
 /// Which devices an analysis is about.

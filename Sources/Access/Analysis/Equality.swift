@@ -27,14 +27,19 @@ extension PolicyAnalysis {
     ///
     /// - Returns: for every application of either, in the order of the first and then of the second.
     public func comparison(with other: PolicySnapshot) -> [(application: String, ApplicationComparison)] {
-        snapshot.applications.map { ($0.name, comparison(of: $0, with: other)) } + onlyIn(other)
+        var analysis = self
+        return snapshot.applications.map { ($0.name, analysis.comparison(of: $0, with: other)) }
+            + onlyIn(other)
     }
 
     /// The same for one application of the first.
-    public func comparison(of application: Application, with other: PolicySnapshot) -> ApplicationComparison {
+    public mutating func comparison(
+        of application: Application, with other: PolicySnapshot
+    ) -> ApplicationComparison {
         guard let second = other.application(named: application.name) else { return .onlyInFirst }
-        let found = compare(application, second, other)
-        guard found == .equal, AskedConditions([application, second]).asksForDevice,
+        let asked = AskedConditions([application, second])
+        let found = compare(application, second, other, asked)
+        guard found == .equal, asked.asksForDevice,
             application.posture?.contentTexts != second.posture?.contentTexts
                 || application.agent != second.agent
         else { return found }
@@ -50,10 +55,9 @@ extension PolicyAnalysis {
             .map { ($0.name, .onlyInSecond) }
     }
 
-    private func compare(
-        _ first: Application, _ second: Application, _ other: PolicySnapshot
+    private mutating func compare(
+        _ first: Application, _ second: Application, _ other: PolicySnapshot, _ asked: AskedConditions
     ) -> ApplicationComparison {
-        let asked = AskedConditions([first, second])
         let judging = [DeviceSpace.Side(snapshot, first), DeviceSpace.Side(other, second)]
         let judgesAlike = !asked.asksForDevice || judging[0] == judging[1]
         let isAlike =
@@ -67,23 +71,27 @@ extension PolicyAnalysis {
         ]
         var axis = DeviceAxis()
         if asked.asksForDevice {
-            var space = DeviceSpace(judging, atoms: asked.rules, atSeconds: fromSeconds)
-            axis = space.axis(
-                atoms: asked.rules, DeviceQuery(),
-                moments: Self.moments([snapshot, other], from: fromSeconds))
+            let moments = Self.moments([snapshot, other], from: fromSeconds)
+            axis =
+                judgesAlike
+                ? devices([judging[0]], asked.rules, DeviceQuery(), moments: moments).onBothSides
+                : devices(judging, asked.rules, DeviceQuery(), moments: moments)
         }
-        var space = CaseSpace(sides, devices: axis, CaseQuery(fromSeconds: fromSeconds))
+        var space = CaseSpace(sides, asked, devices: axis, CaseQuery(fromSeconds: fromSeconds))
         return space.difference(besides: common, fromSeconds: fromSeconds)
     }
 }
 
-/// Policies that are the same on both sides and mean the same there: what comes before the first difference, and what
-/// comes after the last. The first decides alike by itself. Of the others none decides on one side what another of
-/// them decides on the other: the earlier of the two would hold there as well.
+/// Policies that are the same on both sides and mean the same there. Those before the first difference decide alike by
+/// themselves. Of those after the last none decides on one side what another of them decides on the other: the earlier
+/// of the two would hold there as well. One between the two that stands elsewhere on the other side holds for the same
+/// cases there.
 private struct CommonPolicies {
     private var firstCount = 0
     /// Where the last common ones begin, on each side; the end of everything, that no policy matches, is one of them.
     private var lastStarts: (Int, Int) = (.max, .max)
+    /// Of each policy of the right its like on the left; nil: it has none.
+    private var likes: [Int?] = []
 
     init() {}
 
@@ -92,6 +100,11 @@ private struct CommonPolicies {
         let open = min(left.count, right.count) - firstCount
         let last = zip(left.reversed(), right.reversed()).prefix(open).prefix { Self.isSame($0, $1) }.count
         lastStarts = (left.count - last, right.count - last)
+        likes = right.indices.map { index in
+            if index < firstCount { return index }
+            if index >= lastStarts.1 { return index - lastStarts.1 + lastStarts.0 }
+            return (firstCount..<lastStarts.0).first { Self.isSame(left[$0], right[index]) }
+        }
     }
 
     /// Equal as `String` has it is not enough: other bytes are another name.
@@ -117,6 +130,9 @@ private struct CommonPolicies {
         return left.policy.map { $0 >= lastStarts.0 } ?? true
             && right.policy.map { $0 >= lastStarts.1 } ?? true
     }
+
+    /// The index on the left of a policy that means the same as that one of the right.
+    func like(_ index: Int) -> Int? { likes.indices.contains(index) ? likes[index] : nil }
 }
 
 extension CaseSpace {
@@ -124,38 +140,72 @@ extension CaseSpace {
     fileprivate mutating func difference(
         besides common: CommonPolicies, fromSeconds: Int64
     ) -> ApplicationComparison {
-        let (left, right) = (clauses(of: 0), clauses(of: 1))
-        let session = isSession(0)
-        findGuess([left, right], [session])
+        let left = clauses(of: 0)
+        let right = clauses(of: 1) { index in
+            guard let like = common.like(index) else { return nil }
+            return left.filter { $0.policy == like }
+        }
         var isUndecided = false
         let everything = formulas.everything
         var earlier: [Formulas.Node] = []
+        var decided: Set<Formulas.Node> = []
         for first in left {
-            defer { earlier.append(formulas.not(first.holds)) }
+            defer {
+                earlier.append(formulas.not(first.holds))
+                decided.insert(first.holds)
+            }
             if common.isFirst(first) { continue }
+            let rivals = rivals(of: first, among: right, common, besides: decided)
+            guard !rivals.isEmpty else { continue }
+            if guess == nil {
+                let session = isSession(0)
+                findGuess([left, right], [session])
+            }
             let reached = everyCase([first.holds]) + earlier
             guard let domain = Search(formulas).conclusions(of: reached, in: everything) else { continue }
             var others: [Formulas.Node] = []
-            for second in right {
-                // Its like on the other side stands among `earlier`; and after the first of the last there are only
-                // more of them.
-                if common.isFirst(second) { continue }
-                if common.areLast(first, second) { break }
+            for second in rivals {
                 // Most pairs end here: what the first asks leaves the second no case.
                 let holds = formulas.simplified(second.holds, in: domain)
                 if holds == Formulas.never { continue }
                 defer { others.append(formulas.not(holds)) }
-                if first.outcome == second.outcome { continue }
-                let wanted = reached + [holds] + others
-                switch find(wanted, in: domain, [(0, first), (1, second)], fromSeconds: fromSeconds) {
-                case .nothing: continue
-                case .undecided: isUndecided = true
-                case .found(let example):
-                    return .different(
-                        .init(example: example, firstPolicy: first.policy, secondPolicy: second.policy))
+                if first.outcome != second.outcome {
+                    switch find(
+                        reached + [holds] + others, in: domain, [(0, first), (1, second)],
+                        fromSeconds: fromSeconds)
+                    {
+                    case .nothing: break
+                    case .undecided: isUndecided = true
+                    case .found(let example):
+                        return .different(
+                            .init(example: example, firstPolicy: first.policy, secondPolicy: second.policy))
+                    }
                 }
+                // It takes all cases of the first: nothing is left to those behind it.
+                if holds == Formulas.always { break }
             }
         }
         return isUndecided || !bounds.isEmpty ? .undecided(bounds) : .equal
+    }
+
+    /// The statements of the other side that may decide a case of the first, up to the last one that does so in another
+    /// way.
+    ///
+    /// - Parameter decided: what stands before the first on its own side.
+    private func rivals(
+        of first: Clause, among right: [Clause], _ common: CommonPolicies, besides decided: Set<Formulas.Node>
+    ) -> ArraySlice<Clause> {
+        var rivals: [Clause] = []
+        for second in right {
+            // The first of the last ones leaves nothing to those behind it: their likes stand before the first.
+            if common.areLast(first, second) { break }
+            // What holds where an earlier one of the first's own side does is none of its cases.
+            if common.isFirst(second) || decided.contains(second.holds) { continue }
+            rivals.append(second)
+            // The first itself: whatever is left of its cases ends there.
+            if second.holds == first.holds { break }
+        }
+        let last = rivals.lastIndex { $0.outcome != first.outcome }
+        return rivals[..<(last.map { $0 + 1 } ?? 0)]
     }
 }

@@ -95,6 +95,26 @@ struct Formulas {
         joined(nodes, .any, neutral: Self.never, ruling: Self.always)
     }
 
+    /// Both hold.
+    mutating func all(_ one: Node, _ other: Node) -> Node {
+        if one == Self.never || other == Self.never { return Self.never }
+        if one == Self.always || one == other { return other }
+        return other == Self.always ? one : pair(one, other, .all)
+    }
+
+    /// One of two holds.
+    mutating func any(_ one: Node, _ other: Node) -> Node {
+        if one == Self.always || other == Self.always { return Self.always }
+        if one == Self.never || one == other { return other }
+        return other == Self.never ? one : pair(one, other, .any)
+    }
+
+    private mutating func pair(_ one: Node, _ other: Node, _ kind: Kind) -> Node {
+        parts.append(one)
+        parts.append(other)
+        return add(Record(kind: kind, start: parts.count - 2, count: 2))
+    }
+
     /// Does not hold.
     mutating func not(_ node: Node) -> Node {
         if negations[node] >= 0 { return negations[node] }
@@ -155,6 +175,7 @@ struct Formulas {
 
     private mutating func joined(_ nodes: [Node], _ kind: Kind, neutral: Node, ruling: Node) -> Node {
         var open: [Node] = []
+        open.reserveCapacity(nodes.count)
         for node in nodes where node != neutral {
             if node == ruling { return ruling }
             if !open.contains(node) { open.append(node) }
@@ -261,13 +282,15 @@ extension Formulas {
     /// One case of a domain: the first value of every axis.
     func first(of domain: Domain) -> Domain {
         var found = domain
-        for axis in shapes.indices {
-            let value = firstValue(of: axis, in: domain)
-            let shape = shapes[axis]
-            for word in 0..<shape.wordCount { found[shape.firstWord + word] = 0 }
-            found[shape.firstWord + value >> 6] = 1 << UInt64(value & 63)
-        }
+        for axis in shapes.indices { put(axis, at: firstValue(of: axis, in: domain), in: &found) }
         return found
+    }
+
+    /// Leaves one value of an axis.
+    func put(_ axis: Int, at value: Int, in domain: inout Domain) {
+        let shape = shapes[axis]
+        for word in 0..<shape.wordCount { domain[shape.firstWord + word] = 0 }
+        domain[shape.firstWord + value >> 6] = 1 << UInt64(value & 63)
     }
 
     /// The first value of an axis that is still possible.

@@ -11,8 +11,11 @@ enum PersonChoices {
         let local = fresh(
             "somebody", unlike: addresses.compactMap { $0.split(separator: "@").first.map(String.init) })
         let elsewhere = fresh("elsewhere", unlike: domains) + ".invalid"
-        var emails: [String?] = addresses
-        emails += domains.map { "\(local)@\($0)" } + ["\(local)@\(elsewhere)", nil, local]
+        // Who is named nowhere comes first, since searches begin with the first values; but the one who is asked about
+        // stands for all whom no condition tells from them.
+        var emails: [String?] = asked.map { [$0] } ?? []
+        emails.append("\(local)@\(elsewhere)")
+        emails += addresses + domains.map { "\(local)@\($0)" } + [nil, local]
         return emails.map { .email($0) }
     }
 

@@ -8,15 +8,25 @@ public struct PolicyAnalysis: Sendable {
     /// Nothing before this moment counts.
     public let fromSeconds: Int64
     let snapshot: PolicySnapshot
-    private var spaces: [DeviceSpace.Side: DeviceSpace] = [:]
+    private var spaces: [SpaceKey: DeviceSpace] = [:]
     private var axes: [AxisKey: DeviceAxis] = [:]
     /// Every rule that some application's conditions ask, so that one space of devices serves them all.
     private let rules: [DeviceRule]
+    /// Those of this policy alone.
+    private let moments: [Int64]
+
+    private struct SpaceKey: Hashable {
+        /// One, or two that are compared.
+        var sides: [DeviceSpace.Side]
+        /// Asked beside those of `rules`: by applications of another policy.
+        var others: [DeviceRule]
+    }
 
     private struct AxisKey: Hashable {
-        var side: DeviceSpace.Side
+        var space: SpaceKey
         var rules: [DeviceRule]
         var query: DeviceQuery
+        var moments: [Int64]
     }
 
     /// - Parameter fromSeconds: usually now, seconds since 1970-01-01T00:00:00Z.
@@ -27,6 +37,7 @@ public struct PolicyAnalysis: Sendable {
         rules = snapshot.applications.flatMap { AskedConditions([$0]).rules }.filter {
             seen.insert($0).inserted
         }
+        moments = Self.moments([snapshot], from: fromSeconds)
     }
 
     /// The integrations whose verdicts some rule asks, sorted.
@@ -38,18 +49,33 @@ public struct PolicyAnalysis: Sendable {
     mutating func cases(of application: Application, _ device: DeviceQuery, _ query: CaseQuery) -> CaseSpace {
         let asked = AskedConditions([application])
         let side = AnalysisSide(snapshot: snapshot, application: application)
-        guard asked.asksForDevice else { return CaseSpace([side], devices: DeviceAxis(), query) }
-        let judging = DeviceSpace.Side(snapshot, application)
-        let key = AxisKey(side: judging, rules: asked.rules, query: device)
-        if let known = axes[key] { return CaseSpace([side], devices: known, query) }
+        var axis = DeviceAxis()
+        if asked.asksForDevice {
+            let judging = DeviceSpace.Side(snapshot, application)
+            axis = devices([judging], asked.rules, device, moments: moments)
+        }
+        return CaseSpace([side], asked, devices: axis, query)
+    }
+
+    /// The kinds of devices that applications who judge so can tell apart, listed once for all of them.
+    ///
+    /// - Parameter asked: the rules that their conditions ask, in any order.
+    mutating func devices(
+        _ sides: [DeviceSpace.Side], _ asked: [DeviceRule], _ query: DeviceQuery, moments: [Int64]
+    ) -> DeviceAxis {
+        // In one order for all: applications ask the same rules in any.
+        let own = rules.filter(asked.contains)
+        let others = asked.filter { !own.contains($0) }
+        let key = SpaceKey(sides: sides, others: others)
+        let axisKey = AxisKey(space: key, rules: own, query: query, moments: moments)
+        if let known = axes[axisKey] { return known }
         var space =
-            spaces.removeValue(forKey: judging)
-            ?? DeviceSpace([judging], atoms: rules, atSeconds: fromSeconds)
-        let axis = space.axis(
-            atoms: asked.rules, device, moments: Self.moments([snapshot], from: fromSeconds))
-        spaces[judging] = space
-        axes[key] = axis
-        return CaseSpace([side], devices: axis, query)
+            spaces.removeValue(forKey: key)
+            ?? DeviceSpace(sides, atoms: rules + others, atSeconds: fromSeconds)
+        let axis = space.axis(atoms: own + others, query, moments: moments)
+        spaces[key] = space
+        axes[axisKey] = axis
+        return axis
     }
 
     /// When strategies that only warn come into force.
@@ -102,7 +128,8 @@ extension CaseSpace {
             return .undecided
         case .found(let domain):
             let found = someCase(of: domain, fromSeconds: fromSeconds)
-            guard expected.allSatisfy({ agrees(found, $0.side, $0.clause) }) else {
+            let device = axis(.device).map { formulas.firstValue(of: $0.index, in: domain) }
+            for (side, clause) in expected where !agrees(found, device ?? 0, side, clause) {
                 note("a case that was found is decided otherwise by the evaluator; report this policy")
                 return .undecided
             }
@@ -115,8 +142,14 @@ extension CaseSpace {
     }
 
     /// Whether the evaluator decides the case by that clause.
-    private func agrees(_ found: AnalyzedCase, _ side: Int, _ clause: Clause) -> Bool {
-        let (residual, decision) = found.decision(by: sides[side].snapshot, for: sides[side].application)
+    private mutating func agrees(_ found: AnalyzedCase, _ device: Int, _ side: Int, _ clause: Clause) -> Bool
+    {
+        let key = JudgedKey(
+            device: device, side: side, isSession: found.session != nil, nowSeconds: found.nowSeconds)
+        var judged = judgedDevices[key]
+        let (residual, decision) = found.decision(
+            by: sides[side].snapshot, for: sides[side].application, judged: &judged)
+        if let judged { judgedDevices[key] = judged }
         switch (decision, clause.outcome) {
         case (.forward(let index), .forward):
             guard let policy = clause.policy else { return false }
@@ -133,10 +166,27 @@ extension CaseSpace {
     /// Looks for somebody with a session whom no policy decides: questions about policies begin with that case.
     mutating func findGuess(_ clauses: [[Clause]], _ wanted: [Formulas.Node]) {
         let open = formulas.never(clauses.flatMap { $0.dropLast() }.map(\.holds))
+        let everything = formulas.everything
+        let near = plainest
         var search = Search(formulas)
-        if case .found(let domain) = search.first(of: everyCase(wanted + open), in: formulas.everything) {
+        if case .found(let domain) = search.first(of: everyCase(wanted + open), in: everything, near: near) {
             guess = formulas.first(of: domain)
         }
+    }
+
+    /// Somebody whom no policy names, on the best device that there is: what policies ask of devices is then met
+    /// already, and each of them is one change of the person away.
+    private var plainest: Formulas.Domain {
+        var plainest = formulas.first(of: formulas.everything)
+        guard let axis = axis(.device) else { return plainest }
+        var best: (place: Int, rank: Int)?
+        for (place, choice) in axis.choices.enumerated() {
+            guard case .device(let index?) = choice else { continue }
+            let rank = devices[index].rank
+            if rank > (best?.rank ?? 0) { best = (place, rank) }
+        }
+        if let best { formulas.put(axis.index, at: best.place, in: &plainest) }
+        return plainest
     }
 
     /// The statements together with what every case keeps.

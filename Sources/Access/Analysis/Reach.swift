@@ -136,7 +136,8 @@ extension CaseSpace {
             let truth = formulas.truth(role == .helps ? meaning.yes : meaning.harms, in: domain)
             return (truth, truth)
         }
-        let (yes, notNo) = settled(condition, role, 0)
-        return (formulas.truth(yes, in: domain), formulas.truth(notNo, in: domain))
+        let certain = settled(condition, role, 0, .certain)
+        let possible = settled(condition, role, 0, .possible)
+        return (formulas.truth(certain, in: domain), formulas.truth(possible, in: domain))
     }
 }

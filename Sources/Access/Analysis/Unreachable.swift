@@ -128,7 +128,7 @@ extension CaseSpace {
             let meaning = meaning(of: condition)
             return role == .helps ? meaning.yes : meaning.harms
         }
-        return settled(condition, role, 0).yes
+        return settled(condition, role, 0, .certain)
     }
 }
 

@@ -77,6 +77,8 @@ extension ControlPlane {
         sessionsOf devices: ArraySlice<String>, _ batch: inout ChangeBatch
     ) async throws(StoreError) {
         guard !devices.isEmpty else { return }
+        // Before anything is read: what is revoked from here on is newer than what is decided of it.
+        let sequence = revocations.sequence
         let found = try await store.sessions(.devices(ids: Array(devices)), limit: Sessions.listMax)
         if found.count >= Sessions.listMax, devices.count > 1 {
             // More than one listing holds: nobody is left out.
@@ -84,6 +86,9 @@ extension ControlPlane {
             try await decideAnew(sessionsOf: devices[..<middle], &batch)
             return try await decideAnew(sessionsOf: devices[middle...], &batch)
         }
-        try await decideAnew(globals: found.filter { $0.kind == .global }.map(\.id)[...], &batch)
+        let globals = found.filter { $0.kind == .global }
+        let byID = Dictionary(globals.lazy.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        try await decideAnew(
+            globals: globals.map(\.id)[...], read: ReadSignIns(sequence: sequence, byID: byID), &batch)
     }
 }

@@ -5,6 +5,12 @@ import JSON
 import Posture
 import Store
 
+/// Sign-ins that were read together, and the sequence of revocations that was read before them.
+struct ReadSignIns {
+    var sequence: UInt64
+    var byID: [String: StoredSession]
+}
+
 /// Session records for reactors: on demand, ahead of their end, and whenever something they were made of changes.
 extension ControlPlane {
     /// A record that is overtaken again and again by revocations is made this often, then its session's streams end.
@@ -116,21 +122,26 @@ extension ControlPlane {
         if let failure { throw failure }
     }
 
+    /// - Parameter signIns: what was read of them already; it counts for the first attempt.
     /// - Returns: whether there may be more sessions than the limit.
     @discardableResult
     private func decideAnew(
-        _ query: SessionQuery, limit: Int, _ batch: inout ChangeBatch
+        _ query: SessionQuery, under signIns: ReadSignIns? = nil, limit: Int, _ batch: inout ChangeBatch
     ) async throws(StoreError) -> Bool {
         var open: Set<String>?
         var isFull = false
+        var signIns = signIns
         for _ in 0..<Self.attemptsMax {
-            let sequence = revocations.sequence
+            // What was read first says from when on a revocation is newer.
+            let sequence = signIns?.sequence ?? revocations.sequence
             let all = try await store.sessions(query, limit: limit)
             isFull = all.count >= limit
             let overtaken = try await decideAnew(
-                all.filter { open?.contains($0.id) ?? true }, sequence: sequence, &batch)
+                all.filter { open?.contains($0.id) ?? true }, under: signIns?.byID ?? [:], sequence: sequence,
+                &batch)
             if overtaken.isEmpty { return isFull }
             open = overtaken
+            signIns = nil
         }
         end(open ?? [], batch)
         return isFull
@@ -158,30 +169,35 @@ extension ControlPlane {
     }
 
     /// The same for the application sessions of these sign-ins.
-    func decideAnew(globals: ArraySlice<String>, _ batch: inout ChangeBatch) async throws(StoreError) {
+    ///
+    /// - Parameter read: the sign-ins themselves, where they were just read; nil: each step reads its own.
+    func decideAnew(
+        globals: ArraySlice<String>, read: ReadSignIns? = nil, _ batch: inout ChangeBatch
+    ) async throws(StoreError) {
         var start = globals.startIndex
         while start < globals.endIndex {
             let end = min(start + Self.globalsPerStep, globals.endIndex)
-            try await decideAnew(someGlobals: globals[start..<end], &batch)
+            try await decideAnew(someGlobals: globals[start..<end], read, &batch)
             start = end
         }
     }
 
     private func decideAnew(
-        someGlobals globals: ArraySlice<String>, _ batch: inout ChangeBatch
+        someGlobals globals: ArraySlice<String>, _ read: ReadSignIns?, _ batch: inout ChangeBatch
     ) async throws(StoreError) {
         let query = SessionQuery.globals(ids: Array(globals))
-        let isFull = try await decideAnew(query, limit: Sessions.listMax, &batch)
+        let isFull = try await decideAnew(query, under: read, limit: Sessions.listMax, &batch)
         guard isFull, globals.count > 1 else { return }
         // More than one listing holds: nobody is left out.
         let middle = globals.startIndex + globals.count / 2
-        try await decideAnew(someGlobals: globals[..<middle], &batch)
-        try await decideAnew(someGlobals: globals[middle...], &batch)
+        try await decideAnew(someGlobals: globals[..<middle], nil, &batch)
+        try await decideAnew(someGlobals: globals[middle...], nil, &batch)
     }
 
     /// - Returns: sessions that were touched meanwhile.
     private func decideAnew(
-        _ sessions: [StoredSession], sequence: UInt64, _ batch: inout ChangeBatch
+        _ sessions: [StoredSession], under signIns: [String: StoredSession] = [:], sequence: UInt64,
+        _ batch: inout ChangeBatch
     ) async throws(StoreError) -> Set<String> {
         var overtaken: Set<String> = []
         // Those that reactors know may have something open; the others only have to be decided before they are used.
@@ -189,7 +205,7 @@ extension ControlPlane {
         let sorted = sessions.filter { known.contains($0.id) } + sessions.filter { !known.contains($0.id) }
         for start in stride(from: 0, to: sorted.count, by: Self.sliceSessions) {
             let slice = Array(sorted[start..<min(start + Self.sliceSessions, sorted.count)])
-            let cuts = try await cuts(of: slice, sequence: sequence, &batch)
+            let cuts = try await cuts(of: slice, under: signIns, sequence: sequence, &batch)
             overtaken.formUnion(revocations.send(cuts, eventNanoseconds: batch.eventNanoseconds))
             if batch.unchanged.count >= Self.waitingMax {
                 // They may be of another question than this one's: the batch decides them again.
@@ -203,12 +219,14 @@ extension ControlPlane {
     ///
     /// - Returns: what the others lose, first those that lose everything.
     private func cuts(
-        of sessions: [StoredSession], sequence: UInt64, _ batch: inout ChangeBatch
+        of sessions: [StoredSession], under signIns: [String: StoredSession], sequence: UInt64,
+        _ batch: inout ChangeBatch
     ) async throws(StoreError) -> [Revocation.Effect] {
         let now = nowSeconds()
         let services = services
         let living = sessions.filter { $0.kind == .application && $0.expiresAtSeconds > now }
-        let all = try await services.records.decided(living, sequence: sequence, nowSeconds: now)
+        let all = try await services.records.decided(
+            living, under: signIns, sequence: sequence, nowSeconds: now)
         var effects: [Revocation.Effect] = sessions.compactMap { session in
             session.kind == .application && session.expiresAtSeconds <= now ? .endSession(session.id) : nil
         }

@@ -26,12 +26,15 @@ struct SessionRecords: Sendable {
     ///
     /// Their records have no identity fields yet; `signed` makes them for those that let somebody in.
     ///
-    /// - Parameter sequence: the revocation sequence read *before* the sessions were loaded.
+    /// - Parameters:
+    ///   - sequence: the revocation sequence read *before* the sessions were loaded.
+    ///   - known: sign-ins by id that were loaded after `sequence` was read, too: they are not read again.
     /// - Returns: nil for a session that is not one of a configured application, or whose sign-in has ended.
     func decided(
-        _ sessions: [StoredSession], sequence: UInt64, nowSeconds: Int64
+        _ sessions: [StoredSession], under known: [String: StoredSession] = [:], sequence: UInt64,
+        nowSeconds: Int64
     ) async throws(StoreError) -> [DecidedSession?] {
-        let globals = try await globals(of: sessions, nowSeconds: nowSeconds)
+        let globals = try await globals(of: sessions, among: known, nowSeconds: nowSeconds)
         let owners = sessions.map { session in session.globalID.flatMap { globals[$0] } }
         let devices = await posture.deviceFacts(of: owners.map { $0.flatMap(Self.question) })
         return sessions.indices.map { index in
@@ -45,14 +48,20 @@ struct SessionRecords: Sendable {
 
     /// The device belongs to the person's global session: one proof counts for every application.
     private func globals(
-        of sessions: [StoredSession], nowSeconds: Int64
+        of sessions: [StoredSession], among known: [String: StoredSession], nowSeconds: Int64
     ) async throws(StoreError) -> [String: StoredSession] {
-        let ids = Set(sessions.compactMap { $0.kind == .application ? $0.globalID : nil })
-        guard !ids.isEmpty else { return [:] }
-        let found = try await store.sessions(.ids(ids.sorted()), limit: ids.count)
-        return Dictionary(
-            found.lazy.filter { $0.expiresAtSeconds > nowSeconds }.map { ($0.id, $0) },
-            uniquingKeysWith: { first, _ in first })
+        var globals: [String: StoredSession] = [:]
+        var ids: Set<String> = []
+        for session in sessions where session.kind == .application {
+            guard let id = session.globalID, globals[id] == nil else { continue }
+            if let global = known[id] { globals[id] = global } else { ids.insert(id) }
+        }
+        if !ids.isEmpty {
+            for global in try await store.sessions(.ids(ids.sorted()), limit: ids.count) {
+                globals[global.id] = global
+            }
+        }
+        return globals.filter { $0.value.expiresAtSeconds > nowSeconds }
     }
 
     private func decided(

@@ -158,7 +158,7 @@ extension Reactor {
             stream.pointee.connection.pointee.abuse.noteServed()
             close(slot)
         case .forwarding, .tunnel:
-            setDeadline(slot, limits.bodyIdleMilliseconds)
+            setDeadline(slot, idleMilliseconds(slot))
             // It may have waited for room.
             enqueue(slot)
         case .handshaking, .head, .parked, .collecting, .connecting, .multiplexing: return
