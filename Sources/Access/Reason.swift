@@ -77,6 +77,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case deviceNotManaged = "device-not-managed"
     case lastSeenStale = "last-seen-stale"
     case enrollmentTokenInvalid = "enrollment-token-invalid"
+    case deviceKeyKnown = "device-key-known"
     case attestationInvalid = "attestation-invalid"
 
     // What went wrong on our side or behind us.

@@ -50,6 +50,8 @@ extension PostureService {
     ) async throws(PostureRefusal) -> KeyAttestation.Standing {
         try await enrollment.checkToken(digest: request.tokenDigest, nowSeconds: nowSeconds)
         let requested = try enrollment.requestedKey(request)
+        // Before the token is used up.
+        try checkUnknown(requested.thumbprint)
         guard let proof = request.proof else {
             return KeyAttestation.Standing(level: request.claimsHardware ? .claimed : .software)
         }
@@ -64,6 +66,13 @@ extension PostureService {
                 ["chip": .string(standing.chipID ?? ""), "what": .string(problem)])
         }
         return standing
+    }
+
+    /// One key is one device: a second one under it would share its counter and its end. Also one that was revoked.
+    private func checkUnknown(_ thumbprint: String) throws(PostureRefusal) {
+        if let holder = directory.holder(ofThumbprint: thumbprint) {
+            throw PostureRefusal(.deviceKeyKnown, "the key is that of device \(holder)")
+        }
     }
 
     /// `POST enroll` with `{token, csr, facts, predecessor?, key?, attestation?}`: the token is used up, a
@@ -85,7 +94,14 @@ extension PostureService {
         let standing = try await standing(of: request, enrollment, nowSeconds: now)
         let enrolled = try await enrollment.enroll(request, standing: standing, nowSeconds: now)
         attestations.remove(tokenDigest: enrolled.token.tokenDigest)
-        // No await from here to the store: looking for the predecessor and taking its ids is one step.
+        // No await from here to the store: looking for the key and the predecessor and taking their ids is one step.
+        do throws(PostureRefusal) {
+            try checkUnknown(enrolled.device.keyThumbprint)
+        } catch {
+            // Somebody enrolled with it at the same moment.
+            try? await store.insert(enrolled.token)
+            throw error
+        }
         let keys = StatementFacts.deviceKeys(request.posture)
         let old = Succession.predecessor(
             of: enrolled.token, keys: keys, claim: claim, provenSerial: enrolled.token.expectedSerial,

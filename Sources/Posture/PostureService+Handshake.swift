@@ -103,10 +103,17 @@ extension PostureService {
     ) async throws(PostureRefusal) -> DeviceProof {
         do throws(PostureRefusal) {
             let person = Person(issuer: issuer, subjects: [subject] + subjects, email: email)
-            let judged = try judge(
-                transaction: transaction, assertion: assertion, statement: statement,
-                globalSession: globalSession, person: person, boundThumbprint: boundThumbprint,
-                isReturn: isReturn)
+            let judged: Judged
+            do throws(PostureRefusal) {
+                judged = try judge(
+                    transaction: transaction, assertion: assertion, statement: statement,
+                    globalSession: globalSession, person: person, boundThumbprint: boundThumbprint,
+                    isReturn: isReturn)
+            } catch {
+                // What a refused answer's statement said stands, too: the one before it is not good again.
+                try? await storeStatementTimes()
+                throw error
+            }
             return try await keep(judged)
         } catch {
             if error.isAlert {
@@ -165,6 +172,9 @@ extension PostureService {
         ) {
             directory.isRevoked(directory.latest($0))
         }
+        if let issued = verified.statement?.issuedAtSeconds {
+            try statementTimes.take(issued, of: verified.deviceID, nowSeconds: now)
+        }
         try WayCheck.verify(verified.claims, isReturn: isReturn)
         try checkNotWithdrawn(verified.links)
         let device = try map(
@@ -189,7 +199,7 @@ extension PostureService {
             verified, device.id, transaction: transaction, settings: agent.handshake, nowSeconds: now)
     }
 
-    /// Device known → the key that enrolled → counted once → bound to this session → owned by this person.
+    /// Device known → the key that enrolled → counted once → owned by this person → bound to this session.
     ///
     /// - Returns: the device as it is to be kept when the rest holds as well.
     private func map(
@@ -205,22 +215,23 @@ extension PostureService {
         }
         device.counter = counted
         if let stated = verified.statement { own(&device, stated, person) }
+        let isOwn =
+            ExactText.isEqual(device.ownerIssuer, person.issuer)
+            && ExactText.contains(person.subjects, device.ownerSubject)
         // The bound device may have enrolled again meanwhile: then what took its place is the same machine.
         let bound = boundThumbprint.map { directory.successor(ofThumbprint: $0) ?? "" }
-        if let bound, !ExactText.isEqual(bound, device.id) {
+        let isOther = bound.map { !ExactText.isEqual($0, device.id) } ?? false
+        // Before the bound key: whoever takes the agent's port on this machine can answer for his own device, and must
+        // not end somebody else's session by it.
+        guard isOwn || transaction.deviceOwner == .any else {
+            throw PostureRefusal(
+                .deviceOwnerMismatch, "device \(device.id) belongs to somebody else", isAlert: isOther)
+        }
+        if isOther {
             var refusal = PostureRefusal(
                 .sessionMismatch, "the session is bound to another device", isAlert: true)
-            refusal.endsSession = true
+            refusal.endsSession = isOwn
             throw refusal
-        }
-        switch transaction.deviceOwner {
-        case .any: break
-        case .samePerson:
-            guard ExactText.isEqual(device.ownerIssuer, person.issuer),
-                ExactText.contains(person.subjects, device.ownerSubject)
-            else {
-                throw PostureRefusal(.deviceOwnerMismatch, "device \(device.id) belongs to somebody else")
-            }
         }
         return device
     }
@@ -262,6 +273,7 @@ extension PostureService {
     private func keep(_ judged: Judged) async throws(PostureRefusal) -> DeviceProof {
         let id = judged.device.id
         do throws(StoreError) {
+            try await storeStatementTimes()
             try await store.upsert(directory[id] ?? judged.device)
         } catch {
             throw PostureRefusal(.storeUnavailable, error.description)

@@ -88,9 +88,12 @@ extension PostureService {
         for agent in agents {
             guard let settings = agent.revocation, let authority = agent.authority else { continue }
             let name = agent.handshake.integration
-            // Under other certificates every list is checked anew.
-            let known = again ? nil : withdrawn.files[ExactKey(name)]
-            var files = known ?? RevocationFiles(settings)
+            let held = withdrawn.files[ExactKey(name)]
+            var files =
+                held?.settings == settings
+                ? held ?? RevocationFiles(settings) : RevocationFiles(settings, keeping: held)
+            // Under other certificates every file is checked anew; what is held stays until something newer comes.
+            if again { files.readAgain() }
             let (changed, failed) = files.refresh(authority)
             withdrawn.files[ExactKey(name)] = files
             hasChanged = hasChanged || again || !changed.isEmpty
@@ -115,9 +118,9 @@ extension PostureService {
 
     /// Takes integrations with other certificates; names, ports and lists are as they were. What was proven by a
     /// certificate that is gone is used until its own end.
-    public func take(_ agents: [AgentIntegration]) {
+    public func take(_ agents: [AgentIntegration]) async {
         self.agents = agents
-        refreshRevocationLists(again: true)
+        for news in refreshRevocationLists(again: true) { await audit(news.kind, news.members) }
     }
 
     /// Every configured list.

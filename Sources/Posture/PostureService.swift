@@ -86,6 +86,7 @@ public actor PostureService {
     var directory = DeviceDirectory()
     var machines = MachineDirectory()
     var withdrawn = WithdrawnCertificates()
+    var statementTimes = StatementTimes()
     var transactions = Transactions()
     var nonces = NonceTable()
     var attestations = AttestationAttempts()
@@ -165,6 +166,7 @@ public actor PostureService {
     public func load() async throws(StoreError) {
         directory = DeviceDirectory(try await store.devices())
         withdrawn.serials = Set(try await store.revokedSerials())
+        statementTimes = StatementTimes(try await store.statementTimes())
         refreshRevocationLists()
         try await cache.load(
             integrations: connectors.map { ($0.integration, ttlSeconds: $0.pace.ttlSeconds) })

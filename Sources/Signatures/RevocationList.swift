@@ -12,6 +12,9 @@ public struct RevocationList: Sendable, Hashable {
     public let issuer: [UInt8]
     /// Serial numbers as `Certificate.serialHex` writes them.
     public let serials: Set<String>
+    /// Which of its authority's lists it is (cRLNumber, RFC 5280 §5.2.3): big-endian octets without leading zeros; nil:
+    /// the authority does not number them.
+    public let number: [UInt8]?
     /// When it was made, since 1970.
     public let thisUpdateSeconds: Int64
     /// From then on it says nothing: a newer one was promised by then.
@@ -34,10 +37,32 @@ public struct RevocationList: Sendable, Hashable {
         }
         nextUpdateSeconds = try CertificateHandle.seconds(next)
         serials = try list.serials()
+        number = try list.number()
+    }
+
+    /// Whether an authority made it before another one of its lists. By the date first: an authority that is set up
+    /// anew may count from the start, and two lists of one second have their numbers.
+    public func isOlder(than other: RevocationList) -> Bool {
+        guard thisUpdateSeconds == other.thisUpdateSeconds, let number, let otherNumber = other.number else {
+            return thisUpdateSeconds < other.thisUpdateSeconds
+        }
+        guard number.count == otherNumber.count else { return number.count < otherNumber.count }
+        return number.lexicographicallyPrecedes(otherNumber)
     }
 
     /// Whether it may be believed now.
     public func isCurrent(nowSeconds: Int64) -> Bool { nowSeconds < nextUpdateSeconds }
+}
+
+extension EnrollmentAuthority {
+    /// Its own certificates' identities, as `CertificateLink.issuer` names them.
+    public var issuers: [[UInt8]] {
+        anchors.compactMap { anchor in
+            guard let handle = try? CertificateHandle(der: anchor.der) else { return nil }
+            defer { withExtendedLifetime(handle) {} }
+            return try? handle.identity()
+        }
+    }
 }
 
 /// Owns one `X509_CRL` while it is read.
@@ -110,6 +135,24 @@ final class RevocationListHandle {
         guard X509_CRL_get_ext_by_NID(raw, NID_delta_crl, -1) < 0 else {
             throw SignatureError("revocation list: only changes to another one (delta)")
         }
+    }
+
+    /// At most 20 octets (RFC 5280 §5.2.3); a negative one is none.
+    func number() throws(SignatureError) -> [UInt8]? {
+        guard let raw = X509_CRL_get_ext_d2i(raw, NID_crl_number, nil, nil) else { return nil }
+        let number = raw.assumingMemoryBound(to: ASN1_INTEGER.self)
+        defer { ASN1_INTEGER_free(number) }
+        guard let value = ASN1_INTEGER_to_BN(number, nil) else {
+            throw libraryError("revocation list: its number cannot be read")
+        }
+        defer { BN_free(value) }
+        let count = Int((BN_num_bits(value) + 7) / 8)
+        guard BN_is_negative(value) == 0, count <= 20 else {
+            throw SignatureError("revocation list: its number is negative or longer than 20 octets")
+        }
+        var octets = [UInt8](repeating: 0, count: count)
+        BN_bn2bin(value, &octets)
+        return octets
     }
 
     func serials() throws(SignatureError) -> Set<String> {

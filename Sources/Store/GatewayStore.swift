@@ -22,6 +22,12 @@ public protocol GatewayStore: RefreshStore {
     /// Ends sessions. Ending a global session ends its application sessions in the same transaction.
     /// - Returns: everything that was ended, to be revoked on the data plane.
     @discardableResult func remove(sessionIDs: [String]) async throws(StoreError) -> [StoredSession]
+    /// Which global sessions a browser still has whose cookie is of a session that has ended, or has expired: those
+    /// that were linked to it, or the one that it was under. Known until the last of them ends; of one of them, for
+    /// the 64 cookies that ended last.
+    ///
+    /// - Parameter host: of the session that ended.
+    func leftBehind(tokenDigest: [UInt8], host: String) async throws(StoreError) -> [String]
     /// True exactly once per digest, however many callers ask at the same moment, also after a restart.
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool
     /// Forgets expired sessions, nonces and enrolment tokens.
@@ -94,6 +100,13 @@ public protocol GatewayStore: RefreshStore {
     func revokedSerials() async throws(StoreError) -> [String]
     /// Keeps one for good.
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError)
+
+    // Management servers' statements
+
+    /// How new the newest statement of each device is, seconds since 1970.
+    func statementTimes() async throws(StoreError) -> [String: Int64]
+    /// Keeps it, unless a newer one is known. Forgotten when it is a day old.
+    func noteStatement(ofDevice id: String, issuedAtSeconds: Int64) async throws(StoreError)
 
     // Service tokens
 

@@ -76,6 +76,9 @@ extension SQLiteStore {
             try db.execute(
                 sql: "DELETE FROM enrollment_tokens WHERE expires_at <= ?", arguments: [nowSeconds])
             try EndingRows.forget(nowSeconds: nowSeconds, db)
+            try db.execute(
+                sql: "DELETE FROM statement_times WHERE issued_at <= ?",
+                arguments: [nowSeconds - Self.statementSeconds])
         }
         return removed
     }

@@ -151,6 +151,23 @@ enum Schema {
         ALTER TABLE devices ADD COLUMN chip_id TEXT;
         ALTER TABLE devices ADD COLUMN is_chip_maker_known INTEGER NOT NULL DEFAULT 0;
         """,
+        """
+        CREATE TABLE statement_times (
+          device TEXT PRIMARY KEY NOT NULL,
+          issued_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX statement_times_issued ON statement_times (issued_at);
+        """,
+        """
+        CREATE TABLE ended_cookies (
+          sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+          token_digest BLOB NOT NULL,
+          host TEXT NOT NULL,
+          session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+          UNIQUE (token_digest, session_id)
+        ) STRICT;
+        CREATE INDEX ended_cookies_session ON ended_cookies (session_id, sequence);
+        """,
     ]
 
     static let verdicts = [

@@ -113,12 +113,14 @@ enum SessionRows {
             let some = Array(ids[start..<min(start + idsMax, ids.count)])
             let marks = Array(repeating: "?", count: some.count).joined(separator: ", ")
             let condition = "id IN (\(marks)) OR global_id IN (\(marks))"
-            removed += try Row.fetchAll(
+            let gone = try Row.fetchAll(
                 db, sql: "SELECT \(columns) FROM sessions WHERE \(condition)",
                 arguments: StatementArguments(some + some)
             ).map { try session($0, file: file) }
             try db.execute(
                 sql: "DELETE FROM sessions WHERE \(condition)", arguments: StatementArguments(some + some))
+            try LeftBehindRows.note(gone, db)
+            removed += gone
         }
         return removed
     }

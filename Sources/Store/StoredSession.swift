@@ -91,6 +91,15 @@ public struct StoredSession: Sendable, Codable, Hashable {
     /// reads it, so that being in use changes none.
     public static let usedClaim = "gatepost-used"
 
+    /// Under this claim name a global session remembers the others of the same browser, made by other providers. Claims
+    /// of providers never begin with `gatepost`.
+    public static let linkedClaim = "gatepost-linked-sessions"
+
+    /// The other global sessions of the browser that has this one.
+    public var linkedIDs: [String] {
+        if case .list(let ids)? = claims[Self.linkedClaim] { ids } else { [] }
+    }
+
     /// What decisions need of it.
     public var facts: SessionFacts {
         var known = claims

@@ -64,7 +64,7 @@ struct RunCommand: AsyncParsableCommand {
             FileHandle.standardOutput.write(Data(ready.utf8))
         }
         let signals = TerminationSignals()
-        let looking = Task { await look(running, log, clock) }
+        let looking = Task { await look(running, server, configuration.ports, log, clock) }
         await signals.received()
         looking.cancel()
         running.stop()
@@ -91,7 +91,11 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// Every few seconds: other processes enrol and leave, and counted events are told.
-    private func look(_ running: RunningGateways, _ log: EventLog, _ clock: AgentClock) async {
+    private func look(
+        _ running: RunningGateways, _ server: LoopbackServer, _ further: [UInt16], _ log: EventLog,
+        _ clock: AgentClock
+    ) async {
+        var told: [String] = []
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(RenewalLoop.tickSeconds), clock: .continuous)
             do throws(AgentError) {
@@ -102,8 +106,31 @@ struct RunCommand: AsyncParsableCommand {
             } catch {
                 log.say("event=state-unreadable: \(error)", level: 4)
             }
+            if port == nil { told = listen(running, server, further, log, told: told) }
             log.flush(nowMilliseconds: clock.nowMilliseconds())
         }
+    }
+}
+
+extension RunCommand {
+    /// Listens also where gateways want that came later.
+    ///
+    /// - Parameter told: what could not be had at the last look.
+    /// - Returns: the same of this one; only what is new in it was said.
+    func listen(
+        _ running: RunningGateways, _ server: LoopbackServer, _ further: [UInt16], _ log: EventLog,
+        told: [String]
+    ) -> [String] {
+        let wanted = Array(Set(running.enrolments.map(\.port))).sorted()
+        let (sockets, problems) = AgentPorts.bindMissing(
+            wanted: wanted, further: further, bound: server.ports)
+        if !sockets.isEmpty {
+            server.add(sockets)
+            let ports = sockets.map { "\($0.port)" }.joined(separator: ", ")
+            log.say("event=listening: on \(ports), too")
+        }
+        for problem in problems where !told.contains(problem) { log.say(problem, level: 4) }
+        return problems
     }
 }
 

@@ -11,6 +11,11 @@ final class RunningGateways: Sendable {
         var renewal: Task<Void, Never>
     }
 
+    /// A box for what threads find.
+    private final class MadeEntries: Sendable {
+        let found = Mutex<[String: Entry]>([:])
+    }
+
     let gates = GatewayGates([])
     private let folders: GatewayFolders
     private let chip: String?
@@ -18,6 +23,10 @@ final class RunningGateways: Sendable {
     private let log: EventLog
     private let make: @Sendable (DeviceIdentity) throws(AgentError) -> AttestGate
     private let entries = Mutex<[String: Entry]>([:])
+    /// Held by the look at the folder that is under way.
+    private let turn = Mutex(())
+    /// What was said of a folder or file last.
+    private let told = Mutex<[String: String]>([:])
 
     /// - Parameters:
     ///   - chip: where the security chip is today; nil: where it was at each enrolment.
@@ -40,34 +49,82 @@ final class RunningGateways: Sendable {
         }
     }
 
-    /// Looks at the state folder. One damaged gateway keeps no other from being answered.
+    /// Looks at the state folder. One damaged gateway keeps no other from being answered, and neither does one whose
+    /// security chip hangs: keys are tried beside each other, while those that are known go on.
     ///
     /// - Returns: whether anything changed.
     @discardableResult
     func reload() throws(AgentError) -> Bool {
         let found = try folders.enrolled()
-        return entries.withLock { entries in
-            var fresh: [String: Entry] = [:]
-            var hasChanged = false
-            for folder in found {
-                if let entry = entries[folder.path], Self.isCurrent(entry.identity) {
-                    fresh[folder.path] = entry
-                    continue
-                }
-                do throws(AgentError) {
-                    fresh[folder.path] = try entry(folder)
-                    hasChanged = true
-                } catch {
-                    log.say("event=gateway-unusable: \(error)", level: 4)
-                }
+        // One look at a time, without `entries`: a chip may take seconds.
+        return turn.withLock { _ in
+            let known = entries.withLock { $0 }
+            let kept = found.filter { folder in
+                known[folder.path].map { Self.isCurrent($0.identity) } ?? false
             }
-            for (path, entry) in entries where fresh[path]?.gate !== entry.gate {
+            let made = entries(of: found.filter { folder in !kept.contains { $0.path == folder.path } })
+            var fresh = made
+            for folder in kept { fresh[folder.path] = known[folder.path] }
+            var hasChanged = !made.isEmpty
+            for (path, entry) in known where fresh[path]?.gate !== entry.gate {
                 entry.renewal.cancel()
                 hasChanged = true
             }
-            entries = fresh
-            if hasChanged { gates.replace(fresh.sorted { $0.key < $1.key }.map(\.value.gate)) }
+            if hasChanged {
+                entries.withLock { $0 = fresh }
+                gates.replace(fresh.sorted { $0.key < $1.key }.map(\.value.gate))
+            }
+            tellStatements(fresh)
             return hasChanged
+        }
+    }
+
+    /// One thread each: all of them together take as long as the slowest chip.
+    private func entries(of folders: [StateFolder]) -> [String: Entry] {
+        let made = MadeEntries()
+        let group = DispatchGroup()
+        for folder in folders {
+            group.enter()
+            let thread = Thread { [self] in
+                defer { group.leave() }
+                do throws(AgentError) {
+                    let entry = try entry(folder)
+                    made.found.withLock { $0[folder.path] = entry }
+                    tell(folder.path, nil)
+                } catch {
+                    tell(folder.path, "event=gateway-unusable: \(error)")
+                }
+            }
+            thread.start()
+        }
+        group.wait()
+        return made.found.withLock { $0 }
+    }
+
+    /// Says a problem when it begins, and not at every look.
+    private func tell(_ about: String, _ problem: String?) {
+        let isNew = told.withLock { told in
+            defer { told[about] = problem }
+            return told[about] != problem
+        }
+        if isNew, let problem { log.say(problem, level: 4) }
+    }
+
+    private func tellStatements(_ entries: [String: Entry]) {
+        let now = clock.nowSeconds()
+        for (path, entry) in entries {
+            let (problem, _) = StatementFile.state(in: entry.identity, nowSeconds: now)
+            let file = path + "/" + StatementFile.name
+            guard let problem else {
+                tell(file, nil)
+                continue
+            }
+            // An age that grows is no news.
+            let isEnd = problem.hasPrefix("it ended ")
+            tell(
+                file,
+                "event=statement-unusable gateway=\(entry.identity.enrolment.authOrigin): \(file): "
+                    + (isEnd ? "it has ended" : problem))
         }
     }
 

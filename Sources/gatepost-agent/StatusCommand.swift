@@ -21,7 +21,7 @@ struct StatusCommand: AsyncParsableCommand {
                 let identity = try DeviceIdentity(folder: folder)
                 let status = EnrolmentStatus(
                     enrolment: identity.enrolment, rules: configuration[identity.enrolment.authOrigin],
-                    nowSeconds: now)
+                    statement: StatementFile.state(in: identity, nowSeconds: now), nowSeconds: now)
                 print(status.text)
                 needsSomebody = needsSomebody || status.needsSomebody
             } catch {
@@ -39,10 +39,14 @@ struct StatusCommand: AsyncParsableCommand {
 struct EnrolmentStatus {
     let enrolment: Enrolment
     let rules: AgentConfiguration.Gateway
+    /// Of the management server's words, when a file holds some.
+    var statement: (problem: String?, ends: Int64?) = (nil, nil)
     let nowSeconds: Int64
 
+    var needsSomebody: Bool { isEnding || statement.problem != nil }
+
     /// Ended, or so near its end that renewals must have failed for long.
-    var needsSomebody: Bool {
+    private var isEnding: Bool {
         enrolment.notAfterSeconds - nowSeconds
             < max(0, enrolment.notAfterSeconds - enrolment.renewedAtSeconds) / 4
     }
@@ -53,7 +57,7 @@ struct EnrolmentStatus {
         var certificate = "until \(Self.day(enrolment.notAfterSeconds))"
         if left <= 0 {
             certificate += ", ENDED: enrol again with --force"
-        } else if needsSomebody {
+        } else if isEnding {
             certificate += ", renewals FAIL: see the journal"
         } else if enrolment.isRenewalDue(nowSeconds: nowSeconds) {
             certificate += ", renewal due"
@@ -71,7 +75,12 @@ struct EnrolmentStatus {
               answers       \(users.isEmpty ? "its own user" : users.map(Self.name).joined(separator: ", "))
               port          \(enrolment.port)
               may learn     \(learns)
-            """
+            """ + statementLine
+    }
+
+    private var statementLine: String {
+        if let problem = statement.problem { return "\n  statement     NOT USED: \(problem)" }
+        return statement.ends.map { "\n  statement     until \(Self.day($0))" } ?? ""
     }
 
     private static func day(_ seconds: Int64) -> String {

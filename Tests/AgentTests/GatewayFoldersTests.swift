@@ -153,6 +153,7 @@ struct GatewayFoldersTests {
 /// A gateway without a network: its keys, and what it gave to a device.
 struct GatewaySetting {
     let origin: String
+    var port = 17_472
     let ring = KeyRing.ephemeral()
     var deviceID: String { "device-of-" + origin.dropFirst("https://".count) }
 
@@ -166,7 +167,8 @@ struct GatewaySetting {
         let keys = KeyAnnouncement.signed(by: ring, issuer: origin, audience: "urn:gatepost:agents:agents")
         let answer: JSONValue = [
             "device_id": .string(deviceID), "auth_origin": .string(origin),
-            "audience": "urn:gatepost:agents:agents", "port": 17472, "renew_after_seconds": 86_400,
+            "audience": "urn:gatepost:agents:agents", "port": .integer(Int64(port)),
+            "renew_after_seconds": 86_400,
             "not_after": .integer(now + 864_000), "certificates": [.string(Base64.encode(leaf.der))],
             "gateway_keys": .array(keys.map { .string($0) }),
         ]

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Glibc
+import Signatures
 import Testing
 
 @testable import gatepost_agent
@@ -90,6 +91,66 @@ struct PackagingTests {
         let tmpfiles = try String(
             contentsOf: Self.root.appending(path: "packaging/agent/tmpfiles.conf"), encoding: .utf8)
         #expect(tmpfiles.contains("d \(StateFolder.defaultPath(userID: 0, home: nil)) 0700 gatepost-agent"))
+    }
+
+    @Test(
+        "the agent starts with an enrolment of this or of an older agent, and not without one",
+        .enabled(if: hasSystemd))
+    func conditions() throws {
+        let folder = try TemporaryFolder()
+        let unit = try String(
+            contentsOf: Self.root.appending(path: "packaging/agent/gatepost-agent.service"), encoding: .utf8)
+        let conditions = unit.split(separator: "\n").filter { $0.hasPrefix("Condition") }.map {
+            $0.replacingOccurrences(of: "/var/lib/gatepost-agent", with: folder.path)
+        }
+        func isStarted() throws -> Bool {
+            try Self.run("/usr/bin/systemd-analyze", ["condition"] + conditions).status == 0
+        }
+        #expect(try !isStarted())
+        try folder.put("/gateways/auth.corp.example/device-key.pem", "x")
+        #expect(try !isStarted())
+        try folder.put("/enrolment.json", "{}")
+        #expect(try isStarted(), "as an older agent left it")
+        try folder.put("/gateways/auth.corp.example/enrolment.json", "{}")
+        #expect(try isStarted())
+        unlink(folder.path + "/enrolment.json")
+        #expect(try isStarted())
+    }
+
+    @Test(
+        "state that root's agent left belongs to the agent's user afterwards, is as private as before, and moves",
+        .enabled(if: hasSystemd && geteuid() == 0))
+    func migratedOwner() throws {
+        let folder = try TemporaryFolder()
+        let state = StateFolder(path: folder.path + "/state")
+        try state.prepare()
+        let setting = try AgentSetting()
+        let key = try #require(setting.identity.key as? SigningKey)
+        try state.write(DeviceIdentity.keyFileName, key.pem)
+        try state.write(StatementCounter.fileName, Array("65".utf8))
+        try state.write(Enrolment.fileName, setting.identity.enrolment.stored)
+        let outside = folder.path + "/outside"
+        try folder.put("/outside", "x")
+        symlink(outside, state.path + "/link")
+        let text = try String(
+            contentsOf: Self.root.appending(path: "packaging/agent/tmpfiles.conf"), encoding: .utf8)
+        try folder.put(
+            "/tmpfiles.conf",
+            text.replacingOccurrences(of: "/var/lib/gatepost-agent", with: state.path)
+                .replacingOccurrences(of: "gatepost-agent gatepost-agent", with: "nobody nogroup"))
+        let done = try Self.run("/usr/bin/systemd-tmpfiles", ["--create", folder.path + "/tmpfiles.conf"])
+        #expect(done.status == 0, "\(done.text)")
+        let nobody = try #require(getpwnam("nobody")).pointee.pw_uid
+        for file in ["", "/device-key.pem", "/counter", "/enrolment.json"] {
+            var info = stat()
+            #expect(stat(state.path + file, &info) == 0)
+            #expect(info.st_uid == nobody && info.st_mode & 0o077 == 0, "\(file)")
+        }
+        var info = stat()
+        #expect(stat(outside, &info) == 0 && info.st_uid == 0, "a link leads nowhere")
+        // Given back, because this process is root: the next start finds and moves it.
+        for file in ["", "/device-key.pem", "/counter", "/enrolment.json"] { chown(state.path + file, 0, 0) }
+        #expect(try GatewayFolders(preparing: state).enrolledOrFail().count == 1)
     }
 
     @Test("the sample of the administrator's file is read") func sample() throws {

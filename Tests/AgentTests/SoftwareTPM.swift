@@ -38,6 +38,10 @@ final class SoftwareTPM: Sendable {
         Issue.record("swtpm did not open its socket")
     }
 
+    /// From now on it takes commands and answers none, until `resume`.
+    func hang() { kill(process.processIdentifier, SIGSTOP) }
+    func resume() { kill(process.processIdentifier, SIGCONT) }
+
     // Not SIGTERM: the emulator puts it off while a connection is open. Its state is thrown away anyhow.
     deinit { kill(process.processIdentifier, SIGKILL) }
 

@@ -48,8 +48,12 @@ extension EndToEnd {
                 try browser.open(Self.page)
                 try browser.signInAtLab("alice")
                 try browser.waitForApplication("strongroom", seconds: 30)
-                let registered = try stack.accessLog().filter {
-                    $0["path"] as? String == "/.gatepost/dbsc/register" && $0["status"] as? Int == 200
+                // Lines come to the log within a tenth of a second; the page may come to the browser before them.
+                let registered = try poll("the registration's line in the access log") {
+                    let lines = try stack.accessLog().filter {
+                        $0["path"] as? String == "/.gatepost/dbsc/register" && $0["status"] as? Int == 200
+                    }
+                    return lines.isEmpty ? nil : lines
                 }
                 #expect(registered.compactMap { $0["host"] as? String } == ["strongroom.corp.test"])
 

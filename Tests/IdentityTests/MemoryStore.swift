@@ -73,7 +73,23 @@ actor MemoryStore: GatewayStore {
             rows[row.id] = nil
             refreshRows[row.id] = nil
         }
+        for row in gone {
+            let global = row.globalID.map { id in gone.first { $0.id == id } } ?? row
+            let left = global?.linkedIDs ?? [row.globalID ?? ""]
+            for digest in [row.tokenDigest, row.previousTokenDigest ?? []] {
+                endedCookies.append((digest, row.host, left.filter { rows[$0] != nil }))
+            }
+        }
         return gone
+    }
+    private var endedCookies: [(digest: [UInt8], host: String, left: [String])] = []
+    func leftBehind(tokenDigest: [UInt8], host: String) async throws(StoreError) -> [String] {
+        try check()
+        if let row = rows.values.first(where: { $0.tokenDigest == tokenDigest && $0.host == host }) {
+            return row.globalID.map { [$0] } ?? [row.id] + row.linkedIDs
+        }
+        return endedCookies.filter { $0.digest == tokenDigest && $0.host == host }.flatMap(\.left)
+            .filter { rows[$0] != nil }
     }
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         try check()
@@ -177,6 +193,12 @@ actor MemoryStore: GatewayStore {
     private var serials: Set<String> = []
     func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
+
+    private var statements: [String: Int64] = [:]
+    func statementTimes() async throws(StoreError) -> [String: Int64] { statements }
+    func noteStatement(ofDevice id: String, issuedAtSeconds: Int64) async throws(StoreError) {
+        statements[id] = max(statements[id] ?? 0, issuedAtSeconds)
+    }
 
     func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
     func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}

@@ -146,6 +146,71 @@ struct SignOutPageTests {
         #expect(await world.store.rows.isEmpty)
     }
 
+    @Test(
+        "with the cookie of a sign-in that has ended, what else the browser has is signed out too",
+        arguments: [false, true])
+    func endedCookie(_ everywhere: Bool) async throws {
+        let partner = "https://partner.corp.example:8443"
+        for host in [auth, partner] {
+            let world = World()
+            let here = Browser(world)
+            let stranger = Browser(world)
+            await here.go("\(wiki)/")
+            world.other.change { $0.subject = "second-account" }
+            await here.go("\(partner)/")
+            world.tenant.change { $0.subject = "person-2" }
+            await stranger.go("\(wiki)/")
+            // The provider logs its own account out: the other one is not its business.
+            let newest = try #require(
+                await world.store.rows.values.first { $0.kind == .global && $0.subject == "second-account" })
+            _ = try await world.store.remove(sessionIDs: [newest.id])
+            #expect(await world.store.rows.count == 4)
+            let url = "\(host)/.gatepost/sign-out" + (everywhere ? "?everywhere=yes" : "")
+            guard
+                case .signedOut(_, let removed, let cookies, _)? = await here.step(
+                    url, method: "POST", origin: host)
+            else {
+                Issue.record("not signed out at \(host)")
+                continue
+            }
+            #expect(removed.count == 2 && cookies == [SessionCookie.clearing], "\(host)")
+            #expect(await Set(world.store.rows.values.map(\.subject)) == ["person-2"], "\(host)")
+        }
+    }
+
+    @Test("a sign-in over one that has ended takes the browser's others along: signing out finds them")
+    func signInOverEnded() async throws {
+        let browser = Browser(world)
+        await browser.go("\(wiki)/")
+        world.other.change { $0.subject = "second-account" }
+        await browser.go("https://partner.corp.example:8443/")
+        let newest = try #require(
+            await world.store.rows.values.first { $0.kind == .global && $0.subject == "second-account" })
+        _ = try await world.store.remove(sessionIDs: [newest.id])
+        world.other.change { $0.subject = "third-account" }
+        await browser.go("https://partner.corp.example:8443/")
+        #expect(await world.store.rows.values.count { $0.kind == .global } == 2)
+        let outcome = try #require(await signOut(browser, auth))
+        #expect(outcome.removed.count == 4)
+        #expect(await world.store.rows.isEmpty)
+    }
+
+    @Test("the page after the provider's does not call somebody signed out who has sessions left")
+    func leftOnThePage() async throws {
+        let browser = Browser(world)
+        await browser.go("\(wiki)/")
+        world.other.change { $0.subject = "second-account" }
+        await browser.go("https://partner.corp.example:8443/")
+        let newest = try #require(
+            await world.store.rows.values.first { $0.kind == .global && $0.subject == "second-account" })
+        _ = try await world.store.remove(sessionIDs: [newest.id])
+        guard case .confirmSignOut? = await browser.step("\(auth)/.gatepost/signed-out") else {
+            Issue.record("told to be out")
+            return
+        }
+        #expect(await world.store.rows.count == 2)
+    }
+
     @Test("a sign-in of the person that is under way in another browser does not survive it")
     func underWay() async throws {
         let (here, there) = (Browser(world), Browser(world))

@@ -55,6 +55,8 @@ struct RevocationListBench {
     var nextUpdate: Int64?
     var serials: [String] = []
     var hasCriticalExtension = false
+    /// cRLNumber; nil: none.
+    var number: Int?
 
     var der: [UInt8] {
         // ecdsa-with-SHA256
@@ -74,6 +76,12 @@ struct RevocationListBench {
             // issuingDistributionPoint, as indirect and partial lists carry it
             let one = Self.value(
                 0x30, [0x06, 0x03, 0x55, 0x1D, 0x1C, 0x01, 0x01, 0xFF] + Self.value(0x04, [0x30, 0x00]))
+            body += Self.value(0xA0, Self.value(0x30, one))
+        }
+        if let number {
+            let octets = Self.unsigned([UInt8(number >> 8 & 255), UInt8(number & 255)])
+            let one = Self.value(
+                0x30, [0x06, 0x03, 0x55, 0x1D, 0x14] + Self.value(0x04, Self.value(0x02, octets)))
             body += Self.value(0xA0, Self.value(0x30, one))
         }
         let list = Self.value(0x30, body)

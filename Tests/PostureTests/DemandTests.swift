@@ -141,4 +141,37 @@ struct DemandTests {
         }
         #expect(!fault.endsSession)
     }
+
+    @Test("somebody else's enrolled device on the agent's port is refused and ends nobody's session")
+    func squatter() async throws {
+        let setting = try Setting()
+        let own = try await setting.enroll()
+        let foreign = try await setting.enroll(subject: "mallory")
+        let bound = own.key.publicKey.thumbprint
+        guard case .failure(let refusal) = try await outcome(setting, foreign, nil, counter: 1, bound: bound)
+        else {
+            Issue.record("somebody else's device was accepted")
+            return
+        }
+        #expect(refusal.reason == .deviceOwnerMismatch && !refusal.endsSession && refusal.isAlert)
+        // Where anybody's device counts, the bound key still does, and the stranger ends nothing either.
+        let transaction = try await setting.service.start(
+            globalSession: "session-a", application: "wiki", returnPath: "/", deviceOwner: .any)
+        let offer = try await setting.service.challenge(
+            transaction: transaction, globalSession: "session-a")
+        let assertion = try foreign.assertion(
+            for: try #require(offer["challenge"]?.string), now: setting.clock.now, counter: 2)
+        do throws(PostureRefusal) {
+            _ = try await setting.service.assert(
+                transaction: transaction, assertion: assertion, globalSession: "session-a",
+                issuer: Setting.person.issuer, subject: Setting.person.subject, boundThumbprint: bound)
+            Issue.record("another key was accepted")
+        } catch {
+            #expect(error.reason == .sessionMismatch && !error.endsSession && error.isAlert)
+        }
+        guard case .success = try await outcome(setting, own, nil, counter: 1, bound: bound) else {
+            Issue.record("the session's own device was refused afterwards")
+            return
+        }
+    }
 }

@@ -109,6 +109,51 @@ struct EnrollmentTests {
         #expect(await setting.service.devices().count == 1, "the token was not burnt by the disk")
     }
 
+    @Test("a key that is known already is refused with its own word, and the token stays good")
+    func knownKey() async throws {
+        let setting = try Setting()
+        let key = SigningKey.generateP256()
+        let first = try await setting.service.enroll(
+            try Self.request(try await Self.token(setting), key: key))
+        let token = try await Self.token(setting)
+        let again = try Self.request(token, key: key)
+        let reason = await Self.reason { () async throws(PostureRefusal) in
+            try await setting.service.enroll(again)
+        }
+        #expect(reason == .deviceKeyKnown)
+        // A revoked one has its key for good.
+        _ = try await setting.service.revoke(deviceID: try #require(first["device_id"]?.string))
+        let revoked = await Self.reason { () async throws(PostureRefusal) in
+            try await setting.service.enroll(again)
+        }
+        #expect(revoked == .deviceKeyKnown)
+        #expect(await setting.service.devices().count == 1)
+        let fresh = try Self.request(token)
+        _ = try await setting.service.enroll(fresh)
+        #expect(await setting.service.devices().count == 2)
+    }
+
+    @Test("of ten enrolments with one key at once one counts, and nine tokens stay good")
+    func sameKeyAtOnce() async throws {
+        let setting = try Setting()
+        let key = SigningKey.generateP256()
+        var requests: [JSONValue] = []
+        for _ in 0..<10 { requests.append(try Self.request(try await Self.token(setting), key: key)) }
+        let reasons = await withTaskGroup(of: Reason?.self) { group in
+            for request in requests {
+                group.addTask {
+                    await Self.reason { () async throws(PostureRefusal) in
+                        try await setting.service.enroll(request)
+                    }
+                }
+            }
+            return await group.reduce(into: [Reason?]()) { $0.append($1) }
+        }
+        #expect(reasons.count { $0 == nil } == 1 && reasons.count { $0 == .deviceKeyKnown } == 9)
+        #expect(await setting.service.devices().count == 1)
+        #expect(await setting.store.tokens.count == 9)
+    }
+
     static func proof(
         _ setting: Setting, _ agent: FakeAgent, next: SigningKey? = nil, signer: SigningKey? = nil,
         offset: Int64 = 0

@@ -33,6 +33,7 @@ actor MemoryStore: GatewayStore {
         _ old: StoredSession, as new: StoredSession, to key: SessionKey
     ) async throws(StoreError) -> Bool { false }
     func sessionKey(sessionID: String) async throws(StoreError) -> SessionKey? { nil }
+    func leftBehind(tokenDigest: [UInt8], host: String) async throws(StoreError) -> [String] { [] }
     func removeExpired(nowSeconds: Int64) async throws(StoreError) -> [String] { [] }
     func end(_ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?) async throws(StoreError)
         -> EndedSessions?
@@ -139,6 +140,15 @@ actor MemoryStore: GatewayStore {
     private var serials: Set<String> = []
     func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
+
+    private var statements: [String: Int64] = [:]
+    func statementTimes() async throws(StoreError) -> [String: Int64] { statements }
+    func noteStatement(ofDevice id: String, issuedAtSeconds: Int64) async throws(StoreError) {
+        guard !failsDeviceWrites else {
+            throw StoreError(.full, file: "memory", what: "full on purpose", remedy: "none")
+        }
+        statements[id] = max(statements[id] ?? 0, issuedAtSeconds)
+    }
 
     func serviceTokens() async throws(StoreError) -> [StoredServiceToken] { [] }
     func upsert(_ tokens: [StoredServiceToken]) async throws(StoreError) {}

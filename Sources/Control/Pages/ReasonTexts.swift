@@ -252,7 +252,7 @@ enum ReasonTexts {
             "Update the agent."
         ),
         .statementExpired: (
-            "What the management server said of the device has ended.",
+            "What the management server said of the device has ended, or it said something newer.",
             "Let the device check in with its management."
         ),
         .agentOutdated: (
@@ -270,6 +270,10 @@ enum ReasonTexts {
         .enrollmentTokenInvalid: (
             "The enrolment token is unknown, used or expired.",
             "Ask your administrator for a new one; each is good for one device and 24 hours."
+        ),
+        .deviceKeyKnown: (
+            "A device with this key is known here already.",
+            "Enrol with a new key; the token is still good."
         ),
         .attestationInvalid: (
             "The security chip did not prove that the device key lies in it.",

@@ -170,7 +170,13 @@ extension SignInFlow {
             person: person, provider: provider.name, host: request.host, idToken: idToken,
             nowSeconds: request.nowSeconds, lifetimeSeconds: lifetime)
         try await keepRefresh(of: outcome, provider, sessionID: made.session.id, request)
-        if let before { ended(try await sessions.link(made.session, to: before)) }
+        // Where the sign-in of the cookie has ended, to what lives of the browser's others: signing out has to find
+        // them.
+        var other = before
+        if other == nil {
+            other = try await sessions.leftBehind(cookieField: request.cookieField, host: request.host).first
+        }
+        if let other { ended(try await sessions.link(made.session, to: other)) }
         return made
     }
 

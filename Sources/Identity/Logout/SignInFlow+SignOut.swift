@@ -31,22 +31,16 @@ extension SignInFlow {
             ExactText.isEqual(request.host, configuration.authHost) ? .global : .application
         let clearing = [SessionCookie.clearing]
         let host = kind == .application ? request.host : nil
-        guard
-            let session = try await sessions.lookUp(
-                cookieField: request.cookieField, kind: kind, host: request.host,
-                nowSeconds: request.nowSeconds)
-        else {
+        let browser = try await signIns(request, kind)
+        guard let global = browser.first else {
             return .signedOut(
                 url: nil, removed: [], setCookies: clearing, page: SignedOutPage(againURL: againURL(host)))
         }
-        var found: StoredSession? = session
-        if let id = session.globalID { found = try await store.session(id: id) }
-        let global = found ?? session
-        let linked = try await linked(to: global)
+        let linked = Array(browser.dropFirst())
         var removed: [StoredSession] = []
         if isEverywhere { removed += try await endEverywhere([global] + linked, request.nowSeconds) }
         let tokens = await refreshes(of: [global.id] + linked.map(\.id))
-        let own = try await sessions.end(ids: [global.id])
+        let own = try await sessions.end(ids: browser.map(\.id))
         // Now, and not after the provider was asked where it signs people out: it may take its time.
         ended(own)
         removed += own
@@ -56,6 +50,22 @@ extension SignInFlow {
         return .signedOut(
             url: url, removed: removed, setCookies: clearing,
             page: page(host: host, others: others, isEverywhere: isEverywhere))
+    }
+
+    /// The global sessions of the browser that asks, the one of its cookie in front. That one may have ended by itself
+    /// while others of the same browser live.
+    private func signIns(
+        _ request: FlowRequest, _ kind: StoredSession.Kind
+    ) async throws(StoreError) -> [StoredSession] {
+        guard
+            let session = try await sessions.lookUp(
+                cookieField: request.cookieField, kind: kind, host: request.host,
+                nowSeconds: request.nowSeconds)
+        else { return try await sessions.leftBehind(cookieField: request.cookieField, host: request.host) }
+        var found: StoredSession? = session
+        if let id = session.globalID { found = try await store.session(id: id) }
+        let global = found ?? session
+        return [global] + (try await linked(to: global))
     }
 
     private func linked(to global: StoredSession) async throws(StoreError) -> [StoredSession] {
@@ -159,7 +169,9 @@ extension SignInFlow {
             let session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: .global, host: request.host,
                 nowSeconds: request.nowSeconds)
-            return session == nil ? .afterSignOut(SignedOutPage()) : .confirmSignOut
+            if session != nil { return .confirmSignOut }
+            let left = try await sessions.leftBehind(cookieField: request.cookieField, host: request.host)
+            return left.isEmpty ? .afterSignOut(SignedOutPage()) : .confirmSignOut
         } catch {
             return storeFailed(error, retryURL: nil)
         }

@@ -238,12 +238,20 @@ public struct Sessions: Sendable {
 
     /// Under this claim name a global session remembers the others of the same browser, made by other providers:
     /// signing out of one ends all of them. Claims of providers never begin with `gatepost`.
-    static let linkedClaim = "gatepost-linked-sessions"
+    static let linkedClaim = StoredSession.linkedClaim
     static let linkedMax = 8
 
     /// The other global sessions of the browser that has this one.
     public static func linked(_ session: StoredSession) -> [String] {
-        if case .list(let ids)? = session.claims[linkedClaim] { ids } else { [] }
+        session.linkedIDs
+    }
+
+    /// What is left of a browser's sign-ins when the session of its cookie has ended: the global sessions that were
+    /// linked to that one, and the one that an application's session was under.
+    func leftBehind(cookieField: [String], host: String) async throws(StoreError) -> [StoredSession] {
+        guard let digest = presentedDigest(cookieField: cookieField) else { return [] }
+        let ids = try await store.leftBehind(tokenDigest: digest, host: host)
+        return ids.isEmpty ? [] : try await store.sessions(.ids(ids), limit: Self.listMax)
     }
 
     /// Makes a new global session and the ones that this browser had before know of each other. Beyond eight the

@@ -5,8 +5,9 @@ public import Signatures
 
 /// The lists of revoked certificates of one integration, as their files were read last.
 ///
-/// A file that is replaced by something unreadable changes nothing: the list before it holds until its own end, and
-/// then devices are refused.
+/// Of each issuer the newest list that was ever read counts, whatever becomes of the file: one that is replaced by
+/// something unreadable, older or of another issuer takes no revocation back, and neither does a reload. A list holds
+/// until its own end, and then devices are refused.
 struct RevocationFiles: Sendable {
     /// What tells a replaced file from the one that was read.
     struct Stamp: Sendable, Hashable {
@@ -19,6 +20,7 @@ struct RevocationFiles: Sendable {
     struct File: Sendable {
         var path: String
         var stamp: Stamp?
+        /// What it held when it could be read last.
         var list: RevocationList?
         /// Why the file as it is now is not used; nil: it is.
         var problem: String?
@@ -26,9 +28,13 @@ struct RevocationFiles: Sendable {
 
     let settings: RevocationSettings
     private(set) var files: [File]
+    /// The newest list of each issuer.
+    private var newest: [[UInt8]: RevocationList] = [:]
 
-    init(_ settings: RevocationSettings) {
+    /// - Parameter former: whose lists stay in use until something newer is read.
+    init(_ settings: RevocationSettings, keeping former: RevocationFiles? = nil) {
         self.settings = settings
+        newest = former?.newest ?? [:]
         files = settings.paths.map { File(path: $0) }
     }
 
@@ -47,41 +53,57 @@ struct RevocationFiles: Sendable {
             do throws(SignatureError) {
                 let list = try RevocationList(try Self.read(files[index].path), authority: authority)
                 // An older list would take revocations back.
-                if let held = files[index].list, list.issuer == held.issuer,
-                    list.thisUpdateSeconds < held.thisUpdateSeconds
-                {
-                    throw SignatureError("it is older than the list before it")
+                if let held = newest[list.issuer], list.isOlder(than: held) {
+                    throw SignatureError("it is older than the list that is in use")
                 }
+                newest[list.issuer] = list
                 files[index].list = list
                 files[index].problem = nil
                 changed.append(files[index].path)
             } catch {
-                files[index].problem = error.what
+                files[index].problem = error.what + (files[index].list == nil ? "" : Self.heldRemark)
                 failed.append(files[index])
             }
         }
+        forgetForeign(authority)
         return (changed, failed)
+    }
+
+    /// Has every file read again by the next `refresh`, under other certificates; what is held stays.
+    mutating func readAgain() {
+        for index in files.indices { (files[index].stamp, files[index].problem) = (nil, nil) }
+    }
+
+    static let heldRemark = "; the last good list stays in use"
+    /// Lists of issuers that are no longer configured: devices that they took must not come back by a reload, and
+    /// reloads must not pile up lists.
+    static let foreignMax = 8
+
+    private mutating func forgetForeign(_ authority: EnrollmentAuthority) {
+        guard newest.count > Self.foreignMax else { return }
+        let own = Set(authority.issuers)
+        let foreign = newest.values.filter { !own.contains($0.issuer) }
+            .sorted { $0.thisUpdateSeconds > $1.thisUpdateSeconds }
+        for list in foreign.dropFirst(Self.foreignMax) { newest[list.issuer] = nil }
     }
 
     /// Whether a path is free of revoked certificates; refused also when nobody can say.
     func check(_ links: [CertificateLink], nowSeconds: Int64) throws(PostureRefusal) {
         for link in links {
-            let lists = files.compactMap(\.list).filter { $0.issuer == link.issuer }
-            guard !lists.contains(where: { $0.serials.contains(link.serialHex) }) else {
-                throw PostureRefusal(
-                    .certificateRevoked, "certificate \(link.serialHex) is on a revocation list",
-                    isAlert: true)
-            }
-            guard !lists.isEmpty else {
+            guard let list = newest[link.issuer] else {
                 throw PostureRefusal(
                     .certificateUntrusted,
                     "no revocation list of the issuer of certificate \(link.serialHex) could be read")
             }
-            guard settings.allowsStale || lists.contains(where: { $0.isCurrent(nowSeconds: nowSeconds) })
-            else {
+            guard !list.serials.contains(link.serialHex) else {
+                throw PostureRefusal(
+                    .certificateRevoked, "certificate \(link.serialHex) is on a revocation list",
+                    isAlert: true)
+            }
+            guard settings.allowsStale || list.isCurrent(nowSeconds: nowSeconds) else {
                 throw PostureRefusal(
                     .certificateUntrusted,
-                    "every revocation list of the issuer of certificate \(link.serialHex) has ended")
+                    "the revocation list of the issuer of certificate \(link.serialHex) has ended")
             }
         }
     }
@@ -89,8 +111,8 @@ struct RevocationFiles: Sendable {
     /// Whether a certificate is on a list, whoever its issuer is when that is not known. Short serial numbers are
     /// given again by other authorities, so they never match alone.
     func contains(_ serialHex: String, issuer: [UInt8]?) -> Bool {
-        files.contains { file in
-            guard let list = file.list, list.serials.contains(serialHex) else { return false }
+        newest.values.contains { list in
+            guard list.serials.contains(serialHex) else { return false }
             return issuer.map { $0 == list.issuer } ?? (serialHex.utf8.count >= 16)
         }
     }

@@ -20,6 +20,8 @@ struct DeviceStatement: Sendable {
     static let lifeSecondsMax: Int64 = 86_400
 
     var subject: String
+    /// Its `iat`; nil: the shared key signed the whole answer, which has a nonce.
+    var issuedAtSeconds: Int64?
     var confirmation: Confirmation
     var isManaged: Bool
     var lastSeenSeconds: Int64
@@ -123,8 +125,10 @@ struct StatementVerifier: Sendable {
             throw PostureRefusal(.certificateUntrusted, "statement: iss is not the configured one")
         }
         try verifyTenant(of: payload)
-        try verifyTimes(payload, nowSeconds: nowSeconds)
-        return try DeviceStatement(payload)
+        let issued = try verifyTimes(payload, nowSeconds: nowSeconds)
+        var statement = try DeviceStatement(payload)
+        statement.issuedAtSeconds = issued
+        return statement
     }
 
     /// One management server may speak for several tenants; only the configured one's devices are ours.
@@ -156,7 +160,7 @@ struct StatementVerifier: Sendable {
         )
     }
 
-    private func verifyTimes(_ payload: JSONObject, nowSeconds: Int64) throws(PostureRefusal) {
+    private func verifyTimes(_ payload: JSONObject, nowSeconds: Int64) throws(PostureRefusal) -> Int64 {
         guard let issued = payload["iat"]?.integer, let expires = payload["exp"]?.integer,
             (0...AssertionClaims.numberMax).contains(issued),
             (0...AssertionClaims.numberMax).contains(expires)
@@ -173,5 +177,6 @@ struct StatementVerifier: Sendable {
         guard nowSeconds < expires else {
             throw PostureRefusal(.statementExpired, "statement: ended \(nowSeconds - expires) s ago")
         }
+        return issued
     }
 }

@@ -23,6 +23,8 @@ struct TPMDevice: Sendable {
     }
 
     private let transport: TPMTransport
+    /// No command waits beyond it, whatever its own time; monotonic. nil: each has its own.
+    var endMilliseconds: Int64?
 
     init(path: String) throws(TPMError) { transport = try TPMTransport(path: path) }
 
@@ -204,7 +206,9 @@ extension TPMDevice {
         let command = Self.command(code, handles, authorizations, parameters)
         var attempt = 0
         while true {
-            let bytes = try transport.transmit(command, timeoutMilliseconds: timeoutMilliseconds)
+            let left = endMilliseconds.map { max(0, $0 - TPMTransport.now()) } ?? timeoutMilliseconds
+            let bytes = try transport.transmit(
+                command, timeoutMilliseconds: min(left, timeoutMilliseconds))
             do throws(TPMError) {
                 return try Self.answer(
                     bytes, to: code, hasSessions: !authorizations.isEmpty, handles: answered)

@@ -10,6 +10,14 @@ final class TPMKey: DeviceSigner {
     let level: String
     let path: String
     private let key: TPMDevice.WrappedKey
+    /// The whole of a signature, with loading and the second attempt: a page waits for it, and so does everybody behind
+    /// it.
+    static let signMilliseconds: Int64 = 6_000
+    /// A chip that did not answer is left alone for so long; meanwhile signatures fail at once.
+    static let restMilliseconds: Int64 = 20_000
+    private let budgetMilliseconds: Int64
+    private let restMilliseconds: Int64
+    private let restUntilMilliseconds = Mutex<Int64>(0)
 
     private struct Loaded {
         var device: TPMDevice
@@ -18,7 +26,12 @@ final class TPMKey: DeviceSigner {
     private let loaded = Mutex<Loaded?>(nil)
 
     /// - Parameter isAttested: whether the chip's proof went to the gateway.
-    init(_ key: TPMDevice.WrappedKey, path: String, isAttested: Bool) throws(SignatureError) {
+    init(
+        _ key: TPMDevice.WrappedKey, path: String, isAttested: Bool,
+        budgetMilliseconds: Int64 = TPMKey.signMilliseconds, restMilliseconds: Int64 = TPMKey.restMilliseconds
+    ) throws(SignatureError) {
+        self.budgetMilliseconds = budgetMilliseconds
+        self.restMilliseconds = restMilliseconds
         publicKey = try TPMPublicArea(key.publicArea).verificationKey()
         guard publicKey.algorithm == .es256 else { throw SignatureError("the key is not on P-256") }
         self.key = key
@@ -29,7 +42,10 @@ final class TPMKey: DeviceSigner {
     /// Reads the state file back.
     ///
     /// - Parameter path: where the chip is today; nil: where it was at enrolment.
-    convenience init(stored bytes: [UInt8], path: String?) throws(AgentError) {
+    convenience init(
+        stored bytes: [UInt8], path: String?, budgetMilliseconds: Int64 = TPMKey.signMilliseconds,
+        restMilliseconds: Int64 = TPMKey.restMilliseconds
+    ) throws(AgentError) {
         let damaged = AgentError("\(Self.fileName) is damaged", remedy: "enrol this device again")
         guard let value = try? JSONValue(parsing: bytes), value["version"]?.integer == 1,
             let wrapped = value["private"]?.string.flatMap(Base64.decode),
@@ -38,7 +54,8 @@ final class TPMKey: DeviceSigner {
         else { throw damaged }
         do throws(SignatureError) {
             try self.init(
-                TPMDevice.WrappedKey(wrapped: wrapped, publicArea: area), path: chip, isAttested: isAttested)
+                TPMDevice.WrappedKey(wrapped: wrapped, publicArea: area), path: chip, isAttested: isAttested,
+                budgetMilliseconds: budgetMilliseconds, restMilliseconds: restMilliseconds)
         } catch {
             throw damaged
         }
@@ -57,13 +74,30 @@ final class TPMKey: DeviceSigner {
         do throws(TPMError) {
             return try loaded.withLock { (loaded) throws(TPMError) in
                 let digest = Digest.sha256(bytes)
+                // Asked here and not before the lock: who waited for somebody's vain attempt does not begin another.
+                let now = TPMTransport.now()
+                guard now >= restUntilMilliseconds.withLock({ $0 }) else {
+                    throw .unreachable("\(path): it did not answer a moment ago")
+                }
+                let end = now + budgetMilliseconds
+                loaded?.device.endMilliseconds = end
                 do throws(TPMError) {
-                    return try sign(digest, over: bytes, &loaded)
+                    do throws(TPMError) {
+                        return try sign(digest, over: bytes, &loaded, endMilliseconds: end)
+                    } catch {
+                        // After a suspend the chip has forgotten what was loaded: once more from the beginning.
+                        loaded?.device.close()
+                        loaded = nil
+                        guard TPMTransport.now() < end else { throw error }
+                        return try sign(digest, over: bytes, &loaded, endMilliseconds: end)
+                    }
                 } catch {
-                    // After a suspend the chip has forgotten what was loaded: once more from the beginning.
                     loaded?.device.close()
                     loaded = nil
-                    return try sign(digest, over: bytes, &loaded)
+                    if TPMTransport.now() >= end {
+                        restUntilMilliseconds.withLock { $0 = end + restMilliseconds }
+                    }
+                    throw error
                 }
             }
         } catch {
@@ -75,10 +109,10 @@ final class TPMKey: DeviceSigner {
     }
 
     private func sign(
-        _ digest: [UInt8], over bytes: [UInt8], _ loaded: inout Loaded?
+        _ digest: [UInt8], over bytes: [UInt8], _ loaded: inout Loaded?, endMilliseconds: Int64
     ) throws(TPMError) -> [UInt8] {
         let current: Loaded
-        if let known = loaded { current = known } else { current = try load() }
+        if let known = loaded { current = known } else { current = try load(endMilliseconds) }
         loaded = current
         let signature = try current.device.sign(digest, with: current.handle)
         // Chips err, and a wrong signature would look like an attack at the gateway.
@@ -86,8 +120,9 @@ final class TPMKey: DeviceSigner {
         return signature
     }
 
-    private func load() throws(TPMError) -> Loaded {
-        let device = try TPMDevice(path: path)
+    private func load(_ endMilliseconds: Int64) throws(TPMError) -> Loaded {
+        var device = try TPMDevice(path: path)
+        device.endMilliseconds = endMilliseconds
         do throws(TPMError) {
             let (storage, _) = try device.createPrimary(
                 TPMTemplates.storage, in: TPMDevice.ownerHierarchy,
@@ -102,7 +137,8 @@ final class TPMKey: DeviceSigner {
 
     func release() {
         loaded.withLock { loaded in
-            if let current = loaded {
+            if var current = loaded {
+                current.device.endMilliseconds = TPMTransport.now() + budgetMilliseconds
                 current.device.flush(current.handle)
                 current.device.close()
             }

@@ -133,7 +133,8 @@ struct TPMTransport: Sendable {
         return descriptor
     }
 
-    private static func now() -> Int64 {
+    /// Monotonic, milliseconds.
+    static func now() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000

@@ -37,4 +37,22 @@ enum AgentPorts {
         }
         return (sockets, problems)
     }
+
+    /// Binds what gateways name that enrolled later, or whose port was taken until now.
+    ///
+    /// - Parameters:
+    ///   - further: tried when one of those is taken and none of these is listened on.
+    ///   - bound: what is listened on already.
+    static func bindMissing(
+        wanted: [UInt16], further: [UInt16], bound: [UInt16]
+    ) -> (sockets: [ListeningSocket], problems: [String]) {
+        let missing = wanted.filter { !bound.contains($0) }
+        guard !missing.isEmpty else { return ([], []) }
+        let others = further.contains { bound.contains($0) } ? [] : further
+        do throws(AgentError) {
+            return try bind(wanted: missing, further: others.filter { !bound.contains($0) })
+        } catch {
+            return ([], [error.description])
+        }
+    }
 }

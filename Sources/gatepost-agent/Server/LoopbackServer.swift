@@ -8,7 +8,8 @@ final class LoopbackServer: Sendable {
     private let gates: GatewayGates
     private let log: EventLog
     private let clock: AgentClock
-    private let listening: [ListeningSocket]
+    private let listening: Mutex<[ListeningSocket]>
+    private let isStopping = Mutex(false)
     private let peerUser: @Sendable (Peer) -> UInt32?
     private let open = Mutex(OpenConnections())
     private let wake: WakePipe
@@ -19,7 +20,7 @@ final class LoopbackServer: Sendable {
         peerUser: @escaping @Sendable (Peer) -> UInt32? = { PeerUser.find($0) }
     ) throws(AgentError) {
         wake = try WakePipe()
-        self.listening = listening
+        self.listening = Mutex(listening)
         self.gates = gates
         self.log = log
         self.clock = clock
@@ -28,22 +29,45 @@ final class LoopbackServer: Sendable {
 
     /// Accepts until `stop`; call it on a thread of its own.
     func run() {
-        let sources = listening.flatMap { socket in socket.descriptors.map { ($0, socket.port) } }
+        while !isStopping.withLock({ $0 }) {
+            let sources = listening.withLock { $0 }.flatMap { socket in
+                socket.descriptors.map { ($0, socket.port) }
+            }
+            acceptUntilWoken(sources)
+        }
+        for socket in listening.withLock({ $0 }) { socket.close() }
+        idle.signal()
+    }
+
+    private func acceptUntilWoken(_ sources: [(CInt, UInt16)]) {
         var entries = sources.map { pollfd(fd: $0.0, events: CShort(POLLIN), revents: 0) }
         entries.append(pollfd(fd: wake.readEnd, events: CShort(POLLIN), revents: 0))
         while true {
             guard poll(&entries, nfds_t(entries.count), -1) > 0 else { continue }
-            if entries[sources.count].revents != 0 { break }
+            if entries[sources.count].revents != 0 {
+                wake.drain()
+                return
+            }
             for (index, source) in sources.enumerated() where entries[index].revents != 0 {
                 accept(source.0, port: source.1)
             }
         }
-        for socket in listening { socket.close() }
-        idle.signal()
     }
 
+    /// Listens on further sockets from now on.
+    func add(_ sockets: [ListeningSocket]) {
+        listening.withLock { $0 += sockets }
+        wake.wake()
+    }
+
+    /// The ports that are listened on.
+    var ports: [UInt16] { listening.withLock { $0.map(\.port) } }
+
     /// Ends `run` at once; connections under way finish by their own deadlines.
-    func stop() { wake.wake() }
+    func stop() {
+        isStopping.withLock { $0 = true }
+        wake.wake()
+    }
 
     /// After `stop`: waits until the listeners are closed and the last answer is written.
     ///

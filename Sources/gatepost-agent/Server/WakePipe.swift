@@ -23,6 +23,12 @@ final class WakePipe: Sendable {
         close(writeEnd)
     }
 
+    /// Takes what `wake` left, so that the next `poll` waits again.
+    func drain() {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        while read(readEnd, &bytes, bytes.count) > 0 {}
+    }
+
     func wake() {
         var byte: UInt8 = 1
         _ = write(writeEnd, &byte, 1)

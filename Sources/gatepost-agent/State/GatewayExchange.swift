@@ -125,10 +125,16 @@ struct GatewayExchange: Sendable {
         guard response.status == 200, let value else {
             let reason = value?["reason"]?.string.map { String($0.prefix(64)) } ?? "no reason"
             throw AgentError(
-                "\(url): answered \(response.status) (\(reason))",
-                remedy: reason == "attestation-invalid"
-                    ? "try again, or enrol with --key-storage file" : "ask for a new enrolment token")
+                "\(url): answered \(response.status) (\(reason))", remedy: Self.remedy(for: reason))
         }
         return value
+    }
+
+    private static func remedy(for reason: String) -> String {
+        switch reason {
+        case "attestation-invalid": "try again, or enrol with --key-storage file"
+        case "device-key-known": "enrol again with the same token: a new key is made"
+        case _: "ask for a new enrolment token"
+        }
     }
 }

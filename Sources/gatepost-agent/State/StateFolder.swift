@@ -50,7 +50,11 @@ struct StateFolder: Sendable {
         let file = path + "/" + name
         var info = stat()
         guard stat(file, &info) == 0 else { return nil }
-        guard info.st_mode & 0o077 == 0, info.st_uid == geteuid() else {
+        guard info.st_uid == geteuid() else {
+            throw AgentError(
+                "\(file): belongs to another user", remedy: "run: chown --reference=\(path) \(file)")
+        }
+        guard info.st_mode & 0o077 == 0 else {
             throw AgentError("\(file): others can read it", remedy: "run: chmod 600 \(file)")
         }
         guard info.st_size <= Self.fileBytesMax, let data = FileManager.default.contents(atPath: file) else {

@@ -5,6 +5,7 @@ import Signatures
 /// 0600, and replaces at least once a day.
 struct StatementFile: Sendable {
     static let name = "statement.jwt"
+    static let bytesMax = 8 << 10
 
     /// What the server calls this device.
     let subject: String
@@ -16,7 +17,7 @@ struct StatementFile: Sendable {
     static func read(in identity: DeviceIdentity, profiles: [String], nowSeconds: Int64) -> StatementFile? {
         guard profiles.first(where: { $0 == "x5c" || $0 == "stmt" }) == "stmt",
             let compact = text(in: identity),
-            let payload = try? JWS(compact: compact, bytesMax: 8 << 10).payloadObject,
+            let payload = try? JWS(compact: compact, bytesMax: bytesMax).payloadObject,
             let subject = payload["sub"]?.string, let end = payload["exp"]?.integer, nowSeconds < end,
             let confirmation = payload["cnf"]?.object
         else { return nil }
@@ -30,9 +31,33 @@ struct StatementFile: Sendable {
         return StatementFile(subject: subject, namesThumbprint: false)
     }
 
+    /// Why the file is of no use to any gateway, for people; nil: it is good, or there is none.
+    ///
+    /// - Returns: `ends` of a good one.
+    static func state(in identity: DeviceIdentity, nowSeconds: Int64) -> (problem: String?, ends: Int64?) {
+        let bytes: [UInt8]
+        do throws(AgentError) {
+            guard let read = try identity.folder.read(name) else { return (nil, nil) }
+            bytes = read
+        } catch {
+            return (error.description, nil)
+        }
+        guard bytes.count <= bytesMax else { return ("it is longer than \(bytesMax) bytes", nil) }
+        guard let compact = text(in: identity), let jws = try? JWS(compact: compact, bytesMax: bytesMax),
+            let payload = try? jws.payloadObject, payload["sub"]?.string != nil,
+            let end = payload["exp"]?.integer, payload["cnf"]?.object != nil
+        else { return ("it is no statement about a device", nil) }
+        // Prefers statements and ends never: what is left to be wrong is the key.
+        guard read(in: identity, profiles: ["stmt"], nowSeconds: .min) != nil else {
+            return ("it names another key than this device's", nil)
+        }
+        guard nowSeconds < end else { return ("it ended \(nowSeconds - end) s ago", nil) }
+        return (nil, end)
+    }
+
     static func text(in identity: DeviceIdentity) -> String? {
         guard let bytes = try? identity.folder.read(name),
-            let text = String(validating: bytes, as: UTF8.self), text.utf8.count <= 8 << 10
+            let text = String(validating: bytes, as: UTF8.self), text.utf8.count <= bytesMax
         else { return nil }
         return text.hasSuffix("\n") ? String(text.dropLast()) : text
     }

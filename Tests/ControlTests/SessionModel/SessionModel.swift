@@ -42,6 +42,11 @@ struct SessionModel {
     private(set) var signIns: [String: SignIn] = [:]
     private(set) var sessions: [String: Session] = [:]
     private(set) var dead: Set<String> = []
+    /// Of sign-ins that have ended: the others of their browsers.
+    private var left: [String: [String]] = [:]
+    func left(of id: String) -> [String] { left[id] ?? [] }
+    /// Of sessions, also of those that have ended: the sign-in that they were under.
+    private(set) var signInOfSession: [String: String] = [:]
     private(set) var marks: [(mark: Mark, atSeconds: Int64)] = []
     /// Open streams by number, with the session that opened them.
     var streams: [Int: String] = [:]
@@ -70,7 +75,10 @@ struct SessionModel {
         signIns[id] = signIn
     }
 
-    mutating func begin(_ session: Session) { sessions[session.id] = session }
+    mutating func begin(_ session: Session) {
+        sessions[session.id] = session
+        signInOfSession[session.id] = session.signIn
+    }
 
     mutating func use(_ id: String, atSeconds: Int64) {
         guard let signIn = sessions[id]?.signIn else { return }
@@ -81,8 +89,10 @@ struct SessionModel {
     // MARK: Endings
 
     mutating func end(signIns ids: some Sequence<String>) {
-        for id in Array(ids) where signIns.removeValue(forKey: id) != nil {
+        for id in Array(ids) {
+            guard let ended = signIns.removeValue(forKey: id) else { continue }
             dead.insert(id)
+            left[id] = ended.linked
             end(sessions: sessions.values.filter { $0.signIn == id }.map(\.id))
         }
     }
@@ -104,23 +114,25 @@ struct SessionModel {
         end { Self.concerns(mark, $0) }
     }
 
-    /// This browser's, with the linked ones.
-    mutating func signOut(_ id: String) {
-        let linked = signIns[id]?.linked ?? []
-        end(signIns: [id] + linked)
+    /// What a browser still has that comes with the cookie of this sign-in, which may have ended.
+    private func present(_ id: String) -> [String] {
+        let browser = signIns[id].map { [id] + $0.linked } ?? left[id] ?? []
+        return browser.filter { signIns[$0] != nil }
     }
+
+    /// This browser's, with the linked ones.
+    mutating func signOut(_ id: String) { end(signIns: transitive(present(id))) }
 
     /// All of the persons that this browser is signed in as, on every browser, and what those browsers have linked.
     mutating func signOutEverywhere(_ id: String, atSeconds: Int64) {
-        guard let own = signIns[id] else { return }
-        let all = [own] + own.linked.compactMap { signIns[$0] }
-        for signIn in all {
+        let all = present(id)
+        for signIn in all.compactMap({ signIns[$0] }) {
             let mark = Mark.person(issuer: signIn.issuer, subject: signIn.subject)
             let linked = signIns.values.filter { Self.concerns(mark, $0) }.flatMap(\.linked)
             end(mark, atSeconds: atSeconds)
             end(signIns: transitive(linked))
         }
-        end(signIns: transitive([id]))
+        end(signIns: transitive(all))
     }
 
     private func transitive(_ ids: [String]) -> Set<String> {

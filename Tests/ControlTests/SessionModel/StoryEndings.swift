@@ -114,15 +114,17 @@ extension SessionStory {
             ["auth.corp.example"] + browsers[index].sessions.keys.sorted().map { "\($0).corp.example" }
         let host = hosts[random(0..<hosts.count)]
         let application = String(host.prefix { $0 != "." })
-        let session = browsers[index].sessions[application].flatMap { model.sessions[$0] }
-        let signIn = host == hosts[0] ? browsers[index].signIn : session?.signIn
+        let session = browsers[index].sessions[application]
+        let signIn =
+            host == hosts[0] ? browsers[index].signIn : session.flatMap { model.signInOfSession[$0] }
         note("browser \(index) signs out\(everywhere ? " everywhere" : "") at \(host): \(signIn ?? "nobody")")
         meet(everywhere ? "sign-out everywhere" : "sign-out")
         let fields = [Field("origin", "https://\(host):8443")] + browsers[index].cookie(host)
         let request = house.request(
             "/.gatepost/sign-out", query: everywhere ? "everywhere=yes" : "", host: host, method: "POST",
             fields: fields)
-        if let signIn, model.signIns[signIn] != nil {
+        // With the cookie of a sign-in that has ended, too: what else the browser has is meant.
+        if let signIn, cookieDigest(index, host) != nil {
             if everywhere {
                 model.signOutEverywhere(signIn, atSeconds: now)
             } else {

@@ -111,7 +111,8 @@ extension SessionStory {
     private func linked(to before: String?, in row: StoredSession) -> [String] {
         guard let before else { return [] }
         let linked = model.browser(of: before)
-        guard linked.isEmpty, let others = endedAtOnce[before] else { return linked }
+        guard linked.isEmpty else { return linked }
+        let others = endedAtOnce[before] ?? model.left(of: before)
         let kept = Sessions.linked(row)
         return others.filter { model.signIns[$0] != nil && kept.contains($0) }
     }
