@@ -32,7 +32,7 @@ bench: ## compare with nginx: CPU per request and latency (minutes)
 bench-gates: ## count system calls and instructions per request against the stored thresholds
 	@scripts/bootstrap build bench && loadtest/gates
 
-fuzz: ## feed the parsers of outside bytes with generated input for one minute each
+fuzz: ## feed every reader of outside bytes with generated input: FUZZ_SECONDS=600 each, two at a time
 	@scripts/fuzz
 
 requirements: ## which requirement rows have a passing test in the last make test
