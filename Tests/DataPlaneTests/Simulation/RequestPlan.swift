@@ -57,10 +57,12 @@ struct RequestPlan {
         request.script.closesAfterwards = random.chance(10)
         if profile.upstreamsMisbehave, random.chance(30) {
             request.script.fault = random.pick(UpstreamScript.Fault.allCases)
-        } else if random.chance(8), request.script.framing == .length || request.script.framing == .none,
-            !profile.movesMuch
-        {
+        } else if random.chance(8), request.script.framing == .length || request.script.framing == .none {
             request.script.hasTail = true
+            // Also longer than what is read at once.
+            if request.script.framing == .length {
+                request.script.bodyBytes = random.below(random.pick([300, 30_000]))
+            }
         }
     }
 

@@ -163,12 +163,12 @@ final class SimulatedUpstream: Peer {
                 request.responseBody, isChunked: script.framing == .chunked, &world.kernel.random)
         }
         if script.hasTail {
-            // With the answer's last byte, so that the gateway sees both together.
+            // With the answer's last byte, so that the gateway has both together; under TLS as a record of its own.
             link.deliversWhole = true
             isSpoilt = true
-            bytes += Array("HTTP/1.1 200 OK\r\nX-Sim: 999999\r\nContent-Length: 4\r\n\r\nevil".utf8)
         }
         send(bytes)
+        if script.hasTail { send("HTTP/1.1 200 OK\r\nX-Sim: 999999\r\nContent-Length: 4\r\n\r\nevil") }
         if request.isWholeAtUpstream { finished(request) }
     }
 
