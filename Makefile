@@ -32,16 +32,16 @@ bench: ## compare with nginx: CPU per request and latency (minutes)
 bench-gates: ## count system calls and instructions per request against the stored thresholds
 	@scripts/bootstrap build bench && loadtest/gates
 
-fuzz: ## feed the parsers of outside bytes with generated input for one minute each
+fuzz: ## feed every reader of outside bytes with generated input: FUZZ_SECONDS=600 each, two at a time
 	@scripts/fuzz
 
 requirements: ## which requirement rows have a passing test in the last make test
 	@scripts/requirements
 
-test-asan: ## the module suites under the address sanitizer
+test-asan: ## the module suites and the simulation under the address sanitizer
 	@scripts/test --modules --sanitize address
 
-test-tsan: ## the module suites under the thread sanitizer
+test-tsan: ## the module suites and the simulation under the thread sanitizer
 	@scripts/test --modules --sanitize thread
 
 coverage: ## how much of the deciding code its own suite covers, file by file

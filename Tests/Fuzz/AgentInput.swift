@@ -1,5 +1,5 @@
 // Fuzz entry for what the agent reads from a socket (libFuzzer): the request head, the gate's judgement of it, the
-// body and the challenge in it. Built by scripts/fuzz-handshake, together with the agent's own files.
+// body and the challenge in it. Built by scripts/fuzz, together with the agent's own files.
 import JSON
 import Signatures
 

@@ -1,4 +1,4 @@
-// Fuzz entry for what the gateway reads of an agent's answer (libFuzzer). Built by scripts/fuzz-handshake, together with
+// Fuzz entry for what the gateway reads of an agent's answer (libFuzzer). Built by scripts/fuzz, together with
 // the verifier's own files.
 import JSON
 import Signatures

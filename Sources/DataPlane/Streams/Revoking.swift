@@ -115,12 +115,18 @@ extension Reactor {
         var count = 0
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
-            guard connection.pointee.exchange.session < 0, connection.pointee.exchange.upstream >= 0,
-                connection.pointee.route?.name == application
-            else { continue }
+            guard isOpenToAnybody(slot), connection.pointee.route?.name == application else { continue }
             if cutOrDrain(slot) { count += 1 }
         }
         return count
+    }
+
+    /// Whether something is open that no session opened. Who still waits for the upstream's connection may have
+    /// one: that shows when the request is walked again.
+    private func isOpenToAnybody(_ slot: Int32) -> Bool {
+        let connection = downstreams[slot]
+        return connection.pointee.exchange.session < 0 && connection.pointee.exchange.upstream >= 0
+            && connection.pointee.phase != .connecting
     }
 
     /// What nobody is signed in for was opened by a route's own decision: a new configuration decides it anew, and what
@@ -128,9 +134,7 @@ extension Reactor {
     func redecideAnonymous(under plan: Plan) {
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
-            guard connection.pointee.exchange.session < 0, connection.pointee.exchange.upstream >= 0,
-                let old = connection.pointee.route
-            else { continue }
+            guard isOpenToAnybody(slot), let old = connection.pointee.route else { continue }
             let new = plan.routes.first { $0.host == old.host && $0.name == old.name }
             guard let anonymous = new?.application?.anonymous else {
                 _ = cutOrDrain(slot)

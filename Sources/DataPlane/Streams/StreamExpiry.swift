@@ -23,6 +23,8 @@ extension Reactor {
     func checkStreams() {
         state.pointee.streamCheckAtMilliseconds = .max
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            // Who waits for the upstream's connection is decided anew when it is there.
+            guard downstreams[slot].pointee.phase != .connecting else { continue }
             let exchange = downstreams[slot].pointee.exchange
             if exchange.upstream >= 0 { checkProof(slot, session: exchange.session) }
             guard exchange.session >= 0, exchange.upstream >= 0 else { continue }

@@ -1,0 +1,86 @@
+import Foundation
+import Testing
+
+@testable import DataPlane
+
+/// `GATEPOST_SIM_SEED=n` runs that one seed, `GATEPOST_SIM_TRACE=1` prints it; `GATEPOST_SIM_SEEDS=n` runs n of them from
+/// GATEPOST_SIM_FIRST (1) on.
+@Suite("A reactor on a simulated kernel, seed by seed")
+struct SimulationTests {
+    private static func number(_ name: String) -> UInt64? {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
+    }
+
+    /// Run side by side: each on a thread of its own.
+    private static let lanes: UInt64 = 2
+
+    @Test(
+        "every request has one whole answer, its own, or a closed connection, and nothing is left behind",
+        arguments: 0..<lanes)
+    func seeds(lane: UInt64) {
+        if let seed = Self.number("GATEPOST_SIM_SEED") {
+            guard lane == 0 else { return }
+            let problems = Simulation.problems(seed: seed)
+            #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+            return
+        }
+        let first = Self.number("GATEPOST_SIM_FIRST") ?? 1
+        let count = Self.number("GATEPOST_SIM_SEEDS") ?? 2_000
+        var failed = 0
+        for seed in stride(from: first + lane, to: first + count, by: Int(Self.lanes)) {
+            let problems = Simulation.problems(seed: seed)
+            guard !problems.isEmpty else { continue }
+            failed += 1
+            Issue.record("again with GATEPOST_SIM_SEED=\(seed):\n\(problems.joined(separator: "\n"))")
+            if failed == 5 { return }
+        }
+    }
+
+    @Test("reloads in a row lose no request", arguments: 1...UInt64(40))
+    func reloads(seed: UInt64) {
+        var profile = Profile.calm
+        profile.reloadsOften = true
+        let problems = Simulation.problems(seed: seed, profile: profile)
+        #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+    }
+
+    @Test("a seed is the same run every time", arguments: 1...UInt64(12))
+    func replay(seed: UInt64) throws {
+        #expect(try Simulation.fingerprint(seed: seed) == Simulation.fingerprint(seed: seed), "seed \(seed)")
+    }
+}
+
+@Suite("The simulation finds what is planted")
+struct PlantedFaultTests {
+    /// How many of 40 seeds are found guilty.
+    private func found(_ profile: Profile?, losesEdges: Bool = false, saying words: String) -> Int {
+        (1...UInt64(40)).count { seed in
+            Simulation.problems(seed: seed, profile: profile, losesEdges: losesEdges).contains {
+                $0.contains(words)
+            }
+        }
+    }
+
+    @Test("an edge that is lost leaves somebody waiting")
+    func lostEdges() { #expect(found(.calm, losesEdges: true, saying: "nothing had happened to it") > 5) }
+
+    @Test("a revocation that never comes is seen at the upstream")
+    func withheldRevocations() {
+        var profile = Profile.calm
+        profile.revokes = true
+        profile.withholdsRevocations = true
+        #expect(found(profile, saying: "after its end") > 5)
+    }
+
+    @Test("without either, the same seeds are clean")
+    func control() {
+        var profile = Profile.calm
+        profile.revokes = true
+        for seed in 1...UInt64(40) {
+            for profile in [profile, .calm] {
+                let problems = Simulation.problems(seed: seed, profile: profile)
+                #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+            }
+        }
+    }
+}
