@@ -31,6 +31,8 @@ extension Reactor {
         connection.pointee.session = HTTP2Callbacks.makeSession(for: connection)
         guard let session = connection.pointee.session, submitSettings(session) else { return close(slot) }
         connection.touch()
+        // Its handshake was under way when the stop was ordered.
+        if state.pointee.drainDeadlineMilliseconds != nil { beginGoaway(slot) }
         guard isStrongEnough(slot) else {
             _ = nghttp2_session_terminate_session(session, NGHTTP2_INADEQUATE_SECURITY.rawValue)
             return beginLinger(slot)
@@ -137,13 +139,14 @@ extension Reactor {
             guard isUnset || downstreams[slot].pointee.isIdle else { return }
             leaveIdle(slot)
             timers.set(slot, at: nowMilliseconds + UInt64(limits.headMilliseconds))
+        } else if !transports[Int(slot)].pending.isEmpty {
+            // Also when its streams are gone: who does not read what it was sent is not idle but stuck.
+            if isUnset { timers.set(slot, at: nowMilliseconds + UInt64(limits.bodyIdleMilliseconds)) }
         } else if connection.pointee.streamCount == 0 {
             // Not again for every frame: whoever asks for nothing is idle, however much it says.
             if !downstreams[slot].pointee.isIdle { restMultiplexing(slot) }
-        } else if transports[Int(slot)].pending.isEmpty {
+        } else {
             timers.set(slot, at: TimerWheel.never)
-        } else if isUnset {
-            timers.set(slot, at: nowMilliseconds + UInt64(limits.bodyIdleMilliseconds))
         }
     }
 
