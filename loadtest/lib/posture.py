@@ -65,7 +65,11 @@ def pages(graph, tenant, client, secret_file):
                 "scope": "https://graph.microsoft.com/.default"}
     connection.request("POST", f"/{tenant}/oauth2/v2.0/token", urllib.parse.urlencode(form),
                        {"Content-Type": "application/x-www-form-urlencoded"})
-    token = json.loads(connection.getresponse().read())["access_token"]
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        sys.exit(f"posture: {answer.status} instead of a token: {body[:200]!r}")
+    token = json.loads(body)["access_token"]
     path, count = f"/v1.0/deviceManagement/managedDevices?$select={SELECTED}&$count=true", 0
     while path:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
