@@ -103,6 +103,7 @@ gateway:
       certificates: [ { chain: certs/server.pem, key: certs/server.key } ]
   workers: 1
   access-log: off
+  processes: one
   store: sqlite:state
 identity-providers:
   staff:

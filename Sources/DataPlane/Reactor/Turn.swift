@@ -44,7 +44,7 @@ extension Reactor {
     private func waitMilliseconds() -> Int32 {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
         let other = min(
-            state.pointee.drainDeadlineMilliseconds ?? .max,
+            drainLookMilliseconds,
             min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds))
         guard other != .max else { return timeout }
         let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
