@@ -26,6 +26,8 @@
 extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 
 // For running a command with nothing of ours but its arguments (the agent's fact probes).
+extern int memfd_create(const char *name, unsigned int flags);
+extern void *memmem(const void *in, size_t length, const void *word, size_t size);
 extern int pipe2(int ends[2], int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *folder);

@@ -38,7 +38,11 @@ struct Serve: ParsableCommand {
         let sockets =
             try ListenDescriptors.inherited(listeners, workers: workers)
             ?? DataPlaneEngine.bind(listeners, workers: workers)
-        return Supervisor(configPath: path, config: config, sockets: sockets)
+        guard let quarantine = Quarantine.makeMemory() else {
+            throw Confinement.Failure(
+                description: "no memory for the quarantine: \(String(cString: strerror(errno)))")
+        }
+        return Supervisor(configPath: path, config: config, sockets: sockets, quarantine: quarantine)
     }
 }
 

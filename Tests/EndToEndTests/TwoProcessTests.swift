@@ -115,6 +115,34 @@ extension EndToEnd {
             #expect(try load.finish().lost == 0)
         }
 
+        @Test("what the data process died of is refused when it comes again; nobody else is")
+        func quarantine() throws {
+            let stack = try Stack.current()
+            try stack.child("gateway").stop(seconds: 15)
+            let word = "poison-\(UUID().uuidString)"
+            try stack.startGateway(environment: ["GATEPOST_TRAP_AT": word])
+            defer {
+                try? stack.child("gateway").stop(seconds: 15)
+                try? stack.startGateway()
+            }
+            let load = try Load(seconds: 8)
+            let before = try load.pid("data")
+            let poison = ["-H", "X-Poison: \(word)"]
+            let person = Client(stack)
+            #expect(try person.get("https://people.corp.test/", poison).status == 0)
+            try poll("another data process", seconds: 10) {
+                (try? load.pid("data")).flatMap { $0 != before ? () : nil }
+            }
+            let pid = try load.pid("data")
+            let again = try person.get("https://people.corp.test/", poison)
+            #expect(again.status == 400 && again.field("gatepost-reason") == "request-malformed", "\(again)")
+            #expect([302, 303].contains(try person.get("https://people.corp.test/").status))
+            #expect(try load.pid("data") == pid, "it died of the same request again")
+            let counts = try load.finish()
+            print("a head that traps: \(counts)")
+            #expect(counts.lost <= 6 && counts.longestGapMilliseconds <= 1_000, "\(counts)")
+        }
+
         @Test("SIGKILL of the supervisor leaves no process behind")
         func noOrphans() throws {
             let load = try Load(seconds: 1)

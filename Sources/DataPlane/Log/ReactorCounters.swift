@@ -7,6 +7,7 @@ enum Counter: Int, CaseIterable {
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
+    case requestsQuarantined
     // Levels rather than sums.
     case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders
 }

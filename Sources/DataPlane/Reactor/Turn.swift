@@ -93,6 +93,7 @@ extension Reactor {
             transport.pointee.isWritable = true
         }
         if isUpstream {
+            state.pointee.served = -1
             upstreamReady(handle.slot)
         } else {
             if !transport.pointee.pending.isEmpty { flushPending(handle.slot) }

@@ -82,6 +82,8 @@ struct DataProcess {
         let sockets = (0..<workers).map { worker in
             (0..<listeners).map { first + Int32(worker * listeners + $0) }
         }
+        let held = Quarantine.use(first + Int32(workers * listeners)) ?? 0
+        if held > 0 { ConfigurationFile.report("gatepost: \(held) heads that a process died of are refused") }
         let link = ControlLink(inbox: inbox) { snapshot in
             let engine = try DataPlaneEngine(
                 listeners: sockets[0].map { _ in ListenerAddress(address: "0.0.0.0", port: 0) },

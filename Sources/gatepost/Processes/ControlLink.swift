@@ -197,9 +197,12 @@ final class ControlLink: Sendable {
                 hold(message)
                 continue
             }
-            deliver(
-                request.purpose == .recheck ? .proceed(ticket) : .response(Self.unavailable(request)),
-                to: ticket.reactor)
+            switch request.purpose {
+            case .recheck: deliver(.proceed(ticket), to: ticket.reactor)
+            // Pages, which change nothing when they are made twice.
+            case .signIn, .refused: hold(message)
+            case .reserved, .keepForm: deliver(.response(Self.unavailable(request)), to: ticket.reactor)
+            }
         }
     }
 

@@ -14,6 +14,8 @@ final class Supervisor {
     let config: ConfigSnapshot
     /// For each reactor one socket a listener.
     let sockets: [[Int32]]
+    /// Memory for what data processes died of.
+    let quarantine: Int32
     var children: [ChildProcess] = []
     var restarts: [ChildProcess.Role: Restarts] = [.data: Restarts(), .control: Restarts()]
     /// When who is missing is started, in monotonic milliseconds.
@@ -38,7 +40,8 @@ final class Supervisor {
         case awaitingData(life: UInt8)
     }
 
-    init(configPath: String, config: ConfigSnapshot, sockets: [[Int32]]) {
+    init(configPath: String, config: ConfigSnapshot, sockets: [[Int32]], quarantine: Int32) {
+        self.quarantine = quarantine
         self.configPath = configPath
         self.config = config
         self.sockets = sockets
@@ -153,7 +156,7 @@ final class Supervisor {
             plan = .init(
                 role: role, life: lastLife,
                 arguments: ["--listeners", "\(sockets[0].count)", "--workers", "\(sockets.count)"],
-                sockets: sockets.flatMap { $0 })
+                sockets: sockets.flatMap { $0 } + [quarantine])
         }
         return .start(plan, user: config.gateway.user, atSeconds: Self.nowMilliseconds / 1_000)
     }

@@ -1,5 +1,6 @@
 import CLinux
 import Config
+import DataPlane
 import Foundation
 import Glibc
 import JSON
@@ -43,11 +44,12 @@ extension Supervisor {
         let handed = JSONValue.object(
             JSONObject([
                 ("sockets", .array(sockets.map { .array($0.map { .integer(Int64($0)) }) })),
+                ("quarantine", .integer(Int64(quarantine))),
                 ("children", .array(children.map(\.handover))), ("life", .integer(Int64(lastLife))),
                 ("restarts_data", .integer(Int64(restarts[.data]?.count ?? 0))),
             ]))
         setenv(Self.handoverVariable, handed.serializedText(), 1)
-        let kept = sockets.joined() + children.map(\.leash.descriptor)
+        let kept = sockets.joined() + [quarantine] + children.map(\.leash.descriptor)
         for descriptor in kept { _ = fcntl(descriptor, F_SETFD, 0) }
         let arguments = ["gatepost", "serve", "--config", configPath]
         var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
@@ -71,11 +73,14 @@ extension Supervisor {
         else { return nil }
         let sockets = rows.map { ($0.array ?? []).compactMap { $0.integer.flatMap(Int32.init(exactly:)) } }
         guard let count = sockets.first?.count, count > 0 else { return nil }
-        let supervisor = Supervisor(configPath: configPath, config: config, sockets: sockets)
+        let handed = value["quarantine"]?.integer.flatMap(Int32.init(exactly:))
+        guard let quarantine = handed ?? Quarantine.makeMemory() else { return nil }
+        let supervisor = Supervisor(
+            configPath: configPath, config: config, sockets: sockets, quarantine: quarantine)
         supervisor.children = children.compactMap(ChildProcess.init(handover:))
         supervisor.lastLife = value["life"]?.integer.flatMap(UInt8.init(exactly:)) ?? 0
         supervisor.isAnnounced = true
-        for descriptor in sockets.joined() + supervisor.children.map(\.leash.descriptor) {
+        for descriptor in sockets.joined() + [quarantine] + supervisor.children.map(\.leash.descriptor) {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         }
         supervisor.replaceControl()
