@@ -18,6 +18,14 @@ enum GatewaySection {
             .optional(
                 "workers", .integer(1...256), "Number of reactors.", standard: "one per core", example: "4"),
             .optional(
+                "processes", .choice(["one", "two"]),
+                "`two`: what faces the network and what holds secrets and store are processes of their own; "
+                    + "either starts again while the other goes on. `one`: a single process, for laptops.",
+                standard: "`two`", example: "two"),
+            .optional(
+                "user", .text, "The user that both processes become after the ports are bound.",
+                standard: "the one who starts the gateway", example: "gatepost"),
+            .optional(
                 "access-log", .choice(["json", "off"]), "JSON lines on standard output, or nothing.",
                 standard: "`json`", example: "json"),
             .required(
@@ -76,11 +84,17 @@ enum GatewaySection {
         let keys = folder("keys-folder", reader)
         let socket = socketPath(reader, store: store)
         guard let authHost, let listeners, let publicPort, let store, let socket else { return nil }
-        return GatewaySettings(
+        var settings = GatewaySettings(
             authHost: authHost, publicPort: publicPort, listeners: listeners, workers: workers,
             accessLog: accessLog == "json", storeFolder: store, keysFolder: keys ?? "\(store)/keys",
             adminSocket: socket, linkSchemes: schemes, limits: limitSettings, blastRadius: blastRadius,
             decisionLog: decisionLog(reader, store: store), shadowPolicy: folder("shadow-policy", reader))
+        settings.hasTwoProcesses = reader.choice("processes") != "one"
+        settings.user = reader.text("user")
+        if settings.user != nil, !settings.hasTwoProcesses {
+            reader.problem("user", "has no effect with processes: one", "remove one of the two")
+        }
+        return settings
     }
 
     private static func decisionLog(_ reader: SectionReader, store: String) -> DecisionLogSettings? {

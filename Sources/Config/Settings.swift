@@ -28,6 +28,10 @@ public struct GatewaySettings: Sendable, Hashable {
     public var decisionLog: DecisionLogSettings?
     /// A configuration whose policies are decided beside the live ones, without effect; nil: none.
     public var shadowPolicy: String?
+    /// The planes run in a process each, below one that starts them again.
+    public var hasTwoProcesses = true
+    /// The user that both planes run as; nil: the one who starts the gateway.
+    public var user: String?
 }
 
 /// `gateway.blast-radius`: beyond both bounds a change is held.

@@ -17,6 +17,7 @@ struct Gatepost: ParsableCommand {
             Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Integrations.self,
             Reconnect.self, Session.self, Device.self, Held.self, Events.self, ReplayLog.self, Erase.self,
             EnrollToken.self, ServiceToken.self, Keys.self, Schema.self, Version.self,
+            UpgradeCommand.self, DataCommand.self, ControlCommand.self,
         ])
 }
 

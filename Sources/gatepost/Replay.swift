@@ -1,5 +1,6 @@
 import Access
 import ArgumentParser
+import CLinux
 import Config
 import Control
 import Foundation

@@ -141,9 +141,10 @@ final class Stack: Sendable {
         try waitFor("lab") { FileManager.default.fileExists(atPath: path("lab.json")) }
     }
 
-    func startGateway() throws {
+    func startGateway(environment: [String: String] = [:]) throws {
         try start(
-            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", folder.path])
+            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", folder.path],
+            environment: environment)
         try waitFor("gateway") {
             try Client(self).get("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json").status == 200
         }

@@ -100,7 +100,7 @@ extension Stack {
             let rows = try run("/bin/ss", ["-Htnp", "dst", PrivateNetwork.providerAddress]).split(
                 separator: "\n")
             return rows.contains { row in
-                guard row.contains("((\"gatepost\"") else { return false }
+                guard row.contains("((\"gatepost") else { return false }
                 let columns = row.split(separator: " ")
                 // Its close_notify has arrived and nobody has read it.
                 return columns.count > 1 && columns[0] == "ESTAB" && columns[1] != "0"

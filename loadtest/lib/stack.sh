@@ -93,6 +93,7 @@ gateway:
   limits: { connections-per-address-max: 0, handshakes-per-address-per-second-max: 0, handshakes-per-second-max: 0 }
   access-log: off
   limits: { sessions-cached-max: 250000 }
+  processes: one
   store: sqlite:state
 identity-providers:
   staff:

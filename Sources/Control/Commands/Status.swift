@@ -49,6 +49,7 @@ struct StatusText {
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
+        lines += ProcessesText(reactors["processes"]).lines
         lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
         lines += decisions?.lines ?? []
         lines += refresh?.lines ?? []

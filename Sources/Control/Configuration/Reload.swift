@@ -101,6 +101,8 @@ extension ControlPlane {
         // Agents, providers and device checks under way know the auth host by its address.
         if new.gateway.authHost != old.gateway.authHost { return "gateway.auth-host" }
         if new.gateway.publicPort != old.gateway.publicPort { return "gateway.public-port" }
+        if new.gateway.hasTwoProcesses != old.gateway.hasTwoProcesses { return "gateway.processes" }
+        if new.gateway.user != old.gateway.user { return "gateway.user" }
         if new.gateway.workers != old.gateway.workers { return "gateway.workers" }
         if new.gateway.storeFolder != old.gateway.storeFolder { return "gateway.store" }
         if new.gateway.keysFolder != old.gateway.keysFolder { return "gateway.keys-folder" }

@@ -135,6 +135,22 @@ final class Revocations: Sendable {
 
     func endRenewal(_ digest: [UInt8]) { state.withLock { _ = $0.renewing.remove(digest) } }
 
+    /// Numbers on after what another control process has numbered; what is being made counts as overtaken.
+    func resume(after sequence: UInt64) {
+        state.withLock { state in
+            guard sequence >= state.last else { return }
+            state.last = sequence
+            state.floor = sequence
+        }
+    }
+
+    /// Learns whose these records are, so that they can be ended; they are not handed out.
+    func adopt(_ known: [KnownRecord]) {
+        state.withLock { state in
+            for record in known { state.table.adopt(record.tokenDigest, session: record.session) }
+        }
+    }
+
     /// Forgets every record at hand, and judges every one that is being made as overtaken: the policy they come from
     /// is being replaced.
     func forgetRecords() {

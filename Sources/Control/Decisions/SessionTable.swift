@@ -36,6 +36,13 @@ struct SessionTable {
         enter(record)
     }
 
+    /// A token that reactors know from before.
+    mutating func adopt(_ digest: [UInt8], session: String) {
+        guard owners[digest] == nil else { return }
+        owners[digest] = session
+        digests[session, default: []].insert(digest)
+    }
+
     private mutating func enter(_ record: SessionRecord) {
         records[record.tokenDigest] = record
         owners[record.tokenDigest] = record.session

@@ -25,6 +25,18 @@ public struct ListenError: Error, Sendable, CustomStringConvertible {
 struct ListenSocket: ~Copyable {
     let descriptor: Int32
     let port: UInt16
+    /// Somebody else has it, too, and goes on with it when we are gone.
+    let isShared: Bool
+
+    /// Takes over a socket that listens already.
+    init(adopting descriptor: Int32) {
+        self.descriptor = descriptor
+        isShared = true
+        port = Self.port(of: descriptor)
+        let flags = fcntl(descriptor, F_GETFL)
+        _ = fcntl(descriptor, F_SETFL, flags | 0o4000)
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
 
     init(_ listener: ListenerAddress) throws {
         var storage = sockaddr_storage()
@@ -46,15 +58,27 @@ struct ListenSocket: ~Copyable {
             _ = Glibc.close(descriptor)
             throw error
         }
+        self.descriptor = descriptor
+        isShared = false
+        port = Self.port(of: descriptor)
+    }
+
+    static func port(of descriptor: Int32) -> UInt16 {
         var actual = sockaddr_storage()
-        var actualLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         withUnsafeMutablePointer(to: &actual) {
             _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                getsockname(descriptor, $0, &actualLength)
+                getsockname(descriptor, $0, &length)
             }
         }
-        self.descriptor = descriptor
-        port = SocketAddress.port(actual)
+        return SocketAddress.port(actual)
+    }
+
+    /// Gives the socket to the caller, who closes it.
+    consuming func release() -> Int32 {
+        let descriptor = self.descriptor
+        discard self
+        return descriptor
     }
 
     deinit { _ = close(descriptor) }
@@ -80,6 +104,16 @@ struct BoundListeners: ~Copyable {
         var bound = BoundListeners(capacity: listeners.count)
         for listener in listeners {
             (bound.sockets + bound.count).initialize(to: try ListenSocket(listener))
+            bound.count += 1
+        }
+        return bound
+    }
+
+    /// Takes over sockets that listen already.
+    static func adopt(_ descriptors: [Int32]) -> BoundListeners {
+        var bound = BoundListeners(capacity: descriptors.count)
+        for descriptor in descriptors {
+            (bound.sockets + bound.count).initialize(to: ListenSocket(adopting: descriptor))
             bound.count += 1
         }
         return bound

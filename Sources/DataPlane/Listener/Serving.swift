@@ -10,6 +10,7 @@ extension Reactor {
 
     func serve(_ slot: Int32) {
         var steps = 0
+        state.pointee.served = slot
         while true {
             switch step(slot) {
             case .closed: return

@@ -12,6 +12,7 @@ enum Counter: Int, CaseIterable {
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, connectionsShed
+    case requestsQuarantined
     // Levels rather than sums.
     case openConnections, openExchanges, parked, waitingForUpstream, openUpstreams, cachedSessions,
         bufferHolders, openStreams

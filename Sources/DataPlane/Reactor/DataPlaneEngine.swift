@@ -25,12 +25,16 @@ public final class DataPlaneEngine: Sendable {
     ///   - snapshot: the first configuration.
     ///   - toControl: where requests for the control plane go.
     ///   - accessLog: descriptor that log lines are written to; stays the caller's.
+    ///   - sockets: what listens already: for each reactor one socket a listener, in the listeners' order. They are
+    ///     taken over, and then nothing is bound.
     /// - Throws: `ListenError`, `TLSConfigurationError`.
     public init(
         listeners: [ListenerAddress], workers: Int, snapshot: GatewaySnapshot, toControl: ControlInbox,
-        accessLog: Int32 = 1
+        accessLog: Int32 = 1, sockets: [[Int32]]? = nil
     ) throws {
         precondition((1...256).contains(workers), "workers \(workers)")
+        precondition(
+            sockets.map { $0.count == workers } ?? true, "sockets for \(sockets?.count ?? 0) reactors")
         // OpenSSL writes without MSG_NOSIGNAL nowhere here, but a library in this process might.
         signal(SIGPIPE, SIG_IGN)
         var fixed = listeners
@@ -41,7 +45,8 @@ public final class DataPlaneEngine: Sendable {
         let clients = ClientTable()
         let instanceID = SystemRandomNumberGenerator.one()
         for number in 0..<workers {
-            let bound = try BoundListeners.bind(fixed)
+            let bound: BoundListeners
+            if let sockets { bound = .adopt(sockets[number]) } else { bound = try .bind(fixed) }
             for index in fixed.indices { fixed[index].port = bound.port(index) }
             let parts = Reactor.Parts(
                 number: UInt16(number), workers: workers, clients: clients, inbox: try Inbox(),
@@ -94,6 +99,35 @@ public final class DataPlaneEngine: Sendable {
             }
         }
     }
+
+    /// As `drain`, for a gateway whose place another process has taken: what is connected is served once more before it
+    /// is asked to go, so that nobody loses a request that is on its way.
+    public func retire(deadlineMilliseconds: Int) {
+        for inbox in inboxes { inbox.keepConnections() }
+        drain(deadlineMilliseconds: deadlineMilliseconds)
+    }
+
+    /// Binds a socket for each reactor and listener, for `init(…, sockets:)` of this process or another.
+    ///
+    /// - Returns: for each reactor its sockets, in the listeners' order; the caller closes them.
+    /// - Throws: `ListenError`.
+    public static func bind(_ listeners: [ListenerAddress], workers: Int) throws -> [[Int32]] {
+        var fixed = listeners
+        var all: [[Int32]] = []
+        for _ in 0..<workers {
+            var sockets: [Int32] = []
+            for index in fixed.indices {
+                let socket = try ListenSocket(fixed[index])
+                fixed[index].port = socket.port
+                sockets.append(socket.release())
+            }
+            all.append(sockets)
+        }
+        return all
+    }
+
+    /// The port that a socket is bound to; 0: it is no socket of IPv4 or IPv6.
+    public static func port(of socket: Int32) -> UInt16 { ListenSocket.port(of: socket) }
 
     /// Waits until every reactor has ended (after `drain`) and the log is written.
     public func join() {

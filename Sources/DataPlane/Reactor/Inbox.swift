@@ -11,11 +11,17 @@ final class Inbox: Sendable {
     /// Set when the reactor has ended: nobody waits for room any more.
     private let isClosed = Atomic<Bool>(false)
 
+    /// A drain leaves idle connections one more request.
+    private let keeps = Atomic<Bool>(false)
+
     init(capacity: Int = 4_096) throws {
         revocations = BoundedQueue(capacity: capacity)
         messages = BoundedQueue(capacity: capacity)
         wake = try Wake()
     }
+
+    var keepsConnections: Bool { keeps.load(ordering: .acquiring) }
+    func keepConnections() { keeps.store(true, ordering: .releasing) }
 
     var descriptor: Int32 { wake.descriptor }
 

@@ -46,22 +46,41 @@ extension Reactor {
         state.pointee.isAccepting = false
         for index in 0..<listenerCount {
             stopWatching(listeners[index].descriptor)
+            // Who has it beside us serves whoever waits there.
+            if listeners[index].isShared { continue }
             // Whoever comes now is turned away by the kernel instead of waiting in a queue that nobody reads.
             _ = shutdown(listeners[index].descriptor, Int32(SHUT_RDWR))
         }
-        while state.pointee.firstIdle >= 0 {
-            let slot = state.pointee.firstIdle
-            resume(slot, beginLinger(slot))
-        }
+        if !inbox.keepsConnections { endIdle() }
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             downstreams[slot].pointee.endsAfterResponse = true
             beginGoaway(slot)
         }
     }
 
+    private func endIdle() {
+        while state.pointee.firstIdle >= 0 {
+            let slot = state.pointee.firstIdle
+            resume(slot, beginLinger(slot))
+        }
+    }
+
+    /// Idle connections that were left for a last request are asked to go so long before the end.
+    private static let lastCallMilliseconds: UInt64 = 2_000
+
+    /// When a drain has something to do by itself.
+    var drainLookMilliseconds: UInt64 {
+        guard let deadline = state.pointee.drainDeadlineMilliseconds else { return .max }
+        let lastCall = deadline > Self.lastCallMilliseconds ? deadline - Self.lastCallMilliseconds : 0
+        return nowMilliseconds < lastCall ? lastCall : deadline
+    }
+
     /// Ends the loop when nobody is left, or when the time for leaving is over.
     func finishDrainIfDone(_ deadline: UInt64) {
-        if downstreams.count > 0, nowMilliseconds < deadline { return }
+        if downstreams.count > 0, nowMilliseconds < deadline {
+            if nowMilliseconds + Self.lastCallMilliseconds >= deadline { endIdle() }
+            return
+        }
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { abandon(slot) }
         state.pointee.isEnded = true
     }

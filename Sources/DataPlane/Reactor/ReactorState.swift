@@ -53,6 +53,10 @@ struct ReactorState {
     /// Requests whose body is being collected for the control plane; they count with the parked ones.
     var collecting = 0
     var parkTicket: UInt32 = 0
+    /// The connection that is being worked on; -1 while none is. Only looked at when this process dies.
+    var served: Int32 = -1
+    /// The process before this one died of some request (`Quarantine`).
+    var hasQuarantine = false
 
     init(_ plan: Plan, groups: [String: UpstreamGroup]) {
         self.plan = plan

@@ -48,7 +48,10 @@ final class Threads: @unchecked Sendable {
 private func runReactor(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let argument else { return nil }
     // Takes over the reference of `prepare`: the reactor is destroyed on its own thread.
-    Unmanaged<Reactor>.fromOpaque(argument).takeRetainedValue().run()
+    let reactor = Unmanaged<Reactor>.fromOpaque(argument).takeRetainedValue()
+    CrashNotes.enter(reactor)
+    reactor.run()
+    CrashNotes.leave(reactor.number)
     return nil
 }
 

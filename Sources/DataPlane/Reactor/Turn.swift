@@ -48,7 +48,7 @@ extension Reactor {
     private func waitMilliseconds() -> Int32 {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
         let other = min(
-            state.pointee.drainDeadlineMilliseconds ?? .max,
+            drainLookMilliseconds,
             min(
                 min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds),
                 min(
@@ -108,6 +108,7 @@ extension Reactor {
             transport.pointee.isWritable = true
         }
         if isUpstream {
+            state.pointee.served = -1
             upstreamReady(handle.slot)
         } else {
             if !transport.pointee.pending.isEmpty { flushPending(handle.slot) }

@@ -12,6 +12,10 @@ extension Reactor {
         if connection.pointee.input.isEmpty, !(transports + Int(slot)).mayRead { return .wait }
         for _ in 0..<Self.readsPerVisitMax {
             if !connection.pointee.input.isEmpty {
+                if state.pointee.hasQuarantine, isQuarantined(slot) { return refuseQuarantined(slot) }
+                #if DEBUG
+                    trapWhereAsked(slot)
+                #endif
                 switch parseHead(slot) {
                 case .head(let request):
                     connection.pointee.headSeen = 0
@@ -68,6 +72,12 @@ extension Reactor {
         beginNamelessExchange(slot)
         let isTooLarge = error.status == 431 || error.status == 414
         return refuse(slot, error.status, isTooLarge ? .requestTooLarge : .requestMalformed)
+    }
+
+    private func refuseQuarantined(_ slot: Int32) -> Step {
+        counters.add(.requestsQuarantined)
+        beginNamelessExchange(slot)
+        return refuse(slot, 400, .requestMalformed)
     }
 
     /// Gives the request its names and notes what later steps need after the head is gone.

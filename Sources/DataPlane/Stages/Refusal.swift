@@ -25,7 +25,11 @@ extension Reactor {
         head.append("Content-Type: application/json\r\nCache-Control: no-store\r\nGatepost-Reason: ")
         head.append(reason.rawValue.utf8.span)
         head.append("\r\n")
-        if reason == .upstreamBusy { writeRetryAfter(slot, into: &head) }
+        if reason == .upstreamBusy {
+            writeRetryAfter(slot, into: \&head)
+        } else if status == 503 {
+            head.append("Retry-After: 2\r\n")
+        }
         if status == 401 { writeChallenge(slot, reason, way, into: &head) }
         writeCrossOrigin(slot, status, into: &head)
         return finishOwnResponse(

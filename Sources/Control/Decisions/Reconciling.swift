@@ -1,0 +1,52 @@
+import Access
+public import Border
+import JSON
+import Store
+import Synchronization
+
+/// What a control process does that takes the place of another under a data process that goes on.
+extension ControlPlane {
+    /// Sessions that are looked for in the store at once.
+    private static let sessionsPerStep = 500
+    /// A million a second for thirty thousand years.
+    private static let numberMax: UInt64 = 1 << 60
+
+    /// Goes on from what the data process has: what is numbered from here on is later than anything that it was told.
+    ///
+    /// - Parameters:
+    ///   - sequence: the highest revocation that reached it.
+    ///   - revision: the configuration that it has.
+    public func resume(sequence: UInt64, revision: UInt64) {
+        // It faces the network: a number that leaves no room for others is none of ours.
+        guard sequence <= Self.numberMax, revision <= Self.numberMax else { return }
+        revocations.resume(after: sequence)
+        current.withLock { $0.snapshot.revision = max($0.snapshot.revision, revision + 1) }
+    }
+
+    /// Holds the records that the data process still uses against the store and the policy in force.
+    ///
+    /// Whoever was here before may have ended a session in the store and died before it said so. First everything that
+    /// is gone ends; then the rest is decided anew, one after the other beside the traffic. Clients without a person
+    /// are not known by their records' names here: they end, and are let in anew by their next request.
+    public func reconcile(_ known: [KnownRecord]) async {
+        let people = known.filter { $0.client == .person }
+        revocations.adopt(people)
+        revocations.send(known.filter { $0.client != .person }.map { .endSession($0.session) })
+        var living: Set<String> = []
+        do throws(StoreError) {
+            for start in stride(from: 0, to: people.count, by: Self.sessionsPerStep) {
+                let step = people[start..<min(start + Self.sessionsPerStep, people.count)]
+                let ids = Set(step.map(\.session))
+                let found = Set(try await store.sessions(.ids(ids.sorted()), limit: ids.count).map(\.id))
+                revocations.send(ids.subtracting(found).map { .endSession($0) })
+                living.formUnion(found)
+            }
+        } catch {
+            // Nobody knows what was ended: the records end by themselves, within the life of an assertion.
+            return EventLog.write("store-failed", [("what", .string("\(error)"))])
+        }
+        for record in people where living.contains(record.session) {
+            await renew(record.tokenDigest, record.application)
+        }
+    }
+}

@@ -1,0 +1,246 @@
+import Foundation
+import Glibc
+import Testing
+
+extension EndToEnd {
+    @Suite("The gateway's two processes end, start again and change under load")
+    struct TwoProcessTests {
+        @Test(
+            "SIGKILL of the control process loses no request of a known session, and who signs in then waits")
+        func controlKilled() throws {
+            let load = try Load(seconds: 8)
+            let before = try load.pid("control")
+            kill(before, SIGKILL)
+            // A sign-in begins while nobody can answer it: it waits until somebody can.
+            let other = Client(load.stack)
+            let answer = try other.get("https://people.corp.test/")
+            #expect([302, 303].contains(answer.status), "\(answer)")
+            let counts = try load.finish()
+            print("control process killed: \(counts)")
+            #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")
+            #expect(try load.pid("control") != before)
+            #expect(try load.client.fetch("https://people.corp.test/").status == 200)
+        }
+
+        @Test("SIGKILL of the data process: serving again within a second, on the same listening sockets")
+        func dataKilled() throws {
+            let load = try Load(seconds: 6)
+            kill(try load.pid("data"), SIGKILL)
+            let counts = try load.finish()
+            print("data process killed: \(counts)")
+            #expect(counts.answered > 100, "\(counts)")
+            #expect(counts.longestGapMilliseconds <= 1_000, "\(counts)")
+            // What was open is lost; whoever came meanwhile waited in the sockets that the supervisor keeps open.
+            #expect(!counts.problems.contains { $0.contains("Refused") }, "\(counts)")
+            #expect(counts.lost <= 6, "\(counts)")
+        }
+
+        @Test("five reloads under load lose no request")
+        func reloads() throws {
+            let load = try Load(seconds: 6)
+            let gateway = try load.stack.child("gateway")
+            let before = gateway.output.components(separatedBy: "configuration reloaded").count
+            for reload in 1...5 {
+                gateway.signal(SIGHUP)
+                try poll("reload \(reload)", seconds: 20) {
+                    (gateway.output.components(separatedBy: "configuration reloaded").count >= before + reload)
+                        .whenTrue
+                }
+            }
+            let counts = try load.finish()
+            print("five reloads: \(counts)")
+            #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")
+        }
+
+        @Test("a change to another program under load loses no request; the supervisor keeps its number")
+        func upgrade() throws {
+            let load = try Load(seconds: 12)
+            let (data, control) = (try load.pid("data"), try load.pid("control"))
+            let supervisor = try load.supervisor()
+            #expect(try load.stack.gatepost("upgrade").contains("\(supervisor)"))
+            let counts = try load.finish()
+            print("changed to another program: \(counts)")
+            #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")
+            try poll("new processes", seconds: 20) {
+                (try load.pid("data") != data && load.pid("control") != control).whenTrue
+            }
+            #expect(try load.supervisor() == supervisor)
+            #expect(try load.client.fetch("https://people.corp.test/").status == 200)
+        }
+
+        @Test("a session revoked an instant before the control process is killed stays revoked")
+        func revokedThenControlKilled() throws {
+            let stack = try Stack.current()
+            let revoked = try Client.signedIn(stack, application: "people", user: "bob")
+            let load = try Load(seconds: 3)
+            #expect(try revoked.fetch("https://people.corp.test/").status == 200)
+            let pid = try load.pid("control")
+            #expect(try stack.gatepost("session", "revoke", "--user", "bob@corp.example").contains("ended"))
+            kill(pid, SIGKILL)
+            #expect(try revoked.fetch("https://people.corp.test/").status == 401)
+            #expect(try load.finish().lost == 0)
+            try poll("another control process") {
+                (try? load.pid("control")).flatMap { $0 != pid ? () : nil }
+            }
+            #expect(try revoked.fetch("https://people.corp.test/").status == 401)
+        }
+
+        @Test(
+            "while the control process does not answer, who is not known gets 503 with Retry-After at the deadline"
+        )
+        func controlStopped() throws {
+            let stack = try Stack.current()
+            let load = try Load(seconds: 12)
+            let pid = try load.pid("control")
+            kill(pid, SIGSTOP)
+            let answer = try Client(stack).get("https://people.corp.test/")
+            kill(pid, SIGCONT)
+            #expect(answer.status == 503 && answer.field("retry-after") != nil, "\(answer)")
+            #expect(answer.field("gatepost-reason") == "control-plane-unavailable")
+            #expect(try load.finish().lost == 0)
+        }
+
+        @Test("both processes have given up what they do not need; nobody reads their memory")
+        func confined() throws {
+            let load = try Load(seconds: 1)
+            for name in ["data", "control"] {
+                let pid = try load.pid(name)
+                let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+                #expect(status.contains("NoNewPrivs:\t1"), "\(name)")
+                #expect(status.contains("Seccomp:\t2"), "\(name)")
+                let limits = try String(contentsOfFile: "/proc/\(pid)/limits", encoding: .utf8)
+                let core = limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") }
+                #expect(core?.split(separator: " ").dropFirst(4).first == "0", "\(name): \(core ?? "")")
+            }
+            #expect(try load.finish().lost == 0)
+        }
+
+        @Test("what the data process died of is refused when it comes again; nobody else is")
+        func quarantine() throws {
+            let stack = try Stack.current()
+            try stack.child("gateway").stop(seconds: 15)
+            let word = "poison-\(UUID().uuidString)"
+            try stack.startGateway(environment: ["GATEPOST_TRAP_AT": word])
+            defer {
+                try? stack.child("gateway").stop(seconds: 15)
+                try? stack.startGateway()
+            }
+            let load = try Load(seconds: 8)
+            let before = try load.pid("data")
+            let poison = ["-H", "X-Poison: \(word)"]
+            let person = Client(stack)
+            #expect(try person.get("https://people.corp.test/", poison).status == 0)
+            try poll("another data process", seconds: 10) {
+                (try? load.pid("data")).flatMap { $0 != before ? () : nil }
+            }
+            let pid = try load.pid("data")
+            let again = try person.get("https://people.corp.test/", poison)
+            #expect(again.status == 400 && again.field("gatepost-reason") == "request-malformed", "\(again)")
+            #expect([302, 303].contains(try person.get("https://people.corp.test/").status))
+            #expect(try load.pid("data") == pid, "it died of the same request again")
+            let counts = try load.finish()
+            print("a head that traps: \(counts)")
+            #expect(counts.lost <= 6 && counts.longestGapMilliseconds <= 1_000, "\(counts)")
+        }
+
+        @Test("SIGKILL of the supervisor leaves no process behind")
+        func noOrphans() throws {
+            let load = try Load(seconds: 1)
+            let pids = try [load.pid("data"), load.pid("control")]
+            _ = try load.finish()
+            kill(try load.supervisor(), SIGKILL)
+            try poll("the others to end", seconds: 5) {
+                pids.allSatisfy { pid in
+                    let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ") X"
+                    // A zombie has ended; whoever inherited it has not looked yet.
+                    return ["Z", "X"].contains(
+                        stat.components(separatedBy: ") ").last?.first.map(String.init))
+                }.whenTrue
+            }
+            load.stack.killGateway()
+            try load.stack.startGateway()
+        }
+    }
+}
+
+/// Requests of one session, without a pause, in a program of their own.
+private struct Load {
+    struct Counts: Decodable, CustomStringConvertible {
+        var keepAlive: Int
+        var fresh: Int
+        var lost: Int
+        var longestGapMilliseconds: Double
+        var problems: [String]
+        var answered: Int { keepAlive + fresh }
+
+        private enum CodingKeys: String, CodingKey {
+            case keepAlive = "keep_alive"
+            case fresh, lost, problems
+            case longestGapMilliseconds = "longest_gap_ms"
+        }
+        var description: String {
+            "\(lost) lost of \(answered + lost) (\(keepAlive) over kept connections, \(fresh) over new ones), "
+                + "longest gap \(Int(longestGapMilliseconds)) ms \(problems)"
+        }
+    }
+
+    let stack: Stack
+    let client: Client
+    private let child: Child
+    private let seconds: Double
+
+    /// Begins, and returns when the first answers have come.
+    init(seconds: Double) throws {
+        stack = try Stack.current()
+        self.seconds = seconds
+        client = try Client.signedIn(stack, application: "people")
+        let jar = try String(contentsOfFile: client.jar, encoding: .utf8)
+        let columns = jar.split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
+        guard let row = columns.first(where: { $0.count == 7 && $0[0].hasSuffix("people.corp.test") }) else {
+            throw Failure(description: "no cookie of people.corp.test: \(jar)")
+        }
+        let log = stack.folder.appending(path: "load-\(UUID().uuidString).log")
+        child = try Child(
+            "load", "/usr/bin/python3",
+            [
+                Programs.root.appending(path: "loadtest/lib/steady.py").path, PrivateNetwork.gatewayAddress,
+                "443", "people.corp.test", stack.path("certs/dev-ca.pem"), "\(row[5])=\(row[6])",
+                "\(seconds)",
+            ], log: log, in: stack.network)
+        try poll("the load to begin", seconds: 10) {
+            (try status()["counters"] as? [String: Any])?["session_hits"].flatMap { ($0 as? Int ?? 0) > 20 }?
+                .whenTrue
+        }
+    }
+
+    func finish() throws -> Counts {
+        try poll("the load to end", seconds: seconds + 20) { child.status.map { _ in () } }
+        guard let line = child.output.split(separator: "\n").last else {
+            throw Failure(description: "no counts")
+        }
+        return try JSONDecoder().decode(Counts.self, from: Data(line.utf8))
+    }
+
+    func supervisor() throws -> pid_t {
+        guard let pid = (try status()["processes"] as? [String: Any])?["supervisor"] as? Int else {
+            throw Failure(description: "no supervisor")
+        }
+        return pid_t(pid)
+    }
+
+    /// The process that has this part now.
+    func pid(_ name: String) throws -> pid_t {
+        let processes = (try status()["processes"] as? [String: Any])?["processes"] as? [[String: Any]] ?? []
+        let found = processes.last {
+            $0["process"] as? String == name && $0["state"] as? String == "ready"
+        }
+        guard let pid = found?["pid"] as? Int else { throw Failure(description: "no \(name): \(processes)") }
+        return pid_t(pid)
+    }
+
+    private func status() throws -> [String: Any] {
+        let text = try stack.gatepost("status", "--json")
+        let all = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+        return all?["data_plane"] as? [String: Any] ?? [:]
+    }
+}
