@@ -90,9 +90,12 @@ gateway:
     - address: "127.0.0.1:$port"
       certificates: [ { chain: certs/server.pem, key: certs/server.key } ]
   workers: 1
-  limits: { connections-per-address-max: 0, handshakes-per-address-per-second-max: 0, handshakes-per-second-max: 0 }
   access-log: off
-  limits: { sessions-cached-max: 250000 }
+  limits:
+    connections-per-address-max: 0
+    handshakes-per-address-per-second-max: 0
+    handshakes-per-second-max: 0
+    sessions-cached-max: 250000
   processes: one
   store: sqlite:state
 identity-providers:

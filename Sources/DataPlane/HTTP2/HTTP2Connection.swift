@@ -120,6 +120,7 @@ extension UnsafeMutablePointer<HTTP2Stream> {
         }
         let count = min(capacity, waiting.count)
         memcpy(target, start, count)
+        transport.pointee.bytesReceived &+= UInt32(truncatingIfNeeded: count)
         pointee.inbound.consume(count, transport.pointee.pool)
         giveBackWindow()
         if pointee.inbound.isEmpty, !pointee.isRemoteEnded { transport.pointee.isReadable = false }

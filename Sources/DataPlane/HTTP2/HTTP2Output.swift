@@ -92,6 +92,7 @@ extension Reactor {
             if let start = transport.pointee.pending.bytes.baseAddress { append(connection, start, count) }
             transport.pointee.pending.consume(count, pool)
         }
+        transport.pointee.bytesSent &+= UInt32(truncatingIfNeeded: count)
         stream.pointee.hasProgress = true
         if stream.pointee.isLastRead { stream.pointee.isEndSent = true }
         return true

@@ -18,6 +18,7 @@ extension Reactor {
         var transport = Transport(descriptor: -1, pool: pool)
         transport.multiplexed = UnsafeMutableRawPointer(stream)
         (transports + Int(handle.slot)).initialize(to: transport)
+        demands[handle.slot] = ClientDemand()
         stream.pointee.next = connection.pointee.firstStream
         connection.pointee.firstStream?.pointee.previous = stream
         connection.pointee.firstStream = stream

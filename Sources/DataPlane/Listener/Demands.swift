@@ -43,8 +43,8 @@ extension Reactor {
         let transport = transports + Int(slot)
         let isReadingAwaited = !transport.pointee.pending.isEmpty
         return demands[slot].look(
-            sent: UInt32(truncatingIfNeeded: transport.pointee.bytesSent),
-            received: UInt32(truncatingIfNeeded: transport.pointee.bytesReceived),
+            sent: transport.pointee.bytesSent,
+            received: transport.pointee.bytesReceived,
             awaited: isReadingAwaited ? .reading : isBodyAwaited(slot) ? .sending : .nothing,
             elapsedMilliseconds: Int(Self.lookEveryMilliseconds), rate: limits.bodyRateMin,
             patienceMilliseconds: limits.bodyPatienceMilliseconds)
@@ -58,8 +58,10 @@ extension Reactor {
             let exchange = connection.pointee.exchange
             return !exchange.isRequestComplete && !exchange.isResponseBegun && exchange.upstream >= 0
                 && transports[Int(exchange.upstream)].pending.isEmpty
-        // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like.
-        case .handshaking, .head, .parked, .connecting, .tunnel, .lingering: return false
+        // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like, and
+        // what an HTTP/2 connection waits for its streams wait for.
+
+        case .handshaking, .head, .parked, .connecting, .tunnel, .lingering, .multiplexing: return false
         }
     }
 
@@ -94,6 +96,9 @@ extension Reactor {
             connection.pointee.input.capacity + connection.pointee.collected.capacity
             + transport.pointee.pending.capacity
         if transport.pointee.holdsBuffers { bytes += Self.tlsBufferBytes }
+        if let stream = transport.stream {
+            bytes += stream.pointee.inbound.capacity + stream.pointee.body.capacity
+        }
         let upstream = connection.pointee.exchange.upstream
         if upstream >= 0 {
             bytes += upstreams[upstream].pointee.input.capacity + transports[Int(upstream)].pending.capacity

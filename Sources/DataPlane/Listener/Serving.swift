@@ -121,10 +121,13 @@ extension Reactor {
         let connection = downstreams[slot]
         if let http2 = (transports + Int(slot)).http2 { endMultiplexing(http2) }
         leaveIdle(slot)
-        forgetClient(slot)
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
-        if let stream = (transports + Int(slot)).stream { leaveConnection(slot, stream) }
+        if let stream = (transports + Int(slot)).stream {
+            leaveConnection(slot, stream)
+        } else {
+            forgetClient(slot)
+        }
         if connection.pointee.phase == .parked { state.pointee.parked -= 1 }
         endCollecting(slot)
         connection.pointee.input.release(pool)

@@ -26,7 +26,7 @@ extension Reactor {
         head.append(reason.rawValue.utf8.span)
         head.append("\r\n")
         if reason == .upstreamBusy {
-            writeRetryAfter(slot, into: \&head)
+            writeRetryAfter(slot, into: &head)
         } else if status == 503 {
             head.append("Retry-After: 2\r\n")
         }

@@ -28,6 +28,9 @@ struct Transport {
     /// It has TLS buffers of its own until it rests, and whether it was visited since the last look.
     var holdsBuffers = false
     var isBusy = false
+    /// Taken from the peer and by it so far, modulo 2^32: for whoever looks at its pace.
+    var bytesReceived: UInt32 = 0
+    var bytesSent: UInt32 = 0
 
     /// More waiting than this is a peer that makes us answer without reading (KeyUpdate floods): the end.
     static let pendingBytesHardMax = 4 << 20
@@ -169,6 +172,7 @@ extension UnsafeMutablePointer<Transport> {
         while true {
             let count = recv(pointee.descriptor, target, capacity, 0)
             if count > 0 {
+                pointee.bytesReceived &+= UInt32(truncatingIfNeeded: count)
                 // A short read empties the socket; the next bytes bring a new edge. After a hangup none may
                 // come.
                 if count < capacity, !pointee.sawHangup { pointee.isReadable = false }
@@ -207,6 +211,7 @@ extension UnsafeMutablePointer<Transport> {
         while true {
             let sent = Glibc.send(pointee.descriptor, bytes, count, Int32(MSG_NOSIGNAL))
             if sent >= 0 {
+                pointee.bytesSent &+= UInt32(truncatingIfNeeded: sent)
                 if sent < count { pointee.isWritable = false }
                 return sent
             }
