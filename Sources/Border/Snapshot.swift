@@ -17,6 +17,8 @@ public struct GatewaySnapshot: Sendable, Codable, Hashable {
     public var accessLog: Bool
     /// What each listener asks of clients, in the listeners' order; nil, or none at all: it asks nobody.
     public var clientCertificates: [ClientCertificates?] = []
+    /// Whose word each listener takes for a client's address, in the same order; nil, or none at all: nobody's.
+    public var clientAddresses: [ClientAddressTrust?] = []
     public init(
         revision: UInt64, authHost: String, publicPort: UInt16, certificates: [ListenerCertificate],
         applications: [ApplicationRoute], limits: Limits, cookieKeys: [MACKey], ticketKeys: [[UInt8]],
@@ -114,6 +116,12 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var readsBearerTokens = false
     /// A bearer token that counts goes on to the upstream.
     public var forwardsBearerTokens = false
+    /// Paths that are forwarded under another one, redirected, or answered here.
+    public var pathRoutes = PathRoutes()
+    /// What requests carry upstream beside or without what clients sent.
+    public var requestFields = FieldChanges()
+    /// What the application's answers carry beside or without what it sent.
+    public var responseFields = FieldChanges()
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

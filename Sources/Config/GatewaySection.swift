@@ -170,7 +170,7 @@ enum ListenerSection {
                 "Asks clients for a certificate, at the hosts of applications whose policies look at one.",
                 standard: "nobody is asked",
                 example: "{ authorities: certs/device-ca.pem, mode: optional }"),
-        ])
+        ] + ClientAddressKeys.keys)
     static let certificateTable = KeyTable(
         "gateway.listeners[].certificates[]",
         [
@@ -190,6 +190,7 @@ enum ListenerSection {
             let address = address(reader)
             let certificates = certificates(reader)
             let clients = ClientCertificatesSection.read(reader)
+            let addresses = ClientAddressKeys.read(reader)
             guard let address, let certificates, clients != nil || !reader.has("client-certificates") else {
                 isComplete = false
                 continue
@@ -201,7 +202,7 @@ enum ListenerSection {
             listeners.append(
                 ListenerSettings(
                     address: address.0, port: address.1, certificates: certificates,
-                    clientCertificates: clients))
+                    clientCertificates: clients, clientAddresses: addresses))
         }
         return isComplete ? listeners : nil
     }

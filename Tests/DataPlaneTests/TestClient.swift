@@ -31,9 +31,10 @@ final class TestClient {
 
     init?(
         port: UInt16, serverName: String = "wiki.test", receiveBuffer: Int32 = 0,
-        identity: TestIdentity? = nil
+        identity: TestIdentity? = nil, preamble: [[UInt8]] = []
     ) throws {
         socket = TestSocket.connected(port)
+        for part in preamble { socket.write(part) }
         if receiveBuffer > 0 {
             var size = receiveBuffer
             setsockopt(socket.descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)

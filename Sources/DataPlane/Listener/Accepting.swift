@@ -52,6 +52,7 @@ extension Reactor {
         transport.pointee.isWritable = true
         watch(descriptor, handle)
         timers.set(handle.slot, at: nowMilliseconds + UInt64(limits.handshakeMilliseconds))
+        beginAddressing(handle.slot, listener: index)
         return true
     }
 
@@ -83,6 +84,7 @@ extension Reactor {
         downstreams[slot].pointee.certificate =
             name.map { Int32(plan.server.certificate(for: $0) ?? 0) } ?? -1
         downstreams[slot].pointee.planRevision = state.pointee.revision
+        learnTrust(slot)
     }
 
     /// Between two requests. Idle connections are the ones that make room when there is none.

@@ -6,7 +6,8 @@ enum Counter: Int, CaseIterable {
     case requestsMalformed, sessionHits, sessionPulls, forgedCookies, parkedExpired, controlRequests
     case upstreamConnects, upstreamReuses, upstreamFailures, upstreamRetries, tunnels
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
-    case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
+    case proxyHeadersRefused, connectionsRefused, deadlinesPassed, stalls, logLinesDropped,
+        configurationsRefused, turns
     // Levels rather than sums.
     case openConnections, openExchanges, parked, openUpstreams, cachedSessions, bufferHolders
 }

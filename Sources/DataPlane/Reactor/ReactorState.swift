@@ -41,6 +41,8 @@ struct ReactorState {
     /// Requests whose body is being collected for the control plane; they count with the parked ones.
     var collecting = 0
     var parkTicket: UInt32 = 0
+    /// By slot; at most as many as there are connections.
+    var namedPeers: [Int32: NamedPeer] = [:]
 
     init(_ plan: Plan, endpoints: [UpstreamAddress: Endpoint]) {
         self.plan = plan

@@ -19,7 +19,7 @@ extension Reactor {
         guard transport.pointee.pending.count < waiting else { return }
         switch downstreams[slot].pointee.phase {
         case .forwarding, .tunnel: setDeadline(slot, limits.bodyIdleMilliseconds)
-        case .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
+        case .proxyHeader, .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
         }
     }
 
@@ -34,7 +34,7 @@ extension Reactor {
         guard downstreams.isInUse(slot) else { return }
         let connection = downstreams[slot]
         switch connection.pointee.phase {
-        case .handshaking, .lingering: close(slot)
+        case .proxyHeader, .handshaking, .lingering: close(slot)
         case .head: headDeadlinePassed(slot)
         case .collecting: resume(slot, refuse(slot, 408, .requestTimeout))
         case .parked:
