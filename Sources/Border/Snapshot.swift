@@ -19,6 +19,8 @@ public struct GatewaySnapshot: Sendable, Codable, Hashable {
     public var clientCertificates: [ClientCertificates?] = []
     /// Listeners, by their number, that offer HTTP/1.1 alone.
     public var listenersWithoutHTTP2: Set<Int> = []
+    /// Whose word each listener takes for a client's address, in the same order; nil, or none at all: nobody's.
+    public var clientAddresses: [ClientAddressTrust?] = []
     public init(
         revision: UInt64, authHost: String, publicPort: UInt16, certificates: [ListenerCertificate],
         applications: [ApplicationRoute], limits: Limits, cookieKeys: [MACKey], ticketKeys: [[UInt8]],
@@ -126,6 +128,12 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var readsBearerTokens = false
     /// A bearer token that counts goes on to the upstream.
     public var forwardsBearerTokens = false
+    /// Paths that are forwarded under another one, redirected, or answered here.
+    public var pathRoutes = PathRoutes()
+    /// What requests carry upstream beside or without what clients sent.
+    public var requestFields = FieldChanges()
+    /// What the application's answers carry beside or without what it sent.
+    public var responseFields = FieldChanges()
     public init(
         name: String, kind: Kind = .proxy, host: String, upstreams: [UpstreamAddress], anonymous: Residual,
         origins: [String] = [], allowsEncodedSlash: Bool = false, identityFieldNames: [String] = []

@@ -67,7 +67,9 @@ enum ApplicationsSection {
                 "What an expired verdict of a silent provider means: nothing, at most partial access, or "
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
-        ] + PostureKey.keys + ChooserKeys.application + BoundSessionsKey.keys + SignInKeys.application)
+            PathRoutesKey.key,
+        ] + FieldChangesKey.keys + PostureKey.keys + ChooserKeys.application + BoundSessionsKey.keys
+            + SignInKeys.application)
 
     /// What an application may refer to.
     struct Names {
@@ -138,6 +140,13 @@ enum ApplicationsSection {
             usesRememberedProvider: ChooserKeys.usesRemembered(reader, providers: providers))
         settings.crossOrigin = crossOrigin
         settings.upstreamUse = upstreamsRead?.use ?? UpstreamUseSettings()
+        settings.pathRoutes = PathRoutesKey.read(reader, host: host)
+        let identity = Set(
+            (fields.map(\.field)
+                + policies.flatMap { ($0.policy.restriction?.upstreamFields ?? []).map(\.name) }).map(
+                    FieldsKey.fold))
+        settings.requestFields = FieldChangesKey.read(.request, reader, identity: identity)
+        settings.responseFields = FieldChangesKey.read(.response, reader, identity: [])
         settings.keepsForms = reader.flag("keep-form") ?? false
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),

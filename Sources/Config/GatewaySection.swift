@@ -188,7 +188,7 @@ enum ListenerSection {
                 "protocols", .list(.choice(["h2", "http/1.1"])),
                 "What clients may choose in the TLS handshake (ALPN); `http/1.1` is always one of them.",
                 standard: "`[h2, http/1.1]`", example: "[http/1.1]"),
-        ])
+        ] + ClientAddressKeys.keys)
     static let certificateTable = KeyTable(
         "gateway.listeners[].certificates[]",
         [
@@ -209,6 +209,7 @@ enum ListenerSection {
             let certificates = certificates(reader)
             let clients = ClientCertificatesSection.read(reader)
             let offersHTTP2 = offersHTTP2(reader)
+            let addresses = ClientAddressKeys.read(reader)
             guard let address, let certificates, clients != nil || !reader.has("client-certificates") else {
                 isComplete = false
                 continue
@@ -220,7 +221,7 @@ enum ListenerSection {
             listeners.append(
                 ListenerSettings(
                     address: address.0, port: address.1, certificates: certificates,
-                    clientCertificates: clients, offersHTTP2: offersHTTP2))
+                    clientCertificates: clients, offersHTTP2: offersHTTP2, clientAddresses: addresses))
         }
         return isComplete ? listeners : nil
     }

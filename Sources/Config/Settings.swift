@@ -77,6 +77,8 @@ public struct ListenerSettings: Sendable, Hashable {
     public var clientCertificates: ClientCertificateSettings?
     /// Clients may choose HTTP/2.
     public var offersHTTP2 = true
+    /// Whose word counts for a client's address.
+    public var clientAddresses = ClientAddressSettings()
 }
 
 /// `gateway.listeners[].client-certificates`.
@@ -259,6 +261,27 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var usesRememberedProvider = false
     /// A bearer token that counts goes on to the upstream.
     public var forwardsBearerTokens = false
+    /// Paths that are forwarded under another one, redirected, or answered by the gateway.
+    public var pathRoutes = PathRoutes()
+    /// What every request to it carries or lacks.
+    public var requestFields = FieldChangeSettings()
+    /// What every answer of it carries or lacks.
+    public var responseFields = FieldChangeSettings()
+}
+
+/// `applications.<name>.request-fields` and `response-fields`.
+public struct FieldChangeSettings: Sendable, Hashable {
+    /// A field as it is sent.
+    public struct Line: Sendable, Hashable {
+        /// The field's name.
+        public var name: String
+        /// Printable ASCII.
+        public var value: String
+    }
+    /// In the place of whatever was sent under these names.
+    public var set: [Line] = []
+    /// Left out.
+    public var removed: [String] = []
 }
 
 /// `applications.<name>.cors`.

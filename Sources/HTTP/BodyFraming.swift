@@ -48,6 +48,8 @@ extension BodyFraming {
         } else if hasTransferEncoding {
             self = .chunked
         } else if let length {
+            // RFC 9110 §15.3.6: 205 has no content, and says so with a length of zero.
+            guard status != 205 || length == 0 else { throw .invalidContentLength }
             self = .length(length)
         } else {
             self = .untilClose

@@ -88,8 +88,9 @@ public struct CanonicalScratch: ~Copyable {
     public internal(set) var bytes: [UInt8]
     var used = 0
 
-    /// - Parameter limits: those of the parser it is used with; room for one target and one host.
+    /// - Parameter limits: those of the parser it is used with; room for one target, one host, and the path once more
+    ///   behind a prefix of at most 1,024 bytes.
     public init(limits: HeadLimits = HeadLimits()) {
-        bytes = [UInt8](repeating: 0, count: limits.targetBytesMax + HeadLimits.hostBytesMax)
+        bytes = [UInt8](repeating: 0, count: 2 * limits.targetBytesMax + HeadLimits.hostBytesMax + 1_024)
     }
 }

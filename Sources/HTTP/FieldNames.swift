@@ -3,6 +3,9 @@ public struct FieldNames: Sendable, Hashable {
     /// In lower case.
     private let names: [[UInt8]]
 
+    /// No name at all.
+    public static let none = FieldNames([])
+
     /// - Parameter names: in any case; each is compared with every line of a head, so there are few.
     public init(_ names: [String]) { self.names = names.map { $0.utf8.map(ByteClass.lowered) } }
 

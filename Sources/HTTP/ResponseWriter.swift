@@ -46,18 +46,21 @@ public struct ResponseWriter: Sendable {
     ///
     /// - Parameters:
     ///   - names: what is left out beside what always is.
+    ///   - others: the same, from another place.
     ///   - keepsCrossOrigin: false leaves out every `Access-Control-*` field too: of two writers of them browsers would
     ///     refuse both (Fetch standard §4.10).
     public func begin(
         _ response: ResponseHead, head: Span<UInt8>, fields: borrowing FieldTable, framing: BodyFraming,
-        keepsAlive: Bool, leavingOut names: FieldNames, keepsCrossOrigin: Bool = true,
-        into output: inout HeadOutput
+        keepsAlive: Bool, leavingOut names: FieldNames, and others: FieldNames = .none,
+        keepsCrossOrigin: Bool = true, into output: inout HeadOutput
     ) {
         var copier = LineCopier()
         let copied = start(response, head, framing, keepsAlive, &copier, &output)
         for index in 0..<fields.count {
             let line = fields[index]
-            if names.contains(head, line.name.indices) { continue }
+            if names.contains(head, line.name.indices) || others.contains(head, line.name.indices) {
+                continue
+            }
             if !keepsCrossOrigin, ByteClass.startsFolded(head, line.name.indices, "access-control-") {
                 continue
             }

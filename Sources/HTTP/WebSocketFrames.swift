@@ -50,9 +50,9 @@ public struct WebSocketFrames: Sendable, Hashable {
     /// A Close frame of a server (RFC 6455 §5.5.1): status and reason, unmasked.
     ///
     /// - Precondition: `reason` has at most 123 bytes.
-    public static func close(status: UInt16, reason: StaticString) -> [UInt8] {
-        precondition(reason.utf8CodeUnitCount <= 123, "a Close frame's reason has at most 123 bytes")
-        let text = UnsafeBufferPointer(start: reason.utf8Start, count: reason.utf8CodeUnitCount)
-        return [0x88, UInt8(2 + text.count), UInt8(status >> 8), UInt8(status & 0xff)] + Array(text)
+    public static func close(status: UInt16, reason: String) -> [UInt8] {
+        let text = Array(reason.utf8)
+        precondition(text.count <= 123, "a Close frame's reason has at most 123 bytes")
+        return [0x88, UInt8(2 + text.count), UInt8(status >> 8), UInt8(status & 0xff)] + text
     }
 }

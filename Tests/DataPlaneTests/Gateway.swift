@@ -20,7 +20,8 @@ final class Gateway: Sendable {
 
     init(
         _ routes: [ApplicationRoute], limits: Limits = Limits(), workers: Int = 1, accessLog: Bool = false,
-        clients: [ClientCertificates?] = [], answer: @escaping Answer = { _, _ in }
+        clients: [ClientCertificates?] = [], addresses: ClientAddressTrust? = nil,
+        answer: @escaping Answer = { _, _ in }
     ) throws {
         var pipes: [Int32] = [0, 0]
         pipe(&pipes)
@@ -29,7 +30,8 @@ final class Gateway: Sendable {
         control = try ControlInbox()
         engine = try DataPlaneEngine(
             listeners: [ListenerAddress(address: "127.0.0.1", port: 0)], workers: workers,
-            snapshot: Gateway.snapshot(routes, limits: limits, accessLog: accessLog, clients: clients),
+            snapshot: Gateway.snapshot(
+                routes, limits: limits, accessLog: accessLog, clients: clients, addresses: addresses),
             toControl: control,
             accessLog: logWriter)
         engine.start()
@@ -68,7 +70,7 @@ final class Gateway: Sendable {
     static func snapshot(
         _ routes: [ApplicationRoute], limits: Limits = Limits(), revision: UInt64 = 1,
         accessLog: Bool = false,
-        clients: [ClientCertificates?] = []
+        clients: [ClientCertificates?] = [], addresses: ClientAddressTrust? = nil
     ) -> GatewaySnapshot {
         let certificates = TestCertificates.shared
         var snapshot = GatewaySnapshot(
@@ -84,6 +86,7 @@ final class Gateway: Sendable {
             applications: routes, limits: limits, cookieKeys: [macKey],
             ticketKeys: [(0..<80).map { UInt8($0) }], accessLog: accessLog)
         snapshot.clientCertificates = clients
+        snapshot.clientAddresses = [addresses]
         return snapshot
     }
 

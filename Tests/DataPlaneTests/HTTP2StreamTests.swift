@@ -31,8 +31,7 @@ struct HTTP2StreamTests {
                     offsetBy: head.lowercased().distance(
                         from: head.lowercased().startIndex, to: key.upperBound))
                 let text = Array(head[start...].utf8.prefix(24))
-                let accept = WebSocketKey.accept(of: InlineArray { text[$0] })
-                let value = wrong ?? String(decoding: (0..<28).map { accept[$0] }, as: UTF8.self)
+                let value = wrong ?? String(decoding: WebSocketAccept.value(of: text.span), as: UTF8.self)
                 connection.socket.write(
                     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                         + "Sec-WebSocket-Accept: \(value)\r\n\r\n")
@@ -55,9 +54,8 @@ struct HTTP2StreamTests {
 
     @Test func `the answer to a WebSocket key is that of RFC 6455`() {
         let text = Array("dGhlIHNhbXBsZSBub25jZQ==".utf8)
-        let accept = WebSocketKey.accept(of: InlineArray { text[$0] })
-        #expect(
-            String(decoding: (0..<28).map { accept[$0] }, as: UTF8.self) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        let accept = WebSocketAccept.value(of: text.span)
+        #expect(String(decoding: accept, as: UTF8.self) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     }
 
     @Test func `a WebSocket is opened by extended CONNECT and carries both directions until its end`() throws

@@ -24,9 +24,7 @@ struct PartialAccessTests {
                     return
                 }
                 if head.lowercased().contains("upgrade: websocket") {
-                    connection.socket.write(
-                        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-                    )
+                    connection.socket.write(RevocationTests.switching)
                     while let bytes = connection.socket.read() { connection.socket.write(bytes) }
                     return
                 }

@@ -31,9 +31,7 @@ struct RevocationTests {
                     return
                 }
                 if head.lowercased().contains("upgrade: websocket") {
-                    connection.socket.write(
-                        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-                    )
+                    connection.socket.write(RevocationTests.switching)
                     while let bytes = connection.socket.read() { connection.socket.write(bytes) }
                     return
                 }
@@ -41,6 +39,11 @@ struct RevocationTests {
             }
         }
     }
+
+    /// The answer to the key of `webSocket`.
+    static let switching =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
     static func webSocket(_ number: UInt8, origin: String = "https://wiki.test:8443") -> String {
         "GET /ws HTTP/1.1\r\nHost: wiki.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -233,8 +236,7 @@ struct RevocationTests {
     @Test func `when either side of a tunnel ends, the other one ends`() throws {
         let origin = TestOrigin { connection in
             _ = connection.readHead()
-            connection.socket.write(
-                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye")
+            connection.socket.write(Self.switching + "bye")
         }
         let gateway = try Gateway([Facts.closed(origin.port)], answer: Self.control)
         let client = try gateway.client()

@@ -102,4 +102,16 @@ struct StreamExpiryTests {
             if expected != nil { #expect(client.readSome() == nil) }
         }
     }
+
+    @Test func `the word that a WebSocket is closed with is the word of the decision`() throws {
+        let origin = RevocationTests.origin()
+        let gateway = try Gateway([Facts.closed(origin.port)], answer: RevocationTests.control)
+        let client = try gateway.client()
+        client.send(RevocationTests.webSocket(1))
+        #expect(try #require(client.receive()).status == 101)
+        let record = Facts.record(1, sequence: 1, allowed: false)
+        gateway.engine.revoke(RevocationTests.revocation(1, .replace(record)))
+        #expect(client.readSome() == [0x88, 23, 0x03, 0xf0] + Array("posture-non-compliant".utf8))
+        #expect(client.readSome() == nil)
+    }
 }

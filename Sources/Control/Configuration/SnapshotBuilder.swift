@@ -36,6 +36,13 @@ struct SnapshotBuilder {
                     isRequired: $0.isRequired)
             }
         }
+        snapshot.clientAddresses = config.gateway.listeners.map { listener in
+            let settings = listener.clientAddresses
+            guard !settings.isEmpty else { return nil }
+            return ClientAddressTrust(
+                proxyProtocolFrom: settings.proxyProtocolFrom, forwardedFrom: settings.forwardedFrom,
+                field: settings.readsForwardedField ? .forwarded : .xForwardedFor)
+        }
         return snapshot
     }
 
@@ -63,7 +70,14 @@ struct SnapshotBuilder {
         route.keepsForms = application.keepsForms
         route.readsBearerTokens = policy.servesMachines && !policy.tokenIssuers.isEmpty
         route.forwardsBearerTokens = application.forwardsBearerTokens
+        route.pathRoutes = application.pathRoutes
+        route.requestFields = changes(application.requestFields)
+        route.responseFields = changes(application.responseFields)
         return route
+    }
+
+    private func changes(_ settings: FieldChangeSettings) -> FieldChanges {
+        FieldChanges(written: settings.set.map { Field($0.name, $0.value) }, removed: settings.removed)
     }
 
     private func rules(_ settings: CrossOriginSettings) -> CrossOriginRules {

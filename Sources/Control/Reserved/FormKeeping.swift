@@ -124,7 +124,7 @@ extension ControlPlane {
         let services = services
         let device = await services.records.facts(of: global)
         let residual = services.config.policy.residual(of: session.facts, device, for: policy, atSeconds: now)
-        let path = Array(request.path.utf8)
+        let path = judgedPath(request.path, request)
         switch residual.decide(request.facts, path: path.span, atSeconds: now) {
         case .forward: return nil
         case .refuse(let reason): return reason

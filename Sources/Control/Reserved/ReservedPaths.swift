@@ -139,7 +139,7 @@ extension ControlPlane {
         _ now: Int64
     ) -> Bool {
         if hasProof(global, for: policy, now) { return false }
-        let path = Array(request.path.utf8)
+        let path = judgedPath(request.path, request)
         // Let in by now: what was missing has come since the refusal, and the page goes on by itself.
         let residual = services.config.policy.residual(of: session.facts, nil, for: policy, atSeconds: now)
         if case .forward = residual.decide(request.facts, path: path.span, atSeconds: now) { return false }
@@ -187,7 +187,7 @@ extension ControlPlane {
         let device = await services.records.facts(of: global)
         let now = nowSeconds()
         let residual = services.config.policy.residual(of: session.facts, device, for: policy, atSeconds: now)
-        let path = Array((request.parameter("path") ?? "/").utf8)
+        let path = judgedPath(request.parameter("path") ?? "/", request)
         let facts = RequestFacts(method: .get, client: request.client)
         guard case .forward(let policy) = residual.decide(facts, path: path.span, atSeconds: now) else {
             return false

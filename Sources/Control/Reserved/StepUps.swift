@@ -18,7 +18,7 @@ extension ControlPlane {
     /// The step-up that would forward this very request, as an answer; nil: none would.
     func stepUpAnswer(_ request: ControlRequest, _ standing: Standing) async -> ControlResponse? {
         let session = standing.session
-        let path = Array(request.path.utf8)
+        let path = judgedPath(request.path, request)
         let facts = request.facts
         let offer = offers(standing).first { offer in
             if case .forward = offer.residual.decide(facts, path: path.span, atSeconds: standing.nowSeconds) {
@@ -53,7 +53,7 @@ extension ControlPlane {
     func stepUpAnswer(
         forForm sending: ControlRequest, at page: ControlRequest, _ standing: Standing
     ) async -> ControlResponse? {
-        let path = Array(sending.path.utf8)
+        let path = judgedPath(sending.path, sending)
         let facts = sending.facts
         let offer = offers(standing).first { offer in
             if case .forward = offer.residual.decide(facts, path: path.span, atSeconds: standing.nowSeconds) {

@@ -78,8 +78,6 @@ struct HTTP2Stream {
     var hasProgress = false
     /// What RST_STREAM says when the record ends before its answer does.
     var resetCode = NGHTTP2_INTERNAL_ERROR
-    /// What the application must answer to our key (RFC 6455 §4.2.2), for `isTunnel`.
-    var webSocketAccept = InlineArray<28, UInt8>(repeating: 0)
 }
 
 typealias HTTP2StreamPointer = UnsafeMutablePointer<HTTP2Stream>

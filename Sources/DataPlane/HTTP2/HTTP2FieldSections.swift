@@ -85,7 +85,7 @@ extension Reactor {
         } else {
             var key = InlineArray<24, UInt8>(repeating: 0)
             if kind == .webSocket {
-                stream.pointee.webSocketAccept = WebSocketKey.make(&key, high: random(), low: random())
+                WebSocketKey.make(&key, high: random(), low: random())
             }
             connection.pointee.head.write(
                 kind, hasBody: !endsStream, webSocketKey: key.span, from: lines, into: &output)

@@ -162,7 +162,7 @@ extension Reactor {
             setDeadline(slot, idleMilliseconds(slot))
             // It may have waited for room.
             enqueue(slot)
-        case .handshaking, .head, .parked, .collecting, .connecting, .multiplexing: return
+        case .proxyHeader, .handshaking, .head, .parked, .collecting, .connecting, .multiplexing: return
         }
     }
 }

@@ -19,6 +19,9 @@ extension Reactor {
         transport.multiplexed = UnsafeMutableRawPointer(stream)
         (transports + Int(handle.slot)).initialize(to: transport)
         demands[handle.slot] = ClientDemand()
+        if !state.pointee.namedPeers.isEmpty {
+            state.pointee.namedPeers[handle.slot] = state.pointee.namedPeers[parent]
+        }
         stream.pointee.next = connection.pointee.firstStream
         connection.pointee.firstStream?.pointee.previous = stream
         connection.pointee.firstStream = stream
@@ -126,19 +129,5 @@ extension Reactor {
             stream.pointee.resetCode = NGHTTP2_INTERNAL_ERROR
         case .some: stream.pointee.resetCode = NGHTTP2_CANCEL
         }
-    }
-
-    /// The application took the upgrade in the only way that proves that it read it (RFC 6455 §4.1). On other
-    /// connections the client looks for itself.
-    func isUpgradeProven(_ slot: Int32, _ head: Span<UInt8>) -> Bool {
-        guard let stream = (transports + Int(slot)).stream else { return true }
-        guard stream.pointee.isTunnel,
-            let value = work.pointee.responseFields.value(named: "sec-websocket-accept", in: head),
-            !work.pointee.responseFields.isRepeated(named: "sec-websocket-accept", in: head),
-            value.count == 28, stream.pointee.webSocketAccept[0] != 0
-        else { return false }
-        let text = head.extracting(value.indices)
-        for index in 0..<28 where text[index] != stream.pointee.webSocketAccept[index] { return false }
-        return true
     }
 }

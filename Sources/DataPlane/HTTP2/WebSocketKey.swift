@@ -1,17 +1,11 @@
-import COpenSSL
-
 /// The handshake of RFC 6455 towards an application, for clients whose own protocol has none (RFC 8441 §5).
 enum WebSocketKey {
     private static let alphabet: StaticString =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    private static let suffix: StaticString = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-    /// Writes a fresh `Sec-WebSocket-Key` of the two numbers.
-    ///
-    /// - Returns: the only `Sec-WebSocket-Accept` that answers it (RFC 6455 §4.2.2).
-    static func make(
-        _ key: inout InlineArray<24, UInt8>, high: UInt64, low: UInt64
-    ) -> InlineArray<28, UInt8> {
+    /// Writes a fresh `Sec-WebSocket-Key` of the two numbers; whoever answers is asked for its digest
+    /// (`WebSocketAccept`).
+    static func make(_ key: inout InlineArray<24, UInt8>, high: UInt64, low: UInt64) {
         var nonce = InlineArray<16, UInt8>(repeating: 0)
         for index in 0..<8 {
             nonce[index] = UInt8(truncatingIfNeeded: high >> UInt64(8 * index))
@@ -19,27 +13,6 @@ enum WebSocketKey {
         }
         var target = key.mutableSpan
         encode(nonce.span, into: &target)
-        return accept(of: key)
-    }
-
-    static func accept(of key: InlineArray<24, UInt8>) -> InlineArray<28, UInt8> {
-        var text = InlineArray<60, UInt8>(repeating: 0)
-        for index in 0..<24 { text[index] = key[index] }
-        for index in 0..<36 { text[24 + index] = suffix.utf8Start[index] }
-        var digest = InlineArray<20, UInt8>(repeating: 0)
-        var accept = InlineArray<28, UInt8>(repeating: 0)
-        let isMade = text.span.withUnsafeBufferPointer { source in
-            withUnsafeMutableBytes(of: &digest) { target in
-                EVP_Digest(
-                    source.baseAddress, source.count,
-                    target.baseAddress?.assumingMemoryBound(to: UInt8.self), nil, EVP_sha1(), nil)
-            }
-        }
-        // Nothing equals zeros: without the digest no answer is right.
-        guard isMade == 1 else { return accept }
-        var target = accept.mutableSpan
-        encode(digest.span, into: &target)
-        return accept
     }
 
     /// Base64 (RFC 4648 §4).

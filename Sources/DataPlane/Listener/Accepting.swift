@@ -31,7 +31,8 @@ extension Reactor {
         guard descriptor >= 0 else { return acceptFailed(listener) }
         counters.add(.accepted)
         let client = SocketAddress.networkAddress(storage)
-        guard admits(client) else {
+        let isLoadBalancer = isLoadBalancer(client, listener: index)
+        guard isLoadBalancer || admits(client) else {
             _ = Glibc.close(descriptor)
             return true
         }
@@ -42,13 +43,14 @@ extension Reactor {
             exchange: work.pointee.freshExchange)
         guard let handle = downstreams.insert(record) else {
             counters.add(.connectionsRefused)
-            clients.leave(client, nowMilliseconds: nowMilliseconds)
+            if !isLoadBalancer { clients.leave(client, nowMilliseconds: nowMilliseconds) }
             _ = Glibc.close(descriptor)
             return true
         }
         SocketAddress.disableNagle(descriptor)
         SocketAddress.boundUnsent(descriptor)
         beginLooking(handle.slot)
+        beginAddressing(handle.slot, listener: index, isLoadBalancer: isLoadBalancer)
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
         guard
@@ -99,6 +101,7 @@ extension Reactor {
         downstreams[slot].pointee.certificate =
             name.map { Int32(plan.server.certificate(for: $0) ?? 0) } ?? -1
         downstreams[slot].pointee.planRevision = state.pointee.revision
+        learnTrust(slot)
     }
 
     /// Between two requests. Idle connections are the ones that make room when there is none.

@@ -30,8 +30,20 @@ extension Reactor {
         return false
     }
 
+    /// The same for whom a load balancer speaks: its own address is everybody's, and is not counted.
+    func admits(_ slot: Int32, namedAs client: NetworkAddress) -> Bool {
+        guard admits(client) else { return false }
+        downstreams[slot].pointee.isCounted = true
+        return true
+    }
+
+    /// Where a field named the client of a request, the connection's own peer was counted.
     func forgetClient(_ slot: Int32) {
-        clients.leave(downstreams[slot].pointee.client, nowMilliseconds: nowMilliseconds)
+        let connection = downstreams[slot]
+        guard connection.pointee.isCounted else { return }
+        connection.pointee.isCounted = false
+        let peer = state.pointee.namedPeers.isEmpty ? nil : state.pointee.namedPeers[slot]
+        clients.leave(peer?.address ?? connection.pointee.client, nowMilliseconds: nowMilliseconds)
     }
 
     /// The whole gateway's bound: nobody is turned away, whoever is too many waits in the kernel's queue.

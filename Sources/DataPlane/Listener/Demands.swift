@@ -60,8 +60,8 @@ extension Reactor {
                 && transports[Int(exchange.upstream)].pending.isEmpty
         // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like, and
         // what an HTTP/2 connection waits for its streams wait for.
-
-        case .handshaking, .head, .parked, .connecting, .tunnel, .lingering, .multiplexing: return false
+        case .proxyHeader, .handshaking, .head, .parked, .connecting, .tunnel, .lingering, .multiplexing:
+            return false
         }
     }
 

@@ -7,6 +7,8 @@ import HTTP
 struct Downstream {
     /// Where the connection stands; each case lists what may follow it.
     enum Phase {
+        /// A listed load balancer says whom it speaks for. → handshaking, closed.
+        case proxyHeader
         /// → head, multiplexing, closed.
         case handshaking
         /// An HTTP/2 connection, whose streams are records of their own. → lingering, closed.
@@ -29,9 +31,9 @@ struct Downstream {
     }
 
     var input = ByteBuffer()
-    let client: NetworkAddress
+    var client: NetworkAddress
     /// The same as text in the field lines of every request.
-    let forwarded: ForwardedFields
+    var forwarded: ForwardedFields
     /// The certificate that the client's server name chose in `planRevision`; -1 when it named none.
     var certificate: Int32 = -1
     var planRevision: UInt64 = 0
@@ -41,6 +43,8 @@ struct Downstream {
     var endsAfterResponse = false
     var isQueued = false
     var isCollecting = false
+    /// The listener that it came by.
+    var listener: UInt8 = 0
     /// Bytes of an unfinished head that were looked at already.
     var headSeen: Int32 = 0
     /// Neighbours in the list of idle connections, oldest first.
@@ -48,6 +52,12 @@ struct Downstream {
     var nextIdle: Int32 = -1
     var isIdle = false
     var phase = Phase.handshaking
+    /// Where `client` comes from.
+    var addressSource = AddressSource.connection
+    /// Requests name the client in a field: the peer is trusted to say so.
+    var readsForwarded = false
+    /// Among the connections of its address.
+    var isCounted = false
     /// Neighbours among the open exchanges of one session.
     var previousStream: Int32 = -1
     var nextStream: Int32 = -1
@@ -88,6 +98,9 @@ struct Downstream {
         self.exchange = exchange
         client = connection.pointee.client
         forwarded = connection.pointee.forwarded
+        listener = connection.pointee.listener
+        addressSource = connection.pointee.addressSource
+        readsForwarded = connection.pointee.readsForwarded
         certificate = connection.pointee.certificate
         planRevision = connection.pointee.planRevision
         machine = connection.pointee.machine
@@ -192,6 +205,8 @@ struct Exchange {
 
     var status: UInt16 = 0
     var reason: Reason?
+    /// The answer goes on with other fields than it comes with.
+    var rewritesHead = false
     var bytesIn: UInt64 = 0
     var bytesOut: UInt64 = 0
     /// Milliseconds of the reactor's clock; a revoked request that is still short is cut then.

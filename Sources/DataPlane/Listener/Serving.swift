@@ -27,6 +27,7 @@ extension Reactor {
     private func step(_ slot: Int32) -> Step {
         if transports[Int(slot)].isFailed { return abandon(slot) }
         switch downstreams[slot].pointee.phase {
+        case .proxyHeader: return readProxyHeader(slot)
         case .handshaking: return continueHandshake(slot)
         case .head: return walk(slot)
         case .multiplexing: return multiplex(slot)

@@ -88,6 +88,8 @@ extension Reactor {
         line.field("trace_id", bytes: name.span.extracting(0..<32))
         let address = AddressText(connection.pointee.client)
         line.field("client", bytes: address.bytes.span.extracting(0..<address.count))
+        let source = connection.pointee.addressSource
+        if source != .connection { line.field("client_from", source.rawValue) }
     }
 
     /// Microseconds: in all, parked, and from the request's last byte sent to the upstream's head.

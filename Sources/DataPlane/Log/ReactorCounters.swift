@@ -8,7 +8,8 @@ enum Counter: Int, CaseIterable {
     case upstreamRetriesRefused, upstreamEjections, upstreamProbes, upstreamProbesFailed
     case upstreamWaits, upstreamWaitsExpired, upstreamBusy
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
-    case connectionsRefused, deadlinesPassed, stalls, logLinesDropped, configurationsRefused, turns
+    case proxyHeadersRefused, connectionsRefused, deadlinesPassed, stalls, logLinesDropped,
+        configurationsRefused, turns
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, connectionsShed

@@ -57,6 +57,8 @@ struct ReactorState {
     var served: Int32 = -1
     /// The process before this one died of some request (`Quarantine`).
     var hasQuarantine = false
+    /// By slot; at most as many as there are connections.
+    var namedPeers: [Int32: NamedPeer] = [:]
 
     init(_ plan: Plan, groups: [String: UpstreamGroup]) {
         self.plan = plan

@@ -16,6 +16,8 @@ struct Workspace: ~Copyable {
     var scratch: CanonicalScratch
     /// What `readHead` read last. Its offsets point into the head of that connection.
     var request: CanonicalRequest?
+    /// The route of the application that the request in this walk took; -1: none.
+    var pathRoute = -1
     /// Where heads and coded bodies are put together before they are sent.
     let output: UnsafeMutableRawBufferPointer
     let ownLines: OwnLines

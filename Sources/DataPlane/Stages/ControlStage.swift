@@ -124,6 +124,8 @@ extension Reactor {
     ) -> ControlRequest {
         let connection = downstreams[slot]
         let head = connection.pointee.input.bytes.span
+        // Pages lead back to what people asked for, whatever path is judged and forwarded.
+        let request = work.pointee.request ?? request
         func text(_ range: ByteRange) -> String {
             String(decoding: bytes(head.extracting(range.indices)), as: UTF8.self)
         }

@@ -4,8 +4,9 @@ import HTTP
 
 /// Scripts of other origins: who may read refusals, whose preflights are answered, and what is said of answers.
 extension Reactor {
-    /// A CORS preflight (Fetch standard §4.8) at an application with rules of its own, answered before anybody is asked
-    /// to sign in, because browsers send it without cookies. Any other OPTIONS is a request like all others.
+    /// A CORS preflight (Fetch standard §4.8) at an application with rules of its own, answered before
+    /// anybody is asked to sign in, because browsers send it without cookies. Any other OPTIONS is a request
+    /// like all others.
     ///
     /// - Returns: nil when it is none.
     @inline(never)
@@ -18,6 +19,8 @@ extension Reactor {
             return refuse(slot, 403, .originNotAllowed)
         }
         guard let answer = rules.preflights?[number] else {
+            // Where the gateway answers there is no application to ask: policy decides about this one too.
+            guard !isAnsweredHere(route) else { return nil }
             // What the connection's request before was limited to is nothing of this one's.
             if downstreams[slot].pointee.limits != nil { noteLimits(slot, nil, 0) }
             downstreams[slot].pointee.exchange.isPreflight = true
@@ -50,21 +53,8 @@ extension Reactor {
             listed(slot, in: rules.origins).map { .origin(UInt8($0)) } ?? .nobodys
     }
 
-    /// One writer: what the application says of other origins goes no further.
-    @inline(never)
-    func beginCrossOriginHead(
-        _ slot: Int32, _ response: ResponseHead, _ head: Span<UInt8>, _ framing: BodyFraming,
-        _ keepsAlive: Bool, into output: inout HeadOutput
-    ) {
-        work.pointee.responseWriter.begin(
-            response, head: head, fields: work.pointee.responseFields, framing: framing,
-            keepsAlive: keepsAlive, leavingOut: CrossOrigin.nothingElse, keepsCrossOrigin: false,
-            into: &output)
-        writeCrossOriginAnswer(slot, response, into: &output)
-    }
-
-    func writeCrossOriginAnswer(_ slot: Int32, _ response: ResponseHead, into output: inout HeadOutput) {
-        guard !response.isInterim, let rules = downstreams[slot].pointee.route?.crossOrigin else { return }
+    func writeCrossOriginAnswer(_ slot: Int32, into output: inout HeadOutput) {
+        guard let rules = downstreams[slot].pointee.route?.crossOrigin else { return }
         switch downstreams[slot].pointee.exchange.crossOrigin {
         case .asSent: break
         case .nobodys: output.append("Vary: Origin\r\n")
@@ -126,8 +116,6 @@ enum CrossOriginAnswer: Equatable {
 
 /// The rules of one application, as the lines that are sent.
 final class CrossOrigin {
-    static let nothingElse = FieldNames([])
-
     let origins: [[UInt8]]
     /// For each origin the fields of the answer to its preflights; nil: the application answers them.
     let preflights: [[UInt8]]?

@@ -148,7 +148,7 @@ extension Reactor {
         }
     }
 
-    private func rememberPath(_ slot: Int32, _ request: CanonicalRequest) {
+    func rememberPath(_ slot: Int32, _ request: CanonicalRequest) {
         let head = downstreams[slot].pointee.input.bytes.span
         let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
             .extracting(request.path.range.indices)

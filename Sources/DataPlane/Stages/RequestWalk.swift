@@ -13,10 +13,17 @@ extension Reactor {
             preconditionFailure("slot \(slot) walks without a head")
         }
         beginExchange(slot, request)
+        if downstreams[slot].pointee.readsForwarded, let step = readForwarded(slot) { return step }
         guard let route = route(slot, request) else { return refuse(slot, 421, .routeNotFound) }
         remember(slot, route)
         guard isRightConnection(slot, for: route) else { return refuse(slot, 421, .routeNotFound) }
         guard route.isProxied, !isReserved(slot, request) else { return askControl(slot, request, .reserved) }
+        return route.pathRoutes == nil ? go(slot, request, route) : takePathRoute(slot, request, route)
+    }
+
+    /// The way on, of the one request that policy judges and that is forwarded.
+    @inline(__always)
+    func go(_ slot: Int32, _ request: CanonicalRequest, _ route: Route) -> Step {
         if request.method == .options, let step = preflight(slot, request, route) { return step }
         let session: Int32
         switch findSession(slot, route) {

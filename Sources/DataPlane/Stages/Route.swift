@@ -30,7 +30,7 @@ final class Route {
     /// coding and on what it has already goes no further.
     private(set) lazy var pageWriter = RequestWriter(
         identity: IdentityFieldNames(
-            (application?.identityFieldNames ?? [])
+            Route.keptBack(application)
                 + ["Accept-Encoding", "If-None-Match", "If-Modified-Since"]))
     /// Serialised origins that may read refusals and open WebSockets; the own one first.
     let origins: [[UInt8]]
@@ -47,6 +47,15 @@ final class Route {
     /// `Authorization: Bearer` is for the gateway.
     let readsBearerTokens: Bool
     let forwardsBearerTokens: Bool
+    /// nil: all paths are forwarded as they are.
+    let pathRoutes: PreparedPathRoutes?
+    /// What the configuration writes into every request, as it is sent.
+    let requestLines: [UInt8]
+    let hasRequestLines: Bool
+    /// What it changes of every answer; nil: nothing.
+    let responseChanges: PreparedChanges?
+    /// The application's answers go on with other fields than they came with.
+    let rewritesResponses: Bool
 
     init(
         host: String, application: ApplicationRoute?, certificate: Int32, upstreams: UpstreamGroup,
@@ -69,13 +78,25 @@ final class Route {
         hostBytes = Array(host.utf8)
         self.certificate = certificate
         self.upstreams = upstreams
-        requestWriter = RequestWriter(identity: IdentityFieldNames(application?.identityFieldNames ?? []))
+        requestWriter = RequestWriter(identity: IdentityFieldNames(Route.keptBack(application)))
         let own = publicPort == 443 ? "https://\(host)" : "https://\(host):\(publicPort)"
         origins = ([own] + (application?.origins ?? [])).map { Array($0.utf8) }
         crossOrigin = application?.crossOrigin.map(CrossOrigin.init)
         writesCrossOrigin = application?.crossOrigin?.preflight == .answer
         keepsForms = application?.keepsForms ?? false
         openURL = own + "/.gatepost/sign-in"
+        pathRoutes = application.flatMap { PreparedPathRoutes($0.pathRoutes, own: own) }
+        requestLines = (application?.requestFields.written ?? []).flatMap {
+            Array("\($0.name): \($0.value)\r\n".utf8)
+        }
+        hasRequestLines = !requestLines.isEmpty
+        responseChanges = application.flatMap { PreparedChanges($0.responseFields) }
+        rewritesResponses = writesCrossOrigin || responseChanges != nil
+    }
+
+    /// The fields that clients never send upstream.
+    private static func keptBack(_ application: ApplicationRoute?) -> [String] {
+        (application?.identityFieldNames ?? []) + (application?.requestFields.names ?? [])
     }
 
     /// Where no application is, nobody gets in.

@@ -6,9 +6,10 @@ import HTTP
 extension Reactor {
     func forward(_ slot: Int32, _ request: CanonicalRequest, _ route: Route, _ session: Int32) -> Step {
         let connection = downstreams[slot]
-        if connection.pointee.exchange.wantsUpgrade, !isUpgradeAllowed(slot) {
-            return refuse(slot, 403, .originNotAllowed)
+        if work.pointee.pathRoute >= 0, let step = answerPathRoute(slot, request, route, session) {
+            return step
         }
+        if connection.pointee.exchange.wantsUpgrade, let step = refuseUpgrade(slot) { return step }
         guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
         if session >= 0, sessions[session].pointee.provenRevision != route.revision,
             !mayTell(session, route)
@@ -18,9 +19,7 @@ extension Reactor {
         if connection.pointee.limits != nil, let step = enforceLimits(on: request, slot, route, session) {
             return step
         }
-        if route.writesCrossOrigin || connection.pointee.exchange.crossOrigin != .asSent {
-            noteCrossOrigin(slot, route)
-        }
+        if route.rewritesResponses || connection.pointee.exchange.rewritesHead { noteRewriting(slot, route) }
         if connection.pointee.exchange.upstream < 0 || !leads(slot, to: route) {
             switch acquireUpstream(slot, route, session) {
             case .ready: break
@@ -112,6 +111,11 @@ extension Reactor {
         }
         if session >= 0 { output.append(sessions[session].pointee.record.identityFields.span) }
         if connection.pointee.limits != nil { writeUpstreamFields(slot, into: &output) }
+        if route.hasRequestLines {
+            let lines = route.requestLines
+            output.append(lines.span)
+        }
+        if work.pointee.pathRoute >= 0 { writeStrippedPrefix(route, into: &output) }
         connection.pointee.forwarded.write(
             request, head: head, scratch: work.pointee.scratch, into: &output)
         work.pointee.ownLines.write(connection.pointee.exchange.names, into: &output)
@@ -148,13 +152,6 @@ extension Reactor {
         connection.pointee.exchange.headBytes = 0
         connection.pointee.exchange.collectedBytes = 0
         if bytes > 0 { connection.pointee.input.consume(min(bytes, connection.pointee.input.count), pool) }
-    }
-
-    /// Browsers name the page that opens a WebSocket, and cookies go along whoever opened it: only our own
-    /// pages and listed ones may. Programs that are no browser send no Origin.
-    private func isUpgradeAllowed(_ slot: Int32) -> Bool {
-        guard work.pointee.fields.contains(.origin) else { return true }
-        return allowedOrigin(slot) != nil
     }
 
     /// A request that this process forwarded already came back: an upstream points at us.

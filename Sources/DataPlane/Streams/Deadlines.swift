@@ -20,7 +20,7 @@ extension Reactor {
         switch downstreams[slot].pointee.phase {
         case .forwarding, .tunnel: setDeadline(slot, idleMilliseconds(slot))
         case .multiplexing: multiplexingFlushed(slot)
-        case .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
+        case .proxyHeader, .handshaking, .head, .collecting, .parked, .connecting, .lingering: return
         }
     }
 
@@ -38,7 +38,7 @@ extension Reactor {
         guard downstreams.isInUse(slot) else { return }
         let connection = downstreams[slot]
         switch connection.pointee.phase {
-        case .handshaking, .lingering: close(slot)
+        case .proxyHeader, .handshaking, .lingering: close(slot)
         case .head: headDeadlinePassed(slot)
         case .collecting: resume(slot, refuse(slot, 408, .requestTimeout))
         case .parked:

@@ -106,8 +106,9 @@ extension Reactor {
         switch decision {
         case .forward(let policy):
             return ending(slot, EnforcedLimits(residual.policies[policy].restriction?.limits))
+        case .refuse(let reason): return reason
         // No answer is no permission.
-        case .recompute, .signIn, .refuse: return .sessionEnded
+        case .recompute, .signIn: return .sessionEnded
         }
     }
 

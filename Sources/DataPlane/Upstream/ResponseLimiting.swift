@@ -26,10 +26,10 @@ extension Reactor {
         let replacement = downstreams[slot].pointee.exchange.isEdited ? limits.pages : limits.responses
         work.pointee.responseWriter.begin(
             response, head: head, fields: work.pointee.responseFields, framing: framing,
-            keepsAlive: keepsAlive, leavingOut: replacement.names,
+            keepsAlive: keepsAlive, leavingOut: replacement.names, and: changedNames(slot),
             keepsCrossOrigin: downstreams[slot].pointee.exchange.crossOrigin == .asSent, into: &output)
         output.append(replacement.lines.span)
-        writeCrossOriginAnswer(slot, response, into: &output)
+        writeChanges(slot, response, except: replacement.names, into: &output)
     }
 
     /// In doubt yes, as for uploads: of two types or dispositions browsers may heed either.

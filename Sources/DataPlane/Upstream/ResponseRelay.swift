@@ -107,7 +107,7 @@ extension Reactor {
             return write(slot, response, head, framing: .none, into: &output)
         }
         if response.status == 101 {
-            guard connection.pointee.exchange.wantsUpgrade, isUpgradeProven(slot, head) else { return false }
+            guard connection.pointee.exchange.wantsUpgrade, isRealUpgrade(slot, head) else { return false }
             connection.pointee.exchange.isResponseBegun = true
             beginTunnel(slot)
             return write(slot, response, head, framing: .none, into: &output)
@@ -138,14 +138,18 @@ extension Reactor {
         let keepsAlive = !downstreams[slot].pointee.endsAfterResponse
         if downstreams[slot].pointee.limits != nil {
             beginLimitedHead(slot, response, head, framing, keepsAlive, into: &output)
-        } else if downstreams[slot].pointee.exchange.crossOrigin != .asSent {
-            beginCrossOriginHead(slot, response, head, framing, keepsAlive, into: &output)
+        } else if downstreams[slot].pointee.exchange.rewritesHead {
+            beginRewrittenHead(slot, response, head, framing, keepsAlive, into: &output)
         } else {
             work.pointee.responseWriter.begin(
                 response, head: head, fields: work.pointee.responseFields, framing: framing,
                 keepsAlive: keepsAlive, into: &output)
         }
         if !response.isInterim {
+            // RFC 9110 §6.6.1: who forwards an answer without a date gives it the time at which it came.
+            if !work.pointee.responseFields.contains(.date), response.status != 101 {
+                writeDate(into: &output)
+            }
             work.pointee.ownLines.writeRequestID(downstreams[slot].pointee.exchange.names, into: &output)
         }
         ResponseWriter.end(into: &output)

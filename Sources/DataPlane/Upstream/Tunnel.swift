@@ -71,12 +71,6 @@ extension Reactor {
         return .again
     }
 
-    /// RFC 6455 §7.4.1: 1008, the message breaks a policy. The page that has it open learns why it ended.
-    private static let closeFrame = WebSocketFrames.close(status: 1_008, reason: "session-ended")
-    private static let closeFrameOfUploads = WebSocketFrames.close(status: 1_008, reason: "restricted-upload")
-    private static let closeFrameOfDownloads = WebSocketFrames.close(
-        status: 1_008, reason: "restricted-download")
-
     /// Says goodbye to the browser where it can be said: between two frames of what the application sends.
     ///
     /// - Returns: whether it was said.
@@ -85,10 +79,8 @@ extension Reactor {
         guard connection.pointee.phase == .tunnel, connection.pointee.tunnelFrames.isBetweenFrames else {
             return false
         }
-        let frame =
-            reason == .restrictedUpload
-            ? Self.closeFrameOfUploads
-            : reason == .restrictedDownload ? Self.closeFrameOfDownloads : Self.closeFrame
+        // RFC 6455 §7.4.1: 1008, a policy was broken. The page that has it open learns which word the log has.
+        let frame = WebSocketFrames.close(status: 1_008, reason: reason.rawValue)
         frame.withUnsafeBufferPointer { frame in
             guard let start = frame.baseAddress else { return }
             write(start, frame.count, to: slot)

@@ -22,7 +22,7 @@ extension ToControl {
             .pullMachine(let ticket, _, _):
             ticket
         case .request(let request): request.ticket
-        case .renew, .cut: nil
+        case .renew, .cut, .upstream: nil
         }
     }
 
@@ -44,7 +44,7 @@ extension ToControl {
                     request.ticket = Tickets.mark(request.ticket, life: life)
                     return request
                 }())
-        case .renew, .cut: self
+        case .renew, .cut, .upstream: self
         }
     }
 }

@@ -38,7 +38,7 @@ final class SimulatedControl {
             case .pullService(let ticket, _, _), .pullBearer(let ticket, _, _, _),
                 .pullMachine(let ticket, _, _):
                 send(.session(ticket, nil))
-            case .cut: break
+            case .cut, .upstream: break
             }
         }
     }

@@ -58,7 +58,8 @@ final class Simulation {
         try {
             let reactor = try Reactor(
                 Reactor.Parts(
-                    number: 0, workers: 1, inbox: control.inbox, toControl: control.mailbox,
+                    number: 0, workers: 1, clients: ClientTable(), inbox: control.inbox,
+                    toControl: control.mailbox,
                     counters: ReactorCounters(), mark: TurnMark(), log: LogRing(capacity: 4_096),
                     instanceID: 1),
                 snapshot: snapshot(),
