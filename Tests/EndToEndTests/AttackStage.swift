@@ -96,6 +96,8 @@ final class AttackStage: Sendable {
                 - address: "127.0.0.1:\(port)"
                   certificates: [ { chain: certs/server.pem, key: certs/server.key } ]
               workers: 2
+              # What is measured and bounded here is one process's: its memory, its time, its descriptors.
+              processes: one
               access-log: json
               store: sqlite:state-\(name)
               limits:

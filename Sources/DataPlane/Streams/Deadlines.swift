@@ -67,7 +67,7 @@ extension Reactor {
     private func forwardingDeadlinePassed(_ slot: Int32) {
         let connection = downstreams[slot]
         if nowMilliseconds >= connection.pointee.exchange.cutAtMilliseconds {
-            connection.pointee.exchange.reason = connection.pointee.exchange.cutReason
+            noteCut(slot, connection.pointee.exchange.cutReason)
             counters.add(.streamsCut)
             abandon(slot)
             return

@@ -141,12 +141,13 @@ extension Reactor {
                 _ = cutOrDrain(slot)
                 continue
             }
-            if let reason = ending(slot, anonymous) { _ = cutOrDrain(slot, reason) }
+            if let reason = ending(slot, anonymous) { _ = cutOrDrain(slot, reason, by: new) }
         }
     }
 
+    /// - Parameter route: whose decision it is, where nobody is signed in.
     /// - Returns: whether it was cut at once; otherwise it has at most two seconds to finish.
-    func cutOrDrain(_ slot: Int32, _ reason: Reason = .sessionEnded) -> Bool {
+    func cutOrDrain(_ slot: Int32, _ reason: Reason = .sessionEnded, by route: Route? = nil) -> Bool {
         let connection = downstreams[slot]
         let age = nowNanoseconds &- connection.pointee.exchange.beganNanoseconds
         let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds
@@ -162,7 +163,8 @@ extension Reactor {
             timers.set(slot, at: min(deadline, connection.pointee.exchange.cutAtMilliseconds))
             return false
         }
-        connection.pointee.exchange.reason = reason
+        if let route { connection.pointee.lastRoute = route }
+        noteCut(slot, reason)
         if closeTunnel(slot, reason) {
             endExchange(slot)
             resume(slot, beginLinger(slot))
@@ -170,5 +172,14 @@ extension Reactor {
             abandon(slot)
         }
         return true
+    }
+
+    /// Why it ends, and whose word that is: the log names the decision that the reason came from.
+    func noteCut(_ slot: Int32, _ reason: Reason) {
+        let exchange = downstreams[slot]
+        exchange.pointee.exchange.reason = reason
+        let session = exchange.pointee.exchange.session
+        guard reason != .sessionEnded, session >= 0 else { return }
+        exchange.pointee.exchange.decidedBy = sessions[session].pointee.record.decision
     }
 }

@@ -54,9 +54,9 @@ final class Oracle {
             kernel.fault("request \(id) came as \(assertions)")
         }
         if reader.framing(isResponse: false) == nil { kernel.fault("request \(id) has two lengths upstream") }
-        // Only what may be repeated is, once, and on a new connection.
+        // Only what may be repeated is, and no oftener than is configured.
         let mayRepeat = request.bodyBytes == 0 && !request.isChunked && request.method != "POST"
-        if request.timesAtUpstream > (mayRepeat ? 2 : 1) {
+        if request.timesAtUpstream > (mayRepeat ? 1 + UpstreamRules().retriesMax : 1) {
             kernel.fault("request \(id) came \(request.timesAtUpstream) times")
         }
     }

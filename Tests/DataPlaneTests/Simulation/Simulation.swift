@@ -235,7 +235,8 @@ final class Simulation {
     func mayBeCut(_ request: ModelRequest) -> Bool {
         if request.isDisturbed || profile.isCrowded || profile.drainsEarly { return true }
         let isForwarded = request.kind != .reserved && request.kind != .malformed
-        if isForwarded, profile.kernelFails { return true }
+        // Without a descriptor left newcomers are turned away, whatever they ask for.
+        if profile.kernelFails { return true }
         if profile.hasSmallCache, request.sessionNumber != nil { return true }
         if profile.controlMisbehaves, request.kind == .reserved || request.sessionNumber != nil {
             return true
