@@ -108,6 +108,42 @@ static inline int gatepost_filter_system_calls(void) {
 #endif
 }
 
+// Besides, for what faces the network: no socket of this machine's own programs, the gateway's administration among
+// them, and no signal to another process. Behind `gatepost_filter_system_calls`, which looks at the architecture.
+// Returns 0, or the errno of what failed.
+static inline int gatepost_filter_neighbours(void) {
+#ifdef GATEPOST_ARCHITECTURE
+    uint32_t self = (uint32_t)getpid();
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)),
+        GATEPOST_DENY(__NR_kill),
+        GATEPOST_DENY(__NR_tkill),
+        GATEPOST_DENY(__NR_pidfd_open),
+        GATEPOST_DENY(__NR_pidfd_send_signal),
+        GATEPOST_DENY(__NR_rt_sigqueueinfo),
+        GATEPOST_DENY(__NR_rt_tgsigqueueinfo),
+        GATEPOST_DENY(__NR_socketpair),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_tgkill, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, self, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        // IPv4 (2) and IPv6 (10) lead to upstreams; all other families are none of ours.
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 2, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 10, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { (unsigned short)(sizeof filter / sizeof filter[0]), filter };
+    long result = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+    return result == 0 ? 0 : (result > 0 ? EBUSY : errno);
+#else
+    return ENOSYS;
+#endif
+}
+
 // From here on this thread, and all that it makes, writes, makes and removes no file, runs none, and reads only below
 // `folders`. What is open stays open. Returns 0, or the errno of what failed; ENOSYS and EOPNOTSUPP: not in this kernel.
 static inline int gatepost_close_file_system(const char *const *folders, int count) {

@@ -102,12 +102,27 @@ extension EndToEnd {
 
         @Test("both processes have given up what they do not need; nobody reads their memory")
         func confined() throws {
+            let stack = try Stack.current()
+            try stack.child("gateway").stop(seconds: 15)
+            try stack.startGateway(environment: ["PROVIDER_SECRET": "told by the environment"])
+            defer {
+                try? stack.child("gateway").stop(seconds: 15)
+                try? stack.startGateway()
+            }
             let load = try Load(seconds: 1)
             for name in ["data", "control"] {
                 let pid = try load.pid(name)
                 let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
                 #expect(status.contains("NoNewPrivs:\t1"), "\(name)")
                 #expect(status.contains("Seccomp:\t2"), "\(name)")
+                // What faces the network reaches none of its neighbours either.
+                #expect(status.contains("Seccomp_filters:\t\(name == "data" ? 2 : 1)"), "\(name)")
+                let environment = try Data(contentsOf: URL(filePath: "/proc/\(pid)/environ"))
+                let names = environment.split(separator: 0).map {
+                    String(decoding: $0.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+                }
+                // Secrets may come by the environment: `client-secret: { env: NAME }`.
+                #expect(names.contains("PROVIDER_SECRET") == (name == "control"), "\(name): \(names)")
                 let limits = try String(contentsOfFile: "/proc/\(pid)/limits", encoding: .utf8)
                 let core = limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") }
                 #expect(core?.split(separator: " ").dropFirst(4).first == "0", "\(name): \(core ?? "")")

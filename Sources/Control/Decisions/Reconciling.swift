@@ -20,6 +20,8 @@ extension ControlPlane {
         // It faces the network: a number that leaves no room for others is none of ours.
         guard sequence <= Self.numberMax, revision <= Self.numberMax else { return }
         revocations.resume(after: sequence)
+        // Equal numbers mean equal configurations to the reactors: none may come twice.
+        revisions.max(revision + 1, ordering: .relaxed)
         current.withLock { $0.snapshot.revision = max($0.snapshot.revision, revision + 1) }
     }
 

@@ -47,6 +47,7 @@ enum HTTP2Callbacks {
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, headBegan)
         nghttp2_session_callbacks_set_on_header_callback(callbacks, lineReceived)
         nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, badLineReceived)
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, frameRefused)
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frameReceived)
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, dataReceived)
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, streamClosed)
@@ -115,6 +116,18 @@ private func badLineReceived(
     guard let connection = connection(data) else { return failure }
     if connection.pointee.headError == nil { connection.pointee.headError = .invalidValue }
     return 0
+}
+
+/// nghttp2 answers it with RST_STREAM by itself, also where there is no stream that could be closed: requests beyond
+/// the bound before the client has heard of it. Each waits in nghttp2's memory until the client reads.
+private func frameRefused(
+    _ session: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ code: Int32,
+    _ data: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let connection = connection(data) else { return failure }
+    let now = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
+    connection.pointee.abuse.noteReset(now)
+    return connection.pointee.abuse.isExceeded ? failure : 0
 }
 
 private func frameReceived(

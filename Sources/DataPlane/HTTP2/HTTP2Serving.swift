@@ -28,6 +28,8 @@ extension Reactor {
         transports[Int(slot)].multiplexed = UnsafeMutableRawPointer(connection)
         counters.add(.http2Connections)
         restMultiplexing(slot)
+        timers.set(
+            slot, at: nowMilliseconds + UInt64(min(limits.idleMilliseconds, limits.firstRequestMilliseconds)))
         connection.pointee.session = HTTP2Callbacks.makeSession(for: connection)
         guard let session = connection.pointee.session, submitSettings(session) else { return close(slot) }
         connection.touch()

@@ -8,6 +8,8 @@ extension Reactor {
     /// - Returns: nil when there is no record left.
     func openStream(_ connection: HTTP2ConnectionPointer, _ id: Int32) -> HTTP2StreamPointer? {
         let parent = connection.pointee.slot
+        // Streams may not take the places of everybody's connections.
+        guard state.pointee.streams < max(1, Int(downstreams.capacity) / 2) else { return nil }
         let record = Downstream(
             streamOf: downstreams[parent], acceptedNanoseconds: nowNanoseconds,
             exchange: work.pointee.freshExchange)
@@ -85,6 +87,7 @@ extension Reactor {
         parent.pointee.machine = stream.pointee.machine
         parent.pointee.certificate = stream.pointee.certificate
         parent.pointee.planRevision = stream.pointee.planRevision
+        parent.pointee.readsForwarded = stream.pointee.readsForwarded
     }
 
     /// The TLS connection below a connection or stream.

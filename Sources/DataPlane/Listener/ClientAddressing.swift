@@ -104,7 +104,6 @@ extension Reactor {
     ///   be read, is refused: its own address would be a stranger's best disguise.
     @inline(never)
     func readForwarded(_ slot: Int32) -> Step? {
-        if downstreams[slot].pointee.planRevision != state.pointee.revision { learnCertificate(slot) }
         guard downstreams[slot].pointee.readsForwarded, let trust = trust(slot) else { return nil }
         let head = downstreams[slot].pointee.input.bytes.span
         let wanted: KnownField = trust.field == .forwarded ? .forwarded : .xForwardedFor

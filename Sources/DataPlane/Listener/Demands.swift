@@ -41,7 +41,8 @@ extension Reactor {
     /// back. The upstream's slowness is never the client's, nor is a pause that the application answers into.
     private func isTooSlow(_ slot: Int32) -> Bool {
         let transport = transports + Int(slot)
-        let isReadingAwaited = !transport.pointee.pending.isEmpty
+        let isReadingAwaited =
+            !transport.pointee.pending.isEmpty || transport.stream.map { !$0.pointee.body.isEmpty } ?? false
         return demands[slot].look(
             sent: transport.pointee.bytesSent,
             received: transport.pointee.bytesReceived,

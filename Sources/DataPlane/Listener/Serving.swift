@@ -84,7 +84,10 @@ extension Reactor {
 
     /// A client that still reads its answer has the time that it needs for it; after that two seconds.
     func setLingerDeadline(_ slot: Int32) {
-        let isSent = transports[Int(slot)].pending.isEmpty
+        // Of a stream's answer some may be decoded already and wait for the client's window.
+        let isSent =
+            transports[Int(slot)].pending.isEmpty
+            && (transports + Int(slot)).stream.map { $0.pointee.body.isEmpty } ?? true
         timers.set(
             slot,
             at: nowMilliseconds + (isSent ? Self.lingerMilliseconds : UInt64(limits.bodyIdleMilliseconds)))

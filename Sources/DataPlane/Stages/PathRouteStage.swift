@@ -12,7 +12,7 @@ extension Reactor {
         let path = (request.path.isInScratch ? work.pointee.scratch.bytes.span : head)
             .extracting(request.path.range.indices)
         guard let prepared = route.pathRoutes, let index = prepared.routes.index(for: path) else {
-            return go(slot, request, route)
+            return goUnrouted(slot, request, route)
         }
         work.pointee.pathRoute = index
         defer { work.pointee.pathRoute = -1 }
@@ -27,6 +27,13 @@ extension Reactor {
         guard !isReserved(slot, judged) else { return refuse(slot, 404, .routeNotFound) }
         rememberPath(slot, judged)
         return go(slot, judged, route)
+    }
+
+    /// A route that took the path before the request had to wait may be gone by now.
+    @inline(never)
+    func goUnrouted(_ slot: Int32, _ request: CanonicalRequest, _ route: Route) -> Step {
+        rememberPath(slot, request)
+        return go(slot, request, route)
     }
 
     /// Whether the request in this walk is answered by the gateway, once policy lets it in.

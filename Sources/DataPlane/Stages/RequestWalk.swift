@@ -13,6 +13,7 @@ extension Reactor {
             preconditionFailure("slot \(slot) walks without a head")
         }
         beginExchange(slot, request)
+        if downstreams[slot].pointee.planRevision != state.pointee.revision { learnCertificate(slot) }
         if downstreams[slot].pointee.readsForwarded, let step = readForwarded(slot) { return step }
         guard let route = route(slot, request) else { return refuse(slot, 421, .routeNotFound) }
         remember(slot, route)

@@ -24,7 +24,6 @@ extension Reactor {
     /// A connection made for one name may carry requests for another only where one certificate covers both;
     /// 421 tells the browser to make a new one (RFC 9110 section 15.5.20).
     func isRightConnection(_ slot: Int32, for route: Route) -> Bool {
-        if downstreams[slot].pointee.planRevision != state.pointee.revision { learnCertificate(slot) }
         if route.asksForCertificate, plan.server.asks(ssl(of: slot)) {
             guard isProof(slot, for: route) else { return false }
         }

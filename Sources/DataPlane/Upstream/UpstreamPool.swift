@@ -45,7 +45,10 @@ extension Reactor {
     /// - Returns: the slot of a connection that has begun; nil: not even that.
     func openUpstream(_ endpoint: Endpoint, _ group: UpstreamGroup, isProbe: Bool) -> Int32? {
         guard let descriptor = endpoint.connect() else {
-            if !isProbe { upstreamFailed(endpoint, group, .connect(errno), isConnect: true) }
+            let code = errno
+            // What this machine has run out of is no endpoint's fault.
+            let isOurs = [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(code)
+            if !isProbe, !isOurs { upstreamFailed(endpoint, group, .connect(code), isConnect: true) }
             return nil
         }
         let record = Upstream(endpoint: endpoint, group: group, isProbe: isProbe)

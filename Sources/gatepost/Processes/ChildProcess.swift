@@ -34,7 +34,9 @@ struct ChildProcess {
         words += ["--parent", "\(getpid())", "--name", plan.role.rawValue]
         if let user { words += ["--user", user] }
         // This program, also when another one has its name by now (proc(5)).
-        guard let pid = spawn("/proc/self/exe", words, [end] + plan.sockets) else {
+        guard
+            let pid = spawn("/proc/self/exe", words, [end] + plan.sockets, isExposed: plan.role == .data)
+        else {
             close(leash.descriptor)
             return nil
         }
@@ -42,8 +44,22 @@ struct ChildProcess {
             role: plan.role, pid: pid, leash: leash, life: plan.life, startedAtSeconds: now)
     }
 
+    /// What a program needs to find its libraries, certificates and clock.
+    private static func isHarmless(_ name: String) -> Bool {
+        let names: Set = [
+            "PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "LD_LIBRARY_PATH",
+            "GATEPOST_TRAP_AT",
+        ]
+        let families = ["LC_", "SWIFT_", "ASAN_", "TSAN_", "UBSAN_", "MALLOC_"]
+        return names.contains(name) || families.contains { name.hasPrefix($0) }
+    }
+
     /// Runs a program with these descriptors as 3, 4, …
-    static func spawn(_ path: String, _ words: [String], _ descriptors: [Int32]) -> pid_t? {
+    ///
+    /// - Parameter isExposed: it faces the network: secrets that the environment carries are not for it.
+    static func spawn(
+        _ path: String, _ words: [String], _ descriptors: [Int32], isExposed: Bool = false
+    ) -> pid_t? {
         // High up first: the places may be taken by others of them.
         let moved = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 512) }
         defer { moved.forEach { close($0) } }
@@ -70,7 +86,10 @@ struct ChildProcess {
         var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { argv.forEach { free($0) } }
         var pid: pid_t = 0
-        return posix_spawn(&pid, path, &actions, &attributes, &argv, environ) == 0 ? pid : nil
+        let kept = ProcessInfo.processInfo.environment.filter { !isExposed || Self.isHarmless($0.key) }
+        var environment: [UnsafeMutablePointer<CChar>?] = kept.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { environment.forEach { free($0) } }
+        return posix_spawn(&pid, path, &actions, &attributes, &argv, &environment) == 0 ? pid : nil
     }
 
     /// For `gatepost status`.

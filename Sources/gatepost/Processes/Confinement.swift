@@ -37,7 +37,8 @@ struct Confinement {
         if gatepost_prctl(PR_SET_DUMPABLE, 0) == 0, isCoreless { words.append("no-core-dumps") }
         if gatepost_prctl(PR_SET_NO_NEW_PRIVS, 1) == 0 { words.append("no-new-privileges") }
         if closesFileSystem { words.append(closeFileSystem()) }
-        let failure = gatepost_filter_system_calls()
+        var failure = gatepost_filter_system_calls()
+        if failure == 0, closesFileSystem { failure = gatepost_filter_neighbours() }
         words.append(failure == 0 ? "seccomp" : "seccomp-off (\(String(cString: strerror(failure))))")
         return words
     }

@@ -221,12 +221,12 @@ final class ControlLink: Sendable {
     private func readRevocations(_ connection: Connection) throws {
         try connection.revocations.readFrames(bytesMax: Frames.bytesMaxFromControl) { bytes in
             let revocation = try BinaryDecoding.value(Revocation.self, from: bytes)
-            let engine = state.withLock { state in
+            // What is open is cut first; what is remembered of it can wait.
+            state.withLock(\.engine)?.revoke(revocation)
+            state.withLock { state in
                 state.records.apply(revocation.effect)
-                return state.engine
+                state.sequence = max(state.sequence, revocation.sequence)
             }
-            engine?.revoke(revocation)
-            state.withLock { $0.sequence = max($0.sequence, revocation.sequence) }
             connection.delivered.store(revocation.sequence, ordering: .releasing)
             return true
         }

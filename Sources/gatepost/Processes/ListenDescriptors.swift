@@ -10,6 +10,9 @@ enum ListenDescriptors {
     /// - Returns: the same sockets for every reactor, in the listeners' order; nil: systemd handed none over.
     /// - Throws: `Failure` when they are not those of the configuration: serving elsewhere than configured, or with a
     ///   listener's certificates at another's address, would be worse than not serving.
+    private static let systemdVariable = "GATEPOST_SYSTEMD_SOCKETS"
+    static var areOfSystemd: Bool { getenv(systemdVariable) != nil }
+
     static func inherited(_ listeners: [ListenerAddress], workers: Int) throws -> [[Int32]]? {
         defer { for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) } }
         guard let pid = number("LISTEN_PID"), pid == getpid(), let count = number("LISTEN_FDS"), count > 0
@@ -30,6 +33,8 @@ enum ListenDescriptors {
                         + "\(listener.port); write ListenStream= in the order of gateway.listeners")
             }
         }
+        // An upgrade's next program has no other way to know it.
+        setenv(systemdVariable, "1", 1)
         // Low numbers are wanted for the children, and each reactor closes its own.
         let moved = handed.map { fcntl($0, F_DUPFD_CLOEXEC, 64) }
         for descriptor in handed { close(descriptor) }

@@ -45,6 +45,8 @@ final class Supervisor {
         self.configPath = configPath
         self.config = config
         self.sockets = sockets
+        // Now, before anybody moves the file away.
+        _ = Self.programPath
     }
 
     /// The listeners of a configuration in their order: what the sockets are for.
@@ -205,7 +207,10 @@ final class Supervisor {
     private func reap() {
         var raw: Int32 = 0
         while case let pid = waitpid(-1, &raw, WNOHANG), pid > 0 {
-            if case .checking(pid) = upgrade { return checked(raw) }
+            if case .checking(pid) = upgrade {
+                checked(raw)
+                continue
+            }
             guard let index = children.firstIndex(where: { $0.pid == pid }) else { continue }
             let child = children.remove(at: index)
             if child.leash.descriptor >= 0 { close(child.leash.descriptor) }
@@ -252,7 +257,10 @@ final class Supervisor {
         stopping = number
         startAt = [:]
         if isAnnounced { ConfigurationFile.report("gatepost: stopping; open requests may finish for 10 s") }
-        for socket in sockets.joined() { shutdown(socket, Int32(SHUT_RDWR)) }
+        // systemd's sockets go on without us: who comes meanwhile waits for the next start.
+        if !ListenDescriptors.areOfSystemd {
+            for socket in sockets.joined() { shutdown(socket, Int32(SHUT_RDWR)) }
+        }
         for index in children.indices where children[index].role == .data {
             children[index].isLeaving = true
             children[index].leash.send(Leash.stop)

@@ -27,6 +27,14 @@ extension Supervisor {
             return report(
                 "upgrade-refused", [("what", "gateway.listeners changed: restart the gateway instead")])
         }
+        // What only a start can change must not change under way: the sockets, the number of processes, the user.
+        if let next,
+            next.gateway.hasTwoProcesses != config.gateway.hasTwoProcesses
+                || next.gateway.user != config.gateway.user || next.gateway.workers != config.gateway.workers
+        {
+            let what = "gateway.processes, user or workers changed: restart the gateway instead"
+            return report("upgrade-refused", [("what", .string(what))])
+        }
         guard
             let pid = ChildProcess.spawn(Self.programPath, ["gatepost", "check", "--config", configPath], [])
         else { return report("upgrade-refused", [("what", .string("\(Self.programPath) cannot be run"))]) }
