@@ -244,12 +244,11 @@ final class Simulation {
         if let number = request.sessionNumber, control.sessions[Int(number)].endedInTurn != nil {
             return true
         }
-        // A request that may not be repeated meets a connection that was being closed.
-        if profile.upstreamsCloseIdle, isForwarded,
-            request.bodyBytes > 0 || request.method == "POST" || request.isChunked
-        {
-            return true
-        }
-        return false
+        // A request that may not be repeated meets a connection that was being closed: at rest, or behind an answer
+        // to HEAD that did not say where its body would have ended.
+        let closesUnannounced = requests.values.contains { $0.isHead && $0.script.framing == .untilClose }
+        let mayBeRepeated = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"].contains(request.method)
+        return isForwarded && (profile.upstreamsCloseIdle || closesUnannounced)
+            && (request.bodyBytes > 0 || request.isChunked || !mayBeRepeated)
     }
 }
