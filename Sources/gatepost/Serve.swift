@@ -1,6 +1,7 @@
 import ArgumentParser
 import Config
 import DataPlane
+import Foundation
 import Glibc
 import JSON
 
@@ -34,7 +35,7 @@ struct Serve: ParsableCommand {
         GatewayProcess.raiseDescriptorLimit()
         if let adopted = Supervisor.adopted(configPath: path, config: config) { return adopted }
         let listeners = config.gateway.listeners.map { ListenerAddress(address: $0.address, port: $0.port) }
-        let workers = config.gateway.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let workers = config.gateway.workers ?? max(1, ProcessInfo.processInfo.activeProcessorCount)
         let sockets =
             try ListenDescriptors.inherited(listeners, workers: workers)
             ?? DataPlaneEngine.bind(listeners, workers: workers)

@@ -1,4 +1,5 @@
 import Border
+import CLinux
 import COpenSSL
 import Glibc
 
