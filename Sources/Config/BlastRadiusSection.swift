@@ -28,8 +28,7 @@ enum BlastRadiusSection {
         guard case .mapping = node.content else {
             return gateway.choice("blast-radius") == "off" ? nil : settings
         }
-        let path = gateway.key("blast-radius")
-        guard let reader = SectionReader(node, table, path: path, gateway.context) else { return settings }
+        guard let reader = gateway.section("blast-radius", table) else { return settings }
         if let share = reader.percent("share") { settings.sharePercent = Int(share) }
         if let sessions = reader.integer("sessions") { settings.sessions = Int(sessions) }
         if let window = reader.duration("window") { settings.windowSeconds = window }

@@ -40,22 +40,14 @@ enum ClientAddressKeys {
 
     static func read(_ listener: SectionReader) -> ClientAddressSettings {
         var settings = ClientAddressSettings()
-        if let reader = section("proxy-protocol", proxyTable, listener) {
+        if let reader = listener.section("proxy-protocol", proxyTable) {
             settings.proxyProtocolFrom = ranges(reader)
         }
-        if let reader = section("forwarded", forwardedTable, listener) {
+        if let reader = listener.section("forwarded", forwardedTable) {
             settings.forwardedFrom = ranges(reader)
             settings.readsForwardedField = reader.choice("field") == "forwarded"
         }
         return settings
-    }
-
-    private static func section(_ name: String, _ table: KeyTable, _ listener: SectionReader)
-        -> SectionReader?
-    {
-        listener.node(name).flatMap {
-            SectionReader($0, table, path: listener.key(name), listener.context)
-        }
     }
 
     private static func ranges(_ reader: SectionReader) -> [NetworkRange] {

@@ -36,10 +36,7 @@ enum ClientCertificatesSection {
         ])
 
     static func read(_ listener: SectionReader) -> ClientCertificateSettings? {
-        guard let node = listener.node("client-certificates"),
-            let reader = SectionReader(
-                node, table, path: listener.key("client-certificates"), listener.context)
-        else { return nil }
+        guard let reader = listener.section("client-certificates", table) else { return nil }
         let files = NamedFiles(reader: reader)
         let authorities = files.file("authorities", holding: "CERTIFICATE")
         let lists = reader.has("crl") ? files.file("crl", holding: "X509 CRL") : nil

@@ -63,8 +63,7 @@ enum ClientConditions {
     }
 
     private static func token(_ reader: SectionReader) -> TokenCondition? {
-        guard let node = reader.node("token"),
-            let inner = SectionReader(node, tokenTable, path: reader.key("token"), reader.context),
+        guard let inner = reader.section("token", tokenTable),
             let issuer = inner.text("issuer")
         else { return nil }
         let issuers = reader.context.names.tokenClaims
@@ -108,9 +107,7 @@ enum ClientConditions {
     }
 
     private static func certificate(_ reader: SectionReader) -> Condition? {
-        guard let node = reader.node("certificate"),
-            let inner = SectionReader(node, table, path: reader.key("certificate"), reader.context)
-        else { return nil }
+        guard let inner = reader.section("certificate", table) else { return nil }
         if inner.presentNames.isEmpty {
             reader.problem("certificate", "asks nothing", "add subjects, names or issuers")
             return nil

@@ -143,9 +143,7 @@ enum ConditionSection {
     }
 
     private static func claimCondition(_ reader: SectionReader) -> Condition? {
-        guard let node = reader.node("claim"),
-            let inner = SectionReader(node, claimTable, path: reader.key("claim"), reader.context)
-        else { return nil }
+        guard let inner = reader.section("claim", claimTable) else { return nil }
         let name = inner.text("name")
         let values = inner.node("values").map { ClaimValues.read($0, inner, "values") } ?? []
         guard let name, !values.isEmpty else { return nil }
@@ -187,9 +185,7 @@ enum ConditionSection {
     }
 
     private static func pathCondition(_ reader: SectionReader) -> Condition? {
-        guard let node = reader.node("path"),
-            let inner = SectionReader(node, pathTable, path: reader.key("path"), reader.context)
-        else { return nil }
+        guard let inner = reader.section("path", pathTable) else { return nil }
         if inner.presentNames.isEmpty {
             reader.problem("path", "asks nothing", "add prefixes or exact")
             return nil

@@ -40,9 +40,7 @@ enum CrossOriginKey {
     private static let said = ["methods", "request-fields", "response-fields", "credentials", "max-age"]
 
     static func read(_ application: SectionReader) -> CrossOriginSettings? {
-        guard let node = application.node("cors"),
-            let reader = SectionReader(node, table, path: application.key("cors"), application.context)
-        else { return nil }
+        guard let reader = application.section("cors", table) else { return nil }
         let origins = OriginsKey.read(reader)
         if origins.count > originsMax {
             reader.problem("origins", "more than \(originsMax) of them", "remove some")

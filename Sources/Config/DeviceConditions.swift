@@ -145,8 +145,7 @@ enum DeviceConditions {
     private static func section(
         _ name: String, _ table: KeyTable, _ reader: SectionReader
     ) -> (SectionReader, String, String)? {
-        guard let node = reader.node(name),
-            let inner = SectionReader(node, table, path: reader.key(name), reader.context),
+        guard let inner = reader.section(name, table),
             let integration = inner.text("integration")
         else { return nil }
         let known = reader.context.names.integrations

@@ -144,9 +144,7 @@ struct DeviceRuleSection {
     }
 
     private func tagRules(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
-        guard let node = reader.node("tags"),
-            let tags = SectionReader(node, Self.tags, path: reader.key("tags"), context)
-        else { return [] }
+        guard let tags = reader.section("tags", Self.tags) else { return [] }
         if !tags.has("matches-any") && !tags.has("matches-all") {
             reader.problem("tags", "asks nothing", "add matches-any or matches-all")
         }

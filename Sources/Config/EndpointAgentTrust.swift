@@ -113,10 +113,7 @@ struct EndpointAgentTrust {
     }
 
     private func authority() -> EnrollmentAuthoritySettings? {
-        guard let node = reader.node("enrollment-ca"),
-            let section = SectionReader(
-                node, Self.authorityTable, path: reader.key("enrollment-ca"), reader.context)
-        else { return nil }
+        guard let section = reader.section("enrollment-ca", Self.authorityTable) else { return nil }
         let files = NamedFiles(reader: section)
         let certificates = self.files("certificate", files)
         let key = files.secret("key", holding: "PRIVATE KEY")
@@ -134,10 +131,7 @@ struct EndpointAgentTrust {
     }
 
     private func statements() -> StatementSettings? {
-        guard let node = reader.node("statements"),
-            let section = SectionReader(
-                node, Self.statementsTable, path: reader.key("statements"), reader.context)
-        else { return nil }
+        guard let section = reader.section("statements", Self.statementsTable) else { return nil }
         let isShared = section.flag("unsafe-static") ?? false
         if isShared {
             reader.context.diagnostics.warn(

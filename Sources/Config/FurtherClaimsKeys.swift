@@ -56,8 +56,8 @@ enum FurtherClaimsKeys {
 
     static func read(_ reader: SectionReader, allowsPlain: Bool) -> FurtherClaimsSettings? {
         var settings = FurtherClaimsSettings()
-        if let node = reader.node("access-token-claims") {
-            guard let section = self.section(node, "access-token-claims", accessTokenTable, reader),
+        if reader.has("access-token-claims") {
+            guard let section = reader.section("access-token-claims", accessTokenTable),
                 let audience = section.text("audience"), let names = section.texts("names")
             else { return nil }
             for name in names where ownNames.contains(name) || name.hasPrefix("gatepost") {
@@ -65,8 +65,8 @@ enum FurtherClaimsKeys {
             }
             (settings.accessTokenAudience, settings.accessTokenNames) = (audience, names)
         }
-        if let node = reader.node("group-overage") {
-            guard let section = self.section(node, "group-overage", overageTable, reader),
+        if reader.has("group-overage") {
+            guard let section = reader.section("group-overage", overageTable),
                 let url = PlainHTTPRule.url("graph", section, allowed: allowsPlain)
             else { return nil }
             guard !url.url.path.isEmpty, url.url.path != "/" else {
@@ -76,11 +76,5 @@ enum FurtherClaimsKeys {
             settings.graphURL = url.text.hasSuffix("/") ? String(url.text.dropLast()) : url.text
         }
         return settings
-    }
-
-    private static func section(
-        _ node: ConfigNode, _ name: String, _ table: KeyTable, _ reader: SectionReader
-    ) -> SectionReader? {
-        SectionReader(node, table, path: reader.key(name), reader.context)
     }
 }

@@ -74,9 +74,7 @@ enum GatewaySection {
         let publicPort = reader.integer("public-port").map { UInt16($0) } ?? listeners?.first?.port
         let workers = reader.integer("workers").map { Int($0) }
         let accessLog = reader.choice("access-log") ?? "json"
-        let limits = reader.node("limits").flatMap {
-            SectionReader($0, LimitsSection.table, path: reader.key("limits"), reader.context)
-        }
+        let limits = reader.section("limits", LimitsSection.table)
         let limitSettings = limits.map(LimitsSection.read) ?? LimitSettings()
         let blastRadius = BlastRadiusSection.read(reader)
         let schemes = linkSchemes(reader)

@@ -15,7 +15,7 @@ enum OutageKey {
     static func read(_ application: SectionReader) -> OutageSetting? {
         guard let node = application.node("outage") else { return nil }
         if case .mapping = node.content {
-            return SectionReader(node, table, path: application.key("outage"), application.context)
+            return application.section("outage", table)
                 .flatMap { $0.duration("unsafe-last-verdict") }.map { .unsafeLastVerdict(seconds: $0) }
         }
         return application.choice("outage").map { $0 == "partial" ? .partial : .failClosed }

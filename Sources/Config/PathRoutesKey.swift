@@ -165,8 +165,7 @@ enum PathRoutesKey {
     }
 
     private static func redirect(_ route: SectionReader, _ isExact: Bool) -> PathRoute.Action? {
-        guard let node = route.node("redirect"),
-            let reader = SectionReader(node, redirectTable, path: route.key("redirect"), route.context),
+        guard let reader = route.section("redirect", redirectTable),
             let target = reader.text("to")
         else { return nil }
         if let refusal = targetProblem(target) {
@@ -214,8 +213,7 @@ enum PathRoutesKey {
     }
 
     private static func answer(_ route: SectionReader) -> PathRoute.Action? {
-        guard let node = route.node("answer"),
-            let reader = SectionReader(node, answerTable, path: route.key("answer"), route.context),
+        guard let reader = route.section("answer", answerTable),
             let status = reader.integer("status")
         else { return nil }
         let isPossible = [200, 203, 204].contains(status) || (400...599).contains(status)

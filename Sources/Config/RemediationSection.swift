@@ -41,9 +41,7 @@ enum RemediationSection {
 
     /// - Parameter platforms: what the integration knows devices of; nil: any.
     static func read(_ reader: SectionReader, platforms: [Platform]?) -> [Platform: [RemediationLink]] {
-        guard let node = reader.node("remediation"),
-            let section = SectionReader(node, table, path: reader.key("remediation"), reader.context)
-        else { return [:] }
+        guard let section = reader.section("remediation", table) else { return [:] }
         if section.presentNames.isEmpty {
             reader.problem("remediation", "names no platform", "remove the key, or add one")
         }

@@ -95,6 +95,11 @@ struct SectionReader {
         return entries[name]?.value
     }
 
+    /// The mapping below a key; nil when it is not there, or is none (reported).
+    func section(_ name: String, _ table: KeyTable) -> SectionReader? {
+        node(name).flatMap { SectionReader($0, table, path: key(name), context) }
+    }
+
     /// The names that are there, in the table's order.
     var presentNames: [String] { table.keys.map(\.name).filter { entries[$0] != nil } }
 

@@ -57,9 +57,7 @@ enum SignInConditions {
     }
 
     private static func time(_ reader: SectionReader) -> Condition? {
-        guard let node = reader.node("time"),
-            let inner = SectionReader(node, timeTable, path: reader.key("time"), reader.context)
-        else { return nil }
+        guard let inner = reader.section("time", timeTable) else { return nil }
         let days: [TimeCondition.Weekday]? =
             inner.has("days")
             ? ConditionSection.checked(inner.texts("days")) { text in

@@ -48,8 +48,7 @@ enum UpstreamHealthKeys {
         ])
 
     static func readHealth(_ upstreams: SectionReader) -> UpstreamHealthSettings? {
-        guard let node = upstreams.node("health"),
-            let reader = SectionReader(node, health, path: upstreams.key("health"), upstreams.context),
+        guard let reader = upstreams.section("health", health),
             let path = reader.text("path")
         else { return nil }
         // It becomes a request line: no blank, no fragment, nothing beyond ASCII.
@@ -85,9 +84,7 @@ enum UpstreamHealthKeys {
         guard case .mapping = node.content else {
             return upstreams.choice("ejection") == "off" ? nil : settings
         }
-        guard
-            let reader = SectionReader(node, ejection, path: upstreams.key("ejection"), upstreams.context)
-        else { return settings }
+        guard let reader = upstreams.section("ejection", ejection) else { return settings }
         settings.failures = reader.integer("failures").map { Int($0) } ?? settings.failures
         settings.errorPercent = reader.percent("error-share").map { Int($0) }
         settings.seconds = reader.duration("time") ?? settings.seconds

@@ -23,9 +23,7 @@ enum UpstreamTLSKeys {
 
     static func read(_ upstreams: SectionReader) -> UpstreamTLSSettings {
         var tls = UpstreamTLSSettings()
-        guard let node = upstreams.node("tls"),
-            let reader = SectionReader(node, table, path: upstreams.key("tls"), upstreams.context)
-        else { return tls }
+        guard let reader = upstreams.section("tls", table) else { return tls }
         let files = NamedFiles(reader: reader)
         tls.authoritiesPEM = files.file("authorities", holding: "CERTIFICATE")
         tls.serverName = reader.text("server-name").flatMap { name(lowercased: $0, reader) }

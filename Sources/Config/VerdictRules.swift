@@ -25,8 +25,7 @@ enum VerdictRules {
 
     static func read(_ reader: SectionReader, _ name: String) -> [DeviceRule] {
         var rules: [DeviceRule] = []
-        if let node = reader.node("setting"),
-            let inner = SectionReader(node, table, path: reader.key("setting"), reader.context),
+        if let inner = reader.section("setting", table),
             let check = inner.text("name"), let states = states(inner)
         {
             rules.append(.setting(integration: name, name: check, states: states))

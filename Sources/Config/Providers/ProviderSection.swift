@@ -60,9 +60,7 @@ struct ProviderSection {
 
     /// A nested certificate and its key, as `<key>.<file>` and `<key>.<secret>`.
     private func readPair(_ key: KeySpec, _ table: KeyTable, into settings: inout ProviderSettings) -> Bool {
-        guard let node = reader.node(key.name),
-            let inner = SectionReader(node, table, path: reader.key(key.name), reader.context)
-        else { return false }
+        guard let inner = reader.section(key.name, table) else { return false }
         let files = NamedFiles(reader: inner)
         for spec in table.keys {
             let name = "\(key.name).\(spec.name)"
