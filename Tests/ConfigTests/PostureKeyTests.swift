@@ -8,31 +8,12 @@ struct PostureKeyTests {
     let folder: ConfigFolder
     init() throws { folder = try ConfigFolder() }
 
-    /// One application, with or without a policy about devices, under an agent integration with an age of its own.
+    /// The sample's application, with or without a policy about devices; its agent integration may have an age.
     private func text(_ posture: String, agentAge: String = "", asksForDevice: Bool = true) -> String {
-        let require = asksForDevice ? ", require: [ { device: compliant } ]" : ""
-        return """
-            version: 1
-            gateway:
-              auth-host: auth.corp.example
-              listeners: [ { address: "127.0.0.1:8443", certificates: [ { chain: chain.pem, key: key.pem } ] } ]
-              store: sqlite:state
-            identity-providers:
-              corp: { issuer: "https://login.corp.example", client-id: gatepost, client-secret: { file: secret } }
-            integrations:
-              agents: { provider: endpoint-agent, enrollment-ca: { certificate: chain.pem }\(agentAge) }
-            device-policies:
-              - { name: any, platform: linux, priority: 1, result: compliant,
-                  rules: [ { agent: agents, managed: true } ] }
-            applications:
-              wiki:
-                host: wiki.corp.example
-                upstreams: [ "http://10.0.4.7:8080" ]
-                identity-providers: [ corp ]
-                \(posture)
-                policies:
-                  - { name: staff, action: allow, include: [ everyone: true ]\(require) }
-            """
+        let text = Sample.text
+            .replacing("{ provider: endpoint-agent", with: "{ provider: endpoint-agent\(agentAge)")
+            .replacing("identity-providers: [ corp ]", with: "identity-providers: [ corp ]\n    \(posture)")
+        return asksForDevice ? text : text.replacing(", require: [ { device: compliant } ]", with: "")
     }
 
     private func demand(_ posture: String, agentAge: String = "") throws -> PostureDemand? {

@@ -8,21 +8,8 @@ struct CallStage {
 
     /// Adds both to the running gateway, and takes them away again.
     static func with(_ stack: Stack, _ body: () throws -> Void) throws {
-        let file = stack.path("calls.yaml")
-        try configuration.write(toFile: file, atomically: true, encoding: .utf8)
-        defer {
-            try? FileManager.default.removeItem(atPath: file)
-            try? reload(stack, isThere: false)
-        }
-        try reload(stack, isThere: true)
-        try body()
-    }
-
-    private static func reload(_ stack: Stack, isThere: Bool) throws {
-        try stack.child("gateway").signal(SIGHUP)
-        try poll("the gateway to read its configuration", seconds: 15) {
-            (try Client(stack).fetch(lobby + "/answer").status == (isThere ? 200 : 421)).whenTrue
-        }
+        try FurtherFile(name: "calls.yaml", text: configuration, sign: (lobby + "/answer", 200)).with(
+            stack, body)
     }
 
     private static let configuration = """

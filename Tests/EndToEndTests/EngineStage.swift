@@ -26,8 +26,7 @@ final class EngineStage: Sendable {
         let named = ProcessInfo.processInfo.environment["GATEPOST_PICTURES"].map { URL(filePath: $0) }
         pictures = (named ?? stack.folder).appending(path: "engines")
         try FileManager.default.createDirectory(at: pictures, withIntermediateDirectories: true)
-        try Self.configuration.write(toFile: stack.path("engines.yaml"), atomically: true, encoding: .utf8)
-        try Self.reload(stack, isThere: true)
+        try Self.file.add(to: stack)
     }
 
     /// Everything as it was for the next suite.
@@ -37,17 +36,11 @@ final class EngineStage: Sendable {
             return waiting
         }
         for browser in browsers.values { browser.quit() }
-        try? FileManager.default.removeItem(atPath: stack.path("engines.yaml"))
-        try Self.reload(stack, isThere: false)
+        try Self.file.remove(from: stack)
     }
 
-    private static func reload(_ stack: Stack, isThere: Bool) throws {
-        try stack.child("gateway").signal(SIGHUP)
-        try poll("the gateway to read its configuration", seconds: 15) {
-            (try Client(stack).fetch(hostile + "/answer").status == (isThere ? 200 : 421)).whenTrue
-        }
-    }
-
+    private static let file = FurtherFile(
+        name: "engines.yaml", text: configuration, sign: (hostile + "/answer", 200))
     private static let configuration = """
         version: 1
         applications:

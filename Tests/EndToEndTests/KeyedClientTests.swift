@@ -22,21 +22,8 @@ enum KeyedClientStage {
 
     /// Adds its provider and an application to the running gateway, and takes them away again.
     static func with(_ stack: Stack, _ body: () throws -> Void) throws {
-        let file = stack.path("keyed.yaml")
-        try configuration.write(toFile: file, atomically: true, encoding: .utf8)
-        defer {
-            try? FileManager.default.removeItem(atPath: file)
-            try? reload(stack, isThere: false)
-        }
-        try reload(stack, isThere: true)
-        try body()
-    }
-
-    private static func reload(_ stack: Stack, isThere: Bool) throws {
-        try stack.child("gateway").signal(SIGHUP)
-        try poll("the gateway to read its configuration", seconds: 15) {
-            (try Client(stack).fetch("https://\(host)/").status == (isThere ? 401 : 421)).whenTrue
-        }
+        try FurtherFile(name: "keyed.yaml", text: configuration, sign: ("https://\(host)/", 401)).with(
+            stack, body)
     }
 
     private static let configuration = """

@@ -178,15 +178,20 @@ struct SignOutPageTests {
         }
     }
 
-    @Test("a sign-in over one that has ended takes the browser's others along: signing out finds them")
-    func signInOverEnded() async throws {
-        let browser = Browser(world)
-        await browser.go("\(wiki)/")
+    /// Signs a second account in at the partner, whose sign-in then ends without the browser's knowing.
+    private func signInWithoutTrace(_ browser: Browser) async throws {
         world.other.change { $0.subject = "second-account" }
         await browser.go("https://partner.corp.example:8443/")
         let newest = try #require(
             await world.store.rows.values.first { $0.kind == .global && $0.subject == "second-account" })
         _ = try await world.store.remove(sessionIDs: [newest.id])
+    }
+
+    @Test("a sign-in over one that has ended takes the browser's others along: signing out finds them")
+    func signInOverEnded() async throws {
+        let browser = Browser(world)
+        await browser.go("\(wiki)/")
+        try await signInWithoutTrace(browser)
         world.other.change { $0.subject = "third-account" }
         await browser.go("https://partner.corp.example:8443/")
         #expect(await world.store.rows.values.count { $0.kind == .global } == 2)
@@ -199,11 +204,7 @@ struct SignOutPageTests {
     func leftOnThePage() async throws {
         let browser = Browser(world)
         await browser.go("\(wiki)/")
-        world.other.change { $0.subject = "second-account" }
-        await browser.go("https://partner.corp.example:8443/")
-        let newest = try #require(
-            await world.store.rows.values.first { $0.kind == .global && $0.subject == "second-account" })
-        _ = try await world.store.remove(sessionIDs: [newest.id])
+        try await signInWithoutTrace(browser)
         guard case .confirmSignOut? = await browser.step("\(auth)/.gatepost/signed-out") else {
             Issue.record("told to be out")
             return
