@@ -108,12 +108,17 @@ final class GraphLab {
 
     /// A store in a folder of its own.
     static func store() throws -> SQLiteStore {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "gatepost-store-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(
-            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        return try SQLiteStore(folder: folder.path)
+        try SQLiteStore(folder: storesFolder.appending(path: UUID().uuidString).path)
     }
+
+    /// Goes when the process ends: stores are handed from hand to hand, and nobody knows who is the last.
+    private static let storesFolder: URL = {
+        atexit { try? FileManager.default.removeItem(at: GraphLab.storesFolder) }
+        let folder = FileManager.default.temporaryDirectory.appending(path: "gatepost-stores-\(getpid())")
+        _ = try? FileManager.default.createDirectory(
+            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        return folder
+    }()
 }
 
 enum ServiceSetting {
