@@ -24,6 +24,21 @@ struct PartsTests {
         }
     }
 
+    @Test(
+        "a block counts for as much when it is given back as when it was taken",
+        arguments: [
+            1, MemoryLayout<HTTP2Stream>.size, 2_048, 2_049, BufferPool.largestBlockBytes,
+            BufferPool.largestBlockBytes + 1,
+        ])
+    func blocks(_ bytes: Int) {
+        var pool = BufferPool()
+        defer { pool.destroy() }
+        let (block, size) = pool.take(atLeast: bytes)
+        #expect(size >= bytes && size == BufferPool.blockBytes(holding: bytes) && pool.bytesInUse == size)
+        pool.giveBack(block, size: BufferPool.blockBytes(holding: bytes))
+        #expect(pool.bytesInUse == 0)
+    }
+
     @Test func `timers against a plain model, with seeds`() {
         for seed in UInt64(1)...20 {
             var random = Seeded(seed)

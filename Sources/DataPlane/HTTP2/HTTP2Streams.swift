@@ -69,7 +69,7 @@ extension Reactor {
         transports[Int(slot)].multiplexed = nil
         stream.deinitialize(count: 1)
         let block = UnsafeMutableRawPointer(stream).assumingMemoryBound(to: UInt8.self)
-        pool.pointee.giveBack(block, size: MemoryLayout<HTTP2Stream>.size)
+        pool.pointee.giveBack(block, size: BufferPool.blockBytes(holding: MemoryLayout<HTTP2Stream>.size))
         if connection.pointee.streamCount == 0, connection.pointee.session != nil {
             settle(connection)
             connection.touch()

@@ -36,7 +36,9 @@ struct BufferPool {
         return (block.bindMemory(to: UInt8.self, capacity: size), size)
     }
 
+    /// - Parameter size: the block's real size. Any other would let `bytesInUse` drift with every block, for ever.
     mutating func giveBack(_ block: UnsafeMutablePointer<UInt8>, size: Int) {
+        assert(size == Self.blockBytes(holding: size), "no block has \(size) bytes")
         bytesInUse -= size
         let raw = UnsafeMutableRawPointer(block)
         let index = Self.classIndex(for: size)
@@ -56,6 +58,12 @@ struct BufferPool {
         }
         free.deallocate()
         kept.deallocate()
+    }
+
+    /// The real size of a block that was asked for with `bytes`.
+    static func blockBytes(holding bytes: Int) -> Int {
+        let index = classIndex(for: bytes)
+        return index < classes ? 1 << (index + smallestShift) : bytes
     }
 
     private static func classIndex(for bytes: Int) -> Int {
