@@ -142,8 +142,9 @@ struct AskedRequest: Sendable {
     /// `GET /docs from 10.0.4.7: forward by staff (policy-allows)`.
     func text(by residual: Residual) -> String {
         let (word, reason, policy) = decision(residual)
+        let source = clientFrom.map { " (by \($0))" } ?? ""
         return
-            "\(method) \(path) from \(client)\(clientFrom.map { " (by \($0))" } ?? ""): \(word)\(policy.map { " by \($0)" } ?? "") (\(reason.rawValue))"
+            "\(method) \(path) from \(client)\(source): \(word)\(policy.map { " by \($0)" } ?? "") (\(reason.rawValue))"
     }
 
     func json(by residual: Residual) -> JSONValue {
