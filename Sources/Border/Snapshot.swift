@@ -128,6 +128,8 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var readsBearerTokens = false
     /// A bearer token that counts goes on to the upstream.
     public var forwardsBearerTokens = false
+    /// Requests carry `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
+    public var writesForwarded = false
     /// Paths that are forwarded under another one, redirected, or answered here.
     public var pathRoutes = PathRoutes()
     /// What requests carry upstream beside or without what clients sent.
@@ -175,7 +177,8 @@ public struct Limits: Sendable, Codable, Hashable {
     public var bodyPatienceMilliseconds = 20_000
     public var firstRequestMilliseconds = 15_000
     /// What buffers of one connection, and of all together, may take.
-    public var connectionMemoryBytesMax = 1_048_576
+    public var connectionMemoryBytesMax = 8_388_608
     public var memoryBytesMax = 268_435_456
+    public var http2 = HTTP2Limits()
     public init() {}
 }

@@ -49,6 +49,10 @@ enum ApplicationsSection {
                 "allow-encoded-slash", .flag, "`%2F` in a path stays an opaque part of its segment.",
                 standard: "`false`: refused", example: "true"),
             .optional(
+                "forwarded", .flag,
+                "Requests carry `Forwarded` (RFC 7239) too: the same client, host and protocol as in `X-Forwarded-*`.",
+                standard: "`false`", example: "true"),
+            .optional(
                 "upstream-authorities", .file,
                 "PEM file with the only authorities trusted for the upstreams.",
                 standard: "the system's", example: "certs/inside-ca.pem"),
@@ -139,6 +143,7 @@ enum ApplicationsSection {
             signIn: signIn, boundSeconds: boundSeconds,
             usesRememberedProvider: ChooserKeys.usesRemembered(reader, providers: providers))
         settings.crossOrigin = crossOrigin
+        settings.writesForwarded = reader.flag("forwarded") ?? false
         settings.upstreamUse = upstreamsRead?.use ?? UpstreamUseSettings()
         settings.pathRoutes = PathRoutesKey.read(reader, host: host)
         let identity = Set(

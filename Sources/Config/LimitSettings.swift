@@ -43,9 +43,17 @@ public struct LimitSettings: Sendable, Hashable {
     /// `first-request`: longest silence before the first request of a connection.
     public var firstRequestMilliseconds = 15_000
     /// `connection-memory-max`: bytes that the buffers of one connection take.
-    public var connectionMemoryBytesMax = 1_048_576
+    public var connectionMemoryBytesMax = 8_388_608
     /// `memory-max`: bytes that the buffers of all connections take together.
     public var memoryBytesMax = 268_435_456
+    /// `http2-streams-max`: streams of one HTTP/2 connection that are open at once.
+    public var http2StreamsMax = 100
+    /// `http2-resets-per-second-max`: streams of one that are reset, beyond those that were answered.
+    public var http2ResetsPerSecondMax = 128
+    /// `http2-frames-per-second-max`: frames of one that bring nothing, beyond those that responses explain.
+    public var http2FramesPerSecondMax = 256
+    /// `http2-continuations-max`: CONTINUATION frames of one field section.
+    public var http2ContinuationsMax = 8
 
     /// The defaults.
     public init() {}

@@ -20,7 +20,8 @@ enum LimitsSection {
             summary: "Downstream connections of the whole gateway.", example: "20000"),
         Limit(
             name: "head-bytes-max", target: .bytes(\.headBytesMax), range: 4_096...262_144,
-            summary: "Bytes of one request head.", example: "32KiB"),
+            summary: "Bytes of one request head; in HTTP/2 of its field list as it is decoded.",
+            example: "32KiB"),
         Limit(
             name: "fields-max", target: .count(\.fieldsMax), range: 16...1_000,
             summary: "Fields of one head.", example: "100"),
@@ -65,7 +66,9 @@ enum LimitsSection {
         Limit(
             name: "connections-per-address-max", target: .count(\.connectionsPerAddressMax),
             range: 0...1_000_000,
-            summary: "Connections of one IPv4 address or IPv6 /64; `0` is no bound.", example: "200"),
+            summary:
+                "Connections of one IPv4 address or IPv6 /64; one with HTTP/2 counts once more for each 16 "
+                + "streams that it has open beyond the first 16. `0` is no bound.", example: "200"),
         Limit(
             name: "handshakes-per-address-per-second-max",
             target: .count(\.handshakesPerAddressPerSecondMax), range: 0...1_000_000,
@@ -90,12 +93,33 @@ enum LimitsSection {
         Limit(
             name: "connection-memory-max", target: .bytes(\.connectionMemoryBytesMax),
             range: 1_048_576...1_073_741_824,
-            summary: "What the buffers of one connection may take; beyond that it is cut.", example: "2MiB"),
+            summary:
+                "What the buffers of one connection may take, in HTTP/2 those of all its streams together; "
+                + "beyond that the costliest stream is cut, or the connection.", example: "2MiB"),
         Limit(
             name: "memory-max", target: .bytes(\.memoryBytesMax), range: 8_388_608...1_099_511_627_776,
             summary:
                 "What the buffers of all connections may take; beyond that those that hold most are cut.",
             example: "1024MiB"),
+        Limit(
+            name: "http2-streams-max", target: .count(\.http2StreamsMax), range: 1...1_000,
+            summary:
+                "Streams of one HTTP/2 connection that are open at once; never more than "
+                + "`connection-memory-max` has 40 KiB for.", example: "200"),
+        Limit(
+            name: "http2-resets-per-second-max", target: .count(\.http2ResetsPerSecondMax), range: 8...4_096,
+            summary:
+                "Streams of one HTTP/2 connection that are reset within a second, beyond those that were "
+                + "answered; one more ends it.", example: "64"),
+        Limit(
+            name: "http2-frames-per-second-max", target: .count(\.http2FramesPerSecondMax), range: 32...4_096,
+            summary:
+                "Frames of one HTTP/2 connection within a second that bring nothing (PING, SETTINGS, "
+                + "PRIORITY, window, empty DATA), beyond those that answers explain; one more ends it.",
+            example: "512"),
+        Limit(
+            name: "http2-continuations-max", target: .count(\.http2ContinuationsMax), range: 1...64,
+            summary: "CONTINUATION frames of one field section; one more ends the connection.", example: "4"),
     ]
 
     static let table = KeyTable("gateway.limits", limits.map(spec))

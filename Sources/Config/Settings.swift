@@ -245,6 +245,8 @@ public struct ApplicationSettings: Sendable, Hashable {
     public var fields: [FieldSettings]
     /// `%2F` stays an opaque part of its segment instead of being refused.
     public var allowsEncodedSlash: Bool
+    /// Requests carry `Forwarded` (RFC 7239) beside `X-Forwarded-*`.
+    public var writesForwarded = false
     /// PEM of the only authorities trusted for the upstreams; nil: the system's.
     public var upstreamAuthoritiesPEM: [UInt8]?
     /// The `endpoint-agent` integration that proves devices for it; nil: none.

@@ -1,4 +1,4 @@
-/// The X-Forwarded-* lines that we write ourselves after removing the client's.
+/// The X-Forwarded-* lines, and `Forwarded`, that we write ourselves after removing the client's.
 ///
 /// Those that name the client are the same in every request of a connection, so they are put together once.
 public struct ForwardedFields: Sendable {
@@ -41,6 +41,29 @@ public struct ForwardedFields: Sendable {
         request.writeAuthority(head, scratch, into: &output)
         output.append("\r\n")
     }
+
+    /// Appends one `Forwarded` line (RFC 7239 §4) with one element: the same client, host and protocol.
+    public func writeStandard(
+        _ request: CanonicalRequest, head: Span<UInt8>, scratch: borrowing CanonicalScratch,
+        into output: inout HeadOutput
+    ) {
+        let client = block.span.extracting(
+            ForwardedFields.clientStart..<(ForwardedFields.clientStart + clientBytes))
+        output.append("Forwarded: for=")
+        // RFC 7239 §6: an IPv6 address stands in brackets, and what is no token in quotes.
+        let isV6 = ByteClass.find(58, client, client.indices) < client.count
+        if isV6 { output.append("\"[") }
+        output.append(client)
+        if isV6 { output.append("]\"") }
+        output.append(";host=\"")
+        request.writeAuthority(head, scratch, into: &output)
+        output.append(isSecure ? "\";proto=https\r\n" : "\";proto=http\r\n")
+    }
+
+    /// Behind "X-Forwarded-For: ".
+    private static var clientStart: Int { 17 }
+    /// It stands there twice, with 30 bytes around it.
+    private var clientBytes: Int { (Int(count) - 30) / 2 }
 }
 
 /// Checks of field lines that other parts of the gateway made.

@@ -1,20 +1,3 @@
-/// The rule of HTTP/2 that a field section broke (RFC 9113 §8.1 to §8.3; RFC 8441 §4): the request is malformed, and
-/// its stream is reset. The raw value is the stable word for logs.
-public enum HTTP2HeadError: String, Error, Sendable, Hashable, CaseIterable {
-    case emptyName = "empty-field-name"
-    case invalidName = "invalid-field-name"
-    case invalidValue = "invalid-field-value"
-    case unknownPseudoField = "unknown-pseudo-field"
-    case repeatedPseudoField = "repeated-pseudo-field"
-    case latePseudoField = "late-pseudo-field"
-    case missingPseudoField = "missing-pseudo-field"
-    case forbiddenPseudoField = "forbidden-pseudo-field"
-    case invalidPseudoField = "invalid-pseudo-field"
-    case connectionField = "connection-specific-field"
-    case authorityMismatch = "authority-mismatch"
-    case trailerWithoutEnd = "trailer-without-end"
-}
-
 /// Takes the field lines of one HTTP/2 request as they are decoded and writes them as one HTTP/1.1 head, so that the
 /// one parser judges every request and policy sees the same canonical request whatever the client speaks.
 ///
@@ -45,19 +28,19 @@ public struct HTTP2RequestHead: Sendable {
     /// Longest value of a pseudo-field but `:path`.
     private static var shortValueMax: Int { 1_024 }
 
-    private var lineBytes = 0
-    private var cookieBytes = 0
-    private var method: Range<Int>?
-    private var scheme: Range<Int>?
-    private var path: Range<Int>?
-    private var authority: Range<Int>?
-    private var protocolName: Range<Int>?
+    private(set) var lineBytes = 0
+    private(set) var cookieBytes = 0
+    private(set) var method: Range<Int>?
+    private(set) var scheme: Range<Int>?
+    private(set) var path: Range<Int>?
+    private(set) var authority: Range<Int>?
+    private(set) var protocolName: Range<Int>?
     /// Offset of the first ordinary line; nil while pseudo-fields come.
-    private var firstLine: Int?
-    private var host: Range<Int>?
+    private(set) var firstLine: Int?
+    private(set) var host: Range<Int>?
     /// Whether a Content-Length line came: then the body needs no coding of its own.
     public private(set) var hasContentLength = false
-    private var isSchemePlain = false
+    private(set) var isSchemePlain = false
     /// A trailer section, which has no pseudo-fields.
     public let isTrailer: Bool
 
@@ -254,85 +237,5 @@ public struct HTTP2RequestHead: Sendable {
     private mutating func append(_ byte: UInt8, _ storage: UnsafeMutableRawBufferPointer) {
         storage[lineBytes] = byte
         lineBytes += 1
-    }
-
-    // MARK: The head
-
-    /// Which stream the request opens; what is missing or too much is found here.
-    public func kind(in storage: UnsafeMutableRawBufferPointer) throws(HTTP2HeadError) -> Kind {
-        guard let method else { throw .missingPseudoField }
-        let bytes = UnsafeRawBufferPointer(storage).bindMemory(to: UInt8.self).span
-        let isConnect = ByteClass.equal(bytes, method, "CONNECT")
-        guard protocolName != nil || !isConnect else {
-            // RFC 9113 §8.5.
-            guard authority != nil else { throw .missingPseudoField }
-            guard scheme == nil, path == nil else { throw .forbiddenPseudoField }
-            return .connect
-        }
-        guard scheme != nil, path != nil else { throw .missingPseudoField }
-        guard authority != nil || host != nil else { throw .missingPseudoField }
-        guard let protocolName else { return .message }
-        guard isConnect else { throw .forbiddenPseudoField }
-        guard authority != nil else { throw .missingPseudoField }
-        return ByteClass.equalFolded(bytes, protocolName, "websocket") ? .webSocket : .connect
-    }
-
-    /// Writes the whole head.
-    ///
-    /// - Parameters:
-    ///   - hasBody: data will follow; without a Content-Length it will be in chunks.
-    ///   - webSocketKey: the gateway's own, for `.webSocket`.
-    public func write(
-        _ kind: Kind, hasBody: Bool, webSocketKey: Span<UInt8>, from storage: UnsafeMutableRawBufferPointer,
-        into output: inout HeadOutput
-    ) {
-        let bytes = UnsafeRawBufferPointer(storage).bindMemory(to: UInt8.self).span
-        switch kind {
-        case .message: if let method { output.append(bytes, method) }
-        case .webSocket: output.append("GET")
-        case .connect: output.append("CONNECT")
-        }
-        output.append(32)
-        if isSchemePlain, kind != .connect { writePlainOrigin(bytes, into: &output) }
-        if kind == .connect { output.append(47) } else if let path { output.append(bytes, path) }
-        output.append(" HTTP/1.1\r\nhost: ")
-        if let authority = authority ?? host { output.append(bytes, authority) }
-        output.append("\r\n")
-        if let firstLine { output.append(bytes, firstLine..<lineBytes) }
-        if cookieBytes > 0 {
-            output.append("cookie: ")
-            let half = storage.count / 2
-            output.append(bytes, half..<(half + cookieBytes))
-            output.append("\r\n")
-        }
-        switch kind {
-        case .message: if hasBody, !hasContentLength { output.append("transfer-encoding: chunked\r\n") }
-        case .webSocket:
-            output.append("connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ")
-            output.append(webSocketKey)
-            output.append("\r\n")
-        case .connect: break
-        }
-        output.append("\r\n")
-    }
-
-    /// Another scheme than the connection's is written as an absolute target, which the parser refuses.
-    private func writePlainOrigin(_ bytes: Span<UInt8>, into output: inout HeadOutput) {
-        if let scheme { output.append(bytes, scheme) }
-        output.append("://")
-        if let authority = authority ?? host { output.append(bytes, authority) }
-    }
-
-    /// Writes the lines of a trailer section, without an empty line.
-    public func writeTrailers(from storage: UnsafeMutableRawBufferPointer, into output: inout HeadOutput) {
-        let bytes = UnsafeRawBufferPointer(storage).bindMemory(to: UInt8.self).span
-        if let firstLine { output.append(bytes, firstLine..<lineBytes) }
-    }
-}
-
-extension ByteClass {
-    /// Whether `bytes[range]` is exactly `word`.
-    static func equal(_ bytes: Span<UInt8>, _ range: Range<Int>, _ word: StaticString) -> Bool {
-        range.count == word.utf8CodeUnitCount && starts(bytes, range, word)
     }
 }

@@ -20,6 +20,11 @@ struct Explain: ParsableCommand {
     @Option(help: "The request's path, as the access log has it.") var path: String?
     @Option(help: "The request's method; GET when absent.") var method: String?
     @Option(help: "The address that the request comes from.") var client: String?
+    @Option(
+        help:
+            "Where that address is known from, as the access log's client_from has it; the connection when absent."
+    )
+    var clientFrom: String?
     @Option(help: "Another second than now: 2026-01-31T23:59:59Z, or seconds since 1970.") var at: String?
     @Option(help: "A decision of the past, as the access log names it.") var decision: String?
     @Option(help: "A file of the decision log, or its folder; the configured one when absent.") var log:
@@ -28,7 +33,7 @@ struct Explain: ParsableCommand {
     @OptionGroup var gateway: SocketOption
 
     func validate() throws {
-        let live = [user, application, device, path, method, client, at].compactMap { $0 }
+        let live = [user, application, device, path, method, client, clientFrom, at].compactMap { $0 }
         guard (decision == nil) != live.isEmpty else {
             throw ValidationError(
                 "Name --application (and what else is asked about it), or --decision alone.")
@@ -51,7 +56,7 @@ struct Explain: ParsableCommand {
         var command: [(String, JSONValue)] = [("command", "explain")]
         let texts = [
             ("user", user), ("application", application), ("device", device), ("path", path),
-            ("method", method), ("client", client),
+            ("method", method), ("client", client), ("client_from", clientFrom),
         ]
         for (name, text) in texts { if let text { command.append((name, .string(text))) } }
         if let seconds = at.flatMap(Moment.seconds) { command.append(("at", .integer(seconds))) }

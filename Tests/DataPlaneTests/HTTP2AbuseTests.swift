@@ -42,7 +42,7 @@ struct HTTP2AbuseTests {
     }
 
     @Test func `streams that are reset before they are answered`() throws {
-        let most = HTTP2Abuse.resetsPerSecondMax
+        let most = HTTP2Limits().resetsPerSecondMax
         try Self.expectServed(Self.resets(most), last: UInt32(2 * most + 1), "at the bound")
         try Self.expectEnded(Self.resets(most + 1), "one past it")
     }
@@ -53,12 +53,12 @@ struct HTTP2AbuseTests {
                 HTTP2Client.headers(UInt32(2 * number + 1), HTTP2Client.request("/", [("connection", "x")]))
             }
         }
-        try Self.expectEnded(malformed(HTTP2Abuse.resetsPerSecondMax + 120), "past it")
+        try Self.expectEnded(malformed(HTTP2Limits().resetsPerSecondMax + 120), "past it")
     }
 
     /// The first SETTINGS of the connection is one of them.
     @Test func `frames that ask for nothing`() throws {
-        let most = HTTP2Abuse.idleFramesPerSecondMax - 1
+        let most = HTTP2Limits().framesPerSecondMax - 1
         let kinds: [(String, [UInt8])] = [
             ("PING", HTTP2Frame.bytes(.ping, 0, 0, [UInt8](repeating: 0, count: 8))),
             ("SETTINGS", HTTP2Frame.bytes(.settings)),
@@ -75,7 +75,7 @@ struct HTTP2AbuseTests {
 
     @Test func `empty DATA frames`() throws {
         let head = HTTP2Client.headers(1, HTTP2Client.request(method: "POST"), ends: false)
-        let most = HTTP2Abuse.idleFramesPerSecondMax
+        let most = HTTP2Limits().framesPerSecondMax
         let empty = HTTP2Client.data(1, [])
         try Self.expectServed(
             head + Array(repeatElement(empty, count: most - 2).joined()), last: 3, "at the bound")
@@ -92,8 +92,8 @@ struct HTTP2AbuseTests {
             }
             return bytes
         }
-        try Self.expectServed(section(HTTP2Abuse.continuationsMax), last: 3, "at the bound")
-        try Self.expectEnded(section(HTTP2Abuse.continuationsMax + 1), "one past it")
+        try Self.expectServed(section(HTTP2Limits().continuationsMax), last: 3, "at the bound")
+        try Self.expectEnded(section(HTTP2Limits().continuationsMax + 1), "one past it")
     }
 
     @Test func `a field list that is too large is 431, and one that is far too large is the end`() throws {

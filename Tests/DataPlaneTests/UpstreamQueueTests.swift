@@ -1,3 +1,4 @@
+import Access
 import Border
 import Foundation
 import Synchronization
@@ -67,6 +68,41 @@ struct UpstreamQueueTests {
         #expect(Self.level(gateway, "waiting_for_upstream", is: 0))
         let metrics = gateway.engine.metrics()
         #expect(metrics.sum("upstream_waits") == 1 && metrics.sum("upstream_busy") == 1)
+    }
+
+    @Test func `an IPv6 subscriber has half of the waiting places, whichever of its addresses it uses`()
+        throws
+    {
+        let holding = Holding()
+        let origin = holding.origin()
+        let trust = ClientAddressTrust(proxyProtocolFrom: [
+            NetworkRange(base: NetworkAddress(v4: 0x7f00_0001), prefixLength: 128)
+        ])
+        let gateway = try Gateway(
+            [
+                UpstreamTests.route([origin.port]) {
+                    $0.concurrencyMax = 1
+                    $0.waitingMax = 2
+                }
+            ], addresses: trust)
+        func ask(_ path: String, subscriber: UInt8, interface: UInt8) throws -> TestClient {
+            var body = ProxyHeaderTests.v6
+            (body[7], body[15]) = (subscriber, interface)
+            let header = ProxyHeaderTests.header(family: 0x21, body)
+            let client = try #require(try TestClient(port: gateway.port, preamble: [header]))
+            client.send("GET \(path) HTTP/1.1\r\nHost: wiki.test\r\n\r\n")
+            return client
+        }
+        let open = try ask("/open", subscriber: 1, interface: 1)
+        #expect(gateway.waitUntil { holding.order.withLock { $0.count } == 1 ? true : nil } == true)
+        let waiting = try ask("/waiting", subscriber: 1, interface: 2)
+        #expect(Self.level(gateway, "waiting_for_upstream", is: 1))
+        let refused = try ask("/refused", subscriber: 1, interface: 3)
+        #expect(refused.receive()?.status == 503)
+        let other = try ask("/other", subscriber: 2, interface: 3)
+        #expect(Self.level(gateway, "waiting_for_upstream", is: 2))
+        for _ in 0..<3 { holding.permits.signal() }
+        for client in [open, waiting, other] { #expect(client.receive()?.status == 200) }
     }
 
     @Test func `who waited longest is next, and who went away is left out`() throws {

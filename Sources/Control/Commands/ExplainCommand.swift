@@ -17,7 +17,7 @@ extension ControlPlane {
             return ["error": .string("no application \(name); there are: \(names)")]
         }
         let request: AskedRequest?
-        switch AskedRequest.read(command) {
+        switch AskedRequest.read(command, services.config.gateway.listeners) {
         case .success(let asked): request = asked
         case .failure(let refusal): return ["error": .string(refusal.what)]
         }
@@ -63,15 +63,22 @@ struct AskedRequest: Sendable {
     var path: String
     var method: String
     var client: String
+    /// The word of the access log (`client_from`); nil: the connection's own peer.
+    var clientFrom: String?
 
     struct Refusal: Error { var what: String }
 
     /// - Returns: nil when no request is asked about.
-    static func read(_ command: JSONValue) -> Result<AskedRequest?, Refusal> {
+    static func read(
+        _ command: JSONValue, _ listeners: [ListenerSettings]
+    ) -> Result<AskedRequest?, Refusal> {
         let path = command["path"]?.string
         let client = command["client"]?.string
         let method = command["method"]?.string
-        if path == nil, client == nil, method == nil { return .success(nil) }
+        var from = command["client_from"]?.string
+        if path == nil, client == nil, method == nil, from == nil { return .success(nil) }
+        if let refusal = problem(from, listeners) { return .failure(refusal) }
+        if from == "connection" { from = nil }
         guard let path, let client else {
             return .failure(
                 Refusal(what: "a request needs a path and the client's address; its method is GET"))
@@ -92,7 +99,25 @@ struct AskedRequest: Sendable {
         return .success(
             AskedRequest(
                 facts: RequestFacts(method: RequestMethod(rawValue: word) ?? .other, client: address),
-                path: path, method: word, client: client))
+                path: path, method: word, client: client, clientFrom: from))
+    }
+
+    /// An address that nobody is believed to name is the connection's, whatever a request says.
+    private static func problem(_ source: String?, _ listeners: [ListenerSettings]) -> Refusal? {
+        let peers: [NetworkRange]
+        switch source {
+        case nil, "connection": return nil
+        case "proxy-protocol": peers = listeners.flatMap(\.clientAddresses.proxyProtocolFrom)
+        case "forwarded": peers = listeners.flatMap(\.clientAddresses.forwardedFrom)
+        case .some(let word):
+            return Refusal(
+                what: "no client's address comes from \(word); write connection, proxy-protocol or forwarded")
+        }
+        guard peers.isEmpty else { return nil }
+        return Refusal(
+            what:
+                "no listener believes anybody about clients (\(source ?? "")), so the address is the connection's; "
+                + "see gateway.listeners[].\(source ?? "")")
     }
 
     /// What the gateway itself would refuse or write otherwise is no path to ask about.
@@ -117,15 +142,17 @@ struct AskedRequest: Sendable {
     /// `GET /docs from 10.0.4.7: forward by staff (policy-allows)`.
     func text(by residual: Residual) -> String {
         let (word, reason, policy) = decision(residual)
+        let source = clientFrom.map { " (by \($0))" } ?? ""
         return
-            "\(method) \(path) from \(client): \(word)\(policy.map { " by \($0)" } ?? "") (\(reason.rawValue))"
+            "\(method) \(path) from \(client)\(source): \(word)\(policy.map { " by \($0)" } ?? "") (\(reason.rawValue))"
     }
 
     func json(by residual: Residual) -> JSONValue {
         let (word, reason, policy) = decision(residual)
         return [
             "method": .string(method), "path": .string(path), "client": .string(client),
-            "outcome": .string(word), "reason": .string(reason.rawValue),
+            "client_from": .string(clientFrom ?? "connection"), "outcome": .string(word),
+            "reason": .string(reason.rawValue),
             "policy": policy.map { .string($0) } ?? .null,
         ]
     }

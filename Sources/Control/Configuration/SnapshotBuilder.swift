@@ -71,6 +71,7 @@ struct SnapshotBuilder {
         route.readsBearerTokens = policy.servesMachines && !policy.tokenIssuers.isEmpty
         route.forwardsBearerTokens = application.forwardsBearerTokens
         route.pathRoutes = application.pathRoutes
+        route.writesForwarded = application.writesForwarded
         route.requestFields = changes(application.requestFields)
         route.responseFields = changes(application.responseFields)
         return route
@@ -128,6 +129,10 @@ struct SnapshotBuilder {
         limits.firstRequestMilliseconds = settings.firstRequestMilliseconds
         limits.connectionMemoryBytesMax = settings.connectionMemoryBytesMax
         limits.memoryBytesMax = settings.memoryBytesMax
+        limits.http2.streamsMax = settings.http2StreamsMax
+        limits.http2.resetsPerSecondMax = settings.http2ResetsPerSecondMax
+        limits.http2.framesPerSecondMax = settings.http2FramesPerSecondMax
+        limits.http2.continuationsMax = settings.http2ContinuationsMax
         return limits
     }
 }

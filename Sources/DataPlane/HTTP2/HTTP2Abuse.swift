@@ -1,3 +1,4 @@
+import Border
 import CNghttp2
 
 /// What a client may cost beyond what it gets served: frames that ask for work and bring no request, and
@@ -5,12 +6,8 @@ import CNghttp2
 /// tell of them). Counted per connection and second; one past a bound is GOAWAY with ENHANCE_YOUR_CALM (RFC
 /// 9113 §10.5).
 struct HTTP2Abuse {
-    /// Frames of a second that bring nothing, beyond those that responses explain.
-    static let idleFramesPerSecondMax = 256
-    /// Streams of a second that were reset, beyond those that were answered.
-    static let resetsPerSecondMax = 128
-    /// CONTINUATION frames of one field section.
-    static let continuationsMax = 8
+    /// What was too much.
+    enum Bound { case frames, resets, continuations, fields, other }
 
     private static let creditMin = -10_000
 
@@ -19,7 +16,8 @@ struct HTTP2Abuse {
     private var resets = 0
     private var continuations = 0
     /// The first bound that was broken.
-    private(set) var isExceeded = false
+    private(set) var exceeded: Bound?
+    var isExceeded: Bool { exceeded != nil }
 
     private mutating func beginSecond(_ nowMilliseconds: UInt64) {
         guard nowMilliseconds &- secondBegan >= 1_000 else { return }
@@ -30,12 +28,14 @@ struct HTTP2Abuse {
     }
 
     /// A frame's header came.
-    mutating func noteFrame(_ header: nghttp2_frame_hd, _ nowMilliseconds: UInt64) {
+    mutating func noteFrame(
+        _ header: nghttp2_frame_hd, _ limits: HTTP2Limits, _ nowMilliseconds: UInt64
+    ) {
         beginSecond(nowMilliseconds)
         let kind = UInt32(header.type)
         if kind == NGHTTP2_CONTINUATION.rawValue {
             continuations += 1
-            if continuations > Self.continuationsMax { isExceeded = true }
+            if continuations > limits.continuationsMax { exceed(.continuations) }
             return
         }
         if kind == NGHTTP2_HEADERS.rawValue {
@@ -47,14 +47,14 @@ struct HTTP2Abuse {
             guard header.length == 0, !endsStream else { return }
         }
         idleFrames += 1
-        if idleFrames > Self.idleFramesPerSecondMax { isExceeded = true }
+        if idleFrames > limits.framesPerSecondMax { exceed(.frames) }
     }
 
     /// A stream ended by RST_STREAM, of either side: what makes us reset it is the client's doing as well.
-    mutating func noteReset(_ nowMilliseconds: UInt64) {
+    mutating func noteReset(_ limits: HTTP2Limits, _ nowMilliseconds: UInt64) {
         beginSecond(nowMilliseconds)
         resets += 1
-        if resets > Self.resetsPerSecondMax { isExceeded = true }
+        if resets > limits.resetsPerSecondMax { exceed(.resets) }
     }
 
     /// A request was answered.
@@ -63,6 +63,11 @@ struct HTTP2Abuse {
     /// A DATA frame left: the client answers it with window for the stream and for the connection.
     mutating func noteDataSent() { idleFrames -= 2 }
 
+    /// A field section that is far too large.
+    mutating func noteFields() { exceed(.fields) }
+
     /// What nghttp2 itself found to be too much.
-    mutating func noteFlood() { isExceeded = true }
+    mutating func noteFlood() { exceed(.other) }
+
+    private mutating func exceed(_ bound: Bound) { exceeded = exceeded ?? bound }
 }

@@ -1,3 +1,4 @@
+import Border
 import CNghttp2
 import Glibc
 import HTTP
@@ -7,25 +8,22 @@ import HTTP
 enum HTTP2Callbacks {
     // Unchecked because nghttp2's types are not Sendable: made once per process, never freed, only read.
     nonisolated(unsafe) private static let callbacks: OpaquePointer? = makeCallbacks()
-    nonisolated(unsafe) private static let option: OpaquePointer? = makeOption()
 
     /// Entries of one SETTINGS frame.
     private static let settingsMax = 16
-    /// Answers to PING and SETTINGS that may wait for a client which does not read. One turn brings at most as many as
-    /// `HTTP2Abuse` allows.
-    private static let acknowledgementsMax = 2 * HTTP2Abuse.idleFramesPerSecondMax
     /// Coded bytes of one response head.
     private static let responseHeadBytesMax = 1 << 20
 
     /// - Returns: a server's side of a connection; nil when memory is out.
-    static func makeSession(for connection: HTTP2ConnectionPointer) -> OpaquePointer? {
-        guard let callbacks, let option else { return nil }
+    static func makeSession(for connection: HTTP2ConnectionPointer, _ limits: HTTP2Limits) -> OpaquePointer? {
+        guard let callbacks, let option = makeOption(limits) else { return nil }
+        defer { nghttp2_option_del(option) }
         var session: OpaquePointer?
         guard nghttp2_session_server_new2(&session, callbacks, connection, option) == 0 else { return nil }
         return session
     }
 
-    private static func makeOption() -> OpaquePointer? {
+    private static func makeOption(_ limits: HTTP2Limits) -> OpaquePointer? {
         var option: OpaquePointer?
         guard nghttp2_option_new(&option) == 0 else { return nil }
         // Window is given back as the application takes the bytes.
@@ -33,9 +31,11 @@ enum HTTP2Callbacks {
         // Priorities are ignored, and closed streams need not be remembered for them.
         nghttp2_option_set_no_closed_streams(option, 1)
         nghttp2_option_set_max_settings(option, settingsMax)
-        nghttp2_option_set_max_outbound_ack(option, acknowledgementsMax)
+        // Answers to PING and SETTINGS that may wait for a client which does not read. One turn brings at most as many
+        // as `HTTP2Abuse` allows.
+        nghttp2_option_set_max_outbound_ack(option, 2 * max(1, limits.framesPerSecondMax))
         // Ours is the lower bound, and says ENHANCE_YOUR_CALM.
-        nghttp2_option_set_max_continuations(option, 2 * HTTP2Abuse.continuationsMax)
+        nghttp2_option_set_max_continuations(option, 2 * HTTP2Limits.continuationsCeiling)
         nghttp2_option_set_max_send_header_block_length(option, responseHeadBytesMax)
         return option
     }
@@ -78,8 +78,9 @@ private func frameBegan(
     _ session: OpaquePointer?, _ header: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let connection = connection(data), let header else { return failure }
-    let now = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
-    connection.pointee.abuse.noteFrame(header.pointee, now)
+    connection.pointee.reactor._withUnsafeGuaranteedRef {
+        connection.pointee.abuse.noteFrame(header.pointee, $0.limits.http2, $0.nowMilliseconds)
+    }
     // Ends the reading at once; the connection's end is made outside.
     return connection.pointee.abuse.isExceeded ? failure : 0
 }
@@ -125,8 +126,10 @@ private func frameRefused(
     _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let connection = connection(data) else { return failure }
-    let now = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
-    connection.pointee.abuse.noteReset(now)
+    connection.pointee.reactor._withUnsafeGuaranteedRef {
+        connection.pointee.abuse.noteReset($0.limits.http2, $0.nowMilliseconds)
+        if code == NGHTTP2_ERR_REFUSED_STREAM.rawValue { $0.counters.add(.http2StreamsRefused) }
+    }
     return connection.pointee.abuse.isExceeded ? failure : 0
 }
 

@@ -11,6 +11,12 @@ struct HTTP2Connection {
     /// The open streams, newest first.
     var firstStream: HTTP2StreamPointer?
     var streamCount = 0
+    /// What windows of streams have grown beyond the first.
+    var addedWindow = 0
+    /// Places among the connections of the client's address, beside the connection's own.
+    var morePlaces = 0
+    /// `Transport.pendingHigh` of its streams.
+    var room = Int32(Transport.pendingBytesHigh)
     /// Output may be waiting inside of nghttp2 or of a stream: the reactor's list names this connection.
     var isUnflushed = false
     /// GOAWAY was said: streams in progress end, no others begin.
@@ -48,6 +54,9 @@ struct HTTP2Stream {
     var inbound = ByteBuffer()
     /// Bytes of the client's flow-control window that are taken by `inbound`.
     var owedWindow = 0
+    /// What the client may send ahead, and what of it was taken since it last grew.
+    var window = Reactor.firstWindowBytes
+    var takenOfWindow = 0
     /// The client's side ended.
     var isRemoteEnded = false
     var isBodyChunked = false
@@ -137,6 +146,7 @@ extension UnsafeMutablePointer<HTTP2Stream> {
         } else {
             _ = nghttp2_session_consume(session, pointee.id, taken)
         }
+        connection.pointee.reactor._withUnsafeGuaranteedRef { $0.growWindow(self, taken: taken) }
         connection.touch()
     }
 

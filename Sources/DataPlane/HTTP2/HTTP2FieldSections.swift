@@ -105,6 +105,8 @@ extension Reactor {
     func appendInbound(_ stream: HTTP2StreamPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int) {
         guard count > 0 else { return }
         stream.pointee.owedWindow += count
+        // Large blocks are made as they are asked for: without some room for the next ones each frame would move all.
+        stream.pointee.inbound.reserve(max(count + 32, stream.pointee.inbound.count / 4), pool)
         if stream.pointee.isBodyChunked {
             var line = InlineArray<32, UInt8>(repeating: 0)
             let length = withUnsafeMutableBytes(of: &line) { raw -> Int in
@@ -160,7 +162,7 @@ extension Reactor {
     ) {
         // Refused by nghttp2 in the middle of its fields: their end will not be told.
         if connection.pointee.headStream == id { releaseFieldSection(connection) }
-        if isReset { connection.pointee.abuse.noteReset(nowMilliseconds) }
+        if isReset { connection.pointee.abuse.noteReset(limits.http2, nowMilliseconds) }
         guard let stream else { return }
         stream.pointee.isForgotten = true
         guard !stream.pointee.isEndSent || isReset else { return }
@@ -177,7 +179,7 @@ extension UnsafeMutablePointer<HTTP2Connection> {
         // RFC 9113 §10.5.1: what a section costs is what it would be decoded, whether or not it is kept.
         pointee.headListBytes += name.count + value.count + 32
         guard pointee.headListBytes <= 4 * pointee.headLines.count else {
-            pointee.abuse.noteFlood()
+            pointee.abuse.noteFields()
             return false
         }
         guard pointee.headError == nil, !pointee.isHeadTooLarge else { return true }

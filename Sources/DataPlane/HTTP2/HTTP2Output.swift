@@ -42,6 +42,7 @@ extension Reactor {
             stream = current.pointee.next
             if current.pointee.hasProgress { progressed(current) }
         }
+        shareRoom(connection)
         settle(connection)
         guard nghttp2_session_want_write(session) == 0 else { return }
         // Either everybody is served after a GOAWAY, or the client broke the protocol and was told so.
@@ -126,7 +127,8 @@ extension Reactor {
 
     private func decodeChunks(_ stream: HTTP2StreamPointer) {
         let transport = transports + Int(stream.pointee.slot)
-        while stream.pointee.body.count < Self.decodedBytesMax {
+        let most = min(Self.decodedBytesMax, Int(transport.pointee.pendingHigh))
+        while stream.pointee.body.count < most {
             let waiting = transport.pointee.pending.bytes
             switch stream.pointee.responseChunks.next(waiting) {
             case .data(let range, let consumed):

@@ -5,10 +5,6 @@ import Glibc
 
 /// An HTTP/2 connection from its handshake to its GOAWAY (RFC 9113).
 extension Reactor {
-    /// Streams that a client may have open (RFC 9113 §6.5.2).
-    static let http2StreamsMax = 100
-    /// Body bytes of all streams together that may wait for applications; one stream's are nghttp2's 64 KiB.
-    private static let connectionWindowBytes: Int32 = 1 << 20
     /// Records that one visit reads; then the others have their turn.
     private static let readsPerVisitMax = 16
 
@@ -30,7 +26,7 @@ extension Reactor {
         restMultiplexing(slot)
         timers.set(
             slot, at: nowMilliseconds + UInt64(min(limits.idleMilliseconds, limits.firstRequestMilliseconds)))
-        connection.pointee.session = HTTP2Callbacks.makeSession(for: connection)
+        connection.pointee.session = HTTP2Callbacks.makeSession(for: connection, limits.http2)
         guard let session = connection.pointee.session, submitSettings(session) else { return close(slot) }
         connection.touch()
         // Its handshake was under way when the stop was ordered.
@@ -46,7 +42,7 @@ extension Reactor {
         let settings = [
             nghttp2_settings_entry(
                 settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-                value: UInt32(Self.http2StreamsMax)),
+                value: UInt32(http2StreamsMax)),
             nghttp2_settings_entry(
                 settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
                 value: UInt32(limits.headBytesMax)),
@@ -57,7 +53,7 @@ extension Reactor {
         ]
         let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
         return nghttp2_submit_settings(session, none, settings, settings.count) == 0
-            && nghttp2_session_set_local_window_size(session, none, 0, Self.connectionWindowBytes) == 0
+            && openWindow(session)
     }
 
     /// RFC 9113 §9.2.2: with TLS 1.2 only ephemeral keys and authenticated encryption.
@@ -107,7 +103,7 @@ extension Reactor {
         var code = NGHTTP2_INTERNAL_ERROR
         if connection.pointee.abuse.isExceeded || result == Int(NGHTTP2_ERR_FLOODED.rawValue) {
             code = NGHTTP2_ENHANCE_YOUR_CALM
-            counters.add(.http2Floods)
+            noteFlood(connection)
         } else if result == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) {
             code = NGHTTP2_PROTOCOL_ERROR
         }
@@ -117,11 +113,23 @@ extension Reactor {
     }
 
     func endForAbuse(_ connection: HTTP2ConnectionPointer, _ session: OpaquePointer) {
-        counters.add(.http2Floods)
+        noteFlood(connection)
         _ = nghttp2_session_terminate_session2(
             session, nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
         let slot = connection.pointee.slot
         resume(slot, beginLinger(slot))
+    }
+
+    private func noteFlood(_ connection: HTTP2ConnectionPointer) {
+        counters.add(.http2Floods)
+        report(.http2Flood, client: downstreams[connection.pointee.slot].pointee.client)
+        switch connection.pointee.abuse.exceeded {
+        case .frames: counters.add(.http2FrameFloods)
+        case .resets: counters.add(.http2ResetFloods)
+        case .continuations: counters.add(.http2ContinuationFloods)
+        case .fields: counters.add(.http2FieldFloods)
+        case .other, nil: return
+        }
     }
 
     /// Streams need records. Idle connections give theirs up, as they do for new connections.
@@ -203,6 +211,7 @@ extension Reactor {
         connection.pointee.session = nil
         while let stream = connection.pointee.firstStream { abandon(stream.pointee.slot) }
         releaseFieldSection(connection)
+        leavePlaces(connection)
         nghttp2_session_del(session)
         transports[Int(connection.pointee.slot)].multiplexed = nil
         connection.deinitialize(count: 1)

@@ -9,7 +9,9 @@ extension Reactor {
     func openStream(_ connection: HTTP2ConnectionPointer, _ id: Int32) -> HTTP2StreamPointer? {
         let parent = connection.pointee.slot
         // Streams may not take the places of everybody's connections.
-        guard state.pointee.streams < max(1, Int(downstreams.capacity) / 2) else { return nil }
+        guard state.pointee.streams < max(1, Int(downstreams.capacity) / 2), takePlace(connection) else {
+            return nil
+        }
         let record = Downstream(
             streamOf: downstreams[parent], acceptedNanoseconds: nowNanoseconds,
             exchange: work.pointee.freshExchange)
@@ -19,6 +21,7 @@ extension Reactor {
         stream.initialize(to: HTTP2Stream(id: id, slot: handle.slot, connection: connection))
         var transport = Transport(descriptor: -1, pool: pool)
         transport.multiplexed = UnsafeMutableRawPointer(stream)
+        transport.pendingHigh = connection.pointee.room
         (transports + Int(handle.slot)).initialize(to: transport)
         demands[handle.slot] = ClientDemand()
         if !state.pointee.namedPeers.isEmpty {
@@ -54,6 +57,7 @@ extension Reactor {
                 connection.touch()
             }
         }
+        returnWindow(of: stream)
         if let next = stream.pointee.next { next.pointee.previous = stream.pointee.previous }
         if let previous = stream.pointee.previous {
             previous.pointee.next = stream.pointee.next

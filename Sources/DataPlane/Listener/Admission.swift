@@ -41,9 +41,16 @@ extension Reactor {
     func forgetClient(_ slot: Int32) {
         let connection = downstreams[slot]
         guard connection.pointee.isCounted else { return }
+        let address = countedAddress(slot)
         connection.pointee.isCounted = false
+        if let address { clients.leave(address, nowMilliseconds: nowMilliseconds) }
+    }
+
+    /// Among whose connections it is; nil: nobody's.
+    func countedAddress(_ slot: Int32) -> NetworkAddress? {
+        guard downstreams[slot].pointee.isCounted else { return nil }
         let peer = state.pointee.namedPeers.isEmpty ? nil : state.pointee.namedPeers[slot]
-        clients.leave(peer?.address ?? connection.pointee.client, nowMilliseconds: nowMilliseconds)
+        return peer?.address ?? downstreams[slot].pointee.client
     }
 
     /// The whole gateway's bound: nobody is turned away, whoever is too many waits in the kernel's queue.

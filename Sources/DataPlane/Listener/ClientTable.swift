@@ -69,6 +69,18 @@ final class ClientTable: Sendable {
         }
     }
 
+    /// Whether one more place is taken for a connection that is there already; `leave` must be called for it too.
+    func admitMore(_ address: NetworkAddress, connectionsMax: Int) -> Bool {
+        let client = Client(address)
+        return group(of: client).shard.withLock { shard in
+            var entry = shard.entries[client] ?? Entry()
+            guard connectionsMax == 0 || Int(entry.connections) < connectionsMax else { return false }
+            entry.connections += 1
+            shard.entries[client] = entry
+            return true
+        }
+    }
+
     func leave(_ address: NetworkAddress, nowMilliseconds: UInt64) {
         let client = Client(address)
         group(of: client).shard.withLock { shard in

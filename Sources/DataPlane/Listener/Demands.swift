@@ -26,13 +26,24 @@ extension Reactor {
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
             if isTooSlow(slot) {
                 endSlow(slot)
-            } else if looksAtMemory {
-                let bytes = bytesHeld(slot)
-                guard bytes > limits.connectionMemoryBytesMax else { continue }
-                counters.add(.connectionMemoryExceeded)
-                shed(slot, .memoryOfConnection, bytes)
+            } else if looksAtMemory, (transports + Int(slot)).stream == nil {
+                lookAtMemory(slot)
             }
         }
+    }
+
+    /// Of one connection, with all its streams.
+    private func lookAtMemory(_ slot: Int32) {
+        let most = limits.connectionMemoryBytesMax
+        var bytes = bytesHeld(slot)
+        guard bytes > most else { return }
+        counters.add(.connectionMemoryExceeded)
+        if let connection = (transports + Int(slot)).http2 {
+            report(.memoryOfConnection, client: downstreams[slot].pointee.client, bytes: bytes)
+            bytes = shedStreams(connection, over: most, bytes)
+            guard bytes > most else { return }
+        }
+        shed(slot, .memoryOfConnection, bytes)
     }
 
     // MARK: Slowness
@@ -42,7 +53,11 @@ extension Reactor {
     private func isTooSlow(_ slot: Int32) -> Bool {
         let transport = transports + Int(slot)
         let isReadingAwaited =
-            !transport.pointee.pending.isEmpty || transport.stream.map { !$0.pointee.body.isEmpty } ?? false
+            if let stream = transport.stream {
+                isKeptWaiting(stream)
+            } else {
+                !transport.pointee.pending.isEmpty || transport.http2.map { isKeptWaiting($0) } ?? false
+            }
         return demands[slot].look(
             sent: transport.pointee.bytesSent,
             received: transport.pointee.bytesReceived,
@@ -54,11 +69,11 @@ extension Reactor {
     private func isBodyAwaited(_ slot: Int32) -> Bool {
         let connection = downstreams[slot]
         switch connection.pointee.phase {
-        case .collecting: return true
+        case .collecting: return !lacksWindow(slot)
         case .forwarding:
             let exchange = connection.pointee.exchange
             return !exchange.isRequestComplete && !exchange.isResponseBegun && exchange.upstream >= 0
-                && transports[Int(exchange.upstream)].pending.isEmpty
+                && transports[Int(exchange.upstream)].pending.isEmpty && !lacksWindow(slot)
         // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like, and
         // what an HTTP/2 connection waits for its streams wait for.
         case .proxyHeader, .handshaking, .head, .parked, .connecting, .tunnel, .lingering, .multiplexing:
@@ -70,7 +85,7 @@ extension Reactor {
         counters.add(.slowClientsCut)
         report(.tooSlow, client: downstreams[slot].pointee.client)
         // A refusal that does not fit into the socket either would wait for the same client.
-        guard transports[Int(slot)].pending.isEmpty else {
+        guard transports[Int(slot)].pending.isEmpty, (transports + Int(slot)).http2 == nil else {
             abandon(slot)
             return
         }
@@ -86,11 +101,15 @@ extension Reactor {
         pool.pointee.bytesInUse + state.pointee.bufferHolders.count * Self.tlsBufferBytes
     }
 
+    /// Half of the share is used: nobody is given more than it needs.
+    var isMemoryTight: Bool { bytesHeldByAll > memoryShareBytes / 2 }
+
     var isMemoryShort: Bool {
         bytesHeldByAll > memoryShareBytes && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
     }
 
-    private func bytesHeld(_ slot: Int32) -> Int {
+    /// Of an HTTP/2 connection with what its streams hold.
+    func bytesHeld(_ slot: Int32) -> Int {
         let connection = downstreams[slot]
         let transport = transports + Int(slot)
         var bytes =
@@ -98,7 +117,11 @@ extension Reactor {
             + transport.pointee.pending.capacity
         if transport.pointee.holdsBuffers { bytes += Self.tlsBufferBytes }
         if let stream = transport.stream {
-            bytes += stream.pointee.inbound.capacity + stream.pointee.body.capacity
+            bytes +=
+                stream.pointee.inbound.capacity + stream.pointee.body.capacity
+                + stream.pointee.trailers.capacity
+        } else if let connection = transport.http2 {
+            bytes += bytesHeld(connection)
         }
         let upstream = connection.pointee.exchange.upstream
         if upstream >= 0 {
@@ -116,7 +139,8 @@ extension Reactor {
         giveBackTLSBuffers()
         guard bytesHeldByAll > wanted else { return }
         var held: [(slot: Int32, bytes: Int)] = []
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in 0..<downstreams.capacity
+        where downstreams.isInUse(slot) && (transports + Int(slot)).stream == nil {
             held.append((slot, bytesHeld(slot)))
         }
         held.sort { $0.bytes > $1.bytes }
@@ -148,6 +172,7 @@ extension Reactor {
 
     private func shed(_ slot: Int32, _ event: DefenceEvent, _ bytes: Int) {
         report(event, client: downstreams[slot].pointee.client, bytes: bytes)
+        if let connection = (transports + Int(slot)).http2 { noteOverload(connection) }
         if downstreams[slot].pointee.exchange.isBegun {
             downstreams[slot].pointee.exchange.reason = .overloaded
         }

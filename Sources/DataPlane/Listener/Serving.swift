@@ -7,6 +7,8 @@ extension Reactor {
     private static let stepsPerVisitMax = 32
     /// How long a refused client may take to read the answer before the connection is cut.
     private static let lingerMilliseconds: UInt64 = 2_000
+    /// How long an answer may be silent whose client has ended its side.
+    private static let hangupMilliseconds: UInt64 = 10_000
 
     func serve(_ slot: Int32) {
         var steps = 0
@@ -31,7 +33,8 @@ extension Reactor {
         case .handshaking: return continueHandshake(slot)
         case .head: return walk(slot)
         case .multiplexing: return multiplex(slot)
-        case .parked, .connecting: return hasLeft(slot) ? abandon(slot) : .wait
+        // An end of the client's side is no end of its waiting.
+        case .parked, .connecting: return .wait
         case .collecting: return collectBody(slot)
         case .forwarding: return relay(slot)
         case .tunnel: return relayTunnel(slot)
@@ -39,9 +42,20 @@ extension Reactor {
         }
     }
 
-    /// The client closed its side while it was owed an answer: nobody is left to read it.
-    func hasLeft(_ slot: Int32) -> Bool {
-        transports[Int(slot)].sawHangup && downstreams[slot].pointee.exchange.isRequestComplete
+    /// The client ended its side while it is owed an answer (RFC 9112 §9.6): it may be waiting, or be gone, and only
+    /// what is sent to it will tell. Meanwhile its upstream is kept for a short silence only.
+    ///
+    /// - Returns: nil when the exchange goes on.
+    @inline(never)
+    func outlastHangup(_ slot: Int32) -> Step? {
+        let connection = downstreams[slot]
+        guard connection.pointee.exchange.isRequestComplete, !connection.pointee.exchange.isResponseComplete
+        else { return nil }
+        // It has no end that somebody could wait for.
+        guard !connection.pointee.exchange.isEventStream else { return abandon(slot) }
+        let end = nowMilliseconds + Self.hangupMilliseconds
+        if timers.deadline(of: slot) > end { timers.set(slot, at: end) }
+        return nil
     }
 
     /// Reads into the connection's input; never more than one record or block at a time.

@@ -5,7 +5,7 @@ import JSON
 /// because an attack must not fill the disk; how often it happened is in the counters.
 enum DefenceEvent: Int {
     case connectionsOfAddress, handshakesOfAddress, handshakesOfAll, descriptorsExhausted, tooSlow
-    case memoryOfConnection, memoryOfAll
+    case memoryOfConnection, memoryOfAll, http2Flood
 
     /// Word of the log line.
     var word: String {
@@ -17,6 +17,7 @@ enum DefenceEvent: Int {
         case .tooSlow: "slow-client-cut"
         case .memoryOfConnection: "connection-memory-exceeded"
         case .memoryOfAll: "connection-shed"
+        case .http2Flood: "http2-flood"
         }
     }
 }

@@ -11,6 +11,7 @@ enum Counter: Int, CaseIterable {
     case proxyHeadersRefused, connectionsRefused, deadlinesPassed, stalls, logLinesDropped,
         configurationsRefused, turns
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
+    case http2FrameFloods, http2ResetFloods, http2ContinuationFloods, http2FieldFloods, http2StreamsShed
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, connectionsShed
     case requestsQuarantined

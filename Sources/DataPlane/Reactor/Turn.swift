@@ -103,6 +103,10 @@ extension Reactor {
         if events & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
             transport.pointee.isReadable = true
             transport.pointee.sawHangup = true
+            // A reset, or both sides ended: what a client is still owed reaches nobody.
+            if !isUpstream, events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+                transport.pointee.isFailed = true
+            }
         }
         if events & (EPOLLOUT.rawValue | EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
             transport.pointee.isWritable = true

@@ -51,6 +51,8 @@ final class Route {
     let pathRoutes: PreparedPathRoutes?
     /// What the configuration writes into every request, as it is sent.
     let requestLines: [UInt8]
+    let writesForwarded: Bool
+    /// There are any of these.
     let hasRequestLines: Bool
     /// What it changes of every answer; nil: nothing.
     let responseChanges: PreparedChanges?
@@ -89,7 +91,8 @@ final class Route {
         requestLines = (application?.requestFields.written ?? []).flatMap {
             Array("\($0.name): \($0.value)\r\n".utf8)
         }
-        hasRequestLines = !requestLines.isEmpty
+        writesForwarded = application?.writesForwarded ?? false
+        hasRequestLines = !requestLines.isEmpty || writesForwarded
         responseChanges = application.flatMap { PreparedChanges($0.responseFields) }
         rewritesResponses = writesCrossOrigin || responseChanges != nil
     }

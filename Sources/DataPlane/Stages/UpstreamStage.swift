@@ -114,6 +114,10 @@ extension Reactor {
         if route.hasRequestLines {
             let lines = route.requestLines
             output.append(lines.span)
+            if route.writesForwarded {
+                connection.pointee.forwarded.writeStandard(
+                    request, head: head, scratch: work.pointee.scratch, into: &output)
+            }
         }
         if work.pointee.pathRoute >= 0 { writeStrippedPrefix(route, into: &output) }
         connection.pointee.forwarded.write(

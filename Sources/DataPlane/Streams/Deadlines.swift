@@ -40,7 +40,10 @@ extension Reactor {
         switch connection.pointee.phase {
         case .proxyHeader, .handshaking, .lingering: close(slot)
         case .head: headDeadlinePassed(slot)
-        case .collecting: resume(slot, refuse(slot, 408, .requestTimeout))
+        case .collecting:
+            // What its other streams have here keeps it from sending: their deadlines give its window back.
+            guard !lacksWindow(slot) else { return setDeadline(slot, limits.bodyIdleMilliseconds) }
+            resume(slot, refuse(slot, 408, .requestTimeout))
         case .parked:
             counters.add(.parkedExpired)
             unpark(slot)
@@ -72,7 +75,8 @@ extension Reactor {
             abandon(slot)
             return
         }
-        guard !connection.pointee.exchange.isResponseBegun else {
+        // Half an answer, or nobody who is known to wait for one: that is no failure of the upstream's.
+        guard !connection.pointee.exchange.isResponseBegun, !transports[Int(slot)].sawHangup else {
             abandon(slot)
             return
         }
@@ -80,6 +84,7 @@ extension Reactor {
         let isClientSlow =
             !connection.pointee.exchange.isRequestComplete
             && transports[Int(connection.pointee.exchange.upstream)].pending.isEmpty
+        if isClientSlow, lacksWindow(slot) { return setDeadline(slot, idleMilliseconds(slot)) }
         let step =
             isClientSlow ? refuse(slot, 408, .requestTimeout) : refuse(slot, 504, .upstreamTimeout)
         resume(slot, step)

@@ -8,6 +8,8 @@ import Glibc
 /// bounded by not producing while `pending` is above their high-water mark.
 struct Transport {
     var descriptor: Int32
+    /// No more is produced for the peer while this much waits for its socket.
+    var pendingHigh = Int32(Transport.pendingBytesHigh)
     var ssl: OpaquePointer?
     let pool: UnsafeMutablePointer<BufferPool>
     /// With TLS: the `HTTP2Connection` that it carries. Without: the `HTTP2Stream` in the place of a socket.
@@ -34,7 +36,7 @@ struct Transport {
 
     /// More waiting than this is a peer that makes us answer without reading (KeyUpdate floods): the end.
     static let pendingBytesHardMax = 4 << 20
-    /// No more is produced for a peer while this much waits for its socket.
+    /// `pendingHigh` of whoever has the connection for itself.
     static let pendingBytesHigh = 96 << 10
 }
 

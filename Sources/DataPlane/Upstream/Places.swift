@@ -82,10 +82,11 @@ extension Reactor {
         downstreams[slot].pointee.exchange.upstream = Place.granted
     }
 
-    /// Whom a request belongs to: its session, or the client's address where there is none.
+    /// Whom a request belongs to: its session, or the client's address where there is none (of
+    /// IPv6 the /64 that is one subscriber's).
     func sessionKey(_ slot: Int32, _ session: Int32) -> UInt64 {
         guard session < 0 else { return Mixing.hash(sessions[session].pointee.record.session.utf8.span) }
-        let client = downstreams[slot].pointee.client
+        let client = ClientTable.Client(downstreams[slot].pointee.client)
         return Mixing.finish(Mixing.finish(client.high) ^ client.low)
     }
 }

@@ -16,7 +16,7 @@ extension Reactor {
             request = relayRequest(slot)
             if request == .closed || connection.pointee.phase != .forwarding { return request }
         }
-        if hasLeft(slot), !connection.pointee.exchange.isResponseComplete { return abandon(slot) }
+        if transports[Int(slot)].sawHangup, let step = outlastHangup(slot) { return step }
         let response = relayResponse(slot)
         if response != .wait { return response }
         return request
@@ -25,13 +25,17 @@ extension Reactor {
     private func relayResponse(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
         for _ in 0..<Self.blocksPerVisitMax {
-            guard transports[Int(slot)].pending.count < Transport.pendingBytesHigh else { return .wait }
+            guard transports[Int(slot)].pending.count < Int(transports[Int(slot)].pendingHigh) else {
+                return .wait
+            }
             let upstream = connection.pointee.exchange.upstream
             let record = upstreams[upstream]
             let isMoreNeeded = record.pointee.input.isEmpty || !connection.pointee.exchange.isResponseBegun
             if isMoreNeeded {
                 guard (transports + Int(upstream)).mayRead else { return .wait }
-                let room = connection.pointee.exchange.isResponseBegun ? Self.blockBytes : 8_192
+                let room =
+                    connection.pointee.exchange.isResponseBegun
+                    ? min(Self.blockBytes, max(8_192, Int(transports[Int(slot)].pendingHigh))) : 8_192
                 record.pointee.input.reserve(room, pool)
                 guard let end = record.pointee.input.end else { return .wait }
                 switch (transports + Int(upstream)).read(end, record.pointee.input.room) {

@@ -52,7 +52,9 @@ extension Reactor {
 
     private func tunnelDown(_ slot: Int32, _ upstream: Int32) -> Step {
         let record = upstreams[upstream]
-        guard transports[Int(slot)].pending.count < Transport.pendingBytesHigh else { return .wait }
+        guard transports[Int(slot)].pending.count < Int(transports[Int(slot)].pendingHigh) else {
+            return .wait
+        }
         if record.pointee.input.isEmpty {
             record.pointee.input.reserve(Self.blockBytes, pool)
             guard let end = record.pointee.input.end else { return .wait }

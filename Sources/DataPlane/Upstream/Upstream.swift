@@ -29,7 +29,7 @@ struct Upstream {
     /// Its failure was counted at the endpoint.
     var hasFailed = false
     /// Made for a health check: it never carries a request.
-    let isProbe: Bool
+    var isProbe: Bool
     var nextIdle: Int32 = -1
     var previousIdle: Int32 = -1
 

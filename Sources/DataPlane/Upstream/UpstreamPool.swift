@@ -60,6 +60,8 @@ extension Reactor {
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
         if let tls = endpoint.tls {
             guard let ssl = tls.makeConnection(over: transport) else {
+                // It was not counted yet.
+                upstreams[handle.slot].pointee.isProbe = false
                 closeUpstream(handle.slot)
                 return nil
             }
