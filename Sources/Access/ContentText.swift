@@ -49,6 +49,9 @@ struct ContentWriter {
         if !application.tags.isEmpty { line("tags", application.tags) }
         if let posture = application.posture { line("posture", posture.contentTexts) }
         if let agent = application.agent { line("agent", [agent]) }
+        if application.deviceProofs != [.agent] {
+            line("device-proofs", application.deviceProofs.map(\.rawValue).sorted())
+        }
         for policy in application.policies {
             line("policy", [policy.name, policy.action.rawValue])
             if let seconds = policy.sessionSecondsMax { line("session", [String(seconds)]) }

@@ -20,6 +20,8 @@ extension DeviceRule {
         case .verdictAge(let name, let reported, let fetched):
             ["verdict-age", name, reported.map(String.init) ?? "-", fetched.map(String.init) ?? "-"]
         case .matchStrength(let name, let minimum): ["match", name, minimum.rawValue]
+        case .provenBy(let proofs, let minimum):
+            ["device-proof", minimum.rawValue] + proofs.map(\.rawValue)
         }
     }
 }
@@ -65,6 +67,7 @@ extension Condition {
         case .risk(let condition): condition.rule.contentTexts
         case .verdictAge(let condition): condition.rule.contentTexts
         case .matchStrength(let condition): condition.rule.contentTexts
+        case .deviceProof(let condition): condition.rule.contentTexts
         case .certificate(let condition): condition.contentTexts
         case .meets(let group): group.contentTexts
         }

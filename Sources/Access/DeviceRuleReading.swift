@@ -10,6 +10,7 @@ extension DeviceRule {
             .agentKey(let integration, _), .setting(let integration, _, _),
             .verdictAge(let integration, _, _), .matchStrength(let integration, _):
             integration
+        case .provenBy: ""
         }
     }
 
@@ -17,6 +18,7 @@ extension DeviceRule {
     private enum Question {
         case verdict((Verdict, _ nowSeconds: Int64) -> Ternary)
         case statement((AgentStatement, inout Trace) -> (Ternary, Reason))
+        case proof([DeviceProofKind], Verdict.Strength)
     }
 
     /// - Parameter keepsEvidence: false where only the outcome and its reason are asked: a copy of a verdict counts
@@ -27,6 +29,7 @@ extension DeviceRule {
         switch question {
         case .verdict(let answer): verdictFinding(about: device, use, answer, keepsEvidence, &trace)
         case .statement(let answer): statementFinding(about: device, answer, &trace)
+        case .proof(let proofs, let minimum): Self.proofFinding(about: device, proofs, minimum, &trace)
         }
     }
 
@@ -46,6 +49,7 @@ extension DeviceRule {
         // A weaker match may be another device's verdict: not known.
         case .matchStrength(_, let minimum):
             .verdict { verdict, _ in verdict.matchStrength.rank >= minimum.rank ? .yes : .indeterminate }
+        case .provenBy(let proofs, let minimum): .proof(proofs, minimum)
         case .agentFact(_, let name, let values): .statement { statement, _ in statement.has(name, values) }
         case .agentFactIs(_, let name, let comparison, let value):
             .statement { statement, _ in statement.compares(name, comparison, value) }

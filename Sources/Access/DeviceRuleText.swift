@@ -24,6 +24,9 @@ extension DeviceRule: CustomStringConvertible {
                 + (reported.map { " reported at most \($0) s ago" } ?? "")
                 + (fetched.map { " fetched at most \($0) s ago" } ?? "")
         case .matchStrength(let name, let minimum): "\(name) match is at least \(minimum.rawValue)"
+        case .provenBy(let proofs, let minimum):
+            "device is proven by: \(proofs.map(\.rawValue).joined(separator: " or "))"
+                + (proofs.contains(.certificate) ? ", a certificate at least \(minimum.rawValue)" : "")
         }
     }
 
@@ -49,6 +52,8 @@ extension DeviceRule: CustomStringConvertible {
         case .setting(let integration, let name, _): "Repair \(name), which \(integration) checks."
         case .verdictAge(let name, _, _): "Let the device report to \(name), then try again."
         case .matchStrength(let name, _): "Enrol the device again, so that \(name) knows it by its own id."
+        case .provenBy(let proofs, _):
+            proofs.contains(.agent) ? "Continue to the device check." : DeviceProofCondition.certificateRemedy
         }
     }
 
@@ -57,6 +62,7 @@ extension DeviceRule: CustomStringConvertible {
         case .none: "nothing"
         case .verdict(let verdict): observed(in: verdict)
         case .statement(let statement): observed(in: statement)
+        case .proof(let text): text
         }
     }
 
@@ -80,7 +86,7 @@ extension DeviceRule: CustomStringConvertible {
         case .verdictAge:
             "reported at \(verdict.observedAtSeconds), fetched at \(verdict.fetchedAtSeconds)"
         case .matchStrength: "matched by \(verdict.matchKey): \(verdict.matchStrength.rawValue)"
-        case .tags, .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey:
+        case .tags, .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey, .provenBy:
             "state \(verdict.state.rawValue)"
                 + (verdict.labels.isEmpty ? "" : ", labels: \(ExactText.list(verdict.labels))")
         }
@@ -93,7 +99,7 @@ extension DeviceRule: CustomStringConvertible {
         case .agentVersion: statement.agentVersion
         case .agentKey: statement.keyLevel.rawValue
         case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged, .setting, .verdictAge,
-            .matchStrength:
+            .matchStrength, .provenBy:
             "\(statement.isManaged ? "managed" : "not managed"), last seen at \(statement.lastSeenSeconds)"
         }
     }
@@ -104,7 +110,7 @@ extension DeviceRule: CustomStringConvertible {
         case .agentFact(_, let name, _), .agentFactIs(_, let name, _, _): name
         case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged, .agentVersion, .agentKey,
             .setting,
-            .verdictAge, .matchStrength:
+            .verdictAge, .matchStrength, .provenBy:
             nil
         }
     }

@@ -91,10 +91,11 @@ private struct Evaluation {
         let isKnown = counted != nil || client != nil
         var judged: DecidedFacts.JudgedDevice?
         var shortfall: Reason?
-        if let device, isKnown, application.sieve.table.asksForDevice {
+        if isKnown, application.sieve.table.asksForDevice {
+            var shown = device
             // A machine's device is proven by each of its connections; only people's browsers do handshakes.
-            shortfall = counted == nil ? nil : trace.proofShortfall(of: device, for: application)
-            if shortfall == nil { judged = judge(device, of: counted) }
+            if counted != nil { (shown, shortfall) = trace.counted(device, for: application) }
+            if let shown { judged = judge(shown, of: counted) }
         }
         let facts = DecidedFacts(
             session: counted, service: client, judged: judged, proofShortfall: shortfall,

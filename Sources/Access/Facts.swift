@@ -159,18 +159,20 @@ public struct DeviceFacts: Sendable, Codable, Hashable {
     public var statement: AgentStatement?
     /// At most a few per integration, in any order.
     public var verdicts: [Verdict]
+    /// What the connection's client certificate says; nil: none was shown, or nobody asked.
+    public var certificate: CertificateProof?
     /// How much longer than an application's own bound the proof counts: for what is open only, so it is no fact
     /// and never written down.
     private(set) var graceSeconds: Int64 = 0
 
     private enum CodingKeys: String, CodingKey {
-        case id, platform, ownerIssuer, ownerSubject, statement, verdicts
+        case id, platform, ownerIssuer, ownerSubject, statement, verdicts, certificate
     }
 
     /// Takes the members as they are; nothing is checked here.
     public init(
         id: String, platform: Platform?, ownerIssuer: String? = nil, ownerSubject: String? = nil,
-        statement: AgentStatement? = nil, verdicts: [Verdict] = []
+        statement: AgentStatement? = nil, verdicts: [Verdict] = [], certificate: CertificateProof? = nil
     ) {
         self.id = id
         self.platform = platform
@@ -178,6 +180,7 @@ public struct DeviceFacts: Sendable, Codable, Hashable {
         self.ownerSubject = ownerSubject
         self.statement = statement
         self.verdicts = verdicts
+        self.certificate = certificate
     }
 
     /// The device as it counts for what is already open. Only the age of the handshake has a grace: a person

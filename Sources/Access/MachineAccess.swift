@@ -3,7 +3,7 @@ extension Application {
     /// Whether a client certificate can change a decision here, by a condition or as a service's identity: only such
     /// an application's host asks clients for one.
     public var looksAtCertificates: Bool {
-        servesMachines
+        servesMachines || accepts(.certificate)
             || policies.contains { policy in
                 policy.conditions.contains { condition in
                     if case .certificate = condition { true } else { false }

@@ -47,6 +47,8 @@ public enum DeviceRule: Sendable, Codable, Hashable {
     case verdictAge(integration: String, reportedSecondsMax: Int64?, fetchedSecondsMax: Int64?)
     /// The verdict was matched to the device at least this strongly (providers.md 13).
     case matchStrength(integration: String, minimum: Verdict.Strength)
+    /// The device is proven in one of these ways; asked by application policies only. It asks no integration.
+    case provenBy([DeviceProofKind], minimum: Verdict.Strength)
 }
 
 /// What an indeterminate policy whose result is `denied` or `partial` does to the result of the policies
@@ -134,6 +136,7 @@ public enum Condition: Sendable, Codable, Hashable {
     indirect case risk(RiskCondition)
     indirect case verdictAge(VerdictAgeCondition)
     indirect case matchStrength(MatchStrengthCondition)
+    indirect case deviceProof(DeviceProofCondition)
     indirect case certificate(CertificateCondition)
     indirect case token(TokenCondition)
     indirect case meets(ConditionGroup)
@@ -198,18 +201,20 @@ public struct Application: Sendable, Codable, Hashable {
     public var posture: PostureDemand?
     /// The integration whose handshake proves devices here; nil: any of them.
     public var agent: String?
+    /// How a device may be proven here, never empty.
+    public var deviceProofs: [DeviceProofKind]
     /// Made of `policies` alone, so it says nothing of its own when applications are compared.
     private(set) var sieve: PolicySieve
 
     private enum CodingKeys: String, CodingKey {
-        case name, identityProviders, policies, deviceOwner, outage, tags, posture, agent
+        case name, identityProviders, policies, deviceOwner, outage, tags, posture, agent, deviceProofs
     }
 
     /// Takes the members as they are; nothing is checked here.
     public init(
         name: String, identityProviders: [String], policies: [ApplicationPolicy],
         deviceOwner: DeviceOwner = .samePerson, outage: OutageSetting = .failClosed, tags: [String] = [],
-        posture: PostureDemand? = nil, agent: String? = nil
+        posture: PostureDemand? = nil, agent: String? = nil, deviceProofs: [DeviceProofKind] = [.agent]
     ) {
         self.name = name
         self.identityProviders = identityProviders
@@ -219,10 +224,12 @@ public struct Application: Sendable, Codable, Hashable {
         self.tags = tags
         self.posture = posture
         self.agent = agent
+        self.deviceProofs = deviceProofs
         sieve = PolicySieve(policies)
     }
 
-    /// As it was encoded; every member has to be there, but for `posture` and `agent`.
+    /// As it was encoded; every member has to be there, but for `posture`, `agent` and
+    /// `deviceProofs`.
     public init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
@@ -233,7 +240,10 @@ public struct Application: Sendable, Codable, Hashable {
             outage: try members.decode(OutageSetting.self, forKey: .outage),
             tags: try members.decode([String].self, forKey: .tags),
             posture: try members.decodeIfPresent(PostureDemand.self, forKey: .posture),
-            agent: try members.decodeIfPresent(String.self, forKey: .agent))
+            agent: try members.decodeIfPresent(String.self, forKey: .agent),
+            deviceProofs: try members.decodeIfPresent([DeviceProofKind].self, forKey: .deviceProofs) ?? [
+                .agent
+            ])
     }
 }
 

@@ -132,10 +132,13 @@ extension Application {
     /// The same application for a device that is proven as it asks. Analysis is about such devices: every other one
     /// counts as none, and that case it has anyhow.
     var withProofMet: Application {
-        guard posture != nil || agent != nil else { return self }
+        guard posture != nil || agent != nil || deviceProofs.count < DeviceProofKind.allCases.count else {
+            return self
+        }
         var application = self
         application.posture = nil
         application.agent = nil
+        application.deviceProofs = DeviceProofKind.allCases
         return application
     }
 

@@ -5,6 +5,8 @@ struct RuleFinding {
         case none(integration: String)
         case verdict(Verdict)
         case statement(AgentStatement)
+        /// How the device is proven, in words.
+        case proof(String)
     }
 
     var outcome: Ternary
@@ -48,12 +50,13 @@ extension RuleFinding {
         case .verdict(let verdict):
             "\(verdict.integration) (verdict \(verdict.id), match \(verdict.matchStrength.rawValue))"
         case .statement(let statement): "\(statement.integration) (statement)"
+        case .proof: "session and connection"
         }
     }
 
     func age(atSeconds nowSeconds: Int64) -> Int64? {
         switch evidence {
-        case .none: nil
+        case .none, .proof: nil
         case .verdict(let verdict): max(0, nowSeconds.difference(saturating: verdict.observedAtSeconds))
         case .statement(let statement): max(0, nowSeconds.difference(saturating: statement.verifiedAtSeconds))
         }

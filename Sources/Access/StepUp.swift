@@ -124,7 +124,7 @@ extension Condition {
         case .authenticatedWithin(let condition): return StepUp(ageSecondsMax: condition.secondsMax)
         case .everyone, .email, .emailDomain, .group, .claim, .identityProvider, .network, .device, .method,
             .path, .tag, .service, .token, .time, .until, .check, .setting, .score, .risk, .verdictAge,
-            .matchStrength, .certificate, .keyBound, .meets:
+            .matchStrength, .deviceProof, .certificate, .keyBound, .meets:
             return StepUp()
         }
     }
@@ -136,7 +136,7 @@ extension Condition {
         case .meets(let group): group.all.contains(where: \.isAboutSignIn)
         case .everyone, .email, .emailDomain, .group, .claim, .identityProvider, .network, .device, .method,
             .path, .tag, .service, .token, .time, .until, .check, .setting, .score, .risk, .verdictAge,
-            .matchStrength, .certificate, .keyBound:
+            .matchStrength, .deviceProof, .certificate, .keyBound:
             false
         }
     }

@@ -49,6 +49,9 @@ public enum ToControl: Sendable, Codable, Hashable {
     case pullBearer(Ticket, tokenDigest: [UInt8], token: [UInt8], application: String)
     /// A client certificate that is not known at an application; answered as `pullSession` is.
     case pullMachine(Ticket, MachineClaim, application: String)
+    /// A session's token beside a client certificate that may stand for the device: digest of the secret, 32 bytes.
+    /// Answered as `pullSession` is, by a record that names the certificate.
+    case pullCertified(Ticket, tokenDigest: [UInt8], MachineClaim, application: String)
     case request(ControlRequest)
     /// A session's record nears its end of validity; the answer is a `replace` revocation.
     case renew(tokenDigest: [UInt8], application: String)

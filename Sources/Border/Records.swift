@@ -39,6 +39,8 @@ public struct SessionRecord: Sendable, Codable, Hashable {
     public var client = Client.person
     /// From this second on a page that somebody opens is asked about (`ControlRequest.Purpose.recheck`).
     public var recheckAtSeconds: Int64 = .max
+    /// The client certificate beside which it counts; nil: it counts on connections without one.
+    public var certificate: CertificateUse?
     public init(
         sequence: UInt64, tokenDigest: [UInt8], session: String, person: String, device: String?,
         application: String, residual: Residual, identityFields: [UInt8], expiresAtSeconds: Int64
@@ -53,6 +55,18 @@ public struct SessionRecord: Sendable, Codable, Hashable {
         self.identityFields = identityFields
         self.expiresAtSeconds = expiresAtSeconds
         streamsUntilSeconds = min(residual.validUntilSeconds, expiresAtSeconds)
+    }
+}
+
+/// A session on connections that showed one client certificate, which stands for the device.
+public struct CertificateUse: Sendable, Codable, Hashable {
+    /// `MachineClaim.tokenDigest`, 32 bytes: names the certificate at its host. Empty: nobody knows it any more.
+    public var digest: [UInt8]
+    /// What decides for what is open once the certificate counts no more.
+    public var without: Residual
+    public init(digest: [UInt8], without: Residual) {
+        self.digest = digest
+        self.without = without
     }
 }
 
@@ -125,6 +139,8 @@ public struct ControlRequest: Sendable, Codable, Hashable {
     public var client: NetworkAddress
     /// 32 hex digits; on every page and in every log line about this request.
     public var requestID: String
+    /// The connection's client certificate, where it may stand for the device.
+    public var certificate: MachineClaim?
     public init(
         ticket: Ticket, purpose: Purpose, application: String?, host: String, method: String, path: String,
         query: String, fields: [Field], body: [UInt8], client: NetworkAddress, requestID: String

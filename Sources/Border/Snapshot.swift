@@ -120,6 +120,8 @@ public struct ApplicationRoute: Sendable, Codable, Hashable {
     public var asksForCertificate = false
     /// Its policies let in clients without a person: service tokens and certificates are looked at.
     public var servesMachines = false
+    /// A certificate beside a session stands for the device.
+    public var readsDeviceCertificates = false
     /// What scripts of other origins may do; nil: the application's own affair.
     public var crossOrigin: CrossOriginRules?
     /// A form that is sent without a session is kept over the sign-in.

@@ -106,7 +106,7 @@ enum AgentFactsKeys {
             (integration, name)
         case .tags, .score, .risk, .sensorRunning, .managed, .agentManaged, .agentVersion, .agentKey,
             .setting,
-            .verdictAge, .matchStrength:
+            .verdictAge, .matchStrength, .provenBy:
             nil
         }
     }

@@ -72,7 +72,8 @@ enum ApplicationsSection {
                     + "`unsafe-last-verdict`.",
                 standard: "`fail-closed`", example: "partial"),
             PathRoutesKey.key,
-        ] + FieldChangesKey.keys + PostureKey.keys + ChooserKeys.application + BoundSessionsKey.keys
+        ] + FieldChangesKey.keys + DeviceProofKeys.application + PostureKey.keys + ChooserKeys.application
+            + BoundSessionsKey.keys
             + SignInKeys.application)
 
     /// What an application may refer to.
@@ -108,7 +109,9 @@ enum ApplicationsSection {
         let providers = providers(reader, names.providers)
         let policies = ApplicationPolicySection.read(reader, providers: providers)
         let asksForDevice = ApplicationPolicySection.asksForDevice(reader)
-        let agent = agent(reader, names.agents, asksForDevice: asksForDevice)
+        let proofs = DeviceProofKeys.proofs(reader, asksForDevice: asksForDevice)
+        let asksAgent = asksForDevice && proofs.contains(.agent)
+        let agent = agent(reader, names.agents, asksForDevice: asksAgent)
         let owner = reader.choice("device-owner").flatMap(DeviceOwner.init(rawValue:))
         if !asksForDevice {
             reader.ineffective("device-owner", because: "no policy asks for a device", "remove it")
@@ -117,7 +120,7 @@ enum ApplicationsSection {
         let outage = OutageKey.read(reader)
         let posture = PostureKey.read(
             reader, agent: agent.flatMap { name in names.agentSettings[name].map { (name, $0) } },
-            asksForDevice: asksForDevice)
+            asksForDevice: asksAgent)
         let tags = NamedConditions.tags(reader)
         let session = reader.duration("session") ?? 28_800
         var signIn = SignInKeys.read(reader)
@@ -156,7 +159,9 @@ enum ApplicationsSection {
         let decisions = Application(
             name: name, identityProviders: providers, policies: policies.map(\.policy),
             deviceOwner: owner ?? .samePerson,
-            outage: outage ?? .failClosed, tags: tags, posture: posture, agent: asksForDevice ? agent : nil)
+            outage: outage ?? .failClosed, tags: tags, posture: posture, agent: asksAgent ? agent : nil,
+            deviceProofs: proofs)
+        DeviceProofKeys.check(decisions, reader)
         settings.forwardsBearerTokens = forwardsBearerTokens
         if decisions.tokenIssuers.isEmpty {
             reader.ineffective(

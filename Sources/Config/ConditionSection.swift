@@ -32,7 +32,8 @@ enum ConditionSection {
                 "method", .oneOrMore(.choice(methodNames)), "The request has one of these methods.",
                 "[GET, HEAD]"),
             optional("path", .section(pathTable), "The request's path.", "{ prefixes: [/public] }"),
-        ] + SignInConditions.keys + DeviceConditions.keys + ClientConditions.keys + NamedConditions.keys)
+        ] + SignInConditions.keys + DeviceConditions.keys + DeviceProofKeys.conditions
+            + ClientConditions.keys + NamedConditions.keys)
     static let claimTable = KeyTable(
         "applications.<name>.policies[].include[].claim",
         [

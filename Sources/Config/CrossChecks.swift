@@ -79,7 +79,7 @@ enum CrossChecks {
             root.context.diagnostics.problem(
                 application.place, "applications.\(application.settings.name).policies",
                 "a policy asks for a client certificate, but no listener does",
-                "add client-certificates to a listener, or remove the condition")
+                "add client-certificates to a listener, or remove the condition or device-proofs")
         }
         for (index, listener) in gateway.listeners.enumerated()
         where listener.clientCertificates != nil
@@ -88,7 +88,7 @@ enum CrossChecks {
             root.context.diagnostics.warn(
                 root.place(of: "gateway"), "gateway.listeners[\(index)].client-certificates",
                 "no policy looks at client certificates, so no host asks for one",
-                "add a certificate condition or action: service, or remove it")
+                "add a certificate condition, device-proofs: certificate or action: service, or remove it")
         }
     }
 

@@ -23,7 +23,7 @@ enum DeviceConditions {
             "match", .section(matchTable), "How surely the verdict is about this device.",
             "{ integration: intune, minimum: strong }"),
     ]
-    static let names = Set(keys.map(\.name) + ["device"])
+    static let names = Set((keys + DeviceProofKeys.conditions).map(\.name) + ["device"])
 
     private static let integration = KeySpec.required(
         "integration", .text, "A name of `integrations`.", example: "intune")
@@ -76,6 +76,7 @@ enum DeviceConditions {
         case "risk": risk(reader)
         case "verdict-age": age(reader)
         case "match": match(reader)
+        case "device-proof": DeviceProofKeys.condition(reader)
         default: nil
         }
     }

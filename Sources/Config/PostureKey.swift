@@ -41,7 +41,8 @@ enum PostureKey {
     ) -> PostureDemand? {
         guard let node = application.node("posture") else { return nil }
         if !asksForDevice {
-            application.ineffective("posture", because: "no policy asks for a device", "remove it")
+            application.ineffective(
+                "posture", because: "no policy asks for a device that an agent proves", "remove it")
         }
         guard
             let reader = SectionReader(

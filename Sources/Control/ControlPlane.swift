@@ -38,6 +38,7 @@ public final class ControlPlane: Sendable {
     let forms = KeptForms()
     let rechecks = AskedRechecks()
     let machines = MachineRegistry()
+    let certified: CertifiedSessions
     let bearers = BearerChecks()
     /// Keys of token issuers; kept over reloads.
     let issuerKeys: ProviderDirectory
@@ -73,7 +74,12 @@ public final class ControlPlane: Sendable {
         upstreamNames = names
         let blast = BlastGuard(config: config)
         self.blast = blast
-        let revocations = Revocations(reactors: reactors) { session in blast.radius { $0.drop(session) } }
+        let certified = CertifiedSessions()
+        self.certified = certified
+        let revocations = Revocations(reactors: reactors) { session in
+            blast.radius { $0.drop(session: session) }
+            certified.forget(session: session)
+        }
         let changes = Changes()
         self.revocations = revocations
         self.changes = changes
@@ -117,6 +123,8 @@ public final class ControlPlane: Sendable {
             Task(priority: .userInitiated) { await pullBearer(ticket, digest, token, application) }
         case .pullMachine(let ticket, let claim, let application):
             Task(priority: .userInitiated) { await pull(ticket, claim, application) }
+        case .pullCertified(let ticket, let digest, let claim, let application):
+            Task(priority: .userInitiated) { await pullCertified(ticket, digest, claim, application) }
         case .request(let request):
             Task(priority: .userInitiated) {
                 if request.purpose == .recheck { return await recheck(request) }

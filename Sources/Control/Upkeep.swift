@@ -100,6 +100,7 @@ extension ControlPlane {
         decisions.sweep(nowSeconds: now)
         forms.forgetOld(nowSeconds: now)
         machines.forgetEnded(nowSeconds: now)
+        certified.sweep(nowSeconds: now)
         refreshes.sweep(nowSeconds: now)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)

@@ -94,6 +94,15 @@ struct DeviceOracle {
             guard let signed = device.statement, signed.integration == name, at < signed.expiresAtSeconds
             else { return nil }
             return hold(rule, signed)
+        case .provenBy(let proofs, let least):
+            if proofs.contains(.agent), let signed = device.statement, at < signed.expiresAtSeconds {
+                return true
+            }
+            guard proofs.contains(.certificate), application.deviceProofs.contains(.certificate),
+                let shown = device.certificate, let strength = shown.strength, at < shown.notAfterSeconds
+            else { return false }
+            let order = Verdict.Strength.allCases
+            return order.firstIndex(of: strength)! >= order.firstIndex(of: least)! ? true : nil
         }
     }
 
@@ -138,7 +147,7 @@ struct DeviceOracle {
         case .matchStrength(_, let minimum):
             let order = Verdict.Strength.allCases
             return order.firstIndex(of: verdict.matchStrength)! >= order.firstIndex(of: minimum)! ? true : nil
-        case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: return nil
+        case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey, .provenBy: return nil
         }
     }
 
@@ -190,7 +199,9 @@ struct DeviceOracle {
         case .agentVersion(_, let minimum):
             func numbers(_ text: String) -> [Int] { text.split(separator: ".").map { Int($0)! } + [0, 0, 0] }
             return !numbers(signed.agentVersion).lexicographicallyPrecedes(numbers(minimum))
-        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength: return nil
+        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength,
+            .provenBy:
+            return nil
         }
     }
 }

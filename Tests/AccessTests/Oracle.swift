@@ -174,7 +174,7 @@ struct Oracle {
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
             .authenticationMethod, .authenticatedWithin, .keyBound:
             client == nil ? counted.flatMap { ask(condition, of: $0) } : false
-        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength:
+        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength, .deviceProof:
             askDevice(condition, helps: helps)
         }
     }
@@ -257,6 +257,7 @@ struct Oracle {
                     fetchedSecondsMax: asked.fetchedSecondsMax))
         case .matchStrength(let asked):
             return hold(.matchStrength(integration: asked.integration, minimum: asked.minimum))
+        case .deviceProof(let asked): return hold(.provenBy(asked.proofs, minimum: asked.minimum))
         case _: return nil
         }
     }

@@ -103,6 +103,11 @@ extension RandomPolicies {
 
     private mutating func deviceCondition(harming: Bool) -> Condition {
         guard isMonotone else {
+            if generator.chance(30) {
+                let proofs: [[DeviceProofKind]] = [[.agent], [.certificate], [.agent, .certificate]]
+                return .deviceProof(
+                    .init(proofs: generator.pick(proofs), minimum: generator.pick(Verdict.Strength.allCases)))
+            }
             let classes = DeviceClass.allCases.filter { _ in generator.chance(50) }
             return .device(.init(classes: classes.isEmpty ? [.compliant] : classes))
         }
@@ -143,6 +148,7 @@ extension RandomPolicies {
             return policy
         }
         var application = AccessTests.application(policies, owner: generator.chance(80) ? .samePerson : .any)
+        application.deviceProofs = [.agent, .certificate]
         application.tags = generator.pick([[], ["red"], ["green"]])
         // What an expired verdict still says hangs on what other providers said: no monotone shape either.
         if !isMonotone, generator.chance(40) {

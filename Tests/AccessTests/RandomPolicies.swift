@@ -128,10 +128,17 @@ struct RandomPolicies {
                     "patch-age-days": .integer(generator.pick([13, 14, 15])),
                 ]
                 : [:])
-        return AccessTests.device(
+        var device = AccessTests.device(
             verdicts(), statement: generator.chance(70) ? signed : nil,
             platform: generator.pick([.macos, .macos, .macos, .windows, nil]),
             owner: generator.pick(["ada", "ada", "ada", "bob", nil]))
+        if generator.chance(30) {
+            device.certificate = CertificateProof(
+                issuerDigest: "i", serial: "1",
+                notAfterSeconds: now + Int64.random(in: -50...500, using: &generator),
+                key: "intune-device-id", strength: generator.pick([nil, .medium, .strong]), isAlone: false)
+        }
+        return device
     }
 
     mutating func session() -> SessionFacts {

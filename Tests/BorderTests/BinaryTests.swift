@@ -14,6 +14,11 @@ struct BinaryTests {
             MachineClaim(
                 tokenDigest: [1], listener: 0, subject: nil, names: ["dns:a"], issuerDigest: "i",
                 serial: "0", notAfterSeconds: .max), application: "ä"),
+        .pullCertified(
+            ticket, tokenDigest: [2],
+            MachineClaim(
+                tokenDigest: [1], listener: 0, subject: "s", names: [], issuerDigest: "i", serial: "0",
+                notAfterSeconds: 0), application: "wiki"),
         .request(
             ControlRequest(
                 ticket: ticket, purpose: .refused(.postureStale), application: nil, host: "h", method: "GET",

@@ -18,7 +18,7 @@ struct HostileTests {
             gateway.send(
                 .response(
                     ControlResponse(ticket: request.ticket, status: 403, fields: [], body: Array("no".utf8))))
-        case .renew, .cut, .pullMachine, .pullBearer, .pullService, .upstream: break
+        case .renew, .cut, .pullMachine, .pullCertified, .pullBearer, .pullService, .upstream: break
         }
     }
 

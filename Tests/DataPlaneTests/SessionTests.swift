@@ -20,7 +20,7 @@ struct SessionTests {
                         fields: [Field("Location", "https://auth.test/")],
                         body: Array("\(request.purpose) \(request.path) \(request.body.count)".utf8),
                         reason: .signInRequired)))
-        case .renew, .cut, .pullMachine, .pullBearer, .pullService, .upstream: break
+        case .renew, .cut, .pullMachine, .pullCertified, .pullBearer, .pullService, .upstream: break
         }
     }
 

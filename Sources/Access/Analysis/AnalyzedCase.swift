@@ -136,6 +136,7 @@ extension DeviceFacts {
         device.statement?.verifiedAtSeconds += seconds
         device.statement?.expiresAtSeconds += seconds
         device.statement?.lastSeenSeconds += seconds
+        device.certificate?.notAfterSeconds += seconds
         for index in device.verdicts.indices {
             device.verdicts[index].observedAtSeconds += seconds
             device.verdicts[index].fetchedAtSeconds += seconds

@@ -69,7 +69,7 @@ struct AskedConditions {
         case .token(let asked): tokens.append(asked)
         case .time, .until: times.append(condition)
         case .device: asksForDevice = true
-        case .check, .setting, .score, .risk, .verdictAge, .matchStrength:
+        case .check, .setting, .score, .risk, .verdictAge, .matchStrength, .deviceProof:
             asksForDevice = true
             if let rule = condition.deviceRule, !rules.contains(rule) { rules.append(rule) }
         case .meets(let group): for inner in group.all { learn(inner) }

@@ -39,6 +39,9 @@ extension DeviceFacts {
             if verdict.matchStrength != .strong { words.append("match \(verdict.matchStrength.rawValue)") }
             sayings.append(words.joined(separator: " "))
         }
+        if let certificate, let strength = certificate.strength {
+            sayings.append("certificate \(strength.rawValue)")
+        }
         sayings.append(statement.map { "agent \($0.integration)" } ?? "no agent")
         return sayings.joined(separator: "; ")
     }

@@ -250,7 +250,8 @@ extension CaseSpace {
             let meaning = meaning(of: condition)
             let somebody = formulas.not(isNobody(side))
             return answer(view == .certain ? meaning.yes : meaning.notNo, somebody, side, view)
-        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength:
+        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength,
+            .deviceProof:
             let nodes = deviceNodes(condition, role, side)
             return view == .certain ? nodes.yes : nodes.notNo
         }

@@ -106,15 +106,23 @@ extension DeviceRule {
         case .managed: .managed
         case .setting(_, let name, _): .check(name)
         case .verdictAge: .age
-        case .matchStrength, .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: nil
+        case .matchStrength, .provenBy, .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: nil
         }
     }
+
+    /// Whether it asks how the device is proven.
+    var asksProof: Bool { if case .provenBy = self { true } else { false } }
+
+    /// Whether a provider's verdict answers.
+    var asksVerdict: Bool { !asksStatement && !asksProof }
 
     /// Whether the agent's statement answers.
     var asksStatement: Bool {
         switch self {
         case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey: true
-        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength: false
+        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength,
+            .provenBy:
+            false
         }
     }
 }
@@ -184,7 +192,9 @@ extension DeviceRule {
         case .agentManaged: .managed
         case .agentVersion: .version
         case .agentKey: .key
-        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength: nil
+        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength,
+            .provenBy:
+            nil
         }
     }
 }

@@ -50,6 +50,9 @@ struct DeviceSpace {
     private(set) var owner = 0
     private var verdicts: [(integration: String, axes: VerdictAxes)] = []
     private var statements: StatementAxes?
+    /// What the connection's certificate says; nil where nothing asks.
+    private var certificate: Int?
+    private static let strengths: [Verdict.Strength?] = [nil] + Verdict.Strength.allCases
     /// Whether a provider that no rule asks calls the device bad.
     private var otherIsBad = 0
     private var outcomes: [OutcomeKey: Outcome] = [:]
@@ -68,17 +71,20 @@ struct DeviceSpace {
         otherIsBad = formulas.axis(valueCount: 2)
         addVerdicts()
         addStatement()
+        if rules.contains(where: \.asksProof) {
+            certificate = formulas.axis(valueCount: Self.strengths.count)
+        }
     }
 
     // MARK: Axes
 
     private mutating func addVerdicts() {
         var names: [String] = []
-        for rule in rules where !rule.asksStatement && !names.contains(rule.integration) {
+        for rule in rules where rule.asksVerdict && !names.contains(rule.integration) {
             names.append(rule.integration)
         }
         for name in names {
-            let asked = rules.filter { !$0.asksStatement && $0.integration == name }
+            let asked = rules.filter { $0.asksVerdict && $0.integration == name }
             let gates = gates(asked)
             var axes = VerdictAxes(gates: gates, gate: formulas.axis(valueCount: gates.count), parts: [])
             var kinds: [VerdictPart.Kind] = []
@@ -147,9 +153,10 @@ struct DeviceSpace {
 
     private mutating func addStatement() {
         let asked = rules.filter(\.asksStatement)
-        guard !asked.isEmpty else { return }
+        guard !asked.isEmpty || rules.contains(where: \.asksProof) else { return }
         var gates: [(integration: String, isFresh: Bool)?] = []
-        for name in Set(asked.map(\.integration)).sorted() { gates += [(name, true), (name, false)] }
+        let names = asked.isEmpty ? ["agent"] : Set(asked.map(\.integration)).sorted()
+        for name in names { gates += [(name, true), (name, false)] }
         gates.append(nil)
         var axes = StatementAxes(gates: gates, gate: formulas.axis(valueCount: gates.count), parts: [])
         var kinds: [StatementPart.Kind] = []
@@ -186,6 +193,8 @@ struct DeviceSpace {
         var outcome: Outcome
         if rule.asksStatement {
             outcome = statementOutcome(rule)
+        } else if rule.asksProof {
+            outcome = proofOutcome(rule)
         } else {
             outcome = verdictOutcome(rule, strength, extensionSeconds: 0)
             if extensionSeconds > 0 {
@@ -252,6 +261,26 @@ struct DeviceSpace {
             columns[column, default: []].append(index)
         }
         return outcome(columns, axes.gate, part.axis)
+    }
+
+    private mutating func proofOutcome(_ rule: DeviceRule) -> Outcome {
+        guard let axes = statements, let certificate else {
+            return Outcome(yes: Formulas.never, no: Formulas.never)
+        }
+        var columns: [[Ternary]: [Int]] = [:]
+        for (index, gate) in axes.gates.enumerated() {
+            let column = Self.strengths.map { strength -> Ternary in
+                var trace = Trace(nowSeconds: atSeconds, isRecording: false)
+                var device = DeviceFacts(id: "", platform: nil)
+                device.statement = gate.map {
+                    StatementPart.plain($0.integration, isFresh: $0.isFresh, atSeconds: atSeconds)
+                }
+                device.certificate = strength.map { .some($0, atSeconds: atSeconds) }
+                return rule.finding(about: device, VerdictUse(.failClosed, for: nil), &trace).outcome
+            }
+            columns[column, default: []].append(index)
+        }
+        return outcome(columns, axes.gate, certificate)
     }
 
     /// - Parameter columns: what the rule says for each value of the part, and the gates at which it does.
@@ -328,6 +357,19 @@ struct DeviceSpace {
             }
             device.statement = statement
         }
+        if let certificate {
+            let strength = Self.strengths[formulas.firstValue(of: certificate, in: domain)]
+            device.certificate = strength.map { .some($0, atSeconds: atSeconds) }
+        }
         return device
+    }
+}
+
+extension CertificateProof {
+    /// One of that strength.
+    fileprivate static func some(_ strength: Verdict.Strength, atSeconds now: Int64) -> CertificateProof {
+        CertificateProof(
+            issuerDigest: "", serial: "1", notAfterSeconds: now.sum(saturating: 86_400), key: "analysis",
+            strength: strength, isAlone: false)
     }
 }

@@ -28,6 +28,7 @@ extension Condition {
         case .risk(let condition): .decided(condition)
         case .verdictAge(let condition): .decided(condition)
         case .matchStrength(let condition): .decided(condition)
+        case .deviceProof(let condition): .decided(condition)
         case .service(let condition): .decided(condition)
         case .token(let condition): .decided(condition)
         case .tag(let condition): .decided(condition)
@@ -63,6 +64,7 @@ extension Condition {
         case .risk(let condition): condition.outcome(of: facts, role, &trace)
         case .verdictAge(let condition): condition.outcome(of: facts, role, &trace)
         case .matchStrength(let condition): condition.outcome(of: facts, role, &trace)
+        case .deviceProof(let condition): condition.outcome(of: facts, role, &trace)
         case .service(let condition): condition.outcome(of: facts, role, &trace)
         case .token(let condition): condition.outcome(of: facts, role, &trace)
         case .tag(let condition): condition.outcome(of: facts, role, &trace)
@@ -110,7 +112,7 @@ extension Condition {
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
             .authenticationMethod, .authenticatedWithin, .keyBound:
             .person
-        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength: .device
+        case .device, .check, .setting, .score, .risk, .verdictAge, .matchStrength, .deviceProof: .device
         case .network, .method, .path, .certificate: .request
         case .service, .token: .service
         case .time, .until: .time
@@ -142,7 +144,7 @@ extension Condition {
         case .meets(let group): group.matches(request, path: path, role)
         case .email, .emailDomain, .group, .claim, .identityProvider, .authenticationContext,
             .authenticationMethod, .authenticatedWithin, .keyBound, .device, .check, .setting, .score, .risk,
-            .verdictAge, .matchStrength, .service, .token, .tag, .time, .until:
+            .verdictAge, .matchStrength, .deviceProof, .service, .token, .tag, .time, .until:
             false
         }
     }

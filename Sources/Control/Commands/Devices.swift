@@ -1,4 +1,5 @@
 import Access
+import Border
 import Foundation
 import JSON
 import Posture
@@ -56,6 +57,14 @@ extension ControlPlane {
             return ["error": "a serial number is 1 to 40 hexadecimal digits, with colons or without"]
         }
         let devices = try await services.posture.revoke(serialHex: serial)
+        // As a client certificate it names its device no more, on whatever connection it was shown.
+        let beside = certified.sessions { $0.claim.serial.drop { $0 == "0" } == serial.drop { $0 == "0" } }
+        if !beside.isEmpty {
+            var batch = beginBatch(.release, eventNanoseconds: monotonicNanoseconds())
+            try await decideAnew(sessions: beside, &batch)
+            try await settle(batch)
+            changes.announce()
+        }
         var ended = 0
         for device in devices { ended += try await endAll(.device(id: device)).count }
         let whose =

@@ -39,6 +39,14 @@ extension ControlPlane {
             if let global { device = device?.asSeen(by: global) }
         } else if let global {
             device = await services.records.facts(of: global)
+            // Connections show different certificates: it is about the one that was used last.
+            let own = found.filter {
+                $0.kind == .application && $0.globalID == global.id && $0.application == name
+            }
+            if let use = certified.lastUse(of: own.map(\.id)) {
+                device = await services.records.shown(
+                    device, use.claim, of: global, at: policy, nowSeconds: live)
+            }
         }
         if let user, global == nil {
             return [

@@ -62,7 +62,7 @@ extension ControlPlane {
         let all = released.values.reduce(into: Set<String>()) { $0.formUnion($1) }
         var failure: StoreError?
         do throws(StoreError) {
-            try await decideAnew(sessions: all, &batch)
+            try await decideAnew(sessions: SessionRecord.sessions(named: all), &batch)
         } catch {
             failure = error
         }

@@ -66,6 +66,7 @@ struct SnapshotBuilder {
         route.upstreamRules = UpstreamAddresses.rules(application.upstreamUse)
         route.asksForCertificate = policy.looksAtCertificates
         route.servesMachines = policy.servesMachines
+        route.readsDeviceCertificates = policy.accepts(.certificate)
         route.crossOrigin = application.crossOrigin.map(rules)
         route.keepsForms = application.keepsForms
         route.readsBearerTokens = policy.servesMachines && !policy.tokenIssuers.isEmpty

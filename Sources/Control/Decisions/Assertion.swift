@@ -40,7 +40,10 @@ struct Assertion {
         if let id = deviceID, let device { payload["device"] = Self.summary(id, device) }
         let (kid, key) = ring.signingKey(.assertion)
         let content = payload.serialized() + Array(kid.utf8)
-        return cache.token("\(session.id) \(application)", saying: content, nowSeconds: nowSeconds) {
+        // Beside a certificate the session has another device, and both are in use.
+        return cache.token(
+            "\(session.id) \(application) \(deviceID ?? "")", saying: content, nowSeconds: nowSeconds
+        ) {
             payload["iat"] = .integer(nowSeconds)
             payload["exp"] = .integer(nowSeconds + Self.lifetimeSeconds)
             let header = JSONObject([("typ", .string("gatepost-assertion+jwt")), ("kid", .string(kid))])

@@ -17,6 +17,8 @@ struct DecidedSession: Sendable {
     var fields: [FieldSettings]
     /// When it was decided: the assertion's beginning.
     var atSeconds: Int64
+    /// The certificate beside which it was decided; nil: connections without one.
+    var use: CertifiedSession?
 }
 
 /// What a new decision takes from a session, and why.
@@ -134,7 +136,7 @@ final class BlastGuard: Sendable {
             kind = .reload(String(policy.identity.prefix(12)))
         }
         let loss = SessionLoss(
-            session: decided.session.id, person: old.person, application: old.application,
+            session: decided.record.name, person: old.person, application: old.application,
             device: old.device, cause: HeldCause(kind: kind))
         return .supposed(
             SupposedLoss(

@@ -208,6 +208,13 @@ struct BlastRadius: Sendable {
         devices[device] = count > 1 ? count - 1 : nil
     }
 
+    /// A session is over, also beside every certificate (`SessionRecord.name`).
+    mutating func drop(session: String) {
+        drop(session)
+        guard !holds.isEmpty else { return }
+        for name in Array(holds.keys) where name.hasPrefix(session + " ") { drop(name) }
+    }
+
     func isHeld(_ session: String) -> Bool { holds[session] != nil }
 
     /// Whether something of this device is held because of somebody's silence about it.

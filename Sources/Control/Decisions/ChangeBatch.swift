@@ -66,6 +66,7 @@ struct VerdictIDs: Sendable {
 extension DecidedSession {
     /// What reactors are told of the session.
     func effects(_ record: SessionRecord, nowSeconds: Int64) -> [Revocation.Effect] {
+        if let use { return [.replace(record.bounded(to: use, of: session))] }
         // A parallel tab may still hold the token before the last rotation: its cached record changes too.
         guard let previous = session.previousTokenDigest, let until = session.previousUntilSeconds,
             nowSeconds < until

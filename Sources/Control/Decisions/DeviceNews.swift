@@ -62,6 +62,8 @@ extension ControlPlane {
         }
         do throws(StoreError) {
             try await decideAnew(sessionsOf: devices[...], &batch)
+            let beside = certified.sessions(on: devices)
+            if !beside.isEmpty { try await decideAnew(sessions: beside, &batch) }
         } catch {
             // Whose sessions these are cannot be read now. The news may be bad, so what the devices have open ends;
             // the next request asks again and gets the store's own failure.
@@ -69,7 +71,10 @@ extension ControlPlane {
                 EventLog.write(
                     "store-failed", [("what", .string("\(error)")), ("device_cut", .string(device))])
             }
-            revocations.send(devices.map { .endDevice($0) }, eventNanoseconds: batch.eventNanoseconds)
+            let beside = certified.sessions(on: devices).sorted()
+            revocations.send(
+                devices.map { .endDevice($0) } + beside.map { .endSession($0) },
+                eventNanoseconds: batch.eventNanoseconds)
         }
     }
 

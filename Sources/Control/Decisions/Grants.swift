@@ -69,6 +69,7 @@ extension Reason {
         switch self {
         case .deviceRequired, .deviceUnknown, .deviceDenied, .devicePartial, .postureMissing,
             .postureRequired,
+            .deviceCertificateRequired, .deviceCertificateUnknown, .deviceCertificateConflict,
             .postureStale, .postureNonCompliant, .postureIndeterminate:
             true
         case _: false

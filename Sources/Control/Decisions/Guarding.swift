@@ -32,7 +32,7 @@ extension ControlPlane {
             let verdicts = VerdictIDs(before, decided.device)
             let ruling = blast.radius { $0.judge(supposed.loss, live: live, nowSeconds: now) }
             await announce(ruling)
-            guard ruling.held.contains(decided.session.id) else { return lost(decided, cause, verdicts) }
+            guard ruling.held.contains(decided.record.name) else { return lost(decided, cause, verdicts) }
             let record = held(decided, supposed, now)
             if !ruling.new.isEmpty { note(record, cause, verdicts, heldBy: supposed.loss.cause.id) }
             return record
@@ -65,9 +65,9 @@ extension ControlPlane {
         let now = nowSeconds()
         let records = services.records
         for waiting in batch.unchanged {
-            let id = waiting.record.session
-            if let latest = revocations.latest(id), latest.sequence > waiting.record.sequence {
-                again.insert(id)
+            if let latest = revocations.latest(waiting.record.name), latest.sequence > waiting.record.sequence
+            {
+                again.insert(waiting.record.session)
                 continue
             }
             effects += waiting.decided.effects(
@@ -112,16 +112,16 @@ extension ControlPlane {
         let ruling = blast.radius { $0.settle(losses, live: live, nowSeconds: now) }
         // Where something begins to be held nothing is cut, so nobody waits for the trail.
         await announce(ruling)
-        var again = ruling.letGo
+        var again = SessionRecord.sessions(named: ruling.letGo)
         var effects: [Revocation.Effect] = []
         let records = services.records
         // A stable order: those that are cut before those that keep something and need a signature for it.
         for isHeld in [false, true] {
-            for loss in batch.losses where ruling.held.contains(loss.decided.session.id) == isHeld {
+            for loss in batch.losses where ruling.held.contains(loss.decided.record.name) == isHeld {
                 let record =
                     isHeld
                     ? held(loss.decided, loss.supposed, now) : lost(loss.decided, loss.cause, loss.verdicts)
-                if ruling.new.contains(loss.decided.session.id) {
+                if ruling.new.contains(loss.decided.record.name) {
                     note(record, loss.cause, loss.verdicts, heldBy: loss.supposed.loss.cause.id)
                 }
                 effects += loss.decided.effects(records.signed(record, of: loss.decided), nowSeconds: now)
@@ -138,7 +138,7 @@ extension ControlPlane {
         of decided: DecidedSession, _ services: Services, _ now: Int64
     ) -> (loss: LossReading, before: [Verdict]) {
         blast.reading(
-            of: decided, had: revocations.latest(decided.session.id), under: services.config.policy,
+            of: decided, had: revocations.latest(decided.record.name), under: services.config.policy,
             nowSeconds: now)
     }
 
@@ -157,7 +157,7 @@ extension ControlPlane {
     private func passed(_ decided: DecidedSession) -> SessionRecord {
         var record = decided.record
         let isHeld = blast.radius { radius in
-            radius.drop(record.session)
+            radius.drop(record.name)
             return record.device.map { radius.isHeld(device: $0) } ?? false
         }
         // The person is told why nothing they do helps.
@@ -170,7 +170,7 @@ extension ControlPlane {
 
     /// What the session had and nothing wider, for the life of one record.
     private func held(_ decided: DecidedSession, _ supposed: SupposedLoss, _ now: Int64) -> SessionRecord {
-        let left = blast.radius { $0.remainingSeconds(decided.session.id, nowSeconds: now) }
+        let left = blast.radius { $0.remainingSeconds(decided.record.name, nowSeconds: now) }
         let (sum, isOver) = now.addingReportingOverflow(min(left, Self.heldRecordSeconds))
         let end = min(isOver ? .max : sum, decided.session.expiresAtSeconds)
         var record = decided.record
@@ -178,7 +178,7 @@ extension ControlPlane {
         if let residual = supposed.residual {
             record.residual = residual
             // What it goes by is still the decision that was made then.
-            if let last = revocations.latest(record.session)?.decision { record.decision = last }
+            if let last = revocations.latest(record.name)?.decision { record.decision = last }
             record.residual.validUntilSeconds = min(residual.validUntilSeconds, end)
         }
         var what = open
@@ -200,7 +200,7 @@ extension ControlPlane {
     ) {
         note(
             Redecided(
-                cause: cause, session: record.session, old: revocations.latest(record.session), new: record,
+                cause: cause, session: record.session, old: revocations.latest(record.name), new: record,
                 oldVerdicts: verdicts.old, newVerdicts: verdicts.new, heldBy: heldBy))
     }
 

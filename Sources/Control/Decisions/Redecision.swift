@@ -56,6 +56,7 @@ extension ControlPlane {
         guard revocations.beginRenewal(digest) else { return }
         defer { revocations.endRenewal(digest) }
         if await renewMachine(digest) { return }
+        if await renewCertified(digest) { return }
         for _ in 0..<Self.attemptsMax {
             do throws(StoreError) {
                 guard let decided = try await decided(digest, application, isOpen: true) else {
@@ -80,14 +81,14 @@ extension ControlPlane {
     }
 
     /// - Parameter isOpen: what the secret opened may still be open, also when the secret itself has ended.
-    private func decided(
-        _ digest: [UInt8], _ application: String, isOpen: Bool = false
+    func decided(
+        _ digest: [UInt8], _ application: String, isOpen: Bool = false, beside use: CertifiedSession? = nil
     ) async throws(StoreError) -> DecidedSession? {
         // The sequence before the load: whatever is revoked while we read is then known to be newer.
         let sequence = revocations.sequence
         let now = nowSeconds()
         var found = try await store.session(tokenDigest: digest, nowSeconds: now)
-        if found == nil, isOpen, let id = revocations.sessionID(digest) {
+        if found == nil, isOpen, let id = use?.session ?? revocations.sessionID(digest) {
             found = try await store.session(id: id)
         }
         guard let session = found, now < session.expiresAtSeconds, session.kind == .application,
@@ -95,7 +96,10 @@ extension ControlPlane {
             let session = try await used(session, now)
         else { return nil }
         noteRefreshUse(of: session, now)
-        return try await services.records.decided(session, sequence: sequence, nowSeconds: now)
+        let decided = try await services.records.decided(
+            session, beside: use, sequence: sequence, nowSeconds: now)
+        if let use, let decided { certified.note(device: decided.record.device, of: use.digest) }
+        return decided
     }
 
     /// Decides every application session of a global session anew.
@@ -224,9 +228,22 @@ extension ControlPlane {
     ) async throws(StoreError) -> [Revocation.Effect] {
         let now = nowSeconds()
         let services = services
-        let living = sessions.filter { $0.kind == .application && $0.expiresAtSeconds > now }
+        var living = sessions.filter { $0.kind == .application && $0.expiresAtSeconds > now }
+        var uses: [CertifiedSession?] = living.map { _ in nil }
+        if certified.count > 0 {
+            for session in living {
+                for use in certified.uses(of: session.id) {
+                    living.append(session)
+                    uses.append(use)
+                }
+            }
+        }
         let all = try await services.records.decided(
-            living, under: signIns, sequence: sequence, nowSeconds: now)
+            living, beside: uses, under: signIns, sequence: sequence, nowSeconds: now)
+        for decided in all {
+            guard let decided, let use = decided.use else { continue }
+            certified.note(device: decided.record.device, of: use.digest)
+        }
         var effects: [Revocation.Effect] = sessions.compactMap { session in
             session.kind == .application && session.expiresAtSeconds <= now ? .endSession(session.id) : nil
         }

@@ -77,7 +77,7 @@ final class Revocations: Sendable {
 
     /// Those of these sessions that reactors were given a record of.
     func known(_ sessions: some Sequence<String>) -> Set<String> {
-        state.withLock { state in Set(sessions.filter { state.table.latest[$0] != nil }) }
+        state.withLock { state in Set(sessions.filter { state.table.isKnown($0) }) }
     }
 
     /// The identities of the policies that records in use come from.

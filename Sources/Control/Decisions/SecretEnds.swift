@@ -4,6 +4,13 @@ import Store
 
 /// Secrets end before their sessions: after a rotation, and of sessions that are bound to a key by themselves.
 extension SessionRecord {
+    /// The same beside a certificate, under the one secret that it is used with there.
+    func bounded(to use: CertifiedSession, of session: StoredSession) -> SessionRecord {
+        var record = bounded(to: use.secretDigest, of: session)
+        record.tokenDigest = use.digest
+        return record
+    }
+
     /// The record as a reactor is to know it under one secret of its session: it opens nothing beyond that secret's
     /// end. What is open is the session's, and goes on.
     ///

@@ -16,10 +16,10 @@ struct SessionRecords: Sendable {
     var shortestIdleSeconds: Int64?
 
     /// Decides one session; see the one for many.
-    func decided(_ session: StoredSession, sequence: UInt64, nowSeconds: Int64) async throws(StoreError)
-        -> DecidedSession?
-    {
-        try await decided([session], sequence: sequence, nowSeconds: nowSeconds)[0]
+    func decided(
+        _ session: StoredSession, beside use: CertifiedSession? = nil, sequence: UInt64, nowSeconds: Int64
+    ) async throws(StoreError) -> DecidedSession? {
+        try await decided([session], beside: [use], sequence: sequence, nowSeconds: nowSeconds)[0]
     }
 
     /// Decides sessions, in their order, with one read of the store and one question about devices for all of them.
@@ -27,23 +27,62 @@ struct SessionRecords: Sendable {
     /// Their records have no identity fields yet; `signed` makes them for those that let somebody in.
     ///
     /// - Parameters:
+    ///   - uses: of each session the certificate beside which it is decided; empty: none is.
     ///   - sequence: the revocation sequence read *before* the sessions were loaded.
     ///   - known: sign-ins by id that were loaded after `sequence` was read, too: they are not read again.
     /// - Returns: nil for a session that is not one of a configured application, or whose sign-in has ended.
     func decided(
-        _ sessions: [StoredSession], under known: [String: StoredSession] = [:], sequence: UInt64,
+        _ sessions: [StoredSession], beside uses: [CertifiedSession?] = [],
+        under known: [String: StoredSession] = [:], sequence: UInt64,
         nowSeconds: Int64
     ) async throws(StoreError) -> [DecidedSession?] {
         let globals = try await globals(of: sessions, among: known, nowSeconds: nowSeconds)
         let owners = sessions.map { session in session.globalID.flatMap { globals[$0] } }
         let devices = await posture.deviceFacts(of: owners.map { $0.flatMap(Self.question) })
-        return sessions.indices.map { index in
-            owners[index].flatMap {
-                decided(
-                    sessions[index], of: $0, on: devices[index]?.asSeen(by: $0), sequence: sequence,
-                    nowSeconds: nowSeconds)
+        var all: [DecidedSession?] = []
+        all.reserveCapacity(sessions.count)
+        for (index, session) in sessions.enumerated() {
+            guard let owner = owners[index] else {
+                all.append(nil)
+                continue
             }
+            let agent = devices[index]?.asSeen(by: owner)
+            var beside: Beside?
+            if !uses.isEmpty, let use = uses[index] {
+                beside = await self.beside(use, agent, of: owner, session, nowSeconds)
+            }
+            all.append(
+                decided(
+                    session, of: owner, on: beside == nil ? agent : beside?.device, beside,
+                    sequence: sequence, nowSeconds: nowSeconds))
         }
+        return all
+    }
+
+    /// A session on connections that showed a certificate.
+    private struct Beside {
+        var use: CertifiedSession
+        /// That counts there.
+        var device: DeviceFacts?
+        /// What holds of what is open once the certificate counts no more.
+        var without: Residual
+        /// The certificate says nothing at the application any more: the next request asks anew.
+        var isOver: Bool
+    }
+
+    private func beside(
+        _ use: CertifiedSession, _ agent: DeviceFacts?, of global: StoredSession, _ session: StoredSession,
+        _ nowSeconds: Int64
+    ) async -> Beside? {
+        guard let name = session.application, let policy = config.policy.application(named: name) else {
+            return nil
+        }
+        return Beside(
+            use: use,
+            device: await shown(agent, use.claim, of: global, at: policy, nowSeconds: nowSeconds),
+            without: config.policy.residual(
+                of: session.facts, agent?.forWhatIsOpen, for: policy, atSeconds: nowSeconds),
+            isOver: !policy.accepts(.certificate) || nowSeconds >= use.claim.notAfterSeconds)
     }
 
     /// The device belongs to the person's global session: one proof counts for every application.
@@ -65,8 +104,8 @@ struct SessionRecords: Sendable {
     }
 
     private func decided(
-        _ session: StoredSession, of global: StoredSession, on device: DeviceFacts?, sequence: UInt64,
-        nowSeconds: Int64
+        _ session: StoredSession, of global: StoredSession, on device: DeviceFacts?, _ beside: Beside?,
+        sequence: UInt64, nowSeconds: Int64
     ) -> DecidedSession? {
         guard session.kind == .application, let name = session.application,
             let policy = config.policy.applications.first(where: { $0.name == name }),
@@ -85,9 +124,7 @@ struct SessionRecords: Sendable {
         let idleEnd = shortestIdleSeconds.map { Sessions.idleEndSeconds(session, idleSeconds: $0) } ?? .max
         residual.validUntilSeconds = min(residual.validUntilSeconds, idleEnd)
         // A proof that does not count tells the upstream nothing either.
-        let counted = device.flatMap {
-            policy.proofShortfall(of: $0, atSeconds: nowSeconds) == nil ? $0 : nil
-        }
+        let counted = device.flatMap { policy.counted($0, atSeconds: nowSeconds).device }
         let result = counted.map {
             // What the policies asked of the device is the same question.
             assessed.device
@@ -97,7 +134,8 @@ struct SessionRecords: Sendable {
         }
         var record = SessionRecord(
             sequence: sequence, tokenDigest: session.tokenDigest, session: session.id,
-            person: "\(session.issuer) \(session.subject)", device: global.deviceID, application: name,
+            person: "\(session.issuer) \(session.subject)",
+            device: device?.certificate?.isAlone == true ? device?.id : global.deviceID, application: name,
             residual: residual, identityFields: [], expiresAtSeconds: session.expiresAtSeconds)
         // Also of a record that nobody asked for: its note may be old, and the next use needs another.
         record.useNotedUntilSeconds =
@@ -109,7 +147,15 @@ struct SessionRecords: Sendable {
         if open.policies != residual.policies || open.validUntilSeconds != decided.validUntilSeconds {
             record.openResidual = open
         }
-        if settings.agent != nil, let device = counted, decided.policies.contains(where: \.grants) {
+        if let beside {
+            let certificate = CertificateUse(digest: beside.use.claim.tokenDigest, without: beside.without)
+            record.stand(beside: certificate, untilSeconds: beside.use.claim.notAfterSeconds)
+            if beside.isOver { record.residual.validUntilSeconds = 0 }
+        }
+        // Where a certificate proves the device, the agent is not asked ahead of need.
+        if settings.agent != nil, let device = counted, device.certificate == nil,
+            decided.policies.contains(where: \.grants)
+        {
             record.recheckAtSeconds = recheckAtSeconds(of: device, for: policy) ?? .max
         }
         record.stepUps = config.policy.stepUps(
@@ -118,10 +164,11 @@ struct SessionRecords: Sendable {
         record.decision = decisions.record(
             MadeDecision(
                 atSeconds: nowSeconds, application: name, session: facts, device: device,
-                policy: config.policy, residual: decided, open: record.openResidual, deviceResult: result))
+                policy: config.policy, residual: decided, open: record.openResidual, deviceResult: result,
+                connection: beside.map { Hexadecimal.text($0.use.claim.tokenDigest.prefix(8)) }))
         return DecidedSession(
             session: session, record: record, device: device, result: result, fields: settings.fields,
-            atSeconds: nowSeconds)
+            atSeconds: nowSeconds, use: beside?.use)
     }
 
     /// What is open has a grace of its own when only the handshake has grown old; else it is the same decision.

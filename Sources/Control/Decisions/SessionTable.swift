@@ -14,7 +14,9 @@ struct SessionTable {
     private var digests: [String: Set<[UInt8]>] = [:]
     /// Whose a token was. It outlives a change of the policy: what the token opened may outlive it, too.
     private var owners: [[UInt8]: String] = [:]
-    /// What each session was given last. It outlives a change of the policy, so that what is lost by it can be told.
+    /// Of sessions that are used beside certificates, their names (`SessionRecord.name`).
+    private var besides: [String: Set<String>] = [:]
+    /// What each session was given last, by its name. It outlives a change of the policy, so that what is lost by it can be told.
     private(set) var latest: [String: SessionRecord] = [:]
 
     var count: Int { records.count }
@@ -27,6 +29,9 @@ struct SessionTable {
         else { return nil }
         return record
     }
+
+    /// Whether reactors were given a record of the session, on whatever connections.
+    func isKnown(_ session: String) -> Bool { latest[session] != nil || besides[session] != nil }
 
     /// The session that a token belonged to when it was last seen.
     func sessionID(_ digest: [UInt8]) -> String? { owners[digest] }
@@ -48,10 +53,12 @@ struct SessionTable {
         owners[record.tokenDigest] = record.session
         if digests[record.session, default: []].insert(record.tokenDigest).inserted { forgetOld(record) }
         // Of two that were made side by side the one that knew more counts.
-        if let last = latest[record.session] {
-            if last.sequence <= record.sequence { latest[record.session] = record }
+        let name = record.name
+        if let last = latest[name] {
+            if last.sequence <= record.sequence { latest[name] = record }
         } else if latest.count < Self.recordsMax {
-            latest[record.session] = record
+            latest[name] = record
+            if record.certificate != nil { besides[record.session, default: []].insert(name) }
         }
     }
 
@@ -88,6 +95,7 @@ struct SessionTable {
 
     private mutating func forget(_ session: String) {
         latest[session] = nil
+        for name in besides.removeValue(forKey: session) ?? [] { latest[name] = nil }
         for digest in digests.removeValue(forKey: session) ?? [] {
             records[digest] = nil
             owners[digest] = nil

@@ -54,9 +54,11 @@ extension ControlPlane {
     }
 
     func answer(_ ticket: Ticket, _ machine: Machine) async {
+        // Before anything is read: what changes from then on finds it.
+        machines.keep(machine)
         let record = await decided(machine)
+        if record == nil { machines.forget(machine.tokenDigest) }
         if let record {
-            machines.keep(machine)
             revocations.keep(record, nowSeconds: nowSeconds())
             // Revoked while it was being decided: whoever revoked it found nothing to end.
             let isService = machine.client == .serviceToken

@@ -134,6 +134,20 @@ enum ReasonTexts {
             "The device was enrolled by somebody else.",
             "Use your own device, or enrol this one in your name."
         ),
+        .deviceCertificateRequired: (
+            "This application knows your device by its certificate, and your browser showed none.",
+            "Close this browser’s windows and open the page again. When the browser asks for a certificate, choose the "
+                + "one of this device; when it does not ask, the device has none yet: ask whoever manages it."
+        ),
+        .deviceCertificateUnknown: (
+            "Your browser showed a certificate, and no provider knows the device that it names.",
+            "If the device was enrolled just now, wait some minutes. Otherwise choose this device’s own certificate, or "
+                + "ask whoever manages the device."
+        ),
+        .deviceCertificateConflict: (
+            "The certificate that your browser showed is another device’s than the one that proved itself.",
+            "Choose this device’s own certificate, or sign out and sign in again on this device."
+        ),
         .postureMissing: (
             "A provider that policy asks has not told us anything about this device.",
             "Check that the device is enrolled with that provider; new devices take some minutes."

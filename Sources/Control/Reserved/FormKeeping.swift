@@ -104,7 +104,7 @@ extension ControlPlane {
         _ global: StoredSession, _ policy: Application, _ now: Int64
     ) async -> ControlResponse? {
         let standing = Standing(
-            session: session, device: await services.records.facts(of: global), policy: policy,
+            session: session, device: await shownDevice(of: global, request, at: policy), policy: policy,
             nowSeconds: now)
         if !isHeld(global), let answer = await stepUpAnswer(forForm: sending, at: request, standing) {
             return answer
@@ -122,7 +122,7 @@ extension ControlPlane {
         _ now: Int64
     ) async -> Reason? {
         let services = services
-        let device = await services.records.facts(of: global)
+        let device = await shownDevice(of: global, request, at: policy)
         let residual = services.config.policy.residual(of: session.facts, device, for: policy, atSeconds: now)
         let path = judgedPath(request.path, request)
         switch residual.decide(request.facts, path: path.span, atSeconds: now) {

@@ -109,7 +109,7 @@ extension ControlPlane {
 
     /// An agent that has gone is an event like a provider's word: said when somebody loses something by it.
     func noteExpiredProof(_ decided: DecidedSession) {
-        guard decided.lacksProof, let had = revocations.latest(decided.session.id),
+        guard decided.lacksProof, let had = revocations.latest(decided.record.name),
             had.residual.policies.contains(where: \.grants)
         else { return }
         EventLog.write(

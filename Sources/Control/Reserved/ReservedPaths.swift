@@ -108,14 +108,18 @@ extension ControlPlane {
         let isHeld = isHeld(global)
         let isAboutHeld = reason.isAboutDevice || reason == .authenticationInsufficient
         let reason = isHeld && isAboutHeld ? .changeHeld : reason
-        let device = await services.records.facts(of: global)
+        let device = await shownDevice(of: global, request, at: policy)
         if !isHeld,
             let answer = await stepUpAnswer(
                 request, Standing(session: session, device: device, policy: policy, nowSeconds: now))
         {
             return answer
         }
-        if !isForm, let settings = services.application(request.application), reason != .changeHeld,
+        let isCertified =
+            device.flatMap { policy.counted($0, atSeconds: now).device?.certificate } != nil
+            && reason != .postureRequired
+        if !isForm, !isCertified, let settings = services.application(request.application),
+            reason != .changeHeld, reason != .deviceCertificateConflict,
             needsDeviceCheck(request, session, global, policy, now),
             let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
         {
@@ -138,7 +142,7 @@ extension ControlPlane {
         _ request: ControlRequest, _ session: StoredSession, _ global: StoredSession, _ policy: Application,
         _ now: Int64
     ) -> Bool {
-        if hasProof(global, for: policy, now) { return false }
+        if !policy.accepts(.agent) || hasProof(global, for: policy, now) { return false }
         let path = judgedPath(request.path, request)
         // Let in by now: what was missing has come since the refusal, and the page goes on by itself.
         let residual = services.config.policy.residual(of: session.facts, nil, for: policy, atSeconds: now)
@@ -184,7 +188,7 @@ extension ControlPlane {
         guard let policy = services.policy(request.application), let globalID = session.globalID,
             let global = try await store.session(id: globalID)
         else { return false }
-        let device = await services.records.facts(of: global)
+        let device = await shownDevice(of: global, request, at: policy)
         let now = nowSeconds()
         let residual = services.config.policy.residual(of: session.facts, device, for: policy, atSeconds: now)
         let path = judgedPath(request.parameter("path") ?? "/", request)

@@ -101,6 +101,8 @@ extension Reactor {
         downstreams[slot].pointee.certificate =
             name.map { Int32(plan.server.certificate(for: $0) ?? 0) } ?? -1
         downstreams[slot].pointee.planRevision = state.pointee.revision
+        // Whether its certificate still stands for a device is asked anew.
+        if downstreams[slot].pointee.machine != nil { downstreams[slot].pointee.lastCookie = CookieMemo() }
         learnTrust(slot)
     }
 

@@ -30,6 +30,7 @@ extension Reactor {
             let old = limits
             adopt(plan, prepared)
             redecideAnonymous(under: plan)
+            checkProofs()
             guard snapshot.limits != old else { return }
             work.deinitialize(count: 1)
             work.initialize(to: Workspace(snapshot.limits, instanceID: instanceID))

@@ -146,6 +146,7 @@ extension Reactor {
                 connection.pointee.exchange.names.requestIDHigh,
                 connection.pointee.exchange.names.requestIDLow))
         message.isNavigation = isNavigation(slot)
+        message.certificate = deviceClaim(slot)
         return message
     }
 

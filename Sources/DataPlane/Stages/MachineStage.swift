@@ -76,18 +76,16 @@ extension Reactor {
     func pullMachine(_ slot: Int32, _ proof: ClientProof, _ application: String) -> Step {
         guard let facts = proof.facts else { return refuse(slot, 401, .signInRequired) }
         downstreams[slot].pointee.exchange.secret = proof.digest
-        let claim = MachineClaim(
-            tokenDigest: proof.digest.bytes, listener: ServerContext.listener(of: ssl(of: slot)),
-            subject: facts.subject, names: facts.names, issuerDigest: facts.issuerDigest,
-            serial: facts.serial, notAfterSeconds: facts.notAfterSeconds)
+        let claim = claim(slot, proof, facts)
         return ask(slot) { .pullMachine($0, claim, application: application) }
     }
 
     /// The record again, by what it was found by.
     ///
-    /// - Precondition: the request was parsed in this walk, or the record is no bearer token's.
+    /// - Precondition: the request was parsed in this walk, or the record is no bearer token's and stands beside no certificate.
     func pullAnew(_ slot: Int32, _ record: SessionRecord) -> Step {
         switch record.client {
+        case .person where record.certificate != nil: return pullCertifiedAnew(slot, record.application)
         case .person: return pull(slot, record.tokenDigest, record.application)
         case .serviceToken: return pullService(slot, record.tokenDigest, record.application)
         case .bearerToken: return pullBearerAnew(slot, record)

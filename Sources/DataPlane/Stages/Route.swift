@@ -44,6 +44,8 @@ final class Route {
     let asksForCertificate: Bool
     /// Clients may prove themselves without a person.
     let servesMachines: Bool
+    /// A certificate beside a session stands for the device.
+    let readsDeviceCertificates: Bool
     /// `Authorization: Bearer` is for the gateway.
     let readsBearerTokens: Bool
     let forwardsBearerTokens: Bool
@@ -68,6 +70,7 @@ final class Route {
         self.revision = revision
         isProxied = application?.kind == .proxy
         servesMachines = application?.servesMachines ?? false
+        readsDeviceCertificates = application?.readsDeviceCertificates ?? false
         readsBearerTokens = servesMachines && application?.readsBearerTokens ?? false
         forwardsBearerTokens = application?.forwardsBearerTokens ?? false
         allowsEncodedSlash = application?.allowsEncodedSlash ?? false

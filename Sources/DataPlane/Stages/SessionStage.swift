@@ -32,7 +32,8 @@ extension Reactor {
             counters.add(.forgedCookies)
             return .none
         }
-        let found = sessions.find(cookie.secret)
+        let key = secret(of: cookie, slot, route)
+        let found = sessions.find(key)
         // A machine's record is known by a digest, which is no secret: no cookie may find it.
         if found >= 0, sessions[found].pointee.record.client != .person {
             counters.add(.forgedCookies)
@@ -45,14 +46,13 @@ extension Reactor {
             }
             endSession(found, sequence: nil)
         }
-        guard let key = plan.snapshot.cookieKeys.first(where: { $0.id == cookie.keyID }),
-            cookie.isGenuine(under: key.secret)
+        guard let mac = plan.snapshot.cookieKeys.first(where: { $0.id == cookie.keyID }),
+            cookie.isGenuine(under: mac.secret)
         else {
             counters.add(.forgedCookies)
             return .none
         }
-        connection.pointee.exchange.secret = cookie.secret
-        return .done(pull(slot, cookie.digest, route.name))
+        return .done(pullPerson(slot, cookie, by: key, route.name))
     }
 
     func sessionHit(_ found: Int32, _ route: Route) -> SessionResult {
@@ -120,8 +120,8 @@ extension Reactor {
             return serve(slot)
         }
         guard !state.pointee.recent.makesStale(record) else {
-            // Of a bearer token the text is needed again: the walk reads it, and pulls.
-            guard record.client != .bearerToken else { return serve(slot) }
+            // Of a bearer token, and beside a certificate, the head is needed again: the walk reads it, and pulls.
+            guard record.client != .bearerToken, record.certificate == nil else { return serve(slot) }
             return resume(slot, pullAnew(slot, record))
         }
         let known = sessions.find(connection.pointee.exchange.secret)

@@ -70,6 +70,8 @@ extension Reactor {
     private func renewOthers(_ newer: SessionRecord, than digest: Token, _ sequence: UInt64) -> Int {
         sessions.slots(.session, newer.session).reduce(0) { sum, slot in
             guard sessions[slot].pointee.digest != digest,
+                // Beside another certificate the same session is decided by itself.
+                sessions[slot].pointee.record.certificate?.digest == newer.certificate?.digest,
                 sessions[slot].pointee.record.sequence < sequence
             else { return sum }
             var other = newer
@@ -85,6 +87,12 @@ extension Reactor {
     /// - Returns: how many streams were cut at once.
     @discardableResult
     func renew(_ session: Int32, _ newer: SessionRecord) -> Int {
+        var newer = newer
+        // Nobody knows the certificate's record any more: it stays one, and the next request asks anew.
+        if newer.certificate == nil, let use = sessions[session].pointee.record.certificate {
+            newer.certificate = CertificateUse(
+                digest: use.digest, without: newer.openResidual ?? newer.residual)
+        }
         sessions.replaceRecord(session, newer)
         return streams(of: session).reduce(0) { sum, slot in
             guard let reason = ending(slot, newer.openResidual ?? newer.residual) else { return sum }

@@ -34,7 +34,7 @@ extension Reactor {
 
     /// A certificate that has ended, or that was proven against authorities or revocations that are no longer the
     /// configured ones, counts no more for what it opened either.
-    private func checkProof(_ slot: Int32, session: Int32) {
+    func checkProof(_ slot: Int32, session: Int32) {
         guard let route = downstreams[slot].pointee.route,
             downstreams[slot].pointee.machine?.proof?.facts != nil, certificate(slot, for: route) == nil
         else { return }
@@ -45,7 +45,8 @@ extension Reactor {
             _ = cutOrDrain(slot)
             return
         }
-        let residual = record.map { $0.openResidual ?? $0.residual } ?? route.anonymous
+        let residual =
+            record.map { $0.certificate?.without ?? $0.openResidual ?? $0.residual } ?? route.anonymous
         guard let reason = ending(slot, residual) else { return }
         counters.add(.streamsExpired)
         _ = cutOrDrain(slot, reason)

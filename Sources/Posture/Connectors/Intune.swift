@@ -17,7 +17,7 @@ struct IntuneConnector: Connector {
         "complianceState",
         "complianceGracePeriodExpirationDateTime", "lastSyncDateTime", "deviceRegistrationState",
         "managedDeviceOwnerType", "isEncrypted", "isSupervised", "deviceCategoryDisplayName",
-        "partnerReportedThreatState",
+        "partnerReportedThreatState", "userPrincipalName", "userId",
     ].joined(separator: ",")
 
     let connection: IntuneConnection
@@ -170,7 +170,7 @@ struct IntuneConnector: Connector {
             }
         case .entra: return try await filtered("azureADDeviceId", key)
         case .serial: return try await filtered("serialNumber", key)
-        case .falcon, .tanium, .hardware, .name, .mac: return []
+        case .falcon, .tanium, .hardware, .name, .mac, .owner: return []
         }
     }
 

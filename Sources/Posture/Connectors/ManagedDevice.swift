@@ -44,6 +44,7 @@ struct ManagedDevice: Sendable {
         let named: [(DeviceKey.Kind, String)] = [
             (.entra, "azureADDeviceId"), (.serial, "serialNumber"), (.mac, "wiFiMacAddress"),
             (.mac, "ethernetMacAddress"), (.hardware, "udid"), (.name, "deviceName"),
+            (.owner, "userPrincipalName"), (.owner, "userId"),
         ]
         keys = [id]
         for (kind, name) in named {

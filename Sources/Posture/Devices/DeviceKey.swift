@@ -14,6 +14,8 @@ public struct DeviceKey: Sendable, Hashable {
         /// A host name: given again to other machines, so it never names one by itself.
         case name = "device-name"
         case mac
+        /// Who the provider says uses it: a user principal name or a user's id. It names people, never a device.
+        case owner
 
         /// The strength of a match over an id of this kind that is pinned to the device key. A MAC address is
         /// never pinned: adapters move between devices. Nor is a name; a certificate may vouch for one.
@@ -21,12 +23,12 @@ public struct DeviceKey: Sendable, Hashable {
             switch self {
             case .intune, .entra, .falcon, .tanium, .serial, .hardware: .strong
             case .name: .medium
-            case .mac: .weak
+            case .mac, .owner: .weak
             }
         }
 
         /// Whether a first statement pins it to the device key.
-        public var isPinned: Bool { self != .mac && self != .name }
+        public var isPinned: Bool { self != .mac && self != .name && self != .owner }
 
         /// Whether it names the machine itself rather than its enrolment somewhere.
         var isHardware: Bool { self == .serial || self == .hardware }
@@ -42,6 +44,7 @@ public struct DeviceKey: Sendable, Hashable {
             case .hardware: "hardware_uuid"
             case .name: "device_name"
             case .mac: "mac"
+            case .owner: "owner"
             }
         }
     }
@@ -67,6 +70,7 @@ public struct DeviceKey: Sendable, Hashable {
         case .serial: serial(raw)
         case .name: CertificateNames.hostName(raw)
         case .mac: mac(raw)
+        case .owner: owner(raw)
         }
     }
 
@@ -108,6 +112,12 @@ public struct DeviceKey: Sendable, Hashable {
         while text.first == " " { text.removeFirst() }
         while text.last == " " { text.removeLast() }
         return placeholders.contains(String(text)) ? nil : String(text)
+    }
+
+    private static func owner(_ raw: String) -> String? {
+        let isPlain =
+            (1...256).contains(raw.utf8.count) && raw.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3b }
+        return isPlain ? raw.lowercased() : nil
     }
 
     private static func mac(_ raw: String) -> String? {

@@ -5,6 +5,8 @@ public import Access
 struct MachineDirectory: Sendable {
     /// Machines remembered; one more is not known as a device.
     static let machinesMax = 100_000
+    /// Further ids of one machine that are followed.
+    static let furtherKeysMax = 16
 
     /// What a certificate says of its device, as its listener is configured.
     struct Machine: Sendable, Hashable {
@@ -55,6 +57,13 @@ struct MachineDirectory: Sendable {
         return id
     }
 
+    /// Also known by these, from a provider's record behind its id: news about them are news about the machine.
+    mutating func note(_ keys: [DeviceKey], of machine: Machine) {
+        let id = machine.text
+        guard machines[id] != nil else { return }
+        for key in keys.prefix(Self.furtherKeysMax) { byKey[key, default: []].insert(id) }
+    }
+
     func owners(of keys: some Sequence<DeviceKey>) -> Set<ExactKey> {
         var owners: Set<ExactKey> = []
         for key in keys { owners.formUnion((byKey[key] ?? []).map(ExactKey.init)) }
@@ -85,48 +94,9 @@ extension PostureService {
     /// What providers say of such a device, for a decision; nil when it is not known.
     public func machineFacts(id: String) async -> DeviceFacts? {
         guard let machine = machines[id] else { return nil }
-        var verdicts: [Verdict] = []
-        for connector in connectors {
-            if let verdict = await verdict(of: machine, by: connector) { verdicts.append(verdict) }
-        }
+        let findings = await findings(of: machine)
         return DeviceFacts(
             id: id, platform: machine.platform,
-            verdicts: underSignals(verdicts, deviceID: id, keys: machine.keys))
-    }
-
-    private func verdict(
-        of machine: MachineDirectory.Machine, by connector: any Connector
-    ) async -> Verdict? {
-        var found: [VerdictRecord] = []
-        for key in machine.keys {
-            for record in await cache.records(of: connector.integration, key: key)
-            where !found.contains(where: { ExactText.isEqual($0.verdict.nativeID, record.verdict.nativeID) })
-            {
-                found.append(record)
-            }
-        }
-        let devices = found.map { record in
-            CertificateNames.NamedDevice(
-                nativeID: record.verdict.nativeID, intuneID: record.keys.first { $0.kind == .intune },
-                name: record.keys.first { $0.kind == .name }?.value ?? "",
-                isCurrent: record.verdict.state != .notFound)
-        }
-        switch machine.names.match(devices, suffix: machine.suffix, domain: machine.domain) {
-        case .device(let nativeID, let key, let strength):
-            var verdict = found.first { ExactText.isEqual($0.verdict.nativeID, nativeID) }?.verdict
-            verdict?.matchKey = key
-            verdict?.matchStrength = strength
-            return verdict
-        case .ambiguous:
-            guard let first = found.first, let key = machine.keys.first else { return nil }
-            return VerdictMatching.ambiguous(first.verdict, key: key)
-        case .notFound:
-            // Not among a complete synchronisation either, or nothing is known yet.
-            return await VerdictMatching.verdict(
-                integration: connector.integration, provider: connector.provider,
-                keys: machine.keys.prefix(1).map { $0 }, conflicts: [],
-                ttlSeconds: connector.pace.ttlSeconds,
-                cache: cache, nowSeconds: clock.nowSeconds())
-        }
+            verdicts: underSignals(findings.verdicts, deviceID: id, keys: findings.keys(of: machine)))
     }
 }

@@ -61,7 +61,7 @@ enum StatementFacts {
     static func deviceKeys(_ posture: JSONObject) -> [DeviceKey] {
         guard let ids = posture["device_ids"]?.object else { return [] }
         // What a machine calls itself names it to nobody.
-        return DeviceKey.Kind.allCases.filter { $0 != .name }.compactMap { kind in
+        return DeviceKey.Kind.allCases.filter { $0 != .name && $0 != .owner }.compactMap { kind in
             ids[kind.memberName]?.string.flatMap { DeviceKey(kind, $0) }
         }
     }

@@ -19,7 +19,7 @@ extension ToControl {
     var ticket: Ticket? {
         switch self {
         case .pullSession(let ticket, _, _), .pullService(let ticket, _, _), .pullBearer(let ticket, _, _, _),
-            .pullMachine(let ticket, _, _):
+            .pullMachine(let ticket, _, _), .pullCertified(let ticket, _, _, _):
             ticket
         case .request(let request): request.ticket
         case .renew, .cut, .upstream: nil
@@ -38,6 +38,9 @@ extension ToControl {
                 Tickets.mark(ticket, life: life), tokenDigest: digest, token: token, application: application)
         case .pullMachine(let ticket, let claim, let application):
             .pullMachine(Tickets.mark(ticket, life: life), claim, application: application)
+        case .pullCertified(let ticket, let digest, let claim, let application):
+            .pullCertified(
+                Tickets.mark(ticket, life: life), tokenDigest: digest, claim, application: application)
         case .request(var request):
             .request(
                 {

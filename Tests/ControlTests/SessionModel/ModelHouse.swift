@@ -175,7 +175,8 @@ final class ModelHouse {
                     case .pullSession(let ticket, let digest, let application):
                         await control.pull(ticket, digest, application)
                     case .renew(let digest, let application): await control.renew(digest, application)
-                    case .pullService, .pullBearer, .pullMachine, .request, .cut, .upstream: break
+                    case .pullService, .pullBearer, .pullMachine, .pullCertified, .request, .cut, .upstream:
+                        break
                     }
                 }
             }

@@ -36,7 +36,7 @@ final class SimulatedControl {
             case .request(let request): answer(request)
             case .renew(let digest, let application): renew(digest, application)
             case .pullService(let ticket, _, _), .pullBearer(let ticket, _, _, _),
-                .pullMachine(let ticket, _, _):
+                .pullMachine(let ticket, _, _), .pullCertified(let ticket, _, _, _):
                 send(.session(ticket, nil))
             case .cut, .upstream: break
             }

@@ -46,7 +46,7 @@ final class DecisionRecorder: Sendable {
         let generation = log?.generation ?? 0
         let marks = (made.device?.verdicts ?? []).map(VerdictMark.init)
         return state.withLock { state in
-            let old = state.known[made.sessionID]
+            let old = state.known[made.remembered]
             state.note(made, marks, after: old.map { ($0.letsIn, $0.last.verdicts, $0.print != print) })
             if var known = old, known.print == print, known.generation == generation {
                 known.last.atSeconds = made.atSeconds
@@ -59,11 +59,11 @@ final class DecisionRecorder: Sendable {
                     known.last.renewals = 0
                     known.toldAtSeconds = made.atSeconds
                 }
-                state.known[made.sessionID] = known
+                state.known[made.remembered] = known
                 return known.id
             }
             if let old { confirm(old) }
-            return state.remember(begin(made, print, marks, finding, generation, after: old), made.sessionID)
+            return state.remember(begin(made, print, marks, finding, generation, after: old), made.remembered)
         }
     }
 

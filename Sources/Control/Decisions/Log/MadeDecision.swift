@@ -16,8 +16,12 @@ struct MadeDecision: Sendable {
     var open: Residual?
     /// nil: no device was shown.
     var deviceResult: DeviceResult?
+    /// What tells it from the session's decisions on other connections; nil: those without a certificate.
+    var connection: String?
 
-    /// What decisions about this client and application are remembered under.
+    /// What decisions about this client, application and certificate are remembered under.
+    var remembered: String { connection.map { "\(sessionID) \($0)" } ?? sessionID }
+
     var sessionID: String { session?.id ?? service?.recordID(at: application) ?? "" }
 }
 

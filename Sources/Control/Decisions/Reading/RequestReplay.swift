@@ -198,7 +198,8 @@ public struct RequestReplay {
     /// Words that a decision alone gives: whatever else a line says happened after it.
     private static let decisive: Set<Reason> = [
         .policyAllows, .policyBlocks, .policyBypasses, .noPolicyMatches, .restrictedMethod, .restrictedPath,
-        .deviceRequired, .deviceUnknown, .deviceDenied, .devicePartial, .deviceOwnerMismatch, .postureMissing,
+        .deviceRequired, .deviceUnknown, .deviceDenied, .devicePartial, .deviceOwnerMismatch,
+        .deviceCertificateRequired, .deviceCertificateUnknown, .deviceCertificateConflict, .postureMissing,
         .postureRequired, .postureStale, .postureNonCompliant, .postureIndeterminate,
         .identityProviderNotAccepted,
     ]

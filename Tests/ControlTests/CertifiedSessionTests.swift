@@ -1,0 +1,373 @@
+import Access
+import Border
+import Foundation
+import JSON
+import Signatures
+import Store
+import Testing
+
+@testable import Control
+@testable import Posture
+
+@Suite("A person's session beside a client certificate", .timeLimit(.minutes(3)))
+struct CertifiedSessionTests {
+    static let guid = "5f7e6a1c-0000-4000-8000-00000000abcd"
+    static let otherGUID = "5f7e6a1c-0000-4000-8000-00000000dcba"
+
+    /// - Parameters:
+    ///   - proofs: of the application `vault`.
+    ///   - keys: of `client-certificates`, beside those that are there.
+    private func house(
+        _ proofs: String = "certificate", keys: String = "", application: String = ""
+    ) async throws -> Gatehouse {
+        let config = GuardHouse.config.replacingOccurrences(
+            of: "key: certs/key.pem } ] }",
+            with: """
+                key: certs/key.pem } ],
+                        client-certificates: { authorities: certs/chain.pem, platform: linux,
+                          device-suffix: id.corp.example\(keys) } }
+                """
+        ).replacingOccurrences(
+            of: "    host: vault.corp.example\n",
+            with: "    host: vault.corp.example\n    device-proofs: [\(proofs)]\n" + application)
+        let house = try Gatehouse(config, fetcher: Outside())
+        try await house.control.services.posture.load()
+        return house
+    }
+
+    private static func claim(
+        _ names: [String], serial: String = "01", until: Int64 = .max, subject: String? = nil
+    ) -> MachineClaim {
+        MachineClaim(
+            tokenDigest: Digest.sha256(Array(serial.utf8)), listener: 0, subject: subject, names: names,
+            issuerDigest: String(repeating: "a", count: 64), serial: serial, notAfterSeconds: until)
+    }
+    /// Ada's, of the device `guid`.
+    private static let adas = claim(["dns:\(guid)", "email:ada@corp.example"])
+
+    private func say(
+        _ state: Verdict.State, _ house: Gatehouse, native: String = "m",
+        keys: [DeviceKey?] = [DeviceKey(.intune, guid)]
+    ) async {
+        let verdict = Verdict(
+            id: "health:\(native):\(house.now):\(state.rawValue)", integration: "health", provider: "custom",
+            nativeID: native, state: state, labels: state == .compliant ? ["compliant"] : [],
+            observedAtSeconds: house.now, fetchedAtSeconds: house.now, expiresAtSeconds: house.now + 3_600,
+            matchKey: "", matchStrength: .strong)
+        let posture = house.control.services.posture
+        _ = await posture.cache.apply(
+            [VerdictRecord(verdict: verdict, keys: keys.compactMap { $0 })], of: "health",
+            nowSeconds: house.now
+        ) { news in
+            for device in await posture.devices(named: news.changed) {
+                await house.control.deviceChanged(device.text, 1)
+            }
+        }
+    }
+
+    private func pulled(_ house: Gatehouse, _ digest: [UInt8], _ claim: MachineClaim) async -> SessionRecord?
+    {
+        await house.control.pullCertified(Ticket(reactor: 0, slot: 1, generation: 1), digest, claim, "vault")
+        guard case .session(_, let record)? = house.reactors.sent.last?.message else { return nil }
+        return record
+    }
+
+    private static func reason(_ record: SessionRecord?) -> Reason? {
+        guard let record else { return .signInRequired }
+        return record.residual.policies.isEmpty ? record.residual.refusal : nil
+    }
+
+    /// What somebody gets who shows this certificate; nil: in.
+    private func reason(
+        _ house: Gatehouse, _ claim: MachineClaim, person: String = "ada@corp.example", device: String? = nil
+    ) async throws -> Reason? {
+        let (_, _, cookie) = try await house.signIn(person, at: "vault", device: device)
+        return Self.reason(await pulled(house, cookie.tokenDigest, claim))
+    }
+
+    // MARK: Let in
+
+    @Test("001.8 003.10 a certificate is the device of a signed-in person, and its verdicts decide")
+    func device() async throws {
+        let house = try await house()
+        await say(.compliant, house)
+        let (global, session, cookie) = try await house.signIn(at: "vault")
+        let record = try #require(await pulled(house, cookie.tokenDigest, Self.adas))
+        #expect(Self.reason(record) == nil)
+        #expect(record.session == session.id && record.client == .person)
+        #expect(record.device == "machine:\(Self.guid)" && global.deviceID == nil)
+        #expect(record.certificate?.digest == Self.adas.tokenDigest)
+        #expect(record.tokenDigest == CertifiedSession.digest(cookie.tokenDigest, Self.adas))
+        // Once the certificate counts no more, what is open is decided without it.
+        #expect(record.certificate?.without.refusal == .deviceCertificateRequired)
+        let line = String(decoding: record.identityFields, as: UTF8.self)
+        let jwt = try #require(line.split(separator: " ").last).trimmingCharacters(
+            in: .whitespacesAndNewlines)
+        let claims = try JWS(compact: String(jwt.prefix { $0 != "\r" })).payloadObject
+        #expect(claims["sub"]?.string == "ada@corp.example")
+        #expect(claims["device"]?["id"]?.string == "machine:\(Self.guid)")
+        #expect(claims["device"]?["class"]?.string == "compliant")
+        // Without it the session is refused, and told why.
+        let plain = try #require(await house.pull(cookie.tokenDigest, "vault"))
+        guard case .session(_, let without) = plain else { return }
+        #expect(Self.reason(without) == .deviceCertificateRequired)
+    }
+
+    @Test("001.8 each of the four combinations of agent and certificate, for each choice of proofs")
+    func combinations() async throws {
+        for (proofs, expected) in [
+            ("agent", [Reason?.some(.deviceRequired), nil, .some(.deviceRequired), nil]),
+            (
+                "certificate",
+                [.some(.deviceCertificateRequired), .some(.deviceCertificateRequired), nil, nil]
+            ),
+            ("agent, certificate", [.some(.deviceRequired), nil, nil, nil]),
+        ] {
+            let house = try await house(proofs)
+            try await house.enroll("laptop", pinned: ["intune-device-id": Self.guid])
+            await say(.compliant, house)
+            var found: [Reason?] = []
+            for (device, claim) in [
+                (String?.none, Self.claim([])), ("laptop", Self.claim([])), (nil, Self.adas),
+                ("laptop", Self.adas),
+            ] { found.append(try await reason(house, claim, device: device)) }
+            #expect(found == expected, "\(proofs)")
+        }
+    }
+
+    @Test("003.9 a certificate that gives the device's name is a medium match, and the id a strong one")
+    func strength() async throws {
+        let house = try await house(
+            keys: ", match-common-name: true, device-domain: corp.example",
+            application: "    device-owner: any\n")
+        await say(.compliant, house, native: "a", keys: [DeviceKey(.name, "LT-7")])
+        let (_, _, cookie) = try await house.signIn(at: "vault")
+        for subject in ["lt-7", "LT-7.corp.example"] {
+            let record = await pulled(
+                house, cookie.tokenDigest, Self.claim([], serial: subject, subject: subject))
+            #expect(Self.reason(record) == nil, "\(subject)")
+        }
+        // Another record of the name: which one is meant nobody knows.
+        await say(.compliant, house, native: "b", keys: [DeviceKey(.name, "lt-7.corp.example")])
+        #expect(
+            try await reason(house, Self.claim([], serial: "c", subject: "lt-7")) == .deviceCertificateUnknown
+        )
+    }
+
+    @Test
+    func `verdicts of providers that know the device by other ids are found by the record behind its id`()
+        async throws
+    {
+        let house = try await house(application: "    device-owner: any\n")
+        await say(
+            .compliant, house, keys: [DeviceKey(.intune, Self.guid), DeviceKey(.serial, "SN-1")])
+        let found = try #require(
+            await house.control.services.posture.certified(
+                DeviceCertificate(
+                    names: ["dns:\(Self.guid).id.corp.example"], commonName: nil, suffix: "id.corp.example",
+                    domain: nil, platform: .linux, issuerDigest: "i", serial: "1", notAfterSeconds: .max),
+                beside: nil))
+        #expect(found.facts.certificate?.strength == .strong && found.relation == .unknown)
+        #expect(found.facts.verdicts.map(\.matchKey) == ["intune-device-id"])
+        // News that name the device by such an id reach it.
+        let posture = house.control.services.posture
+        let named = await posture.devices(named: [try #require(DeviceKey(.serial, "SN-1"))])
+        #expect(named.map(\.text) == ["machine:\(Self.guid)"])
+    }
+
+    // MARK: Refused
+
+    struct Row: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var claim: MachineClaim
+        var reason: Reason
+        init(_ name: String, _ claim: MachineClaim, _ reason: Reason) {
+            (testDescription, self.claim, self.reason) = (name, claim, reason)
+        }
+    }
+    static let refused: [Row] = [
+        Row("no device is named", claim(["email:ada@corp.example"]), .deviceCertificateRequired),
+        Row(
+            "two devices are named", claim(["dns:\(guid)", "dns:\(otherGUID)"]), .deviceCertificateRequired),
+        Row(
+            "the id stands below another suffix", claim(["dns:\(guid).evil.example"]),
+            .deviceCertificateRequired),
+        Row(
+            "a label more than the suffix", claim(["dns:\(guid).x.id.corp.example"]),
+            .deviceCertificateRequired),
+        Row("a name where names do not count", claim([], subject: guid), .deviceCertificateRequired),
+        Row(
+            "a device that no provider knows", claim(["dns:\(otherGUID)", "email:ada@corp.example"]),
+            .deviceCertificateUnknown),
+        Row("nobody says whose device it is", claim(["dns:\(guid)"]), .deviceOwnerMismatch),
+        Row(
+            "another person's device", claim(["dns:\(guid)", "email:eve@corp.example"]), .deviceOwnerMismatch),
+        Row(
+            "an address that only folds to the person's",
+            claim(["dns:\(guid)", "email:adA@corp.example.evil"]), .deviceOwnerMismatch),
+        Row(
+            "exactly at its end", claim(["dns:\(guid)", "email:ada@corp.example"], until: Gatehouse.start),
+            .deviceCertificateRequired),
+        Row(
+            "of a listener that asks nobody",
+            {
+                var claim = adas
+                claim.listener = 7
+                return claim
+            }(), .deviceCertificateRequired),
+    ]
+
+    @Test("a certificate that does not name this person's known device lets nobody in", arguments: refused)
+    func refusals(_ row: Row) async throws {
+        let house = try await house()
+        await say(.compliant, house)
+        #expect(try await reason(house, row.claim) == row.reason)
+    }
+
+    @Test func `who is not signed in is nobody, whatever the certificate says`() async throws {
+        let house = try await house()
+        await say(.compliant, house)
+        #expect(await pulled(house, [UInt8](repeating: 7, count: 32), Self.adas) == nil)
+        let (_, session, cookie) = try await house.signIn(at: "vault")
+        _ = try await house.control.end([session.id])
+        #expect(await pulled(house, cookie.tokenDigest, Self.adas) == nil)
+        #expect(house.control.certified.count == 0)
+    }
+
+    @Test func `another device than the agent's is refused and told to somebody`() async throws {
+        let house = try await house("agent, certificate")
+        try await house.enroll("laptop", pinned: ["intune-device-id": Self.otherGUID])
+        await say(.compliant, house)
+        await say(.compliant, house, native: "o", keys: [DeviceKey(.intune, Self.otherGUID)])
+        #expect(try await reason(house, Self.adas, device: "laptop") == .deviceCertificateConflict)
+        let audit = try await house.store.audit(limit: 10)
+        #expect(audit.contains { $0.kind == "device-certificate-conflict" })
+        // The agent alone still does, on a connection without the certificate.
+        let (_, _, cookie) = try await house.signIn(at: "vault", device: "laptop")
+        guard case .session(_, let record)? = await house.pull(cookie.tokenDigest, "vault") else { return }
+        #expect(Self.reason(record) == nil)
+    }
+
+    @Test func `somebody else's enrolled device does not count, nor does one that was revoked here`()
+        async throws
+    {
+        let house = try await house()
+        try await house.enroll("eves", owner: "eve@corp.example", pinned: ["intune-device-id": Self.guid])
+        await say(.compliant, house)
+        #expect(try await reason(house, Self.adas) == .deviceOwnerMismatch)
+        #expect(try await reason(house, Self.adas, person: "eve@corp.example") == .deviceOwnerMismatch)
+        let eves = Self.claim(["dns:\(Self.guid)"], serial: "02")
+        #expect(try await reason(house, eves, person: "eve@corp.example") == nil)
+    }
+
+    // MARK: Changes
+
+    @Test("001.24 a device that goes bad takes the access beside its certificate, and gives it back")
+    func changes() async throws {
+        let house = try await house("agent, certificate")
+        await say(.compliant, house)
+        let (_, session, cookie) = try await house.signIn(at: "vault")
+        let other = Self.claim(["dns:\(Self.otherGUID)", "email:ada@corp.example"], serial: "02")
+        await say(.compliant, house, native: "o", keys: [DeviceKey(.intune, Self.otherGUID)])
+        let record = try #require(await pulled(house, cookie.tokenDigest, Self.adas))
+        let second = try #require(await pulled(house, cookie.tokenDigest, other))
+        #expect(Self.reason(record) == nil && Self.reason(second) == nil)
+        func told(since seen: Int, _ digest: [UInt8]) -> SessionRecord? {
+            var last: SessionRecord?
+            for revocation in house.reactors.revocations.dropFirst(seen) {
+                if case .replace(let record) = revocation.effect, record.tokenDigest == digest {
+                    last = record
+                }
+            }
+            return last
+        }
+        for (state, reason) in [
+            (Verdict.State.noncompliant, Reason?.some(.postureNonCompliant)), (.compliant, nil),
+        ] {
+            let seen = house.reactors.revocations.count
+            house.advance(1)
+            await say(state, house)
+            let mine = try #require(told(since: seen, record.tokenDigest))
+            #expect(Self.reason(mine) == reason && mine.certificate?.digest == Self.adas.tokenDigest)
+            // Beside the other certificate, and without one, it is as it was.
+            #expect(told(since: seen, second.tokenDigest).map(Self.reason) ?? nil == nil)
+            #expect(Self.reason(told(since: seen, cookie.tokenDigest)) != nil)
+        }
+        // The session's end is the end beside every certificate.
+        _ = try await house.control.end([session.id])
+        #expect(house.control.certified.count == 0)
+        #expect(house.control.revocations.latest(record.name) == nil)
+    }
+
+    @Test func `a certificate's end is the record's, and a revoked serial number counts at once no more`()
+        async throws
+    {
+        let house = try await house()
+        await say(.compliant, house)
+        let (_, _, cookie) = try await house.signIn(at: "vault")
+        let short = Self.claim(
+            ["dns:\(Self.guid)", "email:ada@corp.example"], serial: "0c0ffee1", until: house.now + 50)
+        let record = try #require(await pulled(house, cookie.tokenDigest, short))
+        #expect(record.expiresAtSeconds == house.now + 50 && record.streamsUntilSeconds == house.now + 50)
+        #expect(record.residual.validUntilSeconds <= house.now + 50)
+        let seen = house.reactors.revocations.count
+        let answer = await house.control.execute(
+            .object(JSONObject([("command", "device-revoke"), ("serial", "0C:0F:FE:E1")])))
+        let effects = house.reactors.revocations.dropFirst(seen).map(\.effect)
+        let replaced = effects.compactMap { effect -> SessionRecord? in
+            if case .replace(let record) = effect, record.certificate != nil { record } else { nil }
+        }
+        #expect(replaced.last.map(Self.reason) == .some(.deviceCertificateRequired), "\(answer)")
+        #expect(Self.reason(await pulled(house, cookie.tokenDigest, short)) == .deviceCertificateRequired)
+    }
+
+    @Test func `a renewal keeps the certificate, and a reload without it makes the record one without`()
+        async throws
+    {
+        let house = try await house("agent, certificate")
+        await say(.compliant, house)
+        let (_, _, cookie) = try await house.signIn(at: "vault")
+        let record = try #require(await pulled(house, cookie.tokenDigest, Self.adas))
+        house.advance(70)
+        await house.control.renew(record.tokenDigest, "vault")
+        guard case .replace(let renewed)? = house.reactors.revocations.last?.effect else {
+            Issue.record("nothing was renewed")
+            return
+        }
+        #expect(renewed.tokenDigest == record.tokenDigest && Self.reason(renewed) == nil)
+        try house.rewrite {
+            $0.replacingOccurrences(of: "device-proofs: [agent, certificate]", with: "device-owner: any")
+        }
+        _ = try await house.control.reload()
+        let last = house.reactors.revocations.compactMap { revocation -> SessionRecord? in
+            if case .replace(let new) = revocation.effect, new.tokenDigest == record.tokenDigest {
+                new
+            } else {
+                nil
+            }
+        }.last
+        #expect(last?.residual.validUntilSeconds == 0)
+        #expect(last?.openResidual?.policies.isEmpty == true)
+    }
+
+    @Test func `what nobody asked about for long is forgotten, and a forgotten one is decided without`()
+        async throws
+    {
+        let house = try await house()
+        await say(.compliant, house)
+        let (_, _, cookie) = try await house.signIn(at: "vault", seconds: 9_000)
+        let record = try #require(await pulled(house, cookie.tokenDigest, Self.adas))
+        house.advance(CertifiedSessions.idleSeconds - 1)
+        house.control.certified.sweep(nowSeconds: house.now)
+        #expect(house.control.certified.count == 1)
+        house.advance(1)
+        house.control.certified.sweep(nowSeconds: house.now)
+        #expect(house.control.certified.count == 0)
+        await house.control.renew(record.tokenDigest, "vault")
+        guard case .replace(let bare)? = house.reactors.revocations.last?.effect else {
+            Issue.record("nobody was told")
+            return
+        }
+        #expect(bare.tokenDigest == record.tokenDigest && bare.residual.validUntilSeconds == 0)
+    }
+}
