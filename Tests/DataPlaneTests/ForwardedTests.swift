@@ -43,7 +43,8 @@ struct ForwardedTests {
         let gateway = try Self.gateway(origin, writes: true, trust: trust)
         let named = "Forwarded: for=6.6.6.6, for=\"[2001:db8::7]:80\"\r\n"
         let text = try #require(try gateway.client().get(fields: named)).text
-        #expect(Self.lines(text) == ["forwarded: for=\"[2001:db8:0:0:0:0:0:7]\";host=\"wiki.test\";proto=https"])
+        #expect(
+            Self.lines(text) == ["forwarded: for=\"[2001:db8:0:0:0:0:0:7]\";host=\"wiki.test\";proto=https"])
         let balanced = try Self.gateway(
             origin, writes: true, trust: ClientAddressTrust(proxyProtocolFrom: [Self.loopback]))
         let header = ProxyHeaderTests.header(ProxyHeaderTests.v4)

@@ -20,9 +20,9 @@ extension Reactor {
     }
 
     /// A stream's application has taken so much. Once it has taken a whole window, the window doubles: the path, and
-    /// not the application, is what the client waits for. The connection's grows with it, so that no stream takes what the
-    /// others have. All additions of a connection together take a quarter of its memory, and none is made while
-    /// the reactor has used up half of its share.
+    /// not the application, is what the client waits for. The connection's grows with it, so that no stream takes
+    /// what the others have. All additions of a connection together take a quarter of its memory, and none is made
+    /// while the reactor has used up half of its share.
     func growWindow(_ stream: HTTP2StreamPointer, taken: Int) {
         stream.pointee.takenOfWindow += taken
         guard stream.pointee.takenOfWindow >= stream.pointee.window else { return }
