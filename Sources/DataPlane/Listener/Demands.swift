@@ -23,7 +23,7 @@ extension Reactor {
             downstreams.count == 0 ? .max : nowMilliseconds + Self.lookEveryMilliseconds
         // Nobody can hold more than all do together.
         let looksAtMemory = pool.pointee.bytesInUse > limits.connectionMemoryBytesMax
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             if isTooSlow(slot) {
                 endSlow(slot)
             } else if looksAtMemory {
@@ -86,8 +86,10 @@ extension Reactor {
         pool.pointee.bytesInUse + state.pointee.bufferHolders.count * Self.tlsBufferBytes
     }
 
+    /// Asked in every turn, so by the product: a division takes longer than all the rest.
     var isMemoryShort: Bool {
-        bytesHeldByAll > memoryShareBytes && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
+        bytesHeldByAll &* workers > limits.memoryBytesMax
+            && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
     }
 
     private func bytesHeld(_ slot: Int32) -> Int {
@@ -116,7 +118,7 @@ extension Reactor {
         giveBackTLSBuffers()
         guard bytesHeldByAll > wanted else { return }
         var held: [(slot: Int32, bytes: Int)] = []
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             held.append((slot, bytesHeld(slot)))
         }
         held.sort { $0.bytes > $1.bytes }
