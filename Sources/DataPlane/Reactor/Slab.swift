@@ -69,8 +69,8 @@ struct Slab<Record: ~Copyable> {
     /// Records in use.
     var count: Int32 { counts.pointee.inUse }
 
-    /// The slots that may be in use: who looks at all records need not look at room that nobody ever took. Free slots are
-    /// taken again last in, first out, so this ends where most records ever were at once.
+    /// The slots that may be in use: who looks at all records need not look at room that nobody ever took. Free
+    /// slots are taken again last in, first out, so this ends where most records ever were at once.
     var everUsed: Range<Int32> { firstSlot..<(firstSlot + counts.pointee.end) }
 
     /// - Returns: the slot's new handle, or nil when every slot is in use.
