@@ -11,6 +11,8 @@ extension Residual {
         // A stale answer is no answer.
         guard nowSeconds < validUntilSeconds else { return .recompute }
         var index = 0
+        // By their addresses: the array's own subscript would copy each policy whole.
+        let policies = policies.span
         // The administrator's order; a public path is a policy in it, not a hole before it.
         while index < policies.count {
             if policies[index].matches(request, path: path) {

@@ -65,6 +65,8 @@ public struct ResponseHead: Sendable, Hashable {
     public var keepsAlive: Bool
     /// Bytes of the head including its empty line.
     public var headBytes: Int
+    /// Content-Type is `text/event-stream`, in any case and with any parameters (HTML standard §9.2.3).
+    public var isEventStream: Bool
     var hasConnectionOptions: Bool
 
     /// 1xx other than 101: another head follows (RFC 9110 §15.2).

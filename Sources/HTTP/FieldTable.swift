@@ -9,6 +9,9 @@ public struct FieldLine: Sendable, Hashable {
     public var value: ByteRange
     /// `.other` for names that the gateway does not look at.
     public var known: KnownField
+    /// Known to stand as it would be written: one space behind the colon, nothing behind the value but CRLF. False
+    /// says nothing.
+    @usableFromInline var isTight = false
 
     /// A line of a head.
     @inlinable
@@ -31,6 +34,8 @@ public struct FieldTable: ~Copyable {
     var repeated: UInt64 = 0
     /// Of a request: which of its cookies are ours.
     var ownCookies = OwnCookies()
+    /// Counts the parses into this table: lines of another parse are other lines.
+    private(set) var parse: UInt64 = 0
 
     /// - Parameter capacity: `HeadLimits.fieldsMax` of the parser it is used with; 1...10,000.
     public init(capacity: Int = HeadLimits().fieldsMax) {
@@ -86,6 +91,7 @@ public struct FieldTable: ~Copyable {
     }
 
     mutating func removeAll() {
+        parse &+= 1
         count = 0
         present = 0
         repeated = 0

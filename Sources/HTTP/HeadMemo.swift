@@ -61,10 +61,10 @@ public struct HeadMemo {
         known.pointee.shift = nil
         let count = known.pointee.count
         guard count > 0 else { return first }
-        let equal = WordScan.commonPrefix(
-            head, from: first, Self.bytes(of: known).span.extracting(first: count))
         let lineCount = known.pointee.lineCount
-        guard equal == count, filling.room >= lineCount else {
+        let whole = Self.bytes(of: known).span.extracting(first: count)
+        guard WordScan.starts(head, at: first, with: whole), filling.room >= lineCount else {
+            let equal = WordScan.commonPrefix(head, from: first, whole)
             return Self.recallSome(known, equal, first, into: &filling)
         }
         let shift = first &- known.pointee.start
@@ -97,6 +97,7 @@ public struct HeadMemo {
     }
 
     /// What the same lines said the last time; nil when they are not the same.
+    @inline(__always)
     var said: (cookies: OwnCookies, host: Authority)? {
         guard let known, let shift = known.pointee.shift, let host = known.pointee.host else { return nil }
         let cookies = known.pointee.cookies

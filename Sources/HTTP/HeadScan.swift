@@ -89,29 +89,32 @@ enum HeadScan {
                 match.nameBytes == 0
                 ? try nameEnd(bytes, from: index, to: bytes.count) : index &+ match.nameBytes
             let lineEnd = try valueEnd(bytes, from: colon &+ 1, to: bytes.count)
-            filling.append(
-                FieldLine(
-                    name: ByteRange(from: index, to: colon), value: value(bytes, colon, lineEnd),
-                    known: match.known))
+            filling.append(line(bytes, index, colon, lineEnd, match.known))
             index = lineEnd &+ 2
         }
         throw .needMore
     }
 
-    /// What stands between the colon and the CR, without the blanks around it.
+    /// The line whose name starts at `start`; its value is without the blanks around it.
     ///
     /// - Precondition: the bytes at `colon` and `lineEnd` are in `bytes` and what they are called.
     @inline(__always)
-    private static func value(_ bytes: Span<UInt8>, _ colon: Int, _ lineEnd: Int) -> ByteRange {
+    private static func line(
+        _ bytes: Span<UInt8>, _ start: Int, _ colon: Int, _ lineEnd: Int, _ known: KnownField
+    ) -> FieldLine {
+        let name = ByteRange(from: start, to: colon)
         // The usual line: one space, then neither at the beginning nor at the end a blank. Of what has passed
         // the scan only blanks are below 0x21; an empty value ends up at the CR, which is below it too.
         if bytes[unchecked: colon &+ 1] == 32, bytes[unchecked: colon &+ 2] > 32,
             bytes[unchecked: lineEnd &- 1] > 32
         {
-            return ByteRange(from: colon &+ 2, to: lineEnd)
+            var line = FieldLine(name: name, value: ByteRange(from: colon &+ 2, to: lineEnd), known: known)
+            line.isTight = true
+            return line
         }
         let value = ByteClass.trimmed(bytes, (colon &+ 1)..<lineEnd)
-        return ByteRange(from: value.lowerBound, to: value.upperBound)
+        return FieldLine(
+            name: name, value: ByteRange(from: value.lowerBound, to: value.upperBound), known: known)
     }
 
     /// The offset of the colon after a field name (RFC 9110 §5.1, RFC 9112 §5.1 and §5.2).

@@ -57,8 +57,12 @@ public struct RequestWriter: Sendable {
         }
         // Connection may name these: then each is compared with what it names.
         if request.hasConnectionOptions { copied &= ~KnownField.ordinary }
-        for index in 0..<fields.count {
+        var index = 0
+        while true {
+            index = copier.copyRun(fields, from: index, kinds: copied)
+            guard index < fields.count else { break }
             let line = fields[index]
+            index &+= 1
             if copied &>> UInt64(line.known.rawValue) & 1 != 0 {
                 copier.copy(line, head, into: &output)
             } else if line.known.isOrdinary {

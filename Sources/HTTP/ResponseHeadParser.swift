@@ -36,6 +36,19 @@ public struct ResponseHeadParser: Sendable {
         }
     }
 
+    /// The same for one of many heads: faster where they repeat, with the same outcome.
+    ///
+    /// - Parameter memo: of this parser and these fields, and of no others.
+    public func parse(
+        _ bytes: Span<UInt8>, answering method: Method, into fields: inout FieldTable,
+        memo: inout ResponseMemo
+    ) -> ResponseHeadOutcome {
+        if let known = memo.recall(bytes, answering: method, fields) { return .head(known) }
+        let outcome = parse(bytes, answering: method, into: &fields)
+        if case .head(let response) = outcome { memo.note(bytes, answering: method, response, fields) }
+        return outcome
+    }
+
     private static func outcome(
         _ bytes: Span<UInt8>, _ line: StatusLine, _ headBytes: Int, _ method: Method,
         _ fields: borrowing FieldTable
@@ -53,9 +66,15 @@ public struct ResponseHeadParser: Sendable {
                     framing: framing,
                     contentLength: length,
                     keepsAlive: persists && !connection.contains(.close) && framing != .untilClose,
-                    headBytes: headBytes, hasConnectionOptions: connection.contains(.others)))
+                    headBytes: headBytes, isEventStream: isEventStream(bytes, fields),
+                    hasConnectionOptions: connection.contains(.others)))
         } catch {
             return .refused(error)
         }
+    }
+
+    private static func isEventStream(_ bytes: Span<UInt8>, _ fields: borrowing FieldTable) -> Bool {
+        guard let type = fields.value(.contentType) else { return false }
+        return ByteClass.startsFolded(bytes, type.indices, "text/event-stream")
     }
 }

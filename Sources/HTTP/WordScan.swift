@@ -1,3 +1,5 @@
+import Glibc
+
 /// Runs of allowed bytes, found eight and sixteen bytes at a time.
 ///
 /// Each function answers the offset of the first byte in `start..<end` that is not in its class, or `end`.
@@ -118,6 +120,21 @@ enum WordScan {
         guard found != 0 else { return nil }
         let count = first(found)
         return (word & ((1 &<< UInt64(8 &* count)) &- 1), count)
+    }
+
+    /// Whether all of `other` stands at `start`.
+    @inline(__always)
+    static func starts(_ bytes: Span<UInt8>, at start: Int, with other: Span<UInt8>) -> Bool {
+        check(bytes, start, bytes.count)
+        guard bytes.count &- start >= other.count else { return false }
+        return bytes.withUnsafeBytes { one in
+            other.withUnsafeBytes { other in
+                guard let first = one.baseAddress, let second = other.baseAddress else {
+                    return other.isEmpty
+                }
+                return memcmp(first + start, second, other.count) == 0
+            }
+        }
     }
 
     /// How many bytes at `start` equal those of `other`, from its first one on.

@@ -23,7 +23,7 @@ extension Reactor {
             downstreams.count == 0 ? .max : nowMilliseconds + Self.lookEveryMilliseconds
         // Nobody can hold more than all do together.
         let looksAtMemory = pool.pointee.bytesInUse > limits.connectionMemoryBytesMax
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             if isTooSlow(slot) {
                 endSlow(slot)
             } else if looksAtMemory, (transports + Int(slot)).stream == nil {
@@ -104,8 +104,10 @@ extension Reactor {
     /// Half of the share is used: nobody is given more than it needs.
     var isMemoryTight: Bool { bytesHeldByAll > memoryShareBytes / 2 }
 
+    /// Asked in every turn, so by the product: a division takes longer than all the rest.
     var isMemoryShort: Bool {
-        bytesHeldByAll > memoryShareBytes && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
+        bytesHeldByAll &* workers > limits.memoryBytesMax
+            && nowMilliseconds >= state.pointee.defence.shedAgainAtMilliseconds
     }
 
     /// Of an HTTP/2 connection with what its streams hold.
@@ -139,7 +141,7 @@ extension Reactor {
         giveBackTLSBuffers()
         guard bytesHeldByAll > wanted else { return }
         var held: [(slot: Int32, bytes: Int)] = []
-        for slot in 0..<downstreams.capacity
+        for slot in downstreams.everUsed
         where downstreams.isInUse(slot) && (transports + Int(slot)).stream == nil {
             held.append((slot, bytesHeld(slot)))
         }

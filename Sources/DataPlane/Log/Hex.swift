@@ -31,19 +31,26 @@ enum Hex {
     /// The 16 digits as the bytes of two words, in the order of memory.
     @inline(__always)
     private static func digits(_ value: UInt64) -> (UInt64, UInt64) {
-        (eightDigits(value >> 32).littleEndian, eightDigits(value & 0xffff_ffff).littleEndian)
+        let digits = sixteenDigits(value)
+        return (digits.x, digits.y)
     }
 
-    /// Eight digits at once: spread the nibbles to one per byte, the highest first, then make each a character.
+    /// All at once: the nibbles to one per byte, the highest first, then each becomes a character.
     @inline(__always)
-    private static func eightDigits(_ value: UInt64) -> UInt64 {
-        var spread = value
-        spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff
-        spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff
-        spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f
-        spread = spread.byteSwapped
-        // 1 in every byte above 9: those are 39 characters further, at "a".
-        let letters = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
-        return spread &+ 0x3030_3030_3030_3030 &+ letters &* 39
+    private static func sixteenDigits(_ value: UInt64) -> SIMD2<UInt64> {
+        let bytes = value.bigEndian
+        var interleaved = SIMD16<UInt8>()
+        interleaved.evenHalf = unsafeBitCast(bytes >> 4 & 0x0f0f_0f0f_0f0f_0f0f, to: SIMD8<UInt8>.self)
+        interleaved.oddHalf = unsafeBitCast(bytes & 0x0f0f_0f0f_0f0f_0f0f, to: SIMD8<UInt8>.self)
+        let nibbles = unsafeBitCast(interleaved, to: SIMD2<UInt64>.self)
+        // 1 in every byte above 9: those are 39 (32 + 8 - 1) characters further, at "a".
+        let letters = (nibbles &+ twice(0x06)) &>> SIMD2(repeating: 4) & twice(0x01)
+        return nibbles &+ twice(0x30) &+ (letters &<< SIMD2(repeating: 5))
+            &+ (letters &<< SIMD2(repeating: 3)) &- letters
+    }
+
+    @inline(__always)
+    private static func twice(_ byte: UInt64) -> SIMD2<UInt64> {
+        SIMD2(repeating: byte &* 0x0101_0101_0101_0101)
     }
 }

@@ -53,7 +53,7 @@ extension Reactor {
             _ = shutdown(listeners[index].descriptor, Int32(SHUT_RDWR))
         }
         if !inbox.keepsConnections { endIdle() }
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             downstreams[slot].pointee.endsAfterResponse = true
             beginGoaway(slot)
         }
@@ -82,7 +82,7 @@ extension Reactor {
             if nowMilliseconds + Self.lastCallMilliseconds >= deadline { endIdle() }
             return
         }
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { abandon(slot) }
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) { abandon(slot) }
         state.pointee.isEnded = true
     }
 }

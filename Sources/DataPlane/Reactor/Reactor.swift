@@ -98,7 +98,7 @@ final class Reactor {
     }
 
     deinit {
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) { close(slot) }
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) { close(slot) }
         let first = upstreams.firstSlot
         for slot in first..<(first + upstreams.capacity) where upstreams.isInUse(slot) { closeUpstream(slot) }
         listeners.deinitialize(count: listenerCount)

@@ -29,7 +29,7 @@ struct ReactorState {
     /// Health checks under way.
     var probes = 0
     /// When a health check or an endpoint's return is due; `.max` while nothing is.
-    var tendUpstreamsAtMilliseconds = UInt64.max
+    var tendUpstreamsAtMilliseconds = UInt64.max { didSet { noteNextLook() } }
 
     var random = RequestIDs()
     var recent = RecentRevocations()
@@ -40,10 +40,13 @@ struct ReactorState {
     var streams = 0
     /// Connections that keep their TLS buffers until they rest, and when that is looked at.
     var bufferHolders: [Handle] = []
-    var sweepAtMilliseconds = UInt64.max
+    var sweepAtMilliseconds = UInt64.max { didSet { noteNextLook() } }
     /// When what is open is held against its session's record; `.max` while nothing is.
-    var streamCheckAtMilliseconds = UInt64.max
-    var defence = DefenceState()
+    var streamCheckAtMilliseconds = UInt64.max { didSet { noteNextLook() } }
+    var defence = DefenceState() { didSet { noteNextLook() } }
+    /// The first of all the moments above at which something is looked at, `.max` while there is none: turns ask
+    /// for it thousands of times before it changes once.
+    private(set) var nextLookMilliseconds = UInt64.max
     /// The list of idle downstream connections, oldest first.
     var firstIdle: Int32 = -1
     var lastIdle: Int32 = -1
@@ -71,6 +74,12 @@ struct ReactorState {
         nowMilliseconds = 0
         nowSeconds = 0
         readClocks()
+    }
+
+    private mutating func noteNextLook() {
+        nextLookMilliseconds = min(
+            min(sweepAtMilliseconds, streamCheckAtMilliseconds, tendUpstreamsAtMilliseconds),
+            min(defence.lookAtMilliseconds, defence.acceptAgainAtMilliseconds))
     }
 
     mutating func readClocks() {

@@ -27,6 +27,8 @@ struct Slab<Record: ~Copyable> {
     private struct Counts {
         var firstFree: Int32
         var inUse: Int32 = 0
+        /// Behind the last slot that was ever in use.
+        var end: Int32 = 0
     }
 
     let firstSlot: Int32
@@ -67,6 +69,10 @@ struct Slab<Record: ~Copyable> {
     /// Records in use.
     var count: Int32 { counts.pointee.inUse }
 
+    /// The slots that may be in use: who looks at all records need not look at room that nobody ever took. Free
+    /// slots are taken again last in, first out, so this ends where most records ever were at once.
+    var everUsed: Range<Int32> { firstSlot..<(firstSlot + counts.pointee.end) }
+
     /// - Returns: the slot's new handle, or nil when every slot is in use.
     func insert(_ record: consuming Record) -> Handle? {
         guard counts.pointee.firstFree >= 0 else { return nil }
@@ -75,6 +81,7 @@ struct Slab<Record: ~Copyable> {
         links[index] = Self.inUse
         (records + index).initialize(to: record)
         counts.pointee.inUse += 1
+        counts.pointee.end = max(counts.pointee.end, Int32(index) + 1)
         return Handle(slot: firstSlot + Int32(index), generation: generations[index])
     }
 
@@ -101,9 +108,10 @@ struct Slab<Record: ~Copyable> {
     subscript(slot: Int32) -> UnsafeMutablePointer<Record> { records + checked(slot) }
 
     private func checked(_ slot: Int32) -> Int {
-        let index = Int(slot) - Int(firstSlot)
-        precondition(index >= 0 && index < Int(capacity), "slot \(slot) belongs to another slab")
-        precondition(links[index] == Self.inUse, "slot \(slot) is not in use")
-        return index
+        // Unsigned, so that one comparison refuses both sides.
+        let index = UInt32(bitPattern: slot &- firstSlot)
+        precondition(index < UInt32(bitPattern: capacity), "slot \(slot) belongs to another slab")
+        precondition(links[Int(index)] == Self.inUse, "slot \(slot) is not in use")
+        return Int(index)
     }
 }

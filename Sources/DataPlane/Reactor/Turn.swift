@@ -47,15 +47,9 @@ extension Reactor {
     /// Until the next deadline; a drain and resting buffers have one of their own.
     private func waitMilliseconds() -> Int32 {
         let timeout = timers.timeoutMilliseconds(now: nowMilliseconds)
+        let isDraining = state.pointee.drainDeadlineMilliseconds != nil
         let other = min(
-            drainLookMilliseconds,
-            min(
-                min(state.pointee.sweepAtMilliseconds, state.pointee.streamCheckAtMilliseconds),
-                min(
-                    state.pointee.tendUpstreamsAtMilliseconds,
-                    min(
-                        state.pointee.defence.lookAtMilliseconds,
-                        state.pointee.defence.acceptAgainAtMilliseconds))))
+            state.pointee.nextLookMilliseconds, isDraining ? drainLookMilliseconds : .max)
         guard other != .max else { return timeout }
         let left = other > nowMilliseconds ? Int32(clamping: other - nowMilliseconds) : 0
         return timeout < 0 ? left : min(timeout, left)
@@ -82,16 +76,22 @@ extension Reactor {
         }
         while let slot = timers.nextDue(now: nowMilliseconds) { deadlinePassed(slot) }
         if !state.pointee.queue.isEmpty { serveQueued() }
-        if nowMilliseconds >= state.pointee.sweepAtMilliseconds { sweepBuffers() }
-        if nowMilliseconds >= state.pointee.streamCheckAtMilliseconds { checkStreams() }
         if isMemoryShort { shedCostliest() }
-        if nowMilliseconds >= state.pointee.defence.lookAtMilliseconds { lookAtClients() }
-        if nowMilliseconds >= state.pointee.defence.acceptAgainAtMilliseconds { resumeAccepting() }
-        if nowMilliseconds >= state.pointee.tendUpstreamsAtMilliseconds { tendUpstreams() }
+        if nowMilliseconds >= state.pointee.nextLookMilliseconds { lookAround() }
         if hasNewConnections { acceptConnections() }
         if !state.pointee.unflushed.isEmpty { flushMultiplexed() }
         publishLevels()
         if let deadline = state.pointee.drainDeadlineMilliseconds { finishDrainIfDone(deadline) }
+    }
+
+    /// What is due by the reactor's own clock, seldom and for all connections at once.
+    @inline(never)
+    private func lookAround() {
+        if nowMilliseconds >= state.pointee.sweepAtMilliseconds { sweepBuffers() }
+        if nowMilliseconds >= state.pointee.streamCheckAtMilliseconds { checkStreams() }
+        if nowMilliseconds >= state.pointee.defence.lookAtMilliseconds { lookAtClients() }
+        if nowMilliseconds >= state.pointee.defence.acceptAgainAtMilliseconds { resumeAccepting() }
+        if nowMilliseconds >= state.pointee.tendUpstreamsAtMilliseconds { tendUpstreams() }
     }
 
     private func dispatch(_ handle: Handle, _ events: UInt32) {

@@ -13,6 +13,8 @@ struct Workspace: ~Copyable {
     let responseWriter = ResponseWriter()
     var fields: FieldTable
     var responseFields: FieldTable
+    /// Of the upstreams' answers; whoever else parses into `responseFields` makes it forget.
+    var responseMemo = ResponseMemo()
     var scratch: CanonicalScratch
     /// What `readHead` read last. Its offsets point into the head of that connection.
     var request: CanonicalRequest?

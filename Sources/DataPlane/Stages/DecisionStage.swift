@@ -33,8 +33,7 @@ extension Reactor {
             }
             exchange.pointee.exchange.decision =
                 session >= 0
-                ? sessions[session].pointee.record.residual.policies[policy].reason
-                : route.anonymous.policies[policy].reason
+                ? sessions[session].pointee.reason(for: decision) : route.anonymous.reason(for: decision)
         }
         let now = Clock.monotonicNanoseconds()
         exchange.pointee.exchange.sentNanoseconds = now

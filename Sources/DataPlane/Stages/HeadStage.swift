@@ -83,8 +83,7 @@ extension Reactor {
     /// Gives the request its names and notes what later steps need after the head is gone.
     func beginExchange(_ slot: Int32, _ request: CanonicalRequest) {
         let connection = downstreams[slot]
-        leaveIdle(slot)
-        guard !connection.pointee.exchange.isBegun else { return }
+        guard !connection.pointee.exchange.isBegun else { return leaveIdle(slot) }
         beginNamelessExchange(slot)
         connection.pointee.exchange.method = request.method
         connection.pointee.exchange.accessMethod = accessMethod(slot, request)

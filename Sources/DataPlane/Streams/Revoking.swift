@@ -122,7 +122,7 @@ extension Reactor {
 
     private func cutAnonymous(of application: String) -> Int {
         var count = 0
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
             guard isOpenToAnybody(slot), connection.pointee.route?.name == application else { continue }
             if cutOrDrain(slot) { count += 1 }
@@ -141,7 +141,7 @@ extension Reactor {
     /// What nobody is signed in for was opened by a route's own decision: a new configuration decides it anew, and what
     /// has no route any more ends.
     func redecideAnonymous(under plan: Plan) {
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
             guard isOpenToAnybody(slot), let old = connection.pointee.route else { continue }
             let new = plan.routes.first { $0.host == old.host && $0.name == old.name }

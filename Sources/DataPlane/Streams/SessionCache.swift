@@ -33,6 +33,9 @@ struct CachedSession: ~Copyable {
     borrowing func decide(_ facts: RequestFacts, path: Span<UInt8>, atSeconds nowSeconds: Int64) -> Decision {
         record.residual.decide(facts, path: path, atSeconds: nowSeconds)
     }
+
+    /// The word for a decision of this record's.
+    borrowing func reason(for decision: Decision) -> Reason? { record.residual.reason(for: decision) }
 }
 
 /// The bounded cache of one reactor: by secret for requests, by session, person and device for revocations.

@@ -22,7 +22,7 @@ extension Reactor {
 
     func checkStreams() {
         state.pointee.streamCheckAtMilliseconds = .max
-        for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+        for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             // Who waits for the upstream's connection is decided anew when it is there.
             guard downstreams[slot].pointee.phase != .connecting else { continue }
             let exchange = downstreams[slot].pointee.exchange

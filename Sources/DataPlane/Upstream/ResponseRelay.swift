@@ -66,7 +66,8 @@ extension Reactor {
         while !connection.pointee.exchange.isResponseBegun {
             let head = record.pointee.input.bytes.span
             let outcome = work.pointee.responseParser.parse(
-                head, answering: connection.pointee.exchange.method, into: &work.pointee.responseFields)
+                head, answering: connection.pointee.exchange.method, into: &work.pointee.responseFields,
+                memo: &work.pointee.responseMemo)
             switch outcome {
             case .needMore:
                 send(&output, to: slot)
@@ -125,7 +126,7 @@ extension Reactor {
         if connection.pointee.exchange.isBodyless { consumeHead(slot) }
         connection.pointee.exchange.isUpstreamReusable = response.keepsAlive
         connection.pointee.exchange.upstreamFraming = response.framing
-        connection.pointee.exchange.isEventStream = isEventStream(head)
+        connection.pointee.exchange.isEventStream = response.isEventStream
         var framing = downstreamFraming(slot, response.framing)
         if connection.pointee.exchange.isPage { framing = beginEdit(slot, response, head, framing) }
         connection.pointee.exchange.downstreamFraming = framing
@@ -147,7 +148,7 @@ extension Reactor {
         } else {
             work.pointee.responseWriter.begin(
                 response, head: head, fields: work.pointee.responseFields, framing: framing,
-                keepsAlive: keepsAlive, into: &output)
+                keepsAlive: keepsAlive, memo: &work.pointee.responseMemo, into: &output)
         }
         if !response.isInterim {
             // RFC 9110 §6.6.1: who forwards an answer without a date gives it the time at which it came.
@@ -177,18 +178,6 @@ extension Reactor {
             if case .untilClose = upstream { exchange.pointee.exchange.isUpstreamReusable = false }
             return exchange.pointee.exchange.isHTTP10 ? .untilClose : .chunked
         }
-    }
-
-    private func isEventStream(_ head: Span<UInt8>) -> Bool {
-        guard let type = work.pointee.responseFields.value(.contentType) else { return false }
-        let wanted: StaticString = "text/event-stream"
-        guard type.count >= wanted.utf8CodeUnitCount else { return false }
-        let value = head.extracting(type.indices)
-        for index in 0..<wanted.utf8CodeUnitCount where value[index] | 0x20 != wanted.utf8Start[index] | 0x20
-        {
-            return false
-        }
-        return true
     }
 
     /// The upstream will send nothing more.

@@ -91,38 +91,46 @@ extension Reactor {
             return
         }
         let record = upstreams[upstream]
-        let endpoint = record.pointee.endpoint
-        if endpoint.state.pointee.health.isWatched { noteAnswer(slot, record) }
+        // The memory of both lives as long as the record does, which names them: no reference is counted for it.
+        let endpoint = record.pointee.endpoint.state
+        let group = record.pointee.group.state
+        if endpoint.pointee.health.isWatched { noteAnswer(slot, record) }
         downstreams[slot].pointee.exchange.upstream = Place.none
-        endpoint.state.pointee.open -= 1
-        let group = record.pointee.group
-        group.state.pointee.open -= 1
-        if isReusable, mayPool(upstream, endpoint) {
-            enterPool(upstream, endpoint)
+        endpoint.pointee.open -= 1
+        group.pointee.open -= 1
+        let waiters = group.pointee.isLimited ? record.pointee.group : nil
+        if isReusable, mayPool(upstream, record, endpoint) {
+            enterPool(upstream, record, endpoint)
         } else {
             closeUpstream(upstream)
         }
-        if group.state.pointee.isLimited { admitWaiting(group) }
+        if let waiters { admitWaiting(waiters) }
     }
 
-    private func mayPool(_ upstream: Int32, _ endpoint: Endpoint) -> Bool {
-        let record = upstreams[upstream]
-        let transport = transports[Int(upstream)]
-        return record.pointee.phase == .ready && record.pointee.input.isEmpty && transport.pending.isEmpty
-            && !transport.isFailed && !transport.sawHangup && !endpoint.state.pointee.isGone
-            && isSilent(upstream)
+    @inline(__always)
+    private func mayPool(
+        _ upstream: Int32, _ record: UnsafeMutablePointer<Upstream>,
+        _ endpoint: UnsafeMutablePointer<Endpoint.State>
+    ) -> Bool {
+        let transport = transports + Int(upstream)
+        return record.pointee.phase == .ready && record.pointee.input.isEmpty
+            && transport.pointee.pending.isEmpty && !transport.pointee.isFailed
+            && !transport.pointee.sawHangup && !endpoint.pointee.isGone && isSilent(upstream)
             && state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
     }
 
-    private func enterPool(_ upstream: Int32, _ endpoint: Endpoint) {
-        let record = upstreams[upstream]
+    @inline(__always)
+    private func enterPool(
+        _ upstream: Int32, _ record: UnsafeMutablePointer<Upstream>,
+        _ endpoint: UnsafeMutablePointer<Endpoint.State>
+    ) {
         record.pointee.phase = .idle
         record.pointee.downstream = -1
         record.pointee.previousIdle = -1
-        let first = endpoint.state.pointee.firstIdle
+        let first = endpoint.pointee.firstIdle
         record.pointee.nextIdle = first
         if first >= 0 { upstreams[first].pointee.previousIdle = upstream }
-        endpoint.state.pointee.firstIdle = upstream
+        endpoint.pointee.firstIdle = upstream
         state.pointee.idleUpstreams += 1
         timers.set(upstream, at: nowMilliseconds + UInt64(limits.idleMilliseconds))
     }
