@@ -103,6 +103,9 @@ extension Reactor {
         let upstream = connection.pointee.exchange.upstream
         if upstream >= 0 {
             bytes += upstreams[upstream].pointee.input.capacity + transports[Int(upstream)].pending.capacity
+            if let stream = (transports + Int(upstream)).stream {
+                bytes += stream.pointee.inbound.capacity + stream.pointee.body.capacity
+            }
         }
         return bytes
     }
