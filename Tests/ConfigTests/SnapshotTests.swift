@@ -86,7 +86,7 @@ struct SnapshotTests {
         #expect(try folder.load().warnings == [])
     }
 
-    @Test(arguments: ["gatepost.yaml", "machines.yaml", "minimal.yaml"])
+    @Test(arguments: ["gatepost.yaml", "grpc.yaml", "machines.yaml", "minimal.yaml"])
     func `the sample in conf is good, without a warning`(_ name: String) throws {
         let snapshot = try ConfigSnapshot.load(
             path: "\(Repository.root)/conf/\(name)", environment: [:], readsFiles: false,
@@ -98,6 +98,6 @@ struct SnapshotTests {
         let names = try FileManager.default.contentsOfDirectory(atPath: "\(Repository.root)/conf")
         #expect(
             names.filter { $0.hasSuffix(".yaml") }.sorted()
-                == ["gatepost.yaml", "machines.yaml", "minimal.yaml"])
+                == ["gatepost.yaml", "grpc.yaml", "machines.yaml", "minimal.yaml"])
     }
 }

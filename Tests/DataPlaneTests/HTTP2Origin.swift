@@ -55,7 +55,9 @@ final class HTTP2Origin {
             while let id = origin.nextRequest() {
                 guard origin.readUntil({ $0.requests[id]?.isEnded == true }) else { return }
                 guard let asked = origin.requests[id] else { return }
-                let text = asked.fields.map { "\($0.0): \($0.1)\r\n" }.joined() + "\r\n" + asked.text
+                // No more than every window takes.
+                let body = asked.body.count < 8_192 ? asked.text : "\(asked.body.count) bytes"
+                let text = asked.fields.map { "\($0.0): \($0.1)\r\n" }.joined() + "\r\n" + body
                 origin.answer(id, body: text)
             }
         }

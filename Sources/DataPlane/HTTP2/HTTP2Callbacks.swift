@@ -192,6 +192,9 @@ func bodyRead(
         flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
         if connection.submitTrailers(of: stream) {
             flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
+            // nghttp2 leaves an empty frame in front of trailers out: nobody will say that it left.
+            stream.pointee.isEndSent = stream.pointee.isEndSent || count == 0
+            stream.pointee.hasProgress = true
         }
         stream.pointee.isLastRead = true
     }

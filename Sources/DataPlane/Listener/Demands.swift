@@ -57,7 +57,9 @@ extension Reactor {
         case .collecting: return true
         case .forwarding:
             let exchange = connection.pointee.exchange
+            // A call may be open in both directions without a word for as long as its idle limit allows.
             return !exchange.isRequestComplete && !exchange.isResponseBegun && exchange.upstream >= 0
+                && !exchange.isGRPC
                 && transports[Int(exchange.upstream)].pending.isEmpty
         // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like, and
         // what an HTTP/2 connection waits for its streams wait for.

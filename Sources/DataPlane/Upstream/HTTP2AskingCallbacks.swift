@@ -38,7 +38,7 @@ enum HTTP2AskingCallbacks {
     private static func makeCallbacks() -> OpaquePointer? {
         var callbacks: OpaquePointer?
         guard nghttp2_session_callbacks_new(&callbacks) == 0 else { return nil }
-        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, frameBegan)
+        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, answerFrameBegan)
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, answerBegan)
         nghttp2_session_callbacks_set_on_header_callback(callbacks, answerLineReceived)
         nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, badAnswerLineReceived)
@@ -49,6 +49,25 @@ enum HTTP2AskingCallbacks {
         nghttp2_session_callbacks_set_send_data_callback(callbacks, dataTaken)
         return callbacks
     }
+}
+
+private func answerFrameBegan(
+    _ session: OpaquePointer?, _ header: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let connection = connection(data), let header else { return failure }
+    let kind = UInt32(header.pointee.type)
+    // RFC 9113 §8.4: we said that we take none.
+    if kind == NGHTTP2_PUSH_PROMISE.rawValue { return failure }
+    if kind == NGHTTP2_DATA.rawValue || kind == NGHTTP2_HEADERS.rawValue {
+        let id = header.pointee.stream_id
+        // nghttp2 leaves out what comes behind a stream's end (RFC 9113 §5.1). After we gave a stream up some may be on
+        // its way; otherwise whoever sends it has lost count of its answers.
+        let isAsked = id > 0 && id & 1 == 1 && UInt32(id) < nghttp2_session_get_next_stream_id(session)
+        if isAsked, nghttp2_session_get_stream_remote_close(session, id) != 0, !connection.hasJustGivenUp {
+            return failure
+        }
+    }
+    return frameBegan(session, header, data)
 }
 
 private func answerBegan(

@@ -21,6 +21,8 @@ struct Upstream {
     let endpoint: Endpoint
     let group: UpstreamGroup
     var input = ByteBuffer()
+    /// Of an answer whose body is read and whose trailers are not yet.
+    var trailers = ByteBuffer()
     /// The downstream that uses it, -1 while idle.
     var downstream: Int32 = -1
     /// Of the exchange that it belongs to.

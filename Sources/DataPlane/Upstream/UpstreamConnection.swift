@@ -28,6 +28,8 @@ struct HTTP2AskingSide {
     /// When the last bytes came, and whether a PING asks for the next ones.
     var heardMilliseconds: UInt64 = 0
     var isPinged = false
+    /// When a stream was last given up by us: 0 is never.
+    var gaveUpMilliseconds: UInt64 = 0
     var isIdle = false
     /// Of the field section that is being received: its `:status` (0: none came), and whether other lines did.
     var status: Int32 = 0
@@ -35,6 +37,15 @@ struct HTTP2AskingSide {
     /// Streams whose answer was read whole while their END_STREAM had not come.
     var detached = InlineArray<8, Int32>(repeating: 0)
     var nextDetached = 0
+}
+
+extension UnsafeMutablePointer<HTTP2Connection> {
+    /// Whether frames of streams that were given up may still be on their way.
+    var hasJustGivenUp: Bool {
+        guard let at = pointee.asking?.gaveUpMilliseconds, at > 0 else { return false }
+        let now = pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
+        return now &- at < 10_000
+    }
 }
 
 /// How a stream towards an upstream ended, where that was not with a whole answer.
@@ -61,6 +72,8 @@ extension Reactor {
 
     /// A stream of a connection that has room; another connection only when none has.
     func acquireStream(_ slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) -> Acquired {
+        // A stream is no socket: an upgrade would arrive there as an ordinary request (RFC 9113 §8.6).
+        guard !downstreams[slot].pointee.exchange.wantsUpgrade else { return .unavailable }
         var parent = endpoint.state.pointee.firstConnection
         while parent >= 0 {
             guard let connection = upstreams[parent].pointee.http2, let side = connection.pointee.asking

@@ -53,8 +53,7 @@ extension Reactor {
         }
         output.append("\r\n")
         guard !output.isOverflowed, let start = work.pointee.outputBytes else {
-            transports[Int(stream.pointee.slot)].isFailed = true
-            return
+            return failed(stream)
         }
         stream.pointee.inbound.append(start, output.count, pool)
     }

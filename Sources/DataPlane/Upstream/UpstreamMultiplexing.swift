@@ -30,8 +30,9 @@ extension Reactor {
                 connection.pointee.asking?.isPinged = false
                 guard feed(upstream, connection) else { return multiplexingFailed(upstream, .malformed) }
                 if connection.pointee.asking?.isGreeted == true { greeted(upstream, connection) }
+                // A health check ends with its answer, or without one.
+                guard upstreams.isCurrent(handle) else { return }
                 if upstreams[upstream].pointee.isProbe { continueProbe(on: upstream, connection) }
-                // A health check ends with its answer.
                 guard upstreams.isCurrent(handle) else { return }
             case .wait:
                 upstreams[upstream].pointee.input.release(pool)
@@ -181,8 +182,7 @@ extension Reactor {
             current.pointee.isForgotten = true
             if current.pointee.isRemoteEnded { continue }
             if isBroken { upstreams[current.pointee.slot].pointee.ending = .malformed }
-            transports[Int(current.pointee.slot)].isFailed = true
-            wakeUser(of: current)
+            failed(current)
         }
     }
 
@@ -192,10 +192,11 @@ extension Reactor {
         connection.pointee.asking?.phase = .ended
         let session = connection.pointee.session
         connection.pointee.session = nil
+        // From here on it is no stream's business any more to end it.
+        upstreams[upstream].pointee.http2 = nil
         while let stream = connection.pointee.firstStream { closeUpstream(stream.pointee.slot) }
         releaseFieldSection(connection)
         nghttp2_session_del(session)
-        upstreams[upstream].pointee.http2 = nil
         state.pointee.http2Upstreams -= 1
         connection.deinitialize(count: 1)
         connection.deallocate()

@@ -161,6 +161,7 @@ extension Reactor {
         if let stream = (transports + Int(upstream)).stream { leaveUpstream(upstream, stream) }
         if record.pointee.isProbe { leaveProbe(record.pointee.endpoint) }
         record.pointee.input.release(pool)
+        record.pointee.trailers.release(pool)
         timers.set(upstream, at: TimerWheel.never)
         (transports + Int(upstream)).close()
         upstreams.remove(upstream)

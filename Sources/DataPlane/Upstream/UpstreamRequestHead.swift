@@ -47,8 +47,7 @@ extension Reactor {
             // Out of memory, or of numbers for streams: this connection takes no more.
             upstreams[stream.pointee.slot].pointee.ending = .refused
             stream.pointee.connection.pointee.asking?.saidGoaway = true
-            transport.pointee.isFailed = true
-            return wakeUser(of: stream)
+            return failed(stream)
         }
         stream.pointee.id = id
         stream.pointee.isEndSent = isWhole

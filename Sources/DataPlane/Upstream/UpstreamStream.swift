@@ -90,12 +90,14 @@ extension Reactor {
             }
             let oldest = connection.pointee.asking?.detached[next] ?? 0
             if oldest > 0, nghttp2_session_get_stream_remote_close(session, oldest) == 0 {
+                connection.pointee.asking?.gaveUpMilliseconds = nowMilliseconds
                 reset(connection, oldest, NGHTTP2_CANCEL)
             }
             connection.pointee.asking?.detached[next] = stream.pointee.id
             connection.pointee.asking?.nextDetached = (next + 1) % 8
             return
         }
+        connection.pointee.asking?.gaveUpMilliseconds = nowMilliseconds
         reset(connection, stream.pointee.id, NGHTTP2_CANCEL)
     }
 
@@ -137,8 +139,13 @@ extension Reactor {
             upstream.pointee.ending = .malformed
             connection.pointee.asking?.isBroken = true
         }
+        failed(stream)
+    }
+
+    /// Nothing comes on it any more: its request learns so when it reads.
+    func failed(_ stream: HTTP2StreamPointer) {
         transports[Int(stream.pointee.slot)].isFailed = true
-        wakeUser(of: stream)
+        wake(stream)
     }
 
     // MARK: What becomes of the request
