@@ -174,9 +174,6 @@ struct HostileHTTP2UpstreamTests {
             "trailers of more than 8 KiB", .broken, ok(), data("hello", ends: false),
             lines(("x", String(repeating: "a", count: 9_000)))),
         .init(
-            "9113 §5.1 data behind the end", .answered, ok(("content-length", "5")), data("hello"),
-            data("poison")),
-        .init(
             "9113 §5.1 a second answer", .answered, ok(("content-length", "5")), data("hello"), ok(),
             data("poison")),
     ]

@@ -60,8 +60,8 @@ private func answerFrameBegan(
     if kind == NGHTTP2_PUSH_PROMISE.rawValue { return failure }
     if kind == NGHTTP2_DATA.rawValue || kind == NGHTTP2_HEADERS.rawValue {
         let id = header.pointee.stream_id
-        // nghttp2 leaves out what comes behind a stream's end (RFC 9113 §5.1). After we gave a stream up some may be on
-        // its way; otherwise whoever sends it has lost count of its answers.
+        // nghttp2 leaves out what comes behind a stream's end (RFC 9113 §5.1), data without a word. A second answer
+        // is a breach, unless a stream was given up by us and it may have been on its way.
         let isAsked = id > 0 && id & 1 == 1 && UInt32(id) < nghttp2_session_get_next_stream_id(session)
         if isAsked, nghttp2_session_get_stream_remote_close(session, id) != 0, !connection.hasJustGivenUp {
             return failure
