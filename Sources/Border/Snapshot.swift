@@ -92,6 +92,8 @@ public struct UpstreamAddress: Sendable, Codable, Hashable {
     public var isUnverified = false
     /// Its share of requests beside that of the others, 1...100.
     public var weight = 1
+    /// HTTP/2, and nothing else; nil or false: HTTP/1.1.
+    public var speaksHTTP2: Bool?
     public init(address: String, port: UInt16, serverName: String? = nil, authoritiesPEM: [UInt8]? = nil) {
         self.address = address
         self.port = port

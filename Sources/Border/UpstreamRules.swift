@@ -25,6 +25,9 @@ public struct UpstreamRules: Sendable, Codable, Hashable {
     public var waitingMax = 0
     /// How long one of them waits.
     public var waitingMilliseconds = 5_000
+    /// HTTP/2 connections of each reactor to one endpoint; nil: as many as `http2ConnectionsStandard`.
+    public var http2ConnectionsMax: Int?
+    public static let http2ConnectionsStandard = 16
     /// Round robin, as many as come, the gateway's own limits.
     public init() {}
 }

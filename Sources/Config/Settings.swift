@@ -308,7 +308,7 @@ public struct CrossOriginSettings: Sendable, Hashable {
 public struct UpstreamSettings: Sendable, Hashable {
     /// As it was written.
     public var url: String
-    /// `https`.
+    /// `https` or `h2`.
     public var isTLS: Bool
     /// Name or numeric address, without brackets, lower case.
     public var host: String
@@ -316,6 +316,8 @@ public struct UpstreamSettings: Sendable, Hashable {
     public var port: UInt16
     /// Share of requests beside the others', 1...100.
     public var weight = 1
+    /// `h2` or `h2c`: HTTP/2 and nothing else.
+    public var speaksHTTP2 = false
 }
 
 /// One plain upstream field and the claim whose value it gets.

@@ -24,6 +24,8 @@ public struct UpstreamUseSettings: Sendable, Hashable {
     public var idleSeconds: Int64?
     /// Open requests at a time; nil: as many as come.
     public var concurrency: Int?
+    /// HTTP/2 connections of each reactor to one endpoint; nil: the gateway's own number.
+    public var connections: Int?
     /// Requests that wait for one of them.
     public var queue = 0
     /// How long they wait.

@@ -5,7 +5,10 @@ enum UpstreamsKey {
     static let endpointTable = KeyTable(
         "applications.<name>.upstreams.endpoints[]",
         [
-            .required("url", .url, "Scheme, host and port, no path.", example: "http://10.0.4.7:8080"),
+            .required(
+                "url", .url,
+                "Scheme, host and port, no path. `http` and `https` speak HTTP/1.1, `h2` speaks HTTP/2 over TLS, "
+                    + "`h2c` without.", example: "http://10.0.4.7:8080"),
             .optional(
                 "weight", .integer(1...100), "Its share of requests beside the others'.", standard: "`1`",
                 example: "2"),
@@ -56,6 +59,11 @@ enum UpstreamsKey {
                 "concurrency", .integer(1...65_536),
                 "Requests and WebSockets that are open at a time. The reactors share it evenly, each has one at least.",
                 standard: "no limit", example: "200"),
+            .optional(
+                "connections", .integer(1...256),
+                "HTTP/2 connections of each reactor to one endpoint. Another one is made when all streams of the "
+                    + "others are in use; when no more may be made, the answer is 503 with `upstream-busy`.",
+                standard: "`16`", example: "4"),
             .optional(
                 "queue", .integer(0...4_096),
                 "Requests that wait for a place, in order; beyond that, and for a session (without one: a client "
@@ -133,18 +141,28 @@ enum UpstreamsKey {
         _ text: String, _ name: String, _ item: ConfigNode, _ reader: SectionReader
     ) -> UpstreamSettings? {
         do {
-            let url = try PlainURL(text)
+            let (plain, speaksHTTP2) = withoutProtocol(text)
+            let url = try PlainURL(plain)
             guard url.path.isEmpty else {
                 reader.problem(
                     name, at: item.place, "\"\(text)\" has a path",
                     "leave it out; paths are forwarded as they are")
                 return nil
             }
-            return UpstreamSettings(url: text, isTLS: url.isTLS, host: url.host, port: url.port)
+            var upstream = UpstreamSettings(url: text, isTLS: url.isTLS, host: url.host, port: url.port)
+            upstream.speaksHTTP2 = speaksHTTP2
+            return upstream
         } catch {
             reader.problem(name, at: item.place, error.problem, error.remedy)
             return nil
         }
+    }
+
+    /// `h2` and `h2c` are https and http with another protocol on them.
+    private static func withoutProtocol(_ text: String) -> (url: String, speaksHTTP2: Bool) {
+        if text.hasPrefix("h2://") { return ("https://" + text.dropFirst(5), true) }
+        if text.hasPrefix("h2c://") { return ("http://" + text.dropFirst(6), true) }
+        return (text, false)
     }
 
     // MARK: Use
@@ -155,7 +173,7 @@ enum UpstreamsKey {
             reader.choice("balance").flatMap(UpstreamUseSettings.Balance.init(rawValue:)) ?? .roundRobin
         use.tls = UpstreamTLSKeys.read(reader)
         if !endpoints.isEmpty, !endpoints.contains(where: \.isTLS) {
-            reader.ineffective("tls", because: "no endpoint is https", "remove it")
+            reader.ineffective("tls", because: "no endpoint is https or h2", "remove it")
         }
         use.health = UpstreamHealthKeys.readHealth(reader)
         use.ejection = UpstreamHealthKeys.readEjection(reader)
@@ -164,6 +182,10 @@ enum UpstreamsKey {
         use.headSeconds = reader.duration("first-byte")
         use.idleSeconds = reader.duration("idle")
         use.concurrency = reader.integer("concurrency").map { Int($0) }
+        use.connections = reader.integer("connections").map { Int($0) }
+        if !endpoints.isEmpty, !endpoints.contains(where: \.speaksHTTP2) {
+            reader.ineffective("connections", because: "no endpoint is h2 or h2c", "remove it")
+        }
         use.queue = reader.integer("queue").map { Int($0) } ?? 0
         use.queueSeconds = reader.duration("queue-wait") ?? use.queueSeconds
         use.resolveSeconds = reader.duration("resolve") ?? use.resolveSeconds

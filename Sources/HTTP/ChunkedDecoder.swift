@@ -2,8 +2,8 @@
 /// state.
 ///
 /// Stricter than the grammar where parsers are known to differ: no whitespace around the size, CRLF only,
-/// extensions and trailers bounded over the whole body. Extensions and trailers are checked and dropped,
-/// never forwarded.
+/// extensions and trailers bounded over the whole body. Extensions are checked and dropped; trailers are
+/// checked, and `TrailerSection` says which of them go on.
 public struct ChunkedDecoder: Sendable, Hashable {
     /// What `next` found.
     public enum Event: Sendable, Hashable {
@@ -63,6 +63,13 @@ public struct ChunkedDecoder: Sendable, Hashable {
 
     /// A decoder for one body.
     public init() {}
+
+    /// Bytes of the trailer section so far, without the LF of its empty line: what of the bytes that were just read is
+    /// trailers stands at their end.
+    public var trailerSectionBytes: Int { trailerBytes }
+
+    /// Whether the trailer section has a line.
+    public var hasTrailers: Bool { trailers > 0 }
 
     /// Whether the whole body was seen.
     public var isDone: Bool { state == .done }

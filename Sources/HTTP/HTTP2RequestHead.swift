@@ -87,9 +87,11 @@ public struct HTTP2RequestHead: Sendable {
             return .malformed(.connectionField)
         }
         if ByteClass.equalFolded(name, all, "te") {
-            // RFC 9113 §8.2.2. It says something about this connection alone, so it ends here.
-            return ByteClass.equalFolded(value, value.indices, "trailers")
-                ? .taken : .malformed(.connectionField)
+            // RFC 9113 §8.2.2.
+            guard ByteClass.equalFolded(value, value.indices, "trailers") else {
+                return .malformed(.connectionField)
+            }
+            if isTrailer { return .taken }
         }
         if !isTrailer {
             if ByteClass.equalFolded(name, all, "cookie") { return addCookie(value, storage) }

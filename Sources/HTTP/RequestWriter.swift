@@ -78,6 +78,8 @@ public struct RequestWriter: Sendable {
                     CookiePair.copyOthers(line, than: pair, head, &copier, into: &output)
                 case .unknown: CookiePair.copyOthers(line, head, &copier, into: &output)
                 }
+            } else if line.known == .te {
+                RequestWriter.passTrailers(request, head, fields, &copier, &output)
             }
         }
         copier.flush(head, into: &output)
@@ -104,6 +106,18 @@ public struct RequestWriter: Sendable {
             }
         }
         copier.flush(head, into: &output)
+    }
+
+    /// `TE: trailers` holds on every hop, because trailers are relayed; whatever else TE says ends here (RFC 9110
+    /// §10.1.4). An upgrade has no trailers.
+    @inline(never)
+    private static func passTrailers(
+        _ request: CanonicalRequest, _ head: Span<UInt8>, _ fields: borrowing FieldTable,
+        _ copier: inout LineCopier, _ output: inout HeadOutput
+    ) {
+        guard request.upgrade == .none, TrailerSection.isAccepted(head, fields) else { return }
+        copier.flush(head, into: &output)
+        output.append("TE: trailers\r\nConnection: TE\r\n")
     }
 
     /// The empty line.

@@ -86,7 +86,9 @@ struct SnapshotTests {
         #expect(try folder.load().warnings == [])
     }
 
-    @Test(arguments: ["client-certificates.yaml", "gatepost.yaml", "machines.yaml", "minimal.yaml"])
+    @Test(arguments: [
+        "client-certificates.yaml", "gatepost.yaml", "grpc.yaml", "machines.yaml", "minimal.yaml",
+    ])
     func `the sample in conf is good, without a warning`(_ name: String) throws {
         let snapshot = try ConfigSnapshot.load(
             path: "\(Repository.root)/conf/\(name)", environment: [:], readsFiles: false,
@@ -98,6 +100,8 @@ struct SnapshotTests {
         let names = try FileManager.default.contentsOfDirectory(atPath: "\(Repository.root)/conf")
         #expect(
             names.filter { $0.hasSuffix(".yaml") }.sorted()
-                == ["client-certificates.yaml", "gatepost.yaml", "machines.yaml", "minimal.yaml"])
+                == [
+                    "client-certificates.yaml", "gatepost.yaml", "grpc.yaml", "machines.yaml", "minimal.yaml",
+                ])
     }
 }

@@ -51,6 +51,21 @@ struct UpstreamsKeyTests {
         #expect(use.concurrency == 200 && use.queue == 100 && use.queueSeconds == 2)
     }
 
+    @Test func `the scheme says which protocol an endpoint speaks`() throws {
+        let wiki = try wiki(
+            "{ endpoints: [ \"h2://a.test\", \"https://b.test\", \"h2://[::1]:5\" ], connections: 4 }")
+        #expect(wiki.upstreams.map(\.speaksHTTP2) == [true, false, true])
+        #expect(wiki.upstreams.map(\.isTLS) == [true, true, true])
+        #expect(wiki.upstreams.map(\.port) == [443, 443, 5])
+        #expect(wiki.upstreams.map(\.host) == ["a.test", "b.test", "::1"])
+        #expect(wiki.upstreamUse.connections == 4)
+        let plain = try self.wiki("[ \"h2c://a.test\" ]")
+        #expect(
+            plain.upstreams.map(\.port) == [80] && !plain.upstreams[0].isTLS && plain.upstreams[0].speaksHTTP2
+        )
+        #expect(plain.upstreamUse.connections == nil)
+    }
+
     @Test func `ejection can be off, and a long first one makes the longest longer`() throws {
         #expect(
             try wiki("{ endpoints: [ \"http://127.0.0.1:1\" ], ejection: off }").upstreamUse.ejection == nil)
@@ -73,6 +88,13 @@ struct UpstreamsKeyTests {
             ),
             ("{ endpoints: [ \"http://a.test\", \"http://a.test\" ] }", "is listed twice"),
             ("{ endpoints: [ \"http://a.test\", \"https://b.test\" ] }", "mixes http and https"),
+            ("{ endpoints: [ \"h2://a.test\", \"h2c://b.test\" ] }", "mixes http and https"),
+            ("[ \"h2://a.test/x\" ]", "upstreams[0]: \"h2://a.test/x\" has a path"),
+            ("[ \"h3://a.test\" ]", "upstreams[0]"),
+            ("[ \"h2c:a.test\" ]", "upstreams[0]"),
+            ("{ endpoints: [ \"h2://a.test\" ], connections: 0 }", "upstreams.connections"),
+            ("{ endpoints: [ \"h2://a.test\" ], connections: 257 }", "upstreams.connections"),
+            ("{ endpoints: [ \"https://a.test\" ], connections: 4 }", "upstreams.connections: has no effect"),
             ("{ endpoints: [ \"http://a.test\" ], balance: random }", "upstreams.balance"),
             (
                 "{ endpoints: [ \"http://a.test\" ], tls: { server-name: b.test } }",

@@ -1,5 +1,4 @@
 import CLinux
-import CNghttp2
 import Foundation
 
 @testable import DataPlane
@@ -76,7 +75,7 @@ final class HTTP2Client {
     static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
     let client: TestClient
     private var buffer: [UInt8] = []
-    private var inflater: OpaquePointer?
+    private let lines = FieldInflater()
     private(set) var responses: [UInt32: HTTP2Response] = [:]
     private(set) var settings: [UInt16: UInt32] = [:]
     private(set) var goaway: (lastStream: UInt32, code: UInt32)?
@@ -97,13 +96,10 @@ final class HTTP2Client {
                 protocols: "h2")
         else { throw Gateway.NoHandshake() }
         self.client = client
-        nghttp2_hd_inflate_new(&inflater)
         guard sendsPreface else { return }
         let entries = settings.flatMap { [UInt8($0.0 >> 8), UInt8($0.0 & 255)] + HTTP2Frame.big($0.1) }
         client.send(Self.preface + HTTP2Frame.bytes(.settings, 0, 0, entries))
     }
-
-    deinit { nghttp2_hd_inflate_del(inflater) }
 
     // MARK: Sending
 
@@ -189,7 +185,7 @@ final class HTTP2Client {
     }
 
     private func noteHeaders(_ frame: HTTP2Frame) {
-        let fields = inflate(frame.payload)
+        let fields = lines.inflate(frame.payload)
         var response = responses[frame.stream] ?? HTTP2Response()
         if let status = fields.first(where: { $0.0 == ":status" }).flatMap({ Int($0.1) }) {
             if status < 200 { response.interim.append(status) } else { response.fields = fields }
@@ -202,36 +198,6 @@ final class HTTP2Client {
 
     private func noteEnd(_ frame: HTTP2Frame) {
         if frame.flags & HTTP2Frame.endStream != 0 { responses[frame.stream]?.isEnded = true }
-    }
-
-    private func inflate(_ block: [UInt8]) -> [(String, String)] {
-        var fields: [(String, String)] = []
-        var offset = 0
-        while true {
-            var line = nghttp2_nv()
-            var flags: Int32 = 0
-            let taken = block.withUnsafeBufferPointer {
-                nghttp2_hd_inflate_hd2(
-                    inflater, &line, &flags, $0.baseAddress.map { $0 + offset }, $0.count - offset, 1)
-            }
-            guard taken >= 0 else { return [("broken", "")] }
-            offset += taken
-            if UInt32(flags) & UInt32(NGHTTP2_HD_INFLATE_EMIT.rawValue) != 0 {
-                fields.append(
-                    (
-                        String(
-                            decoding: UnsafeBufferPointer(start: line.name, count: line.namelen),
-                            as: UTF8.self),
-                        String(
-                            decoding: UnsafeBufferPointer(start: line.value, count: line.valuelen),
-                            as: UTF8.self)
-                    ))
-            }
-            if UInt32(flags) & UInt32(NGHTTP2_HD_INFLATE_FINAL.rawValue) != 0 {
-                nghttp2_hd_inflate_end_headers(inflater)
-                return fields
-            }
-        }
     }
 
     /// Reads until the condition holds; false when the connection ended before that.

@@ -27,8 +27,11 @@ struct RequestWriterTests {
         .init("blanks around a value are cut", "A: \t 1\r\nB: 2 \t\r\nC: 3\r\n", "A: 1\r\nB: 2\r\nC: 3\r\n"),
         .init(
             "hop-by-hop fields end here",
-            "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nTrailer: X\r\nA: 1\r\n",
+            "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\nTE: gzip\r\nTrailer: X\r\nA: 1\r\n",
             "A: 1\r\n"),
+        .init(
+            "of TE only trailers goes on", "TE: gzip;q=0.5, Trailers\r\nA: 1\r\n",
+            "TE: trailers\r\nConnection: TE\r\nA: 1\r\n"),
         .init(
             "proxy fields end here",
             "Proxy-Connection: x\r\nProxy-Authorization: x\r\nProxy: x\r\nProxy-X: y\r\n", ""),

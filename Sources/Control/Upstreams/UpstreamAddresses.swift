@@ -36,6 +36,7 @@ struct UpstreamAddresses {
             serverName: upstream.isTLS ? tls.serverName ?? upstream.host : nil,
             authoritiesPEM: tls.authoritiesPEM ?? application.upstreamAuthoritiesPEM)
         made.weight = upstream.weight
+        made.speaksHTTP2 = upstream.speaksHTTP2 ? true : nil
         guard upstream.isTLS else { return made }
         if let chain = tls.chainPEM, let key = tls.key {
             made.client = UpstreamIdentity(chainPEM: chain, keyPEM: key.bytes)
@@ -73,6 +74,7 @@ struct UpstreamAddresses {
         rules.headMilliseconds = use.headSeconds.map { Int($0) * 1_000 }
         rules.idleMilliseconds = use.idleSeconds.map { Int($0) * 1_000 }
         rules.concurrencyMax = use.concurrency
+        rules.http2ConnectionsMax = use.connections
         rules.waitingMax = use.queue
         rules.waitingMilliseconds = Int(use.queueSeconds) * 1_000
         return rules

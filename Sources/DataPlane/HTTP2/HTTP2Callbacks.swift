@@ -63,18 +63,18 @@ enum HTTP2Callbacks {
     }
 }
 
-private func connection(_ data: UnsafeMutableRawPointer?) -> HTTP2ConnectionPointer? {
+func connection(_ data: UnsafeMutableRawPointer?) -> HTTP2ConnectionPointer? {
     data?.assumingMemoryBound(to: HTTP2Connection.self)
 }
 
 /// nil: the record is gone, and what still comes for the stream is nobody's.
-private func stream(_ session: OpaquePointer?, _ id: Int32) -> HTTP2StreamPointer? {
+func stream(_ session: OpaquePointer?, _ id: Int32) -> HTTP2StreamPointer? {
     nghttp2_session_get_stream_user_data(session, id)?.assumingMemoryBound(to: HTTP2Stream.self)
 }
 
-private let failure = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+let failure = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
 
-private func frameBegan(
+func frameBegan(
     _ session: OpaquePointer?, _ header: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let connection = connection(data), let header else { return failure }
@@ -150,7 +150,7 @@ private func frameReceived(
     return 0
 }
 
-private func dataReceived(
+func dataReceived(
     _ session: OpaquePointer?, _ flags: UInt8, _ id: Int32, _ bytes: UnsafePointer<UInt8>?, _ count: Int,
     _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
@@ -175,7 +175,7 @@ private func streamClosed(
 }
 
 /// How much of a stream's body the next DATA frame takes; the bytes themselves are copied once, by `dataTaken`.
-private func bodyRead(
+func bodyRead(
     _ session: OpaquePointer?, _ id: Int32, _ target: UnsafeMutablePointer<UInt8>?, _ most: Int,
     _ flags: UnsafeMutablePointer<UInt32>?, _ source: UnsafeMutablePointer<nghttp2_data_source>?,
     _ data: UnsafeMutableRawPointer?
@@ -195,6 +195,9 @@ private func bodyRead(
         flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
         if connection.submitTrailers(of: stream) {
             flags.pointee |= UInt32(NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
+            // nghttp2 leaves an empty frame in front of trailers out: nobody will say that it left.
+            stream.pointee.isEndSent = stream.pointee.isEndSent || count == 0
+            stream.pointee.hasProgress = true
         }
         stream.pointee.isLastRead = true
     }
@@ -202,7 +205,7 @@ private func bodyRead(
 }
 
 /// One DATA frame leaves: its header, and the bytes from where they wait.
-private func dataTaken(
+func dataTaken(
     _ session: OpaquePointer?, _ frame: UnsafeMutablePointer<nghttp2_frame>?,
     _ header: UnsafePointer<UInt8>?, _ count: Int, _ source: UnsafeMutablePointer<nghttp2_data_source>?,
     _ data: UnsafeMutableRawPointer?

@@ -34,6 +34,8 @@ struct HTTP2Connection {
     var abuse = HTTP2Abuse()
     /// Bytes that were put together in the workspace and not written yet.
     var gathered = 0
+    /// Of a connection to an upstream: what only the asking side has. nil: a client's connection.
+    var asking: HTTP2AskingSide?
 }
 
 typealias HTTP2ConnectionPointer = UnsafeMutablePointer<HTTP2Connection>
@@ -44,7 +46,8 @@ typealias HTTP2ConnectionPointer = UnsafeMutablePointer<HTTP2Connection>
 /// frames become the one (`inbound`), and the other (`Transport.pending`) becomes frames when the turn's output is
 /// flushed.
 struct HTTP2Stream {
-    let id: Int32
+    /// Towards an upstream 0 until the request is handed over.
+    var id: Int32
     let slot: Int32
     let connection: HTTP2ConnectionPointer
     var next: HTTP2StreamPointer?
@@ -87,6 +90,11 @@ struct HTTP2Stream {
     var hasProgress = false
     /// What RST_STREAM says when the record ends before its answer does.
     var resetCode = NGHTTP2_INTERNAL_ERROR
+    /// Towards an upstream: the head of the final answer came, and how many in front of it.
+    var isHeadReceived = false
+    var interimHeads: UInt8 = 0
+    /// The upstream itself reset it.
+    var isPeerReset = false
 }
 
 typealias HTTP2StreamPointer = UnsafeMutablePointer<HTTP2Stream>

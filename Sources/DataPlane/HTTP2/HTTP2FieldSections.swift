@@ -146,6 +146,7 @@ extension Reactor {
     /// Its record has something to read.
     func wake(_ stream: HTTP2StreamPointer) {
         transports[Int(stream.pointee.slot)].isReadable = true
+        if upstreams.contains(stream.pointee.slot) { return wakeUser(of: stream) }
         enqueue(stream.pointee.slot)
     }
 

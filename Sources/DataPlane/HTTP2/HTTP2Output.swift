@@ -9,15 +9,21 @@ extension Reactor {
     /// Decoded body bytes that wait of one stream.
     private static let decodedBytesMax = 32 << 10
 
-    func willFlush(_ slot: Int32) { state.pointee.unflushed.append(downstreams.handle(slot)) }
+    func willFlush(_ slot: Int32) {
+        state.pointee.unflushed.append(
+            upstreams.contains(slot) ? upstreams.handle(slot) : downstreams.handle(slot))
+    }
 
     /// Everything that became ready in this turn.
     func flushMultiplexed() {
         while !state.pointee.unflushed.isEmpty {
             let waiting = state.pointee.unflushed
             state.pointee.unflushed.removeAll(keepingCapacity: true)
-            for handle in waiting where downstreams.isCurrent(handle) {
-                guard let connection = (transports + Int(handle.slot)).http2 else { continue }
+            for handle in waiting {
+                if upstreams.isCurrent(handle) { flushUpstream(handle.slot) }
+                guard downstreams.isCurrent(handle),
+                    let connection = (transports + Int(handle.slot)).http2
+                else { continue }
                 connection.pointee.isUnflushed = false
                 flush(connection)
             }
@@ -56,7 +62,12 @@ extension Reactor {
         var stream = connection.pointee.firstStream
         while let current = stream {
             stream = current.pointee.next
-            if current.pointee.isTouched { submit(current, session) }
+            guard current.pointee.isTouched else { continue }
+            if connection.pointee.asking == nil {
+                submit(current, session)
+            } else {
+                submitRequest(current, session)
+            }
         }
         let transport = transports + Int(connection.pointee.slot)
         transport.pointee.isCorked = true
@@ -145,7 +156,7 @@ extension Reactor {
             case .needMore: return
             case .broken:
                 transport.pointee.isFailed = true
-                enqueue(stream.pointee.slot)
+                wake(stream)
                 return
             }
         }

@@ -51,7 +51,7 @@ extension Reactor {
     }
 
     /// Where the first head ends, behind its empty line, and how many lines it has.
-    private static func head(_ bytes: UnsafeBufferPointer<UInt8>) -> (end: Int, lines: Int)? {
+    static func head(_ bytes: UnsafeBufferPointer<UInt8>) -> (end: Int, lines: Int)? {
         guard bytes.count >= 16 else { return nil }
         var lines = 0
         var index = 12
@@ -114,7 +114,7 @@ extension Reactor {
 
     private static let statusName: StaticString = ":status"
 
-    private static func field(
+    static func field(
         _ name: StaticString, _ value: UnsafeMutablePointer<UInt8>, _ count: Int
     ) -> nghttp2_nv {
         nghttp2_nv(
@@ -123,12 +123,12 @@ extension Reactor {
     }
 
     /// RFC 9113 §8.2.2: they steer a connection that this is none of.
-    private static func endsHere(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    static func endsHere(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
         isOf(name, count, "connection") || isOf(name, count, "keep-alive") || isOf(name, count, "upgrade")
             || isOf(name, count, "transfer-encoding") || isOf(name, count, "proxy-connection")
     }
 
-    private static func isOf(_ name: UnsafePointer<UInt8>, _ count: Int, _ word: StaticString) -> Bool {
+    static func isOf(_ name: UnsafePointer<UInt8>, _ count: Int, _ word: StaticString) -> Bool {
         count == word.utf8CodeUnitCount && memcmp(name, word.utf8Start, count) == 0
     }
 

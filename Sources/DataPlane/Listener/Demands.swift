@@ -72,7 +72,9 @@ extension Reactor {
         case .collecting: return !lacksWindow(slot)
         case .forwarding:
             let exchange = connection.pointee.exchange
+            // A call may be open in both directions without a word for as long as its idle limit allows.
             return !exchange.isRequestComplete && !exchange.isResponseBegun && exchange.upstream >= 0
+                && !exchange.isGRPC
                 && transports[Int(exchange.upstream)].pending.isEmpty && !lacksWindow(slot)
         // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like, and
         // what an HTTP/2 connection waits for its streams wait for.
@@ -128,6 +130,9 @@ extension Reactor {
         let upstream = connection.pointee.exchange.upstream
         if upstream >= 0 {
             bytes += upstreams[upstream].pointee.input.capacity + transports[Int(upstream)].pending.capacity
+            if let stream = (transports + Int(upstream)).stream {
+                bytes += stream.pointee.inbound.capacity + stream.pointee.body.capacity
+            }
         }
         return bytes
     }

@@ -207,6 +207,10 @@ struct Exchange {
     var reason: Reason?
     /// The answer goes on with other fields than it comes with.
     var rewritesHead = false
+    /// Refusals are told in gRPC's own way.
+    var isGRPC = false
+    /// The client said `TE: trailers`.
+    var acceptsTrailers = false
     var bytesIn: UInt64 = 0
     var bytesOut: UInt64 = 0
     /// Milliseconds of the reactor's clock; a revoked request that is still short is cut then.

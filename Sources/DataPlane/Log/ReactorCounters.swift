@@ -15,6 +15,7 @@ enum Counter: Int, CaseIterable {
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, connectionsShed
     case requestsQuarantined
+    case upstreamStreamsRefused, upstreamProtocolErrors, trailersDropped
     // Levels rather than sums.
     case openConnections, openExchanges, parked, waitingForUpstream, openUpstreams, cachedSessions,
         bufferHolders, openStreams

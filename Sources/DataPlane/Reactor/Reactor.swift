@@ -78,7 +78,10 @@ final class Reactor {
         state = .allocate(capacity: 1)
         state.initialize(to: ReactorState(plan, groups: groups))
         let connections = Int32(max(1, snapshot.limits.connectionsMax / parts.workers))
-        let outbound = connections + Int32(snapshot.limits.upstreamIdlePerReactorMax + Self.probesMax)
+        let outbound =
+            connections
+            + Int32(
+                snapshot.limits.upstreamIdlePerReactorMax + 2 * Self.probesMax + Self.http2UpstreamsMax)
         idleUpstreamsMax = snapshot.limits.upstreamIdlePerReactorMax
         downstreams = Slab(firstSlot: 0, capacity: connections)
         upstreams = Slab(firstSlot: connections, capacity: outbound)

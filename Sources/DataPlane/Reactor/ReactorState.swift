@@ -52,6 +52,8 @@ struct ReactorState {
     var lastIdle: Int32 = -1
     /// Idle upstream connections of all endpoints together.
     var idleUpstreams = 0
+    /// HTTP/2 connections to upstreams.
+    var http2Upstreams = 0
     var parked = 0
     /// Requests whose body is being collected for the control plane; they count with the parked ones.
     var collecting = 0

@@ -100,6 +100,7 @@ extension Reactor {
         if !request.keepsAlive || state.pointee.drainDeadlineMilliseconds != nil {
             connection.pointee.endsAfterResponse = true
         }
+        if request.method == .post { noteGRPC(slot) }
         continueTrace(slot)
         rememberPath(slot, request)
     }

@@ -18,6 +18,7 @@ extension Reactor {
             connection.pointee.endsAfterResponse = true
         }
         connection.pointee.exchange.reason = reason
+        if connection.pointee.exchange.isGRPC { return refuseCall(slot, status, reason) }
         var body = HeadOutput(UnsafeMutableRawBufferPointer(rebasing: work.pointee.output[16_384..<65_536]))
         writeRefusalBody(slot, reason, way, into: &body)
         var head = HeadOutput(UnsafeMutableRawBufferPointer(rebasing: work.pointee.output[0..<16_384]))

@@ -56,6 +56,9 @@ extension Reactor {
     /// People get a page or a redirect from the control plane; programs get a status and a reason.
     func turnAway(_ slot: Int32, _ request: CanonicalRequest, _ reason: Reason) -> Step {
         downstreams[slot].pointee.exchange.decision = reason
+        if downstreams[slot].pointee.exchange.isGRPC {
+            return refuse(slot, isRemediedByOpening(reason) ? 401 : 403, reason)
+        }
         if isNavigation(slot) {
             return askControl(slot, request, reason == .signInRequired ? .signIn : .refused(reason))
         }

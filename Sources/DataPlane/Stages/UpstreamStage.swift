@@ -119,6 +119,9 @@ extension Reactor {
                     request, head: head, scratch: work.pointee.scratch, into: &output)
             }
         }
+        if work.pointee.fields.contains(.te) {
+            connection.pointee.exchange.acceptsTrailers = TrailerSection.isAccepted(head, work.pointee.fields)
+        }
         if work.pointee.pathRoute >= 0 { writeStrippedPrefix(route, into: &output) }
         connection.pointee.forwarded.write(
             request, head: head, scratch: work.pointee.scratch, into: &output)

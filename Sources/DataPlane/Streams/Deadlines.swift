@@ -29,6 +29,9 @@ extension Reactor {
             if upstreams.isInUse(slot), upstreams[slot].pointee.isProbe {
                 return probeEnded(slot, .answerTimeout)
             }
+            if upstreams.isInUse(slot), upstreams[slot].pointee.http2 != nil {
+                return multiplexedDeadlinePassed(slot)
+            }
             // In use it has no deadline of its own: this one is left from when it was idle.
             guard upstreams.isInUse(slot), upstreams[slot].pointee.phase == .idle else { return }
             counters.add(.deadlinesPassed)

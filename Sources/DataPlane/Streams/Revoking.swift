@@ -159,7 +159,9 @@ extension Reactor {
         let connection = downstreams[slot]
         let age = nowNanoseconds &- connection.pointee.exchange.beganNanoseconds
         let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds
-        guard connection.pointee.phase == .tunnel || connection.pointee.exchange.isEventStream || isStreaming
+        guard
+            connection.pointee.phase == .tunnel || connection.pointee.exchange.isEventStream || isStreaming
+                || isOpenCall(slot)
         else {
             // Once: looking again must not give it more time.
             guard connection.pointee.exchange.cutAtMilliseconds == .max else { return false }
@@ -173,6 +175,7 @@ extension Reactor {
         }
         if let route { connection.pointee.lastRoute = route }
         noteCut(slot, reason)
+        if closeCall(slot, reason) { return true }
         if closeTunnel(slot, reason) {
             endExchange(slot)
             resume(slot, beginLinger(slot))

@@ -13,9 +13,10 @@ final class ClientContext {
     ///   - authoritiesPEM: the only authorities trusted; nil for the system's.
     ///   - client: shown when the upstream asks for a certificate.
     ///   - isUnverified: any certificate will do.
+    ///   - offersHTTP2: and nothing else (RFC 9113 §3.2).
     init(
         serverName: String, authoritiesPEM: [UInt8]?, client: UpstreamIdentity? = nil,
-        isUnverified: Bool = false
+        isUnverified: Bool = false, offersHTTP2: Bool = false
     ) throws {
         guard let context = SSL_CTX_new(TLS_client_method()) else {
             throw TLSConfigurationError(what: "OpenSSL made no TLS context")
@@ -36,13 +37,16 @@ final class ClientContext {
             Int(SSL_MODE_RELEASE_BUFFERS) | Int(SSL_MODE_ENABLE_PARTIAL_WRITE)
                 | Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         gatepost_SSL_CTX_set_read_ahead(context, 1)
+        let protocols: [UInt8] = [2, UInt8(ascii: "h"), UInt8(ascii: "2")]
+        if offersHTTP2 { SSL_CTX_set_alpn_protos(context, protocols, UInt32(protocols.count)) }
     }
 
     /// As the address says; it must have a server name.
     convenience init(_ address: UpstreamAddress) throws {
         try self.init(
             serverName: address.serverName ?? address.address, authoritiesPEM: address.authoritiesPEM,
-            client: address.client, isUnverified: address.isUnverified)
+            client: address.client, isUnverified: address.isUnverified,
+            offersHTTP2: address.speaksHTTP2 == true)
     }
 
     deinit { SSL_CTX_free(context) }

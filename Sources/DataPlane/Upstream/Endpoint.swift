@@ -9,6 +9,9 @@ import Glibc
 final class Endpoint {
     struct State {
         var firstIdle: Int32 = -1
+        /// HTTP/2 connections that may get further streams, newest first, and how many they are.
+        var firstConnection: Int32 = -1
+        var connections = 0
         /// Requests and tunnels that are open.
         var open: Int32 = 0
         var weight: Int
@@ -27,6 +30,8 @@ final class Endpoint {
     /// Without the weight: that may change while connections stay.
     let address: UpstreamAddress
     let tls: ClientContext?
+    /// HTTP/2: agreed in the handshake, or known beforehand where there is none.
+    let speaksHTTP2: Bool
     /// `address:port`.
     let name: String
     /// Of `name`: the same wherever it stands in the list.
@@ -44,6 +49,7 @@ final class Endpoint {
         }
         self.address = address.connection
         self.tls = tls
+        speaksHTTP2 = address.speaksHTTP2 == true
         name =
             Int32(storage.ss_family) == AF_INET6
             ? "[\(address.address)]:\(address.port)" : "\(address.address):\(address.port)"

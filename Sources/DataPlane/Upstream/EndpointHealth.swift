@@ -12,6 +12,8 @@ enum UpstreamFault: Equatable {
     case certificate(Int)
     /// TLS failed for another reason.
     case handshake
+    /// It was to speak HTTP/2, and does not.
+    case notHTTP2
     /// The connection ended, or was reset, in place of an answer or in the middle of one.
     case noAnswer
     case answerTimeout
@@ -27,6 +29,7 @@ enum UpstreamFault: Equatable {
         case .connectTimeout: "connect: no answer in time"
         case .certificate(let code): "certificate: " + String(cString: X509_verify_cert_error_string(code))
         case .handshake: "TLS handshake failed"
+        case .notHTTP2: "does not speak HTTP/2"
         case .noAnswer: "closed without a whole answer"
         case .answerTimeout: "no answer in time"
         case .malformed: "answer breaks HTTP"

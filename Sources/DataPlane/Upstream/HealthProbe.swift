@@ -108,7 +108,7 @@ extension Reactor {
         }
     }
 
-    private func judge(_ status: Int, _ group: UpstreamGroup) -> UpstreamFault? {
+    func judge(_ status: Int, _ group: UpstreamGroup) -> UpstreamFault? {
         let wanted = group.state.pointee.rules.health?.statuses ?? []
         let isWell = wanted.isEmpty ? (200...299).contains(status) : wanted.contains(status)
         return isWell ? nil : .status(status)

@@ -29,7 +29,9 @@ extension Reactor {
                 return refuse(slot, 400, .requestMalformed)
             }
             if connection.pointee.exchange.isRequestComplete {
-                setDeadline(slot, headMilliseconds(slot))
+                // Whose answer has begun is a stream in both directions: no head is awaited.
+                let isBegun = connection.pointee.exchange.isResponseBegun
+                setDeadline(slot, isBegun ? idleMilliseconds(slot) : headMilliseconds(slot))
             }
         }
         return .wait
@@ -56,7 +58,8 @@ extension Reactor {
         }
     }
 
-    /// Decodes and encodes anew: the upstream gets our chunks, never the client's framing bytes or trailers.
+    /// Decodes and encodes anew: the upstream gets our chunks, never the client's framing bytes, and of its trailers
+    /// those that may be.
     private func forwardChunks(_ slot: Int32, to upstream: TransportPointer) -> Bool {
         let connection = downstreams[slot]
         let waiting = connection.pointee.input.bytes
@@ -64,15 +67,22 @@ extension Reactor {
         var output = HeadOutput(work.pointee.output)
         var offset = 0
         var isOpen = true
+        let trailersBefore = connection.pointee.exchange.requestDecoder.trailerSectionBytes
         while isOpen {
             switch connection.pointee.exchange.requestDecoder.next(waiting.span, from: &offset) {
             case .data(let range):
                 ChunkEncoding.begin(range.count, into: &output)
                 output.append(waiting.span.extracting(range))
                 ChunkEncoding.end(into: &output)
-            case .needMore: isOpen = false
+            case .needMore:
+                isOpen = false
+                keepTrailers(
+                    of: connection.pointee.exchange.requestDecoder, waiting, offset, since: trailersBefore,
+                    in: &connection.pointee.collected)
             case .end:
-                ChunkEncoding.last(into: &output)
+                guard
+                    endRequest(slot, waiting, offset, since: trailersBefore, into: &output)
+                else { return false }
                 connection.pointee.exchange.isRequestComplete = true
                 isOpen = false
             case .refused: return false

@@ -49,6 +49,7 @@ extension Reactor {
         var isRecoded = false
         if case .chunked = connection.pointee.exchange.downstreamFraming { isRecoded = true }
         var offset = 0
+        let trailersBefore = connection.pointee.exchange.responseDecoder.trailerSectionBytes
         while true {
             switch connection.pointee.exchange.responseDecoder.next(waiting.span, from: &offset) {
             case .data(let range):
@@ -56,9 +57,12 @@ extension Reactor {
                 output.append(waiting.span.extracting(range))
                 if isRecoded { ChunkEncoding.end(into: &output) }
                 continue
-            case .needMore: break
+            case .needMore:
+                keepTrailers(
+                    of: connection.pointee.exchange.responseDecoder, waiting, offset, since: trailersBefore,
+                    in: &record.pointee.trailers)
             case .end:
-                if isRecoded { ChunkEncoding.last(into: &output) }
+                endAnswer(slot, record, waiting, offset, since: trailersBefore, isRecoded, into: &output)
                 connection.pointee.exchange.isResponseComplete = true
             case .refused: return false
             }

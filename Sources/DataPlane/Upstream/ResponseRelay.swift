@@ -184,6 +184,7 @@ extension Reactor {
     private func upstreamEnded(_ slot: Int32, inOrder: Bool) -> Step {
         let connection = downstreams[slot]
         let upstream = upstreams[connection.pointee.exchange.upstream]
+        if upstream.pointee.ending != .none { return streamEnded(slot, upstream.pointee.ending) }
         if connection.pointee.exchange.isResponseBegun {
             guard inOrder, case .untilClose = connection.pointee.exchange.upstreamFraming else {
                 // Half an answer: the client must not take it for a whole one, so no last chunk and no
@@ -205,10 +206,14 @@ extension Reactor {
             return refuse(slot, 502, upstream.pointee.hasAnswered ? .upstreamMalformed : .upstreamUnavailable)
         }
         // Closed by the upstream while it lay in the pool, most likely: once more, on a new connection.
+        return repeatRequest(slot)
+    }
+
+    func repeatRequest(_ slot: Int32) -> Step {
         releaseForRepetition(slot)
         detachSession(slot)
-        connection.pointee.exchange.isRetry = true
-        connection.pointee.phase = .head
+        downstreams[slot].pointee.exchange.isRetry = true
+        downstreams[slot].pointee.phase = .head
         return .again
     }
 

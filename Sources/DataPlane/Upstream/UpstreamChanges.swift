@@ -17,6 +17,7 @@ extension Reactor {
     /// Nobody asks it any more: what is idle ends now, what is in use when it is done.
     private func leave(_ endpoint: Endpoint, of application: String) {
         while endpoint.state.pointee.firstIdle >= 0 { closeUpstream(endpoint.state.pointee.firstIdle) }
+        leaveConnections(of: endpoint)
         guard endpoint.state.pointee.told != .healthy else { return }
         _ = toControl.send(
             .upstream(

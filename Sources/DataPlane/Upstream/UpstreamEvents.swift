@@ -15,6 +15,8 @@ extension Reactor {
             if slot >= 0 { serve(slot) }
         case .idle: checkIdle(upstream)
         case .probing: continueProbe(upstream)
+        case .multiplexing: multiplexUpstream(upstream)
+        case .streaming: preconditionFailure("an event for stream \(upstream)")
         }
     }
 
@@ -34,6 +36,7 @@ extension Reactor {
         case .wait: return
         case .failed: connectFailed(upstream, ClientContext.fault(of: transports[Int(upstream)].ssl))
         case .done:
+            if upstreams[upstream].pointee.http2 != nil { return beginMultiplexing(of: upstream) }
             guard !upstreams[upstream].pointee.isProbe else { return sendProbe(upstream) }
             upstreams[upstream].pointee.phase = .ready
             let slot = upstreams[upstream].pointee.downstream
@@ -45,8 +48,9 @@ extension Reactor {
     }
 
     /// Another endpoint gets its turn, as long as there are others and repetitions left. Nothing was sent yet.
-    private func connectFailed(_ upstream: Int32, _ fault: UpstreamFault) {
+    func connectFailed(_ upstream: Int32, _ fault: UpstreamFault) {
         guard !upstreams[upstream].pointee.isProbe else { return probeEnded(upstream, fault) }
+        if upstreams[upstream].pointee.http2 != nil { return multiplexingFailed(upstream, fault) }
         let slot = upstreams[upstream].pointee.downstream
         upstreamFailed(
             upstreams[upstream].pointee.endpoint, upstreams[upstream].pointee.group, fault, isConnect: true)
@@ -66,7 +70,7 @@ extension Reactor {
         tryElsewhere(slot, otherwise: 504, .upstreamTimeout)
     }
 
-    private func tryElsewhere(_ slot: Int32, otherwise status: Int, _ reason: Reason) {
+    func tryElsewhere(_ slot: Int32, otherwise status: Int, _ reason: Reason) {
         let connection = downstreams[slot]
         let group = upstreams[connection.pointee.exchange.upstream].pointee.group
         guard group.state.pointee.endpoints.count > Int(connection.pointee.exchange.connectAttempts) + 1,

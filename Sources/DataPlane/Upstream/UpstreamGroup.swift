@@ -158,6 +158,7 @@ extension UpstreamAddress {
             address: "", port: 0, serverName: serverName, authoritiesPEM: authoritiesPEM)
         identity.client = client
         identity.isUnverified = isUnverified
+        identity.speaksHTTP2 = speaksHTTP2
         return identity
     }
 }

@@ -34,6 +34,7 @@ extension Reactor {
             fault = .answerTimeout
         } else if reason == .upstreamMalformed {
             fault = .malformed
+            noteMalformed(upstream)
         } else if reason == .upstreamUnavailable {
             fault = .noAnswer
         } else {

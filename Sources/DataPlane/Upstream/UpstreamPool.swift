@@ -36,6 +36,7 @@ extension Reactor {
     }
 
     private func connect(_ slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) -> Acquired {
+        if endpoint.speaksHTTP2 { return acquireStream(slot, endpoint, group) }
         guard let upstream = openUpstream(endpoint, group, isProbe: false) else { return .unavailable }
         counters.add(.upstreamConnects)
         assign(upstream, to: slot, endpoint, group)
@@ -67,11 +68,12 @@ extension Reactor {
             }
             transport.pointee.ssl = ssl
         }
+        if endpoint.speaksHTTP2 { prepareMultiplexing(handle.slot) }
         watch(descriptor, handle)
         return handle.slot
     }
 
-    private func assign(_ upstream: Int32, to slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) {
+    func assign(_ upstream: Int32, to slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) {
         let record = upstreams[upstream]
         record.pointee.downstream = slot
         record.pointee.hasAnswered = false
@@ -165,8 +167,11 @@ extension Reactor {
     func closeUpstream(_ upstream: Int32) {
         let record = upstreams[upstream]
         if record.pointee.phase == .idle { leavePool(upstream) }
+        if let connection = record.pointee.http2 { endMultiplexing(of: upstream, connection) }
+        if let stream = (transports + Int(upstream)).stream { leaveUpstream(upstream, stream) }
         if record.pointee.isProbe { leaveProbe(record.pointee.endpoint) }
         record.pointee.input.release(pool)
+        record.pointee.trailers.release(pool)
         timers.set(upstream, at: TimerWheel.never)
         (transports + Int(upstream)).close()
         upstreams.remove(upstream)
