@@ -1,6 +1,7 @@
 import Access
 import Border
 import Foundation
+import Identity
 import JSON
 import Signatures
 import Store
