@@ -236,7 +236,8 @@ struct DeviceCertificateTests {
         let gateway = try gateway(origin, answer: Self.answer([]))
         let client = try gateway.client(identity: Self.laptop.identity)
         client.send(
-            "GET / HTTP/1.1\r\nHost: wiki.test\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n\(Facts.cookie(1))\r\n"
+            "GET / HTTP/1.1\r\nHost: wiki.test\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n"
+                + "\(Facts.cookie(1))\r\n"
         )
         let asked = gateway.waitFor { if case .request = $0 { true } else { false } }
         guard case .request(let request)? = asked else {
