@@ -97,7 +97,7 @@ struct ProvenDeviceTests {
         // The device itself.
         .init(
             "somebody else's device", [.certificate], certified(proof(), owner: "bob"), .deviceOwnerMismatch),
-        .init("nobody's device", [.certificate], certified(proof(), owner: nil), .deviceOwnerMismatch),
+        .init("nobody's device", [.certificate], certified(proof(), owner: nil), .deviceUnknown),
         .init(
             "a device that is not compliant", [.certificate],
             certified(proof(), nil, [verdict(.noncompliant)]), .postureNonCompliant),

@@ -145,6 +145,12 @@ extension SessionRecord {
         return "\(session) \(Hexadecimal.text(certificate.digest.prefix(8)))"
     }
 
+    /// What is open goes on by it; the next request asks anew.
+    mutating func endForRequests() {
+        openResidual = openResidual ?? residual
+        residual.validUntilSeconds = 0
+    }
+
     /// Makes it a record for connections with this certificate, which ends with it at the latest.
     mutating func stand(beside certificate: CertificateUse, untilSeconds end: Int64) {
         self.certificate = certificate

@@ -150,7 +150,7 @@ struct SessionRecords: Sendable {
         if let beside {
             let certificate = CertificateUse(digest: beside.use.claim.tokenDigest, without: beside.without)
             record.stand(beside: certificate, untilSeconds: beside.use.claim.notAfterSeconds)
-            if beside.isOver { record.residual.validUntilSeconds = 0 }
+            if beside.isOver { record.endForRequests() }
         }
         // Where a certificate proves the device, the agent is not asked ahead of need.
         if settings.agent != nil, let device = counted, device.certificate == nil,

@@ -16,7 +16,8 @@ struct SessionTable {
     private var owners: [[UInt8]: String] = [:]
     /// Of sessions that are used beside certificates, their names (`SessionRecord.name`).
     private var besides: [String: Set<String>] = [:]
-    /// What each session was given last, by its name. It outlives a change of the policy, so that what is lost by it can be told.
+    /// What each session was given last, by its name. It outlives a change of the policy, so that what is
+    /// lost by it can be told.
     private(set) var latest: [String: SessionRecord] = [:]
 
     var count: Int { records.count }

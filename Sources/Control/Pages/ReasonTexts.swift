@@ -141,8 +141,8 @@ enum ReasonTexts {
         ),
         .deviceCertificateUnknown: (
             "Your browser showed a certificate, and no provider knows the device that it names.",
-            "If the device was enrolled just now, wait some minutes. Otherwise choose this device’s own certificate, or "
-                + "ask whoever manages the device."
+            "If the device was enrolled just now, wait some minutes. Otherwise choose this device’s own "
+                + "certificate, or ask whoever manages the device."
         ),
         .deviceCertificateConflict: (
             "The certificate that your browser showed is another device’s than the one that proved itself.",

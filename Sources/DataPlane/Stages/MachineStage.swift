@@ -82,7 +82,8 @@ extension Reactor {
 
     /// The record again, by what it was found by.
     ///
-    /// - Precondition: the request was parsed in this walk, or the record is no bearer token's and stands beside no certificate.
+    /// - Precondition: the request was parsed in this walk, or the record is no bearer token's and
+    ///   stands beside no certificate.
     func pullAnew(_ slot: Int32, _ record: SessionRecord) -> Step {
         switch record.client {
         case .person where record.certificate != nil: return pullCertifiedAnew(slot, record.application)

@@ -42,8 +42,8 @@ struct MachineFindings: Sendable {
 
 extension PostureService {
     /// First the providers who know the device by what the certificate says, the surest word first; then the others, by
-    /// the ids that stand in the record behind its id. Those are one provider's word about another's device, which makes
-    /// the match medium.
+    /// the ids that stand in the record behind its id. Those are one provider's word about another's
+    /// device, which makes the match medium.
     func findings(of machine: MachineDirectory.Machine) async -> MachineFindings {
         var findings = MachineFindings()
         var rest: [any Connector] = []
