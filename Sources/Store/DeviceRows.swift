@@ -26,10 +26,14 @@ enum DeviceRows {
                 device.certificateNotAfterSeconds, device.counter, device.isRevoked, device.supersededBy,
                 device.keyLevel.rawValue, device.chipID, device.isChipMakerKnown,
             ])
-        try db.run(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
         // Read back: the row may have been revoked while the caller was writing an older state of it.
         let isRevoked = try db.value(
             Bool.self, sql: "SELECT is_revoked FROM devices WHERE id = ?", arguments: [device.id])
+        // A device proves itself again and again, and its ids rarely change.
+        if try isRevoked == false && pins(of: device.id, db) == device.pinnedIDs.mapValues(ExactKey.init) {
+            return
+        }
+        try db.run(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
         guard isRevoked == false else { return }
         for (kind, value) in device.pinnedIDs.sorted(by: { $0.key < $1.key }) {
             let owner = try db.value(
@@ -44,6 +48,14 @@ enum DeviceRows {
                 sql: "INSERT INTO device_pins (kind, value, device_id) VALUES (?, ?, ?)",
                 arguments: [kind, value, device.id])
         }
+    }
+
+    private static func pins(of id: String, _ db: Database) throws -> [String: ExactKey] {
+        let rows = try db.rows(
+            sql: "SELECT kind, value FROM device_pins WHERE device_id = ?", arguments: [id])
+        return Dictionary(
+            rows.map { ($0[0] as String, ExactKey($0[1] as String)) }, uniquingKeysWith: { first, _ in first }
+        )
     }
 
     static func upsert(

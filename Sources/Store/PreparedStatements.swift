@@ -37,9 +37,8 @@ extension Database {
     /// Does all of `body` on one state of the file.
     func readTransaction<Value>(_ body: (Database) throws -> Value) throws -> Value {
         try run(sql: "BEGIN DEFERRED TRANSACTION")
-        // Nothing was written, so how it ends changes nothing but the lock; a commit may fail where the engine gave up
-        // the transaction by itself.
-        defer { leaveTransaction() }
+        // Nothing was written, so how it ends changes nothing but the lock.
+        defer { if (try? run(sql: "COMMIT TRANSACTION")) == nil { leaveTransaction() } }
         return try body(self)
     }
 

@@ -85,7 +85,7 @@ final class OpenFile: Sendable {
     ) async throws(StoreError) -> Value {
         let path = path
         // Counted from before a connection is taken until after it was given back: whoever is within the bound finds
-        // one, and never waits for another read's end.
+        // one, or waits for its being handed back.
         let readers = reading.add(1, ordering: .relaxed).newValue
         if isShort, readers <= DatabaseFile.readersMax {
             defer { reading.subtract(1, ordering: .relaxed) }

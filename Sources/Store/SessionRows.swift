@@ -143,9 +143,16 @@ enum SessionRows {
             try JSONColumn.text(session.groups), try JSONColumn.text(session.claims), session.idToken,
             session.authenticatedAtSeconds, session.createdAtSeconds, session.expiresAtSeconds,
             session.deviceID,
-            session.deviceThumbprint, try session.statement.map { try JSONColumn.text($0) },
+            session.deviceThumbprint, try session.statement.map(text),
             session.binding?.provenAtSeconds, session.binding?.secretUntilSeconds,
         ]
+    }
+
+    /// A statement is new with every device check, and read right after.
+    private static func text(_ statement: AgentStatement) throws -> String {
+        let text = try JSONColumn.text(statement)
+        statements.remember(statement, as: text)
+        return text
     }
 
     /// Columns by their place in `columns`: looked up by name, two dozen of them cost more than the query.
