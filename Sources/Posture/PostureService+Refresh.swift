@@ -90,6 +90,12 @@ extension PostureService {
         priorityFetches[key] = nil
     }
 
+    /// Whether `priorityFetch` would do anything, or wait for what is being done.
+    public func isPriorityFetchDue(deviceID: String) -> Bool {
+        priorityFetches[ExactKey(deviceID)] != nil
+            || schedule.isFetchDue(deviceID, nowSeconds: clock.nowSeconds())
+    }
+
     /// State and health of every integration, in the order of the configuration.
     public func integrationStatus() async -> [IntegrationStatus] {
         var all: [IntegrationStatus] = []

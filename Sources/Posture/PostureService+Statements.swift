@@ -109,4 +109,13 @@ extension PostureService {
         await audit("device-key-accepted", ["device": .string(current), "next": .string(next)])
         return next
     }
+
+    /// Stores which statements were seen last. Whoever comes while another one stores the same waits for a write of his
+    /// own: what is acknowledged is on the disk.
+    func storeStatementTimes() async throws(StoreError) {
+        for (device, issued) in statementTimes.unsaved {
+            try await store.noteStatement(ofDevice: device.text, issuedAtSeconds: issued)
+            statementTimes.stored(issued, of: device)
+        }
+    }
 }

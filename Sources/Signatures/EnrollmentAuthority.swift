@@ -16,6 +16,7 @@ public struct EnrollmentAuthority: Sendable {
     let key: SigningKey?
     /// What this authority verified lately; with every other copy of this value.
     let verified = VerifiedPaths()
+    let trusted: TrustedCertificates
 
     /// Whether the private key is here, so that `issue` is possible.
     public var canIssue: Bool { key != nil }
@@ -37,14 +38,7 @@ public struct EnrollmentAuthority: Sendable {
         }
         certificate = anchors[0]
         self.anchors = anchors
-        for anchor in anchors {
-            let handle = try CertificateHandle(der: anchor.der)
-            defer { withExtendedLifetime(handle) {} }
-            guard X509_check_ca(handle.raw) == 1 else {
-                throw SignatureError(
-                    "enrollment authority: the certificate is not one of an authority (CA:TRUE)")
-            }
-        }
+        trusted = try TrustedCertificates(anchors)
         guard let keyPEM else {
             key = nil
             return

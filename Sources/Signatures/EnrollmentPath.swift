@@ -70,7 +70,10 @@ extension EnrollmentAuthority {
         from leaf: CertificateHandle, through others: ArraySlice<[UInt8]>, nowSeconds: Int64
     ) throws(SignatureError) -> ([CertificateLink], Range<Int64>) {
         var intermediates: [CertificateHandle] = []
-        for der in others { intermediates.append(try CertificateHandle(der: der)) }
+        // The authority's own certificate is known already; what a device sends of it adds nothing.
+        for der in others where !trusted.contains(der) {
+            intermediates.append(try CertificateHandle(der: der))
+        }
         guard let untrusted = gatepost_certificates_new() else { throw SignatureError("out of memory") }
         // The list only borrows; the handles above own the certificates and outlive it.
         defer { withExtendedLifetime(intermediates) { gatepost_certificates_free(untrusted) } }
@@ -79,16 +82,9 @@ extension EnrollmentAuthority {
                 throw SignatureError("out of memory")
             }
         }
-        guard let store = X509_STORE_new() else { throw SignatureError("out of memory") }
-        defer { X509_STORE_free(store) }
-        for anchor in anchors {
-            let handle = try CertificateHandle(der: anchor.der)
-            // The store takes a reference of its own.
-            guard X509_STORE_add_cert(store, handle.raw) == 1 else { throw SignatureError("out of memory") }
-        }
         guard let context = X509_STORE_CTX_new() else { throw SignatureError("out of memory") }
         defer { X509_STORE_CTX_free(context) }
-        guard X509_STORE_CTX_init(context, store, leaf.raw, untrusted) == 1,
+        guard X509_STORE_CTX_init(context, trusted.store, leaf.raw, untrusted) == 1,
             let parameters = X509_STORE_CTX_get0_param(context)
         else { throw libraryError("device chain: cannot be verified") }
         // Without this flag only self-signed certificates are anchors; the configured authority is one,
@@ -137,7 +133,7 @@ extension EnrollmentAuthority {
                 CertificateHandle(adopting: below), CertificateHandle(adopting: above)
             )
             if index > 0, let der = encodedDER({ i2d_X509(below, $0) }),
-                anchors.contains(where: { $0.der == der })
+                trusted.contains(der)
             {
                 break
             }

@@ -15,6 +15,8 @@ struct DatabaseFile {
     /// "GPst": tells our files from other people's (SQLite, "PRAGMA application_id").
     static let applicationID: Int64 = 0x4750_7374
     static let busySeconds: TimeInterval = 5
+    /// Connections that read beside each other.
+    static let readersMax = 4
 
     let path: String
     let durability: Durability
@@ -27,7 +29,7 @@ struct DatabaseFile {
         do {
             var configuration = Configuration()
             configuration.busyMode = .timeout(Self.busySeconds)
-            configuration.maximumReaderCount = 4
+            configuration.maximumReaderCount = Self.readersMax
             configuration.label = path
             let pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { db in

@@ -48,6 +48,12 @@ final class DecodedColumn<Value: Decodable & Sendable>: Sendable {
         return value
     }
 
+    /// Remembers what a text means that was just made of it.
+    func remember(_ value: Value, as text: String) {
+        guard text.utf8.count <= Self.textBytesMax else { return }
+        state.withLock { $0.keep(value, ExactKey(text)) }
+    }
+
     /// How many texts are remembered.
     var count: Int { state.withLock { $0.recent.count + $0.older.count } }
 }

@@ -5,7 +5,7 @@ import GRDB
 /// Devices, their pinned provider ids, and enrolment tokens as rows.
 enum DeviceRows {
     static func upsert(_ device: StoredDevice, _ db: Database, file: String) throws {
-        try db.execute(
+        try db.run(
             sql: """
                 INSERT INTO devices (id, owner_issuer, owner_subject, owner_email, platform, key_thumbprint,
                   certificate_serial, enrolled_at, certificate_not_after, counter, is_revoked, superseded_by,
@@ -26,30 +26,42 @@ enum DeviceRows {
                 device.certificateNotAfterSeconds, device.counter, device.isRevoked, device.supersededBy,
                 device.keyLevel.rawValue, device.chipID, device.isChipMakerKnown,
             ])
-        try db.execute(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
         // Read back: the row may have been revoked while the caller was writing an older state of it.
-        let isRevoked = try Bool.fetchOne(
-            db, sql: "SELECT is_revoked FROM devices WHERE id = ?", arguments: [device.id])
+        let isRevoked = try db.value(
+            Bool.self, sql: "SELECT is_revoked FROM devices WHERE id = ?", arguments: [device.id])
+        // A device proves itself again and again, and its ids rarely change.
+        if try isRevoked == false && pins(of: device.id, db) == device.pinnedIDs.mapValues(ExactKey.init) {
+            return
+        }
+        try db.run(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
         guard isRevoked == false else { return }
         for (kind, value) in device.pinnedIDs.sorted(by: { $0.key < $1.key }) {
-            let owner = try String.fetchOne(
-                db, sql: "SELECT device_id FROM device_pins WHERE kind = ? AND value = ?",
+            let owner = try db.value(
+                String.self, sql: "SELECT device_id FROM device_pins WHERE kind = ? AND value = ?",
                 arguments: [kind, value])
             if let owner {
                 throw StoreError(
                     .conflict, file: file, what: "\(kind) \(value) is pinned to device \(owner)",
                     remedy: "revoke one of the two devices")
             }
-            try db.execute(
+            try db.run(
                 sql: "INSERT INTO device_pins (kind, value, device_id) VALUES (?, ?, ?)",
                 arguments: [kind, value, device.id])
         }
     }
 
+    private static func pins(of id: String, _ db: Database) throws -> [String: ExactKey] {
+        let rows = try db.rows(
+            sql: "SELECT kind, value FROM device_pins WHERE device_id = ?", arguments: [id])
+        return Dictionary(
+            rows.map { ($0[0] as String, ExactKey($0[1] as String)) }, uniquingKeysWith: { first, _ in first }
+        )
+    }
+
     static func upsert(
         _ device: StoredDevice, superseding id: String, _ db: Database, file: String
     ) throws {
-        try db.execute(
+        try db.run(
             sql: """
                 UPDATE devices SET is_revoked = 1, superseded_by = ?
                 WHERE id = ? AND is_revoked = 0 AND owner_issuer = ? AND owner_subject = ?
@@ -60,12 +72,12 @@ enum DeviceRows {
                 .conflict, file: file, what: "device \(id) is no device of this owner that could be replaced",
                 remedy: "revoke it, or enrol again")
         }
-        try db.execute(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [id])
+        try db.run(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [id])
         try upsert(device, db, file: file)
     }
 
     static func find(id: String, _ db: Database, file: String) throws -> StoredDevice? {
-        try Row.fetchOne(db, sql: "SELECT * FROM devices WHERE id = ?", arguments: [id])
+        try db.row(sql: "SELECT * FROM devices WHERE id = ?", arguments: [id])
             .map { try device($0, db, file: file) }
     }
 
@@ -75,21 +87,21 @@ enum DeviceRows {
             SELECT devices.* FROM devices JOIN device_pins ON device_pins.device_id = devices.id
             WHERE device_pins.kind = ? AND device_pins.value = ?
             """
-        return try Row.fetchOne(db, sql: sql, arguments: [pinnedKind, value])
+        return try db.row(sql: sql, arguments: [pinnedKind, value])
             .map { try device($0, db, file: file) }
     }
 
     static func all(_ db: Database, file: String) throws -> [StoredDevice] {
-        try Row.fetchAll(
-            db, sql: "SELECT * FROM devices ORDER BY id LIMIT ?", arguments: [SQLiteStore.listingMax]
+        try db.rows(
+            sql: "SELECT * FROM devices ORDER BY id LIMIT ?", arguments: [SQLiteStore.listingMax]
         )
         .map { try device($0, db, file: file) }
     }
 
     private static func device(_ row: Row, _ db: Database, file: String) throws -> StoredDevice {
         let id: String = row["id"]
-        let pins = try Row.fetchAll(
-            db, sql: "SELECT kind, value FROM device_pins WHERE device_id = ?", arguments: [id])
+        let pins = try db.rows(
+            sql: "SELECT kind, value FROM device_pins WHERE device_id = ?", arguments: [id])
         let pairs = pins.map { ($0["kind"] as String, $0["value"] as String) }
         let platform: String? = row["platform"]
         let known = platform.flatMap(Platform.init(rawValue:))
@@ -117,7 +129,7 @@ enum DeviceRows {
     // Enrolment tokens
 
     static func insert(_ token: EnrollmentToken, _ db: Database) throws {
-        try db.execute(
+        try db.run(
             sql: """
                 INSERT INTO enrollment_tokens (digest, issuer, subject, email, expected_serial, expires_at)
                 VALUES (?, ?, ?, ?, ?, ?)
@@ -132,12 +144,13 @@ enum DeviceRows {
         -> EnrollmentToken?
     {
         let sql = "SELECT * FROM enrollment_tokens WHERE digest = ? AND expires_at > ?"
-        return try Row.fetchOne(db, sql: sql, arguments: [Data(digest), nowSeconds])
+        return try db.row(sql: sql, arguments: [Data(digest), nowSeconds])
             .map { token($0, digest) }
     }
 
     static func redeem(_ digest: [UInt8], nowSeconds: Int64, _ db: Database) throws -> EnrollmentToken? {
         let sql = "DELETE FROM enrollment_tokens WHERE digest = ? AND expires_at > ? RETURNING *"
+        // Not prepared: a statement that is left before its end would hold its change back.
         guard let row = try Row.fetchOne(db, sql: sql, arguments: [Data(digest), nowSeconds]) else {
             return nil
         }

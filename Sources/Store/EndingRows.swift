@@ -17,9 +17,9 @@ enum EndingRows {
             before?.providerSessionID == session.providerSessionID
             && before?.identityProvider == session.identityProvider
         if before != nil, isSame { return }
-        try db.execute(sql: "DELETE FROM provider_sessions WHERE session_id = ?", arguments: [session.id])
+        try db.run(sql: "DELETE FROM provider_sessions WHERE session_id = ?", arguments: [session.id])
         guard let sid = session.providerSessionID else { return }
-        try db.execute(
+        try db.run(
             sql: "INSERT INTO provider_sessions (session_id, provider, sid) VALUES (?, ?, ?)",
             arguments: [session.id, session.identityProvider, sid])
     }
@@ -30,13 +30,13 @@ enum EndingRows {
         _ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?, _ db: Database, file: String
     ) throws -> EndedSessions? {
         if let nonce {
-            try db.execute(
+            try db.run(
                 sql: "INSERT OR IGNORE INTO nonces (digest, expires_at) VALUES (?, ?)",
                 arguments: [Data(nonce.digest), nonce.expiresAtSeconds])
             guard db.changesCount == 1 else { return nil }
         }
         for mark in try Mark.left(by: scope, db) {
-            try db.execute(
+            try db.run(
                 sql: """
                     INSERT INTO endings (kind, owner, name, at) VALUES (?, ?, ?, ?)
                     ON CONFLICT (kind, owner, name) DO UPDATE SET at = max(at, excluded.at)
@@ -50,8 +50,8 @@ enum EndingRows {
     static func last(of session: StoredSession, _ db: Database) throws -> Int64? {
         var last: Int64?
         for mark in try Mark.concerning(session, db) {
-            let at = try Int64.fetchOne(
-                db, sql: "SELECT at FROM endings WHERE kind = ? AND owner = ? AND name = ?",
+            let at = try db.value(
+                Int64.self, sql: "SELECT at FROM endings WHERE kind = ? AND owner = ? AND name = ?",
                 arguments: [mark.kind, mark.owner, mark.name])
             if let at { last = max(last ?? at, at) }
         }
@@ -59,7 +59,7 @@ enum EndingRows {
     }
 
     static func forget(nowSeconds: Int64, _ db: Database) throws {
-        try db.execute(
+        try db.run(
             sql: "DELETE FROM endings WHERE at < ?", arguments: [nowSeconds - rememberedSeconds])
     }
 
@@ -97,7 +97,7 @@ enum EndingRows {
             sql = "SELECT id FROM sessions WHERE identity_provider = ? AND kind = 'global' LIMIT ?"
             arguments = [provider, signInsMax]
         }
-        return try String.fetchAll(db, sql: sql, arguments: arguments)
+        return try db.values(String.self, sql: sql, arguments: arguments)
     }
 
     // MARK: Counts
@@ -105,8 +105,7 @@ enum EndingRows {
     static func count(_ query: SessionQuery, nowSeconds: Int64, _ db: Database) throws -> SessionCount {
         let (condition, values) = try SessionRows.condition(query)
         // What the sign-ins among them take with them ends as well.
-        let row = try Row.fetchOne(
-            db,
+        let row = try db.row(
             sql: """
                 WITH meant AS MATERIALIZED (SELECT id FROM sessions WHERE \(condition)),
                 ended AS (
@@ -123,8 +122,8 @@ enum EndingRows {
     }
 
     static func providers(_ db: Database) throws -> [String] {
-        try String.fetchAll(
-            db, sql: "SELECT DISTINCT identity_provider FROM sessions ORDER BY identity_provider")
+        try db.values(
+            String.self, sql: "SELECT DISTINCT identity_provider FROM sessions ORDER BY identity_provider")
     }
 
     /// One thing that ended, as sign-ins under way can ask for it.

@@ -15,7 +15,9 @@ actor GroupCommitter {
 
     private struct Job: Sendable {
         /// Does the write inside the transaction and keeps its outcome; returns what went wrong.
-        var run: @Sendable (Database) -> StoreError?
+        ///
+        /// - Parameter isAlone: nothing else is in the transaction, which then undoes what a savepoint would.
+        var run: @Sendable (Database, _ isAlone: Bool) -> StoreError?
         /// Tells the waiter: the outcome when nil, otherwise why the whole transaction failed.
         var answer: @Sendable (StoreError?) -> Void
     }
@@ -71,9 +73,9 @@ actor GroupCommitter {
         let outcome = Outcome<Value>()
         let file = file
         return Job(
-            run: { db in
+            run: { db, isAlone in
                 do {
-                    let value = try Self.inSavepoint(db, body)
+                    let value = try isAlone ? body(db) : db.savepoint(body)
                     outcome.value.withLock { $0 = .success(value) }
                     return nil
                 } catch {
@@ -92,17 +94,6 @@ actor GroupCommitter {
                     preconditionFailure("a transaction was committed without one of its writes having run")
                 }
             })
-    }
-
-    private static func inSavepoint<Value>(_ db: Database, _ body: (Database) throws -> Value) throws -> Value
-    {
-        var value: Value?
-        try db.inSavepoint {
-            value = try body(db)
-            return .commit
-        }
-        guard let value else { preconditionFailure("a savepoint was released without its body having run") }
-        return value
     }
 
     private func startCommitting() {
@@ -127,14 +118,13 @@ actor GroupCommitter {
     private func commit(_ batch: [Job]) async -> StoreError? {
         do {
             try await pool.writeWithoutTransaction { db in
-                try db.inTransaction(.immediate) {
+                try db.writeTransaction { db in
                     for job in batch {
-                        let failure = job.run(db)
+                        let failure = job.run(db, batch.count == 1)
                         // Some failures (a full disk) end the whole transaction by themselves; going on would
                         // make each later write a transaction of its own that nobody is told about.
-                        if let failure, !db.isInsideTransaction { throw failure }
+                        if let failure, batch.count == 1 || !db.isInsideTransaction { throw failure }
                     }
-                    return .commit
                 }
             }
             return nil

@@ -26,14 +26,14 @@ enum LeftBehindRows {
     private static func note(_ session: StoredSession, leaving id: String, _ db: Database) throws {
         // Of several requests side by side the browser keeps either of two cookies.
         for digest in [session.previousTokenDigest, session.tokenDigest].compactMap({ $0 }) {
-            try db.execute(
+            try db.run(
                 sql: """
                     INSERT OR IGNORE INTO ended_cookies (token_digest, host, session_id)
                     SELECT ?, ?, id FROM sessions WHERE id = ? AND kind = 'global'
                     """, arguments: [Data(digest), session.host, id])
             guard db.changesCount == 1 else { return }
         }
-        try db.execute(
+        try db.run(
             sql: """
                 DELETE FROM ended_cookies WHERE session_id = ?1 AND sequence <=
                   (SELECT sequence FROM ended_cookies WHERE session_id = ?1
@@ -44,13 +44,14 @@ enum LeftBehindRows {
     static func find(tokenDigest: [UInt8], host: String, _ db: Database, file: String) throws -> [String] {
         let digest = Data(tokenDigest)
         // Expired, or a bound one whose secret has run out: nobody has removed it yet.
-        let row = try String.fetchOne(
-            db, sql: "SELECT id FROM sessions WHERE token_digest = ? AND host = ?", arguments: [digest, host])
+        let row = try db.value(
+            String.self, sql: "SELECT id FROM sessions WHERE token_digest = ? AND host = ?",
+            arguments: [digest, host])
         if let session = try row.flatMap({ try SessionRows.find(id: $0, db, file: file) }) {
             return session.globalID.map { [$0] } ?? [session.id] + session.linkedIDs
         }
-        return try String.fetchAll(
-            db,
+        return try db.values(
+            String.self,
             sql: """
                 SELECT session_id FROM ended_cookies WHERE token_digest = ? AND host = ? ORDER BY sequence
                 """, arguments: [digest, host])

@@ -18,7 +18,7 @@ enum PersonRows {
 
     static func link(issuer: String, subject: String, account: String, _ db: Database) throws {
         // Written only when it says something new: this happens at every sign-in.
-        try db.execute(
+        try db.run(
             sql: """
                 INSERT INTO person_accounts (issuer, subject, account) VALUES (?, ?, ?)
                 ON CONFLICT (issuer, subject) DO UPDATE SET account = excluded.account
@@ -27,8 +27,8 @@ enum PersonRows {
     }
 
     static func subjects(issuer: String, subject: String, _ db: Database) throws -> [String] {
-        let found = try String.fetchAll(
-            db,
+        let found = try db.values(
+            String.self,
             sql: """
                 SELECT subject FROM person_accounts WHERE issuer = ?1 AND \(condition)
                 ORDER BY sequence LIMIT \(subjectsMax)
@@ -49,6 +49,8 @@ extension SQLiteStore {
 
     /// See `GatewayStore`.
     public func subjects(issuer: String, subject: String) async throws(StoreError) -> [String] {
-        try await sessionsFile.read { try PersonRows.subjects(issuer: issuer, subject: subject, $0) }
+        try await sessionsFile.read(isShort: true) {
+            try PersonRows.subjects(issuer: issuer, subject: subject, $0)
+        }
     }
 }

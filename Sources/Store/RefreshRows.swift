@@ -8,15 +8,15 @@ enum RefreshRows {
         """
 
     static func keep(_ refresh: StoredRefresh, _ db: Database, file: String) throws {
-        let isAlive = try Bool.fetchOne(
-            db, sql: "SELECT 1 FROM sessions WHERE id = ? AND kind = 'global'",
+        let isAlive = try db.value(
+            Bool.self, sql: "SELECT 1 FROM sessions WHERE id = ? AND kind = 'global'",
             arguments: [refresh.sessionID])
         guard isAlive == true else {
             throw StoreError(
                 .globalSessionGone, file: file, what: "global session \(refresh.sessionID) has ended",
                 remedy: "sign in again")
         }
-        try db.execute(
+        try db.run(
             sql: "INSERT OR REPLACE INTO session_refreshes (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             arguments: arguments(refresh))
     }
@@ -27,8 +27,7 @@ enum RefreshRows {
     }
 
     static func find(sessionIDs: [String], _ db: Database) throws -> [StoredRefresh] {
-        try Row.fetchAll(
-            db,
+        try db.rows(
             sql: """
                 SELECT \(columns) FROM session_refreshes
                 WHERE session_id IN (SELECT value FROM json_each(?)) ORDER BY session_id
@@ -77,7 +76,7 @@ enum RefreshRows {
                 preconditionFailure("a session changed inside of a transaction")
             }
         }
-        try db.execute(
+        try db.run(
             sql: """
                 UPDATE session_refreshes SET (\(columns)) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 WHERE session_id = ?
@@ -91,11 +90,11 @@ enum RefreshRows {
     }
 
     static func remove(sessionID: String, _ db: Database) throws {
-        try db.execute(sql: "DELETE FROM session_refreshes WHERE session_id = ?", arguments: [sessionID])
+        try db.run(sql: "DELETE FROM session_refreshes WHERE session_id = ?", arguments: [sessionID])
     }
 
     static func wake(_ sessionIDs: [String], atSeconds: Int64, _ db: Database) throws {
-        try db.execute(
+        try db.run(
             sql: """
                 UPDATE session_refreshes SET due_at = ?
                 WHERE session_id IN (SELECT value FROM json_each(?)) AND due_at IS NULL
@@ -103,8 +102,7 @@ enum RefreshRows {
     }
 
     static func tallies(_ db: Database) throws -> [String: RefreshTally] {
-        let rows = try Row.fetchAll(
-            db,
+        let rows = try db.rows(
             sql: """
                 SELECT identity_provider, count(*), count(*) - count(due_at), count(failing_since),
                   min(failing_since)

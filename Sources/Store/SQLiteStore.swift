@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Synchronization
 
 /// The store in three SQLite files of one folder: `sessions.sqlite` (sessions, nonces, devices, enrolment
 /// tokens), `verdicts.sqlite` and `audit.sqlite`, so that a big synchronisation never delays a sign-out.
@@ -60,6 +61,8 @@ final class OpenFile: Sendable {
     let path: String
     let pool: DatabasePool
     private let committer: GroupCommitter
+    /// Reads that have a connection or wait for one.
+    private let reading = Atomic<Int>(0)
 
     init(_ file: DatabaseFile) throws(StoreError) {
         path = file.path
@@ -74,19 +77,36 @@ final class OpenFile: Sendable {
     }
 
     /// A read sees every write that was acknowledged before it began.
+    ///
+    /// - Parameter isShort: it looks at a few rows by their keys. It then runs where it is called, while a connection
+    ///   is free: handing it to another thread and back costs more than the look.
     func read<Value: Sendable>(
-        _ body: @escaping @Sendable (Database) throws -> Value
+        isShort: Bool = false, _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StoreError) -> Value {
         let path = path
+        // Counted from before a connection is taken until after it was given back: whoever is within the bound finds
+        // one, or waits for its being handed back.
+        let readers = reading.add(1, ordering: .relaxed).newValue
+        if isShort, readers <= DatabaseFile.readersMax {
+            defer { reading.subtract(1, ordering: .relaxed) }
+            let result = Result { try readHere(body) }
+            return try result.mapError { $0 as? StoreError ?? StoreError($0, file: path) }.get()
+        }
         // The engine's own asynchronous read would throw when the caller's task is cancelled; this one
         // answers.
         let result: Result<Value, StoreError> = await withCheckedContinuation { waiter in
-            pool.asyncRead { access in
-                let outcome = Result { try body(access.get()) }
+            pool.asyncUnsafeRead { access in
+                let outcome = Result { try access.get().readTransaction(body) }
                 waiter.resume(returning: outcome.mapError { $0 as? StoreError ?? StoreError($0, file: path) })
             }
         }
+        reading.subtract(1, ordering: .relaxed)
         return try result.get()
+    }
+
+    /// Not `async`: of the engine's two reads of one name this is the one that stays on its thread.
+    private func readHere<Value>(_ body: (Database) throws -> Value) throws -> Value {
+        try pool.unsafeRead { try $0.readTransaction(body) }
     }
 
     /// Transactions so far.

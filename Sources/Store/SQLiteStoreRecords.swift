@@ -19,7 +19,7 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func device(id: String) async throws(StoreError) -> StoredDevice? {
         let file = sessionsFile.path
-        return try await sessionsFile.read { try DeviceRows.find(id: id, $0, file: file) }
+        return try await sessionsFile.read(isShort: true) { try DeviceRows.find(id: id, $0, file: file) }
     }
 
     /// See `GatewayStore`.
@@ -94,7 +94,7 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func appendAudit(kind: String, atSeconds: Int64, json: String) async throws(StoreError) {
         try await auditFile.write { db in
-            try db.execute(
+            try db.run(
                 sql: "INSERT INTO audit (kind, at, record) VALUES (?, ?, ?)",
                 arguments: [kind, atSeconds, json])
         }

@@ -10,7 +10,7 @@ extension SQLiteStore {
 
     /// See `RefreshStore`.
     public func refresh(sessionID: String) async throws(StoreError) -> StoredRefresh? {
-        try await sessionsFile.read { try RefreshRows.find(sessionID: sessionID, $0) }
+        try await sessionsFile.read(isShort: true) { try RefreshRows.find(sessionID: sessionID, $0) }
     }
 
     /// See `RefreshStore`.

@@ -15,7 +15,7 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func session(tokenDigest: [UInt8], nowSeconds: Int64) async throws(StoreError) -> StoredSession? {
         let file = sessionsFile.path
-        return try await sessionsFile.read {
+        return try await sessionsFile.read(isShort: true) {
             try SessionRows.find(tokenDigest: tokenDigest, nowSeconds: nowSeconds, $0, file: file)
         }
     }
@@ -23,14 +23,16 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func session(id: String) async throws(StoreError) -> StoredSession? {
         let file = sessionsFile.path
-        return try await sessionsFile.read { try SessionRows.find(id: id, $0, file: file) }
+        return try await sessionsFile.read(isShort: true) { try SessionRows.find(id: id, $0, file: file) }
     }
 
     /// See `GatewayStore`.
     public func sessions(_ query: SessionQuery, limit: Int) async throws(StoreError) -> [StoredSession] {
         let file = sessionsFile.path
         let bounded = min(max(limit, 1), Self.listingMax)
-        return try await sessionsFile.read { try SessionRows.list(query, limit: bounded, $0, file: file) }
+        return try await sessionsFile.read(isShort: query.isShort) {
+            try SessionRows.list(query, limit: bounded, $0, file: file)
+        }
     }
 
     /// See `GatewayStore`.
@@ -50,7 +52,7 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool {
         try await sessionsFile.write { db in
-            try db.execute(
+            try db.run(
                 sql: "INSERT OR IGNORE INTO nonces (digest, expires_at) VALUES (?, ?)",
                 arguments: [Data(digest), expiresAtSeconds])
             return db.changesCount == 1
@@ -72,14 +74,25 @@ extension SQLiteStore {
         }
         try await sessionsFile.write { db in
             // Strictly before: in the second in which it expires a nonce may still be under examination.
-            try db.execute(sql: "DELETE FROM nonces WHERE expires_at < ?", arguments: [nowSeconds])
-            try db.execute(
+            try db.run(sql: "DELETE FROM nonces WHERE expires_at < ?", arguments: [nowSeconds])
+            try db.run(
                 sql: "DELETE FROM enrollment_tokens WHERE expires_at <= ?", arguments: [nowSeconds])
             try EndingRows.forget(nowSeconds: nowSeconds, db)
-            try db.execute(
+            try db.run(
                 sql: "DELETE FROM statement_times WHERE issued_at <= ?",
                 arguments: [nowSeconds - Self.statementSeconds])
         }
         return removed
+    }
+}
+
+extension SessionQuery {
+    /// Whether it can only be about few sessions: those of one sign-in, or some by their ids.
+    fileprivate var isShort: Bool {
+        switch self {
+        case .global: true
+        case .ids(let ids): ids.count <= 64
+        case .all, .person, .email, .device, .globals, .devices, .provider, .application: false
+        }
     }
 }

@@ -19,7 +19,7 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func noteStatement(ofDevice id: String, issuedAtSeconds: Int64) async throws(StoreError) {
         try await sessionsFile.write { db in
-            try db.execute(
+            try db.run(
                 sql: """
                     INSERT INTO statement_times (device, issued_at) VALUES (?, ?)
                     ON CONFLICT (device) DO UPDATE SET issued_at = max(issued_at, excluded.issued_at)

@@ -21,8 +21,9 @@ enum SessionRows {
     static func insert(_ session: StoredSession, _ db: Database, file: String) throws {
         if session.kind == .application {
             let isAlive =
-                try Bool.fetchOne(
-                    db, sql: "SELECT 1 FROM sessions WHERE id = ? AND kind = 'global' AND expires_at > ?",
+                try db.value(
+                    Bool.self,
+                    sql: "SELECT 1 FROM sessions WHERE id = ? AND kind = 'global' AND expires_at > ?",
                     arguments: [session.globalID, session.createdAtSeconds]) ?? false
             guard isAlive else {
                 throw StoreError(
@@ -31,7 +32,7 @@ enum SessionRows {
             }
         }
         let marks = Array(repeating: "?", count: count).joined(separator: ", ")
-        try db.execute(
+        try db.run(
             sql: "INSERT INTO sessions (\(columns)) VALUES (\(marks))", arguments: try arguments(session))
         try EndingRows.index(session, before: nil, db)
     }
@@ -42,7 +43,7 @@ enum SessionRows {
         precondition(old.id == new.id && old.kind == new.kind, "a session cannot become another one")
         guard try find(id: old.id, db, file: file) == old else { return false }
         let marks = Array(repeating: "?", count: count).joined(separator: ", ")
-        try db.execute(
+        try db.run(
             sql: "UPDATE sessions SET (\(columns)) = (\(marks)) WHERE id = ?",
             arguments: try arguments(new) + [new.id])
         guard db.changesCount == 1 else { return false }
@@ -54,8 +55,7 @@ enum SessionRows {
         -> StoredSession?
     {
         let digest = Data(tokenDigest)
-        let row = try Row.fetchOne(
-            db,
+        let row = try db.row(
             sql: """
                 SELECT \(columns) FROM sessions
                 WHERE token_digest = ? AND expires_at > ? AND (secret_until IS NULL OR secret_until > ?)
@@ -68,7 +68,7 @@ enum SessionRows {
     }
 
     static func find(id: String, _ db: Database, file: String) throws -> StoredSession? {
-        try Row.fetchOne(db, sql: "SELECT \(columns) FROM sessions WHERE id = ?", arguments: [id])
+        try db.row(sql: "SELECT \(columns) FROM sessions WHERE id = ?", arguments: [id])
             .map { try session($0, file: file) }
     }
 
@@ -113,6 +113,7 @@ enum SessionRows {
             let some = Array(ids[start..<min(start + idsMax, ids.count)])
             let marks = Array(repeating: "?", count: some.count).joined(separator: ", ")
             let condition = "id IN (\(marks)) OR global_id IN (\(marks))"
+            // Not prepared: there are as many texts as there are lengths of the list.
             let gone = try Row.fetchAll(
                 db, sql: "SELECT \(columns) FROM sessions WHERE \(condition)",
                 arguments: StatementArguments(some + some)
@@ -128,8 +129,8 @@ enum SessionRows {
     /// At most `limit` sessions whose time has come, with the application sessions of the global ones among
     /// them.
     static func expired(nowSeconds: Int64, limit: Int, _ db: Database) throws -> [String] {
-        try String.fetchAll(
-            db, sql: "SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+        try db.values(
+            String.self, sql: "SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
             arguments: [nowSeconds, limit])
     }
 
@@ -142,9 +143,16 @@ enum SessionRows {
             try JSONColumn.text(session.groups), try JSONColumn.text(session.claims), session.idToken,
             session.authenticatedAtSeconds, session.createdAtSeconds, session.expiresAtSeconds,
             session.deviceID,
-            session.deviceThumbprint, try session.statement.map { try JSONColumn.text($0) },
+            session.deviceThumbprint, try session.statement.map(text),
             session.binding?.provenAtSeconds, session.binding?.secretUntilSeconds,
         ]
+    }
+
+    /// A statement is new with every device check, and read right after.
+    private static func text(_ statement: AgentStatement) throws -> String {
+        let text = try JSONColumn.text(statement)
+        statements.remember(statement, as: text)
+        return text
     }
 
     /// Columns by their place in `columns`: looked up by name, two dozen of them cost more than the query.

@@ -78,7 +78,7 @@ enum VerdictRows {
     }
 
     static func upsert(_ state: SyncState, _ db: Database) throws {
-        try db.execute(
+        try db.run(
             sql:
                 "INSERT OR REPLACE INTO sync_states (integration, completed_at, delta_link) VALUES (?, ?, ?)",
             arguments: [state.integration, state.completedAtSeconds, state.deltaLink])
@@ -86,7 +86,7 @@ enum VerdictRows {
 
     static func state(_ integration: String, _ db: Database) throws -> SyncState? {
         let sql = "SELECT completed_at, delta_link FROM sync_states WHERE integration = ?"
-        return try Row.fetchOne(db, sql: sql, arguments: [integration]).map {
+        return try db.row(sql: sql, arguments: [integration]).map {
             SyncState(
                 integration: integration, completedAtSeconds: $0["completed_at"], deltaLink: $0["delta_link"])
         }

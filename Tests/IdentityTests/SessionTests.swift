@@ -156,6 +156,31 @@ struct SessionTests {
         #expect(try await found(cookie, 900) == made.session.id)
     }
 
+    @Test func `a change of what was read before somebody else's change keeps both`() async throws {
+        let made = try await global()
+        try await sessions.change(made.session.id) { $0.name = "Ada" }
+        let changed = try await sessions.change(made.session.id, from: made.session) {
+            $0.deviceID = "laptop"
+        }
+        #expect(changed?.name == "Ada" && changed?.deviceID == "laptop")
+        #expect(try await store.session(id: made.session.id) == changed)
+    }
+
+    @Test func `what is no change of an old reading is still one of what is there now`() async throws {
+        let made = try await global()
+        try await sessions.change(made.session.id) { $0.deviceID = "laptop" }
+        let changed = try await sessions.change(made.session.id, from: made.session) { $0.deviceID = nil }
+        #expect(changed != nil && changed?.deviceID == nil)
+        #expect(try await store.session(id: made.session.id)?.deviceID == nil)
+    }
+
+    @Test func `a session that is gone is not brought back by an old reading of it`() async throws {
+        let made = try await global()
+        try await sessions.end(ids: [made.session.id])
+        #expect(try await sessions.change(made.session.id, from: made.session) { $0.deviceID = "x" } == nil)
+        #expect(try await store.session(id: made.session.id) == nil)
+    }
+
     @Test func `a secret that is neither the current nor the one before changes nothing`() async throws {
         let made = try await global()
         let cookie = try #require(try await rotate(made)?.cookie)

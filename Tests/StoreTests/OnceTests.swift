@@ -82,6 +82,15 @@ struct RecordStoreTests {
         #expect(try await store.devices().map(\.id) == ["d1", "d2"])
     }
 
+    @Test func `an id that only looks the same takes the place of the one before`() async throws {
+        try await store.upsert(Fixture.device("d1", pins: ["serial": "caf\u{e9}"]))
+        try await store.upsert(Fixture.device("d1", pins: ["serial": "cafe\u{301}"]))
+        let id = try await store.device(id: "d1")?.pinnedIDs["serial"]
+        #expect(id.map { Array($0.utf8) } == Array("cafe\u{301}".utf8))
+        try await store.upsert(Fixture.device("d1", pins: [:]))
+        #expect(try await store.device(pinnedKind: "serial", value: "cafe\u{301}") == nil)
+    }
+
     @Test func `an id pinned to one device is refused to another, which stays as it was`() async throws {
         try await store.upsert(Fixture.device("d1", pins: ["serial": "SN-1"]))
         try await store.upsert(Fixture.device("d2", pins: ["serial": "SN-2"]))

@@ -173,6 +173,9 @@ def run(port, authorities, state_file, rate):
         for index, held in enumerate(state["sessions"]):
             # A session belongs to the device that it proved first.
             work.put((held, held["checks"][turn], devices[index % len(devices)]))
+    for held in state["sessions"]:
+        # A page that is late waits for its session's page before: two at once would outrun each other's cookie.
+        held["turn"] = threading.Lock()
     total = work.qsize()
     began = time.monotonic() + 0.5
     order = iter(range(total))
@@ -189,13 +192,14 @@ def run(port, authorities, state_file, rate):
             pause = due - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
-            start = time.monotonic()
-            status, offer = page.post("challenge", {"tx": check}, held)
-            word = offer.get("reason")
-            if status == 200:
-                status, verdict = page.post(
-                    "assert", {"tx": check, "assertion": device.answer(offer["challenge"])}, held)
-                word = verdict.get("reason")
+            with held["turn"]:
+                start = time.monotonic()
+                status, offer = page.post("challenge", {"tx": check}, held)
+                word = offer.get("reason")
+                if status == 200:
+                    status, verdict = page.post(
+                        "assert", {"tx": check, "assertion": device.answer(offer["challenge"])}, held)
+                    word = verdict.get("reason")
             with lock:
                 if status == 200:
                     times.append(time.monotonic() - start)

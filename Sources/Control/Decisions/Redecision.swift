@@ -103,21 +103,27 @@ extension ControlPlane {
     }
 
     /// Decides every application session of a global session anew.
+    ///
+    /// - Parameter read: the global session itself, where it was just read or written.
     func globalChanged(
-        _ id: String, _ cause: ChangeCause, eventNanoseconds: UInt64 = monotonicNanoseconds()
+        _ id: String, _ cause: ChangeCause, eventNanoseconds: UInt64 = monotonicNanoseconds(),
+        read: ReadSignIns? = nil
     ) async throws(StoreError) {
         try await redecide(
-            .global(id: id), limit: Sessions.listMax, beginBatch(cause, eventNanoseconds: eventNanoseconds))
+            .global(id: id), limit: Sessions.listMax, under: read,
+            beginBatch(cause, eventNanoseconds: eventNanoseconds))
     }
 
     /// Decides application sessions anew, judges what they lose as a whole, and tells every reactor.
     ///
     /// - Parameter batch: just begun; it is settled here, whatever happens.
-    func redecide(_ query: SessionQuery, limit: Int, _ batch: ChangeBatch) async throws(StoreError) {
+    func redecide(
+        _ query: SessionQuery, limit: Int, under signIns: ReadSignIns? = nil, _ batch: ChangeBatch
+    ) async throws(StoreError) {
         var batch = batch
         var failure: StoreError?
         do throws(StoreError) {
-            try await decideAnew(query, limit: limit, &batch)
+            try await decideAnew(query, under: signIns, limit: limit, &batch)
         } catch {
             failure = error
         }

@@ -143,14 +143,19 @@ extension ControlPlane {
         }
         // Before the secret changes: its answer should reach the browser at once.
         await firstContact(proof.deviceID)
-        guard let cookie = try await keep(proof, of: global, knownAs: subjects, presentedBy: session, request)
+        // The sequence before the write: what is revoked after it is known to be newer than what was written.
+        let sequence = revocations.sequence
+        guard
+            let (cookies, written) = try await keep(
+                proof, of: global, knownAs: subjects, presentedBy: session, request)
         else {
             return .refused(PostureRefusal(.sessionEnded, "the session ended during the check"))
         }
-        try await globalChanged(global.id, .deviceCheck)
+        try await globalChanged(
+            global.id, .deviceCheck, read: ReadSignIns(sequence: sequence, byID: [global.id: written]))
         changes.announce()
         deviceChecks.proven()
-        return .proven(next: proof.returnPath, setCookies: cookie)
+        return .proven(next: proof.returnPath, setCookies: cookies)
     }
 
     private func refused(_ refusal: PostureRefusal, _ request: ControlRequest) {
@@ -166,11 +171,12 @@ extension ControlPlane {
     /// Writes the proof to the session that it is for. What the browser may do has grown, so the secret of its own
     /// session changes: one that was taken before is worth nothing more.
     ///
-    /// - Returns: cookies to set; nil when a session is gone, or another device was proven in it meanwhile.
+    /// - Returns: cookies to set, and the session as it was written; nil when a session is gone, or another device was
+    ///   proven in it meanwhile.
     private func keep(
         _ proof: DeviceProof, of global: StoredSession, knownAs subjects: [String],
         presentedBy session: StoredSession, _ request: ControlRequest
-    ) async throws(StoreError) -> [String]? {
+    ) async throws(StoreError) -> (setCookies: [String], written: StoredSession)? {
         let sessions = Sessions(store: store, ring: ring)
         let note = { (session: inout StoredSession) in
             // Another check may have come in between, with another device: then what this proof was judged by is
@@ -185,18 +191,21 @@ extension ControlPlane {
         }
         guard let presented = sessions.presentedDigest(cookieField: request.values("cookie")),
             let rotated = try await sessions.rotate(
-                session.id, presented: presented, nowSeconds: nowSeconds(),
+                session.id, from: session, presented: presented, nowSeconds: nowSeconds(),
                 { if $0.id == global.id { note(&$0) } })
         else { return nil }
         let written =
-            session.id == global.id ? rotated.session : try await sessions.change(global.id, note)
-        guard written?.deviceThumbprint == proof.thumbprint else { return nil }
-        return rotated.cookie.map { [$0.setCookie] } ?? []
+            session.id == global.id
+            ? rotated.session : try await sessions.change(global.id, from: global, note)
+        guard let written, written.deviceThumbprint == proof.thumbprint else { return nil }
+        return (rotated.cookie.map { [$0.setCookie] } ?? [], written)
     }
 
     /// The page waits for the providers' first word about this device, within bounds; a request never does.
     private func firstContact(_ device: String) async {
         let posture = services.posture
+        // Of a device that came by a moment ago the answer is there; two tasks and an alarm would be for nothing.
+        guard await posture.isPriorityFetchDue(deviceID: device) else { return }
         await Patience.wait(milliseconds: services.config.gateway.limits.firstContactMilliseconds) {
             await posture.priorityFetch(deviceID: device)
         }

@@ -24,13 +24,15 @@ enum Patience {
         let first = FirstOnly()
         await withCheckedContinuation { continuation in
             first.hold(continuation)
-            Task {
-                await work()
+            let alarm = Task {
+                try? await Task.sleep(for: .milliseconds(milliseconds))
                 first.resume()
             }
             Task {
-                try? await Task.sleep(for: .milliseconds(milliseconds))
+                await work()
                 first.resume()
+                // Otherwise every wait that was short leaves one behind that sleeps on.
+                alarm.cancel()
             }
         }
     }

@@ -118,11 +118,18 @@ public struct Sessions: Sendable {
 
     /// Changes a session as it is now, whoever else changes it at the same moment.
     ///
+    /// - Parameter known: as it was read just now; it is read again only when it is another one meanwhile.
     /// - Returns: the changed session; nil when it is gone.
     @discardableResult
     public func change(
-        _ id: String, _ edit: (inout StoredSession) -> Void
+        _ id: String, from known: StoredSession? = nil, _ edit: (inout StoredSession) -> Void
     ) async throws(StoreError) -> StoredSession? {
+        if let known, known.id == id {
+            var changed = known
+            edit(&changed)
+            // What is no change of what was known may be one of what is there now.
+            if changed != known, try await store.replace(known, with: changed) { return changed }
+        }
         for _ in 0..<Self.attemptsMax {
             guard let current = try await store.session(id: id) else { return nil }
             var changed = current
@@ -138,14 +145,17 @@ public struct Sessions: Sendable {
     /// A request that itself came with the secret before is one of several side by side: the browser has been given a
     /// newer one by another answer already. The change is made, the secret stays, and there is no cookie to set.
     ///
-    /// - Parameter presented: the token digest of the request's cookie.
+    /// - Parameters:
+    ///   - known: as in `change`.
+    ///   - presented: the token digest of the request's cookie.
     /// - Returns: nil when the session is gone, or no longer has either secret.
     public func rotate(
-        _ id: String, presented: [UInt8], nowSeconds: Int64, _ edit: (inout StoredSession) -> Void = { _ in }
+        _ id: String, from known: StoredSession? = nil, presented: [UInt8], nowSeconds: Int64,
+        _ edit: (inout StoredSession) -> Void = { _ in }
     ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie?)? {
         let cookie = SessionCookie.mint(ring: ring, random: random)
         var isKnown = false
-        let changed = try await change(id) { session in
+        let changed = try await change(id, from: known) { session in
             isKnown = session.tokenDigest == presented || session.previousTokenDigest == presented
             guard isKnown else { return }
             edit(&session)

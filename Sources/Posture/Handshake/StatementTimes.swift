@@ -1,6 +1,4 @@
 import Access
-import Signatures
-import Store
 
 /// How new the newest statement of each management server's device is that came with a proof of its key (mode A).
 ///
@@ -48,15 +46,4 @@ struct StatementTimes: Sendable {
     }
 
     private var sweepAtSeconds: Int64 = 0
-}
-
-extension PostureService {
-    /// Stores which statements were seen last. Whoever comes while another one stores the same waits for a write of his
-    /// own: what is acknowledged is on the disk.
-    func storeStatementTimes() async throws(StoreError) {
-        for (device, issued) in statementTimes.unsaved {
-            try await store.noteStatement(ofDevice: device.text, issuedAtSeconds: issued)
-            statementTimes.stored(issued, of: device)
-        }
-    }
 }

@@ -77,14 +77,18 @@ struct RefreshSchedule: Sendable {
 
     /// Whether a priority fetch may go out now; counts it when so.
     mutating func mayFetchNow(_ device: String, nowSeconds: Int64) -> Bool {
+        guard isFetchDue(device, nowSeconds: nowSeconds) else { return false }
         let device = ExactKey(device)
-        // A clock that jumped back must not keep anybody waiting until it has caught up.
-        if let last = priorityAt[device], (0..<Self.prioritySpacingSeconds).contains(nowSeconds - last) {
-            return false
-        }
         if priorityAt.count >= 10_000 { priorityAt = priorityAt.filter { nowSeconds - $0.value < 60 } }
         priorityAt[device] = nowSeconds
         return true
+    }
+
+    /// The same without counting it as one.
+    func isFetchDue(_ device: String, nowSeconds: Int64) -> Bool {
+        guard let last = priorityAt[ExactKey(device)] else { return true }
+        // A clock that jumped back must not keep anybody waiting until it has caught up.
+        return !(0..<Self.prioritySpacingSeconds).contains(nowSeconds - last)
     }
 
     /// The next appointment of an integration; nil when it has none.

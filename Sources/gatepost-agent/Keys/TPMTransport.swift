@@ -117,6 +117,7 @@ struct TPMTransport: Sendable {
         let bytes = Array(path.utf8)
         let room = MemoryLayout.size(ofValue: address.sun_path)
         guard descriptor >= 0, bytes.count < room else {
+            if descriptor >= 0 { _ = Glibc.close(descriptor) }
             throw .unreachable("\(path): no socket, or its name is too long")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }

@@ -53,11 +53,15 @@ struct Connection: ~Copyable {
     }
 
     private func send(_ answer: AttestAnswer, from gate: AttestGate?, _ log: EventLog, _ clock: AgentClock) {
-        send(answer, clock)
-        guard let event = answer.event else { return }
-        log.note(
-            event, gateway: event == .stranger ? nil : gate?.identity.enrolment.authOrigin,
-            nowMilliseconds: clock.nowMilliseconds())
+        let deadline = clock.nowMilliseconds() + Self.bodyMilliseconds
+        write(answer, until: deadline, clock)
+        // Before the end that the peer waits for: who comes after having seen it stands after it in the log.
+        if let event = answer.event {
+            log.note(
+                event, gateway: event == .stranger ? nil : gate?.identity.enrolment.authOrigin,
+                nowMilliseconds: clock.nowMilliseconds())
+        }
+        finish(until: deadline, clock)
     }
 
     /// - Returns: false when the peer closed or the deadline passed: nobody is left to be answered.
@@ -70,9 +74,8 @@ struct Connection: ~Copyable {
         return true
     }
 
-    private func send(_ answer: AttestAnswer, _ clock: AgentClock) {
+    private func write(_ answer: AttestAnswer, until deadline: Int64, _ clock: AgentClock) {
         let bytes = answer.serialized
-        let deadline = clock.nowMilliseconds() + Self.bodyMilliseconds
         var offset = 0
         while offset < bytes.count, wait(CShort(POLLOUT), until: deadline, clock) {
             let count = bytes[offset...].withUnsafeBytes {
@@ -84,8 +87,10 @@ struct Connection: ~Copyable {
             guard count > 0 else { break }
             offset += count
         }
-        // What the peer still sends is read away: closing on unread bytes would reset the answer out of its
-        // hands.
+    }
+
+    /// What the peer still sends is read away: closing on unread bytes would reset the answer out of its hands.
+    private func finish(until deadline: Int64, _ clock: AgentClock) {
         shutdown(descriptor, CInt(SHUT_WR))
         var rest = [UInt8](repeating: 0, count: 4096)
         var left = 16

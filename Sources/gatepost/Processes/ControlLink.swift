@@ -224,7 +224,7 @@ final class ControlLink: Sendable {
             // What is open is cut first; what is remembered of it can wait.
             state.withLock(\.engine)?.revoke(revocation)
             state.withLock { state in
-                state.records.apply(revocation.effect)
+                state.records.apply(revocation.effect, nowSeconds: Int64(time(nil)))
                 state.sequence = max(state.sequence, revocation.sequence)
             }
             connection.delivered.store(revocation.sequence, ordering: .releasing)
@@ -273,7 +273,9 @@ final class ControlLink: Sendable {
     private func note(_ message: ToReactor) {
         state.withLock { state in
             if let ticket = message.ticket { state.asked[ticket] = nil }
-            if case .session(_, let record?) = message { state.records.keep(record) }
+            if case .session(_, let record?) = message {
+                state.records.keep(record, nowSeconds: Int64(time(nil)))
+            }
         }
     }
 
