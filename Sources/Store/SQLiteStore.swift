@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Synchronization
 
 /// The store in three SQLite files of one folder: `sessions.sqlite` (sessions, nonces, devices, enrolment
 /// tokens), `verdicts.sqlite` and `audit.sqlite`, so that a big synchronisation never delays a sign-out.
@@ -60,6 +61,7 @@ final class OpenFile: Sendable {
     let path: String
     let pool: DatabasePool
     private let committer: GroupCommitter
+    private let reads = Atomic<Int>(0)
 
     init(_ file: DatabaseFile) throws(StoreError) {
         path = file.path
@@ -78,6 +80,7 @@ final class OpenFile: Sendable {
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StoreError) -> Value {
         let path = path
+        reads.add(1, ordering: .relaxed)
         // The engine's own asynchronous read would throw when the caller's task is cancelled; this one
         // answers.
         let result: Result<Value, StoreError> = await withCheckedContinuation { waiter in
@@ -88,6 +91,9 @@ final class OpenFile: Sendable {
         }
         return try result.get()
     }
+
+    /// Reads so far.
+    var readCount: Int { reads.load(ordering: .relaxed) }
 
     /// Transactions so far.
     var commitCount: Int { get async { await committer.commitCount } }

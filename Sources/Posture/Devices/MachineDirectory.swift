@@ -122,11 +122,10 @@ extension PostureService {
             return VerdictMatching.ambiguous(first.verdict, key: key)
         case .notFound:
             // Not among a complete synchronisation either, or nothing is known yet.
-            return await VerdictMatching.verdict(
-                integration: connector.integration, provider: connector.provider,
-                keys: machine.keys.prefix(1).map { $0 }, conflicts: [],
-                ttlSeconds: connector.pace.ttlSeconds,
-                cache: cache, nowSeconds: clock.nowSeconds())
+            return await cache.verdicts(
+                of: [VerdictMatching.Question(keys: Array(machine.keys.prefix(1)))],
+                by: [VerdictMatching.Source(connector)], nowSeconds: clock.nowSeconds()
+            )[0].first
         }
     }
 }
