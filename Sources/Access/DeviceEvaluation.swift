@@ -20,7 +20,8 @@ extension PolicySnapshot {
         }
         return DeviceResult(
             deviceClass: ruling.deviceClass, policyName: ruling.policy?.name, message: ruling.policy?.message,
-            lines: trace.lines, validUntilSeconds: trace.validUntilSeconds, dependsOn: trace.dependsOn,
+            lines: trace.lines, validUntilSeconds: trace.validUntilSeconds,
+            openUntilSeconds: trace.openUntilSeconds, dependsOn: trace.dependsOn,
             reason: ruling.deviceClass == .compliant ? nil : ruling.reason, warnings: ruling.warnings)
     }
 

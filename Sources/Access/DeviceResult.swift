@@ -10,6 +10,8 @@ public struct DeviceResult: Sendable, Codable, Hashable {
     public var lines: [ExplainLine]
     /// From this second on the result may be another; at most 900 s after it was made, never in the past.
     public var validUntilSeconds: Int64
+    /// The same for what is already open, for as long as the device's proof counts for new requests too.
+    public var openUntilSeconds: Int64
     /// `device:<id>` and `verdict:<integration>:<native id>`, sorted.
     public var dependsOn: [String]
     /// Why the class is not `compliant`; nil when it is.
@@ -17,10 +19,12 @@ public struct DeviceResult: Sendable, Codable, Hashable {
     /// Rules of the deciding policy that do not hold and have no effect (yet), in its order.
     public var warnings: [CheckWarning]
     /// Takes the members as they are; nothing is checked here.
+    ///
+    /// - Parameter openUntilSeconds: nil: as `validUntilSeconds`.
     public init(
         deviceClass: DeviceClass, policyName: String? = nil, message: String? = nil,
         lines: [ExplainLine] = [],
-        validUntilSeconds: Int64, dependsOn: [String], reason: Reason?,
+        validUntilSeconds: Int64, openUntilSeconds: Int64? = nil, dependsOn: [String], reason: Reason?,
         warnings: [CheckWarning] = []
     ) {
         self.deviceClass = deviceClass
@@ -28,6 +32,7 @@ public struct DeviceResult: Sendable, Codable, Hashable {
         self.message = message
         self.lines = lines
         self.validUntilSeconds = validUntilSeconds
+        self.openUntilSeconds = openUntilSeconds ?? validUntilSeconds
         self.dependsOn = dependsOn
         self.reason = reason
         self.warnings = warnings

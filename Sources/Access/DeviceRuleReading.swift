@@ -134,7 +134,9 @@ extension DeviceRule {
         guard let statement = device.statement, ExactText.isEqual(statement.integration, integration) else {
             return RuleFinding(.indeterminate, .none(integration: integration), unless: .postureRequired)
         }
-        trace.changes(atSeconds: statement.expiresAtSeconds)
+        trace.changes(
+            atSeconds: statement.expiresAtSeconds,
+            open: max(statement.expiresAtSeconds, statement.openUntilSeconds ?? .min))
         guard trace.nowSeconds < statement.expiresAtSeconds else {
             return RuleFinding(.indeterminate, .statement(statement), unless: .postureRequired)
         }

@@ -55,7 +55,7 @@ struct DeviceRuling {
         var edges = Trace(nowSeconds: trace.nowSeconds, isRecording: false)
         let use = VerdictUse(extensionSeconds: OutageSetting.secondsMax, for: device)
         last.judge(device, under: snapshot, use, &edges)
-        trace.changes(atSeconds: edges.validUntilSeconds)
+        trace.changes(atSeconds: edges.validUntilSeconds, open: edges.openUntilSeconds)
         guard last.deviceClass > .denied else { return }
         deviceClass = .partial
         policy = last.policy

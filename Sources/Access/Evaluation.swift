@@ -43,7 +43,9 @@ extension PolicySnapshot {
         var evaluation = Evaluation(self, application, atSeconds: nowSeconds, isRecording: false)
         evaluation.known = judged
         let residual = evaluation.residual(of: session, device, service)
-        return Assessment(residual: residual, device: evaluation.device)
+        return Assessment(
+            residual: residual, device: evaluation.device,
+            openUntilSeconds: evaluation.isProofRunning ? evaluation.openUntilSeconds : nil)
     }
 
     /// The same evaluation with every step told: rule → condition → observed value → source → age.
@@ -66,6 +68,10 @@ public struct Assessment: Sendable, Hashable {
     public var residual: Residual
     /// nil: no policy of the application asks for a device, or none has been shown.
     public var device: DeviceResult?
+    /// For what is already open the same residual holds until this second, because the device's proof counts for new
+    /// requests as well. nil: that has run out or falls short, so what is open has to be assessed by itself
+    /// (`DeviceFacts.forWhatIsOpen`).
+    public var openUntilSeconds: Int64?
 }
 
 private struct Evaluation {
@@ -76,6 +82,11 @@ private struct Evaluation {
     private(set) var device: DeviceResult?
     /// What the device came to before.
     var known: DeviceResult?
+    /// Whether the device's proof counts now, or nothing asked for one: its grace then moves the end and nothing else.
+    private(set) var isProofRunning = true
+
+    /// Until when the residual holds for what is open, while `isProofRunning`.
+    var openUntilSeconds: Int64 { trace.openUntilSeconds }
 
     init(_ snapshot: PolicySnapshot, _ application: Application, atSeconds: Int64, isRecording: Bool) {
         self.snapshot = snapshot
@@ -96,6 +107,12 @@ private struct Evaluation {
             // A machine's device is proven by each of its connections; only people's browsers do handshakes.
             if counted != nil { (shown, shortfall) = trace.counted(device, for: application) }
             if let shown { judged = judge(shown, of: counted) }
+            if let device {
+                // Beside a certificate more may change than the end: what is open is then assessed by itself.
+                let isByAgent = device.certificate == nil && application.accepts(.agent)
+                let proofEnd = device.statement?.expiresAtSeconds ?? .max
+                isProofRunning = isByAgent && shortfall == nil && trace.nowSeconds < proofEnd
+            }
         }
         let facts = DecidedFacts(
             session: counted, service: client, judged: judged, proofShortfall: shortfall,

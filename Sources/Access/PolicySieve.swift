@@ -39,6 +39,7 @@ struct PolicySieve: Sendable {
         /// Every condition of the device brings its class along, since a denied one meets none of them.
         let asksForDevice: Bool
         let asksForKey: Bool
+        let asksForSignIn: Bool
 
         init(_ draft: Draft) {
             lines = draft.lines
@@ -47,6 +48,7 @@ struct PolicySieve: Sendable {
             conditions = draft.conditions
             asksForDevice = draft.conditions.contains(where: \.isAboutDevice)
             asksForKey = draft.conditions.contains(where: \.isAboutKey)
+            asksForSignIn = draft.conditions.contains(where: \.isAboutSignIn)
         }
     }
 

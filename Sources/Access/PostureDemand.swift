@@ -181,7 +181,10 @@ extension Trace {
         guard let demand = application.posture else { return nil }
         read("device:\(device.id)")
         if let statement = device.statement {
-            changes(atSeconds: demand.endsAtSeconds(of: statement, of: device))
+            let open = device.forWhatIsOpen
+            changes(
+                atSeconds: demand.endsAtSeconds(of: statement, of: device),
+                open: demand.endsAtSeconds(of: open.statement ?? statement, of: open))
             changes(
                 atSeconds: statement.verifiedAtSeconds.difference(saturating: Verdict.clockSkewSecondsMax))
         }

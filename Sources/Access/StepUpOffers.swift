@@ -22,18 +22,20 @@ extension PolicySnapshot {
     ///
     /// - Parameters:
     ///   - session: one that counts at the application; nothing is offered to any other.
+    ///   - decided: what it was decided to have, from the same facts and at the same moment; nil: that is asked here.
     ///   - nowSeconds: seconds since 1970-01-01T00:00:00Z.
     /// - Returns: in the order of the policies; empty for applications that ask nothing of sign-ins, at next
     /// to no cost.
     public func stepUps(
         of session: SessionFacts, _ device: DeviceFacts?, for application: Application,
-        atSeconds nowSeconds: Int64
+        decided: Residual? = nil, atSeconds nowSeconds: Int64
     ) -> [StepUpOffer] {
         let missing = missing(session, application, nowSeconds)
+        if missing.isEmpty { return [] }
+        let decided =
+            decided ?? residual(of: session, device, for: application, atSeconds: nowSeconds)
         // Who is let in everywhere as it is needs nothing more.
-        guard !missing.isEmpty,
-            residual(of: session, device, for: application, atSeconds: nowSeconds).outcome != .forward
-        else { return [] }
+        guard decided.outcome != .forward else { return [] }
         var offers: [StepUpOffer] = []
         for (policy, stepUp) in missing {
             guard !offers.contains(where: { $0.stepUp == stepUp }) else { continue }
@@ -77,10 +79,7 @@ extension PolicySnapshot {
     private func missing(
         _ session: SessionFacts, _ application: Application, _ now: Int64
     ) -> [(policy: String, stepUp: StepUp)] {
-        let asks = application.policies.contains { policy in
-            (policy.include + policy.require + policy.exclude).contains(where: \.isAboutSignIn)
-        }
-        guard asks, counts(session, application, now) else { return [] }
+        guard application.sieve.table.asksForSignIn, counts(session, application, now) else { return [] }
         return StepUpWays.ways(of: application).compactMap { policy, stepUp in
             // What is there already brings nothing when it is asked for again.
             guard !stepUp.unmet(by: session.person, atSeconds: now).isEmpty else { return nil }

@@ -8,6 +8,8 @@ struct Trace {
     let isRecording: Bool
     private(set) var lines: [ExplainLine] = []
     private(set) var validUntilSeconds: Int64
+    /// The same for what is already open, which the proof of a device serves longer.
+    private(set) var openUntilSeconds: Int64
     private var inputs: Set<String> = []
     private var verdicts: [(integration: String, nativeID: String)] = []
 
@@ -15,6 +17,7 @@ struct Trace {
         self.nowSeconds = nowSeconds
         self.isRecording = isRecording
         validUntilSeconds = nowSeconds.sum(saturating: Self.residualSecondsMax)
+        openUntilSeconds = validUntilSeconds
     }
 
     /// Sorted, without doubles.
@@ -38,13 +41,18 @@ struct Trace {
 
     /// The answer changes at `seconds`. A moment that has passed has already had its effect and bounds
     /// nothing: otherwise one expired input would make every later residual useless at birth.
-    mutating func changes(atSeconds seconds: Int64) {
+    ///
+    /// - Parameter open: when it changes for what is already open, where that is another moment.
+    mutating func changes(atSeconds seconds: Int64, open: Int64? = nil) {
         if seconds > nowSeconds { validUntilSeconds = min(validUntilSeconds, seconds) }
+        let open = open ?? seconds
+        if open > nowSeconds { openUntilSeconds = min(openUntilSeconds, open) }
     }
 
     mutating func include(_ result: DeviceResult) {
         if isRecording { lines += result.lines }
         inputs.formUnion(result.dependsOn)
         validUntilSeconds = min(validUntilSeconds, result.validUntilSeconds)
+        openUntilSeconds = min(openUntilSeconds, result.openUntilSeconds)
     }
 }

@@ -72,7 +72,11 @@ public final class ControlPlane: Sendable {
         self.nowSeconds = nowSeconds
         let names = UpstreamNames(lookup: lookup ?? UpstreamNames.system, nowSeconds: nowSeconds)
         upstreamNames = names
-        let blast = BlastGuard(config: config)
+        let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
+            try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
+        }
+        decisions = DecisionRecorder(log: log)
+        let blast = BlastGuard(config: config, evaluations: decisions.evaluations)
         self.blast = blast
         let certified = CertifiedSessions()
         self.certified = certified
@@ -93,10 +97,6 @@ public final class ControlPlane: Sendable {
             throw ControlFailure(what: error.what)
         }
         refreshes = SignInRefreshes(store: store, ring: ring, fetcher: fetcher, nowSeconds: nowSeconds)
-        let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
-            try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
-        }
-        decisions = DecisionRecorder(log: log)
         decisions.shadow.load(config.gateway.shadowPolicy)
         decisions.begin(config.policy)
         current = Mutex(

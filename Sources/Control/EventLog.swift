@@ -10,9 +10,7 @@ enum EventLog {
 
     static func write(_ event: String, _ members: [(String, JSONValue)]) {
         let time = clock.text(atSeconds: systemSeconds())
-        let line = JSONValue.object(
-            JSONObject([("time", .string(time)), ("event", .string(event))] + members))
-        writer.append(line.serialized())
+        writer.append(members: [("time", .string(time)), ("event", .string(event))] + members)
     }
 
     /// Waits until everything said so far is written, at most a second.
@@ -41,8 +39,13 @@ final class SecondText: Sendable {
 final class LineWriter: Sendable {
     static let linesMax = 8_192
 
+    private enum Line: Sendable {
+        case bytes([UInt8])
+        case members([(String, JSONValue)])
+    }
+
     private struct State {
-        var lines: [[UInt8]] = []
+        var lines: [Line] = []
         /// Lines lost since the last one that was written.
         var lost = 0
         var isWriting = false
@@ -66,13 +69,19 @@ final class LineWriter: Sendable {
     var lost: Int { state.withLock { $0.lost } }
 
     /// Takes one line without its end.
-    func append(_ line: [UInt8]) {
+    func append(_ line: [UInt8]) { append(.bytes(line)) }
+
+    /// Takes the members of one line. They become text on the writer's own thread: whoever cuts thousands of sessions
+    /// says so of each.
+    func append(members: [(String, JSONValue)]) { append(.members(members)) }
+
+    private func append(_ line: Line) {
         state.withLock { state in
             guard state.lines.count < Self.linesMax else {
                 state.lost += 1
                 return
             }
-            state.lines.append(line + [0x0a])
+            state.lines.append(line)
         }
         news.signal()
     }
@@ -99,7 +108,13 @@ final class LineWriter: Sendable {
         defer { state.withLock { $0.isWriting = false } }
         var bytes: [UInt8] = []
         if lost > 0 { bytes += Array("{\"event\":\"lines-lost\",\"count\":\(lost)}\n".utf8) }
-        for line in lines { bytes += line }
+        for line in lines {
+            switch line {
+            case .bytes(let line): bytes += line
+            case .members(let members): bytes += JSONObject(members).serialized()
+            }
+            bytes.append(0x0a)
+        }
         guard !bytes.isEmpty, !write(bytes) else { return }
         state.withLock { $0.lost += lost + lines.count }
     }

@@ -48,20 +48,19 @@ struct Services: Sendable {
         tokenIssuers = try TokenIssuers.make(config)
         assertion = Assertion(ring: ring, issuer: authOrigin)
         records = SessionRecords(
-            config: config, assertion: assertion, posture: self.posture, store: store,
-            decisions: decisions, shortestIdleSeconds: config.shortestIdleSeconds)
+            config: config, applications: ApplicationPlaces(config), assertion: assertion,
+            posture: self.posture, store: store, decisions: decisions,
+            shortestIdleSeconds: config.shortestIdleSeconds)
         flow = try Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
     }
 
     /// The settings of an application by its name.
     func application(_ name: String?) -> ApplicationSettings? {
-        config.applications.first { $0.name == name }
+        name.flatMap { records.applications.settings($0) }
     }
 
     /// The policies of an application by its name.
-    func policy(_ name: String?) -> Application? {
-        config.policy.applications.first { $0.name == name }
-    }
+    func policy(_ name: String?) -> Application? { name.flatMap { records.applications.policy($0) } }
 
     /// `https://host`, with the port where it is not 443.
     static func origin(_ host: String, port: UInt16) -> String {

@@ -307,10 +307,10 @@ extension PostureService {
         let affected = Affected()
         let writes = await taking { news in
             await affected.add(
-                changed: self.devices(named: news.changed),
+                changed: self.devices(named: news.changed), bad: self.devices(named: news.bad),
                 outdated: self.directory.owners(of: Array(news.outdated)))
         }
-        announceChange(await affected.changed)
+        announceChange(await affected.changed, bad: await affected.bad)
         let now = clock.nowSeconds()
         for device in await affected.outdated {
             schedule.askSoon(device: device.text, integration: connector.integration, nowSeconds: now)
@@ -331,10 +331,12 @@ extension PostureService {
     /// Our devices among those of a provider that changed.
     private actor Affected {
         private(set) var changed: Set<ExactKey> = []
+        private(set) var bad: Set<ExactKey> = []
         private(set) var outdated: Set<ExactKey> = []
 
-        func add(changed: Set<ExactKey>, outdated: Set<ExactKey>) {
+        func add(changed: Set<ExactKey>, bad: Set<ExactKey>, outdated: Set<ExactKey>) {
             self.changed.formUnion(changed)
+            self.bad.formUnion(bad)
             self.outdated.formUnion(outdated)
         }
     }

@@ -109,6 +109,11 @@ public actor PostureService {
     /// change.
     public nonisolated let changes: AsyncStream<DeviceChange>
     let announce: AsyncStream<DeviceChange>.Continuation
+    /// The same where one answer changed more than `devicesAtOnceMax`, for a consumer of its own: a revocation or a
+    /// signal about one device does not wait behind a hundred thousand others.
+    public nonisolated let bulkChanges: AsyncStream<DeviceChange>
+    private let announceBulk: AsyncStream<DeviceChange>.Continuation
+    static let devicesAtOnceMax = 50
 
     /// Makes the service; nothing is read or sent before `load` and `run`.
     ///
@@ -155,6 +160,7 @@ public actor PostureService {
         self.random = random
         cache = VerdictCache(store: store)
         (changes, announce) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+        (bulkChanges, announceBulk) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
         for connector in connectors {
             statuses[ExactKey(connector.integration)] = IntegrationStatus(
                 integration: connector.integration, provider: connector.provider, state: .pending)
@@ -192,29 +198,32 @@ public actor PostureService {
     ///
     /// - Parameter questions: nil: a session without a device, about which nothing is known.
     public func deviceFacts(of questions: [DeviceQuestion?]) async -> [DeviceFacts?] {
-        var answers: [DeviceFacts?] = []
-        answers.reserveCapacity(questions.count)
-        var matched: [MatchedDevice: [Verdict]] = [:]
-        for question in questions {
-            guard let question, let device = directory[question.id], !isRevoked(device) else {
-                answers.append(nil)
-                continue
-            }
+        var places: [MatchedDevice: Int] = [:]
+        var asked: [MatchedDevice] = []
+        typealias Known = (question: DeviceQuestion, device: StoredDevice, place: Int)
+        let known = questions.map { question -> Known? in
+            guard let question, let device = directory[question.id], !isRevoked(device) else { return nil }
             var conflicts = directory.conflicts(of: question.id)
             if case .list(let kinds)? = question.statement?.facts[StatementFacts.conflictFact] {
                 conflicts.formUnion(kinds)
             }
             let name = MatchedDevice(id: ExactKey(question.id), conflicts: conflicts)
-            var verdicts = matched[name]
-            if verdicts == nil { verdicts = await self.verdicts(of: question.id, conflicts: conflicts) }
-            matched[name] = verdicts
-            answers.append(
-                DeviceFacts(
-                    id: question.id, platform: device.platform, ownerIssuer: device.ownerIssuer,
-                    ownerSubject: device.ownerSubject, statement: question.statement, verdicts: verdicts ?? []
-                ))
+            let place = places[name] ?? asked.count
+            if place == asked.count {
+                places[name] = place
+                asked.append(name)
+            }
+            return (question, device, place)
         }
-        return answers
+        let verdicts = await verdicts(of: asked)
+        return known.map { known in
+            known.map {
+                DeviceFacts(
+                    id: $0.question.id, platform: $0.device.platform, ownerIssuer: $0.device.ownerIssuer,
+                    ownerSubject: $0.device.ownerSubject, statement: $0.question.statement,
+                    verdicts: verdicts[$0.place])
+            }
+        }
     }
 
     /// Verdicts depend on the device and on what a session's statement contradicts.
@@ -223,17 +232,16 @@ public actor PostureService {
         var conflicts: Set<String>
     }
 
-    private func verdicts(of id: String, conflicts: Set<String>) async -> [Verdict] {
-        let keys = directory.keys(of: id)
-        var verdicts: [Verdict] = []
-        for connector in connectors {
-            let verdict = await VerdictMatching.verdict(
-                integration: connector.integration, provider: connector.provider, keys: keys,
-                conflicts: conflicts,
-                ttlSeconds: connector.pace.ttlSeconds, cache: cache, nowSeconds: clock.nowSeconds())
-            if let verdict { verdicts.append(verdict) }
+    private func verdicts(of devices: [MatchedDevice]) async -> [[Verdict]] {
+        if devices.isEmpty { return [] }
+        let questions = devices.map {
+            VerdictMatching.Question(keys: directory.keys(of: $0.id.text), conflicts: $0.conflicts)
         }
-        return underSignals(verdicts, deviceID: id, keys: keys)
+        let found = await cache.verdicts(
+            of: questions, by: connectors.map { VerdictMatching.Source($0) }, nowSeconds: clock.nowSeconds())
+        return devices.indices.map {
+            underSignals(found[$0], deviceID: devices[$0].id.text, keys: questions[$0].keys)
+        }
     }
 
     /// Every enrolled device, by id.
@@ -263,10 +271,14 @@ public actor PostureService {
         return true
     }
 
-    func announceChange(_ devices: Set<ExactKey>) {
+    /// - Parameter bad: those of them that somebody calls bad now: whoever follows hears of them first.
+    func announceChange(_ devices: Set<ExactKey>, bad: Set<ExactKey> = []) {
         let now = clock.monotonicNanoseconds()
-        for (index, device) in devices.map(\.text).sorted().enumerated() {
-            announce.yield(
+        let lane = devices.count > Self.devicesAtOnceMax ? announceBulk : announce
+        let first = devices.intersection(bad).map(\.text).sorted()
+        let ordered = first + devices.subtracting(bad).map(\.text).sorted()
+        for (index, device) in ordered.enumerated() {
+            lane.yield(
                 DeviceChange(
                     deviceID: device, eventNanoseconds: now, followedBy: devices.count - 1 - index))
         }

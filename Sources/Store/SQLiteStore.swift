@@ -63,6 +63,7 @@ final class OpenFile: Sendable {
     private let committer: GroupCommitter
     /// Reads that have a connection or wait for one.
     private let reading = Atomic<Int>(0)
+    private let reads = Atomic<Int>(0)
 
     init(_ file: DatabaseFile) throws(StoreError) {
         path = file.path
@@ -84,6 +85,7 @@ final class OpenFile: Sendable {
         isShort: Bool = false, _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StoreError) -> Value {
         let path = path
+        reads.add(1, ordering: .relaxed)
         // Counted from before a connection is taken until after it was given back: whoever is within the bound finds
         // one, or waits for its being handed back.
         let readers = reading.add(1, ordering: .relaxed).newValue
@@ -108,6 +110,9 @@ final class OpenFile: Sendable {
     private func readHere<Value>(_ body: (Database) throws -> Value) throws -> Value {
         try pool.unsafeRead { try $0.readTransaction(body) }
     }
+
+    /// Reads so far.
+    var readCount: Int { reads.load(ordering: .relaxed) }
 
     /// Transactions so far.
     var commitCount: Int { get async { await committer.commitCount } }

@@ -117,7 +117,7 @@ extension Gatehouse {
     /// Signs somebody in, optionally on an enrolled device, and at one application.
     func signIn(
         _ email: String = "ada@corp.example", at application: String = "wiki", device: String? = nil,
-        seconds: Int64 = 3_600, issuer: String = "https://login.corp.example"
+        seconds: Int64 = 3_600, issuer: String = "https://login.corp.example", graceSeconds: Int64? = nil
     ) async throws -> (global: StoredSession, session: StoredSession, cookie: SessionCookie) {
         let sessions = Sessions(store: store, ring: control.ring)
         let person = PersonFacts(
@@ -131,7 +131,7 @@ extension Gatehouse {
             global.deviceID = device
             global.statement = AgentStatement(
                 integration: "agents", verifiedAtSeconds: now, expiresAtSeconds: now + 900,
-                lastSeenSeconds: now,
+                openUntilSeconds: graceSeconds.map { now + 900 + $0 }, lastSeenSeconds: now,
                 isManaged: true, keyLevel: .software, agentVersion: "1.0.0", osVersion: "12", facts: [:])
             let proven = global
             try await sessions.change(global.id) {

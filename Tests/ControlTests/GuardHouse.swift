@@ -34,13 +34,19 @@ struct GuardHouse: Sendable {
 
     let house: Gatehouse
     let outside = Outside()
+    private let graceSeconds: Int64?
     private(set) var people: [Person] = []
     private let following: Task<Void, Never>
 
     /// - Parameters:
     ///   - count: people, each with an open session at `vault` and a device that is compliant.
     ///   - blastRadius: the value of `gateway.blast-radius`; nil: the defaults.
-    init(_ count: Int, blastRadius: String? = nil, config: String = GuardHouse.config) async throws {
+    ///   - graceSeconds: how much longer than for new requests a device check counts for what is open.
+    init(
+        _ count: Int, blastRadius: String? = nil, config: String = GuardHouse.config,
+        graceSeconds: Int64? = nil
+    ) async throws {
+        self.graceSeconds = graceSeconds
         let text = blastRadius.map {
             config.replacingOccurrences(of: "  store:", with: "  blast-radius: \($0)\n  store:")
         }
@@ -64,7 +70,8 @@ struct GuardHouse: Sendable {
     /// One more session of somebody on the same device, with a record at the reactors.
     func signIn(_ index: Int, at application: String = "vault") async throws -> Person {
         let (global, session, cookie) = try await house.signIn(
-            "p\(index)@corp.example", at: application, device: "d\(index)", seconds: 200_000)
+            "p\(index)@corp.example", at: application, device: "d\(index)", seconds: 200_000,
+            graceSeconds: graceSeconds)
         _ = await house.pull(cookie.tokenDigest, application)
         return Person(device: "d\(index)", session: session, global: global, digest: cookie.tokenDigest)
     }

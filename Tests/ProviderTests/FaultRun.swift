@@ -23,9 +23,9 @@ struct Run {
     }
 
     private func verdict(_ key: DeviceKey) async -> Verdict? {
-        await VerdictMatching.verdict(
-            integration: connector.integration, provider: connector.provider, keys: [key], conflicts: [],
-            ttlSeconds: connector.pace.ttlSeconds, cache: service.cache, nowSeconds: clock.now)
+        await service.cache.verdicts(
+            of: [VerdictMatching.Question(keys: [key])], by: [VerdictMatching.Source(connector)],
+            nowSeconds: clock.now)[0].first
     }
 
     private func mayEnter(_ key: DeviceKey) async -> Bool {

@@ -8,13 +8,12 @@
                                         COOKIES-MANY STREAMS
 
 Three moments are told apart: the lab has changed the device; the gateway knows (its own log says how long after that
-the first stream was cut, by the same clock); and the client's kernel reports the end of each connection (epoll).
+the first stream was cut, by the same clock); and the client's kernel reports the end of each connection (epoll), or
+the client reads the frame that ends a stream of HTTP/2.
 """
 import concurrent.futures
 import http.client
 import json
-import select
-import ssl
 import sys
 import time
 
@@ -69,12 +68,12 @@ def cut_latencies(path, offset):
     return [cut["microseconds"] * 1000 for cut in cuts]
 
 
-def go_bad(title, path, log, lab_port, device, poller, meant, others):
+def go_bad(title, path, log, lab_port, device, opened_streams, meant, others):
     with open(log, "rb") as file:
         offset = file.seek(0, 2)
     changed_at = set_compliance(lab_port, device, "noncompliant")
     streams.command(path, {"command": "reconnect", "integration": "intune"})
-    ended = streams.wait_for_ends(poller, meant, others)
+    ended = streams.wait_for_ends(opened_streams, meant, others)
     time.sleep(1)
     first = min(ended.values())
     known_at = first - min(cut_latencies(log, offset))
@@ -98,17 +97,15 @@ def measure(port, authorities, path, log, lab_port, devices, files, count):
     print(f"opening {count} event streams: {kinds.count(0)} of {sessions[0]} sessions on one device, "
           f"{kinds.count(1)} of {sessions[1]} on the other", flush=True)
     began = time.monotonic()
-    connections = streams.open_all(ssl.create_default_context(cafile=authorities), port, opened)
+    every = streams.Opened(authorities, port, opened)
     print(f"open after {time.monotonic() - began:.0f} s", flush=True)
-    poller = select.epoll(count)
     groups = [set(), set()]
-    for connection, kind in zip(connections, kinds):
-        groups[kind].add(connection.fileno())
-        poller.register(connection.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
-    go_bad("1 %", path, log, lab_port, devices[0], poller, groups[0], groups[1])
-    if poller.poll(2):
+    for name, kind in zip(every.names, kinds):
+        groups[kind].add(name)
+    go_bad("1 %", path, log, lab_port, devices[0], every, groups[0], groups[1])
+    if list(every.ends(2)):
         sys.exit("cut: FAILED: something happened on a stream of the other device")
-    go_bad("all others", path, log, lab_port, devices[1], poller, groups[1], set())
+    go_bad("all others", path, log, lab_port, devices[1], every, groups[1], set())
     stages = streams.command(path, {"command": "status"})[1].get("data_plane", {}).get("stages", {})
     print(f"the gateway's own histogram of the cut: {json.dumps(stages.get('cut'))}")
 

@@ -6,9 +6,10 @@
     streams.py session COMMAND-SOCKET   prints the id of the only application session
     streams.py measure GATEWAY-PORT CA-FILE COMMAND-SOCKET STREAMS COOKIE-MANY SESSION-MANY COOKIE-FEW
 
-Timed is from the moment before the command's bytes are handed to the command socket until the client's kernel reports
-the end of the stream's connection (epoll): what lies between is the store's durable write, the push to the reactor,
-the cut, and the loopback.
+Half of the streams are HTTP/1.1, each with a connection of its own, and half are HTTP/2, fifty on a connection. Timed is
+from the moment before the command's bytes are handed to the command socket until the client's kernel reports the end of
+the stream's connection (epoll), or until the client has read the frame that ends the stream: what lies between is the
+store's durable write, the push to the reactor, the cut, and the loopback.
 """
 import concurrent.futures
 import json
@@ -19,11 +20,15 @@ import ssl
 import sys
 import time
 
+import mux
+
 ANSWER = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
           b"Transfer-Encoding: chunked\r\n\r\nc\r\ndata: open\n\n\r\n")
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 PATIENCE_SECONDS = 15
 OPENERS = 8
+# Streams that are alike in a row, and of HTTP/2 on one connection.
+ROW, ON_ONE = 100, 50
 
 
 def origin(ready):
@@ -79,25 +84,61 @@ def open_stream(context, port, cookie):
     return connection
 
 
-def open_all(context, port, cookies):
-    with concurrent.futures.ThreadPoolExecutor(OPENERS) as pool:
-        return list(pool.map(lambda cookie: open_stream(context, port, cookie), cookies))
+class Opened:
+    """Streams by their place: what they are called, and what tells of their end."""
+
+    def __init__(self, authorities, port, cookies):
+        context = ssl.create_default_context(cafile=authorities)
+        rows = [range(start, min(start + ROW, len(cookies))) for start in range(0, len(cookies), ROW)]
+        single = [place for number, row in enumerate(rows) if number % 2 == 0 for place in row]
+        joint = [row[start:start + ON_ONE] for number, row in enumerate(rows) if number % 2
+                 for start in range(0, len(row), ON_ONE)]
+        self.poller = select.epoll(len(cookies))
+        self.muxes, self.names, self.single = {}, [None] * len(cookies), []
+        with concurrent.futures.ThreadPoolExecutor(OPENERS) as pool:
+            many = pool.map(lambda places: mux.Mux(authorities, port, [cookies[place] for place in places]), joint)
+            self.single = list(pool.map(lambda place: open_stream(context, port, cookies[place]), single))
+            for places, one in zip(joint, many):
+                self.muxes[one.fileno()] = one
+                self.poller.register(one.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+                for place, stream in zip(places, one.streams):
+                    self.names[place] = (one.fileno(), stream)
+        for place, connection in zip(single, self.single):
+            self.names[place] = connection.fileno()
+            self.poller.register(connection.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+        print(f"{len(single)} of them over HTTP/1.1, {len(cookies) - len(single)} over {len(joint)} connections of HTTP/2",
+              flush=True)
+
+    def ends(self, seconds):
+        """Names of the streams that ended within so long, with the moment; something else that comes is a failure."""
+        for number, events in self.poller.poll(seconds, 512):
+            if number in self.muxes:
+                streams, moment, is_noisy, is_gone = self.muxes[number].read_ends()
+                if is_noisy:
+                    sys.exit("cut: FAILED: bytes on a stream that should be silent")
+                if is_gone:
+                    self.poller.unregister(number)
+                for stream in streams:
+                    yield (number, stream), moment
+                continue
+            if not events & ENDED:
+                sys.exit("cut: FAILED: bytes on a stream that should be silent")
+            self.poller.unregister(number)
+            yield number, time.monotonic_ns()
 
 
-def wait_for_ends(poller, meant, others):
+def wait_for_ends(opened, meant, others):
     """When each of `meant` ended (monotonic nanoseconds); the end of one of `others` is a failure."""
     ended, deadline = {}, time.monotonic() + PATIENCE_SECONDS
     while len(ended) < len(meant):
         left = deadline - time.monotonic()
         if left <= 0:
             sys.exit(f"cut: FAILED: {len(meant) - len(ended)} of {len(meant)} streams are still open")
-        for number, events in poller.poll(left, 512):
-            if not events & ENDED:
-                sys.exit("cut: FAILED: bytes on a stream that should be silent")
-            if number in others:
+        for name, moment in opened.ends(left):
+            if name in others:
                 sys.exit("cut: FAILED: a stream of another session was touched")
-            ended.setdefault(number, time.monotonic_ns())
-            poller.unregister(number)
+            if name in meant:
+                ended.setdefault(name, moment)
     return ended
 
 
@@ -127,24 +168,21 @@ def read_cookie(path):
 def measure(port, authorities, path, count, many, few, session_of_many):
     few_count = max(1, count // 100)
     session_of_few = next(one for one in application_sessions(path, 2) if one != session_of_many)
-    context = ssl.create_default_context(cafile=authorities)
     print(f"opening {count} event streams, {few_count} of them of one session", flush=True)
     began = time.monotonic()
     # The few lie among the many, as they would.
     kinds = [few if index % 100 == 99 else many for index in range(count)]
-    connections = open_all(context, port, kinds)
+    opened = Opened(authorities, port, kinds)
     print(f"open after {time.monotonic() - began:.0f} s", flush=True)
-    poller = select.epoll(count)
     groups = {few: set(), many: set()}
-    for connection, cookie in zip(connections, kinds):
-        groups[cookie].add(connection.fileno())
-        poller.register(connection.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+    for name, cookie in zip(opened.names, kinds):
+        groups[cookie].add(name)
     sent_at, _ = command(path, {"command": "session-revoke", "session": session_of_few})
-    report("1 %", sent_at, wait_for_ends(poller, groups[few], groups[many]))
-    if poller.poll(2):
+    report("1 %", sent_at, wait_for_ends(opened, groups[few], groups[many]))
+    if list(opened.ends(2)):
         sys.exit("cut: FAILED: something happened on a stream of the other session")
     sent_at, _ = command(path, {"command": "session-revoke", "user": "alice@corp.example"})
-    report("all others", sent_at, wait_for_ends(poller, groups[many], set()))
+    report("all others", sent_at, wait_for_ends(opened, groups[many], set()))
     stages = command(path, {"command": "status"})[1].get("data_plane", {}).get("stages", {})
     print(f"the gateway's own histogram of the cut: {json.dumps(stages.get('cut'))}")
 

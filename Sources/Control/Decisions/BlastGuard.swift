@@ -57,8 +57,10 @@ final class BlastGuard: Sendable {
         var atSeconds: Int64
     }
     private let state: Mutex<State>
+    private let evaluations: EvaluationCount
 
-    init(config: ConfigSnapshot) {
+    init(config: ConfigSnapshot, evaluations: EvaluationCount = EvaluationCount()) {
+        self.evaluations = evaluations
         state = Mutex(
             State(
                 radius: BlastRadius(settings: config.gateway.blastRadius),
@@ -121,7 +123,8 @@ final class BlastGuard: Sendable {
         else { return .explicit }
         var device = decided.device
         device?.verdicts = known.map { Witnesses.asOfNow($0, nowSeconds) }
-        let world = SupposedWorld(session: decided.session.facts, device: device, nowSeconds: nowSeconds)
+        let world = SupposedWorld(
+            session: decided.session.facts, device: device, nowSeconds: nowSeconds, evaluations: evaluations)
         guard let then = world.decision(under: former, at: old.application),
             var keeps = then.restores(lost, of: old)
         else { return .explicit }
@@ -171,6 +174,7 @@ private struct SupposedWorld {
     var session: SessionFacts
     var device: DeviceFacts?
     var nowSeconds: Int64
+    var evaluations: EvaluationCount
 
     struct Outcome {
         var new: Residual
@@ -187,6 +191,7 @@ private struct SupposedWorld {
 
     func decision(under policy: PolicySnapshot, at name: String) -> Outcome? {
         guard let application = policy.application(named: name) else { return nil }
+        evaluations.add(2)
         return Outcome(
             new: policy.residual(of: session, device, for: application, atSeconds: nowSeconds),
             open: policy.residual(of: session, device?.forWhatIsOpen, for: application, atSeconds: nowSeconds)

@@ -10,11 +10,20 @@ extension ControlPlane {
     /// the first are cut while the rest is still waiting.
     private static let devicesPerStep = 200
 
-    /// Follows what becomes known of devices. What one answer of a provider changed is judged as a whole.
+    /// Follows what becomes known of devices: of few and of many beside each other, so that a revocation or a signal
+    /// does not wait until a whole synchronisation has been carried out.
     func followDevices() async {
+        let posture = services.posture
+        async let many: Void = follow(posture.bulkChanges)
+        await follow(posture.changes)
+        await many
+    }
+
+    /// What one answer of a provider changed is judged as a whole.
+    private func follow(_ changes: AsyncStream<DeviceChange>) async {
         var batch: ChangeBatch?
         var devices: [String] = []
-        for await change in services.posture.changes {
+        for await change in changes {
             let cause = ChangeCause.device(change.deviceID)
             var open = batch ?? beginBatch(cause, eventNanoseconds: change.eventNanoseconds)
             devices.append(change.deviceID)

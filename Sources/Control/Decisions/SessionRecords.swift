@@ -8,6 +8,8 @@ import Store
 /// Makes what a reactor caches of a session: the residual decision and the fields that the upstream gets.
 struct SessionRecords: Sendable {
     var config: ConfigSnapshot
+    /// Of `config`.
+    var applications: ApplicationPlaces
     var assertion: Assertion
     var posture: PostureService
     var store: any GatewayStore
@@ -108,14 +110,14 @@ struct SessionRecords: Sendable {
         sequence: UInt64, nowSeconds: Int64
     ) -> DecidedSession? {
         guard session.kind == .application, let name = session.application,
-            let policy = config.policy.applications.first(where: { $0.name == name }),
-            let settings = config.applications.first(where: { $0.name == name })
+            let policy = applications.policy(name), let settings = applications.settings(name)
         else { return nil }
         let facts = session.facts
         let assessed = config.policy.assess(facts, device, for: policy, atSeconds: nowSeconds)
+        decisions.evaluations.add()
         let decided = assessed.residual
         var residual = decided
-        let open = open(to: facts, device, policy, else: decided, nowSeconds)
+        let open = open(to: facts, device, policy, else: assessed, nowSeconds)
         // The assertion inside the record must not outlive its own expiry, so the record does not either.
         let assertionEnds = nowSeconds + Assertion.lifetimeSeconds - 20
         residual.validUntilSeconds = min(residual.validUntilSeconds, assertionEnds, session.expiresAtSeconds)
@@ -159,8 +161,9 @@ struct SessionRecords: Sendable {
             record.recheckAtSeconds = recheckAtSeconds(of: device, for: policy) ?? .max
         }
         record.stepUps = config.policy.stepUps(
-            of: session.facts, device, for: policy, atSeconds: nowSeconds
+            of: facts, device, for: policy, decided: decided, atSeconds: nowSeconds
         ).map { $0.way }
+        decisions.evaluations.add(record.stepUps.count)
         record.decision = decisions.record(
             MadeDecision(
                 atSeconds: nowSeconds, application: name, session: facts, device: device,
@@ -171,14 +174,22 @@ struct SessionRecords: Sendable {
             atSeconds: nowSeconds, use: beside?.use)
     }
 
-    /// What is open has a grace of its own when only the handshake has grown old; else it is the same decision.
+    /// What is open has a grace of its own when only the handshake has grown old; else it is the same decision, which
+    /// may last longer.
     private func open(
-        to facts: SessionFacts, _ device: DeviceFacts?, _ policy: Application, else decided: Residual,
+        to facts: SessionFacts, _ device: DeviceFacts?, _ policy: Application, else assessed: Assessment,
         _ nowSeconds: Int64
     ) -> Residual {
-        let open = device?.forWhatIsOpen
-        guard open?.statement?.expiresAtSeconds != device?.statement?.expiresAtSeconds else { return decided }
-        return config.policy.residual(of: facts, open, for: policy, atSeconds: nowSeconds)
+        guard let statement = device?.statement,
+            (statement.openUntilSeconds ?? .min) > statement.expiresAtSeconds
+        else { return assessed.residual }
+        if let until = assessed.openUntilSeconds {
+            var open = assessed.residual
+            open.validUntilSeconds = until
+            return open
+        }
+        decisions.evaluations.add()
+        return config.policy.residual(of: facts, device?.forWhatIsOpen, for: policy, atSeconds: nowSeconds)
     }
 
     /// The record with what the upstream gets: the assertion and the configured fields. One that lets nobody in

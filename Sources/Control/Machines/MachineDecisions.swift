@@ -119,7 +119,7 @@ extension SessionRecords {
     /// - Parameter sequence: the revocation sequence read before anything that is decided with.
     /// - Returns: nil when the application serves no machines, or the proof has ended.
     func decided(_ machine: Machine, sequence: UInt64, nowSeconds: Int64) async -> SessionRecord? {
-        guard let policy = config.policy.applications.first(where: { $0.name == machine.application }),
+        guard let policy = applications.policy(machine.application),
             policy.servesMachines, nowSeconds < machine.service.expiresAtSeconds
         else { return nil }
         var device: DeviceFacts?

@@ -132,10 +132,10 @@ extension PostureService {
         _ machine: MachineDirectory.Machine, _ connector: any Connector, _ hardKeys: [DeviceKey]
     ) async -> Verdict? {
         let ordered = DeviceKey.Kind.allCases.flatMap { kind in hardKeys.filter { $0.kind == kind } }
-        var verdict = await VerdictMatching.verdict(
-            integration: connector.integration, provider: connector.provider,
-            keys: ordered + machine.keys.prefix(1), conflicts: [],
-            ttlSeconds: connector.pace.ttlSeconds, cache: cache, nowSeconds: clock.nowSeconds())
+        var verdict = await cache.verdicts(
+            of: [VerdictMatching.Question(keys: ordered + machine.keys.prefix(1))],
+            by: [VerdictMatching.Source(connector)], nowSeconds: clock.nowSeconds()
+        )[0].first
         if verdict?.matchStrength == .strong { verdict?.matchStrength = .medium }
         return verdict
     }

@@ -10,7 +10,7 @@ actor VerdictCache {
     /// Records handled between two gaps.
     static let stepRecords = 500
 
-    private var tables: [ExactKey: VerdictTable] = [:]
+    private(set) var tables: [ExactKey: VerdictTable] = [:]
     private var loading: [ExactKey: Task<Void, Never>] = [:]
     private var failures: [ExactKey: StoreError] = [:]
     let store: any GatewayStore
@@ -61,7 +61,7 @@ actor VerdictCache {
     }
 
     /// Waits until what an integration said before the start is in memory.
-    private func ready(_ integration: String) async {
+    func ready(_ integration: String) async {
         await loading[ExactKey(integration)]?.value
     }
 
@@ -74,6 +74,8 @@ actor VerdictCache {
     struct News: Sendable {
         /// Their facts changed.
         var changed: Set<DeviceKey> = []
+        /// Those of them that the provider calls non-compliant or not managed now.
+        var bad: Set<DeviceKey> = []
         /// Their single checks are those of an older report than the rest.
         var outdated: Set<DeviceKey> = []
 
@@ -276,6 +278,8 @@ actor VerdictCache {
         if known.map({ VerdictOrder.differs(carrying ?? fresh, $0, nowSeconds: nowSeconds) }) ?? true {
             changes.news.changed.formUnion(fresh.keys)
             changes.news.changed.formUnion(known?.keys ?? [])
+            let state = fresh.verdict.state
+            if state == .noncompliant || state == .notManaged { changes.news.bad.formUnion(fresh.keys) }
         }
         return slot
     }

@@ -32,6 +32,7 @@ final class DecisionRecorder: Sendable {
     }
 
     let shadow = ShadowPolicy()
+    let evaluations = EvaluationCount()
     /// nil: switched off; decisions have names all the same.
     let log: DecisionLog?
     private let state = Mutex(State())
@@ -146,7 +147,10 @@ extension DecisionRecorder.State {
 
 extension DecisionRecorder {
     /// From now on decisions of `scope` count to one change.
-    func changeBegins(_ scope: ChangeScope) { state.withLock { $0.changes[scope] = ChangeTally() } }
+    func changeBegins(_ scope: ChangeScope) {
+        // Somebody else may be deciding about the same device: what follows is both's.
+        state.withLock { $0.changes[scope] = $0.changes[scope] ?? ChangeTally() }
+    }
 
     /// Writes what a change came to: the state that was found, and what followed.
     func changeEnds(
