@@ -196,7 +196,9 @@ struct DeviceCertificateTests {
         let origin = TestOrigin.echo()
         let gateway = try gateway(origin) { message, gateway in
             guard case .pullCertified(let ticket, let digest, let claim, _) = message else { return }
-            gateway.send(.session(ticket, Self.certified(digest, claim, sequence: 10)))
+            // The second one is made after the revocation below.
+            let sequence = UInt64(8 + gateway.received.withLock { $0.count })
+            gateway.send(.session(ticket, Self.certified(digest, claim, sequence: sequence)))
         }
         let client = try gateway.client(identity: Self.laptop.identity)
         #expect(get(client) == (200, nil))
