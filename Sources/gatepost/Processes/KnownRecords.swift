@@ -10,19 +10,32 @@ struct KnownRecords {
         var device: String?
         var endsAtSeconds: Int64
     }
+    /// Beyond, a record is not remembered: the next control process then learns of its session by a question, and
+    /// until then the record ends by itself.
+    static let recordsMax = 400_000
     private var entries: [[UInt8]: Entry] = [:]
     /// Looked through for ended ones at this size.
     private var sweepAt = 4_096
+    private var sweptAtSeconds: Int64 = 0
 
     var all: [KnownRecord] { entries.values.map(\.record) }
 
     mutating func keep(_ record: SessionRecord) {
+        if entries[record.tokenDigest] == nil {
+            makeRoom(nowSeconds: Int64(time(nil)))
+            guard entries.count < Self.recordsMax else { return }
+        }
         entries[record.tokenDigest] = Entry(
             record: KnownRecord(record), person: record.person, device: record.device,
             endsAtSeconds: max(record.residual.validUntilSeconds, record.streamsUntilSeconds))
-        guard entries.count >= sweepAt else { return }
-        forgetEnded(nowSeconds: Int64(time(nil)))
-        sweepAt = max(4_096, entries.count * 2)
+    }
+
+    /// At most once a second: to look through all of them is not for every record.
+    private mutating func makeRoom(nowSeconds: Int64) {
+        guard entries.count >= sweepAt, nowSeconds != sweptAtSeconds else { return }
+        forgetEnded(nowSeconds: nowSeconds)
+        sweptAtSeconds = nowSeconds
+        sweepAt = min(Self.recordsMax, max(4_096, entries.count * 2))
     }
 
     mutating func apply(_ effect: Revocation.Effect) {
