@@ -32,23 +32,29 @@ struct Load {
         stack = try Stack.current()
         self.seconds = seconds
         client = try Client.signedIn(stack, application: "people")
-        let jar = try String(contentsOfFile: client.jar, encoding: .utf8)
-        let columns = jar.split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
-        guard let row = columns.first(where: { $0.count == 7 && $0[0].hasSuffix("people.corp.test") }) else {
-            throw Failure(description: "no cookie of people.corp.test: \(jar)")
-        }
+        let cookie = try Self.cookie(of: client, host: "people.corp.test")
         let log = stack.folder.appending(path: "load-\(UUID().uuidString).log")
         child = try Child(
             "load", "/usr/bin/python3",
             [
                 Programs.root.appending(path: "loadtest/lib/steady.py").path, PrivateNetwork.gatewayAddress,
-                "443", "people.corp.test", stack.path("certs/dev-ca.pem"), "\(row[5])=\(row[6])",
+                "443", "people.corp.test", stack.path("certs/dev-ca.pem"), cookie,
                 "\(seconds)",
             ], log: log, in: stack.network)
         try poll("the load to begin", seconds: 10) {
             (try status()["counters"] as? [String: Any])?["session_hits"].flatMap { ($0 as? Int ?? 0) > 20 }?
                 .whenTrue
         }
+    }
+
+    /// As the field `Cookie` names it.
+    static func cookie(of client: Client, host: String) throws -> String {
+        let jar = try String(contentsOfFile: client.jar, encoding: .utf8)
+        let columns = jar.split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
+        guard let row = columns.first(where: { $0.count == 7 && $0[0].hasSuffix(host) }) else {
+            throw Failure(description: "no cookie of \(host): \(jar)")
+        }
+        return "\(row[5])=\(row[6])"
     }
 
     func finish() throws -> Counts {

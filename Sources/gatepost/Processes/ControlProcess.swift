@@ -63,6 +63,7 @@ struct ControlProcess {
         try control.serveCommands()
         leash.send(Leash.ready)
         reloading.begin(control)
+        ConfigurationWatch.begin(control, configPath: configPath) { reloading.order() }
         while true { sleep(3_600) }
     }
 

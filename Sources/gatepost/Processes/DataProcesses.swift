@@ -133,6 +133,7 @@ final class DataProcesses: Reactors {
             }
         }
         value["processes"] = processes
+        value["control_version"] = .string(Gatepost.versionText)
         return .object(value)
     }
 

@@ -31,6 +31,8 @@ final class Supervisor {
     var upgradeSince: Int64 = 0
     /// The upgrade that did not go on, while another program looks at the configuration.
     var stalled = Upgrade.none
+    /// Of the program that was this process before.
+    var formerVersion: String?
     var stopping: Int32?
     /// The exit status that everything ends with.
     var status: Int32 = 0

@@ -90,7 +90,12 @@ extension Supervisor {
                 children[index].endBy(in: Int64(DataProcess.retireMilliseconds) + Self.endingMilliseconds)
             }
             upgrade = .none
-            report("upgraded", [("data", .integer(Int64(child.pid)))])
+            report(
+                "upgraded",
+                [
+                    ("from", formerVersion.map { .string($0) } ?? .null),
+                    ("to", .string(Gatepost.versionText)), ("data", .integer(Int64(child.pid))),
+                ])
         case .none, .checking, .replacingControl, .awaitingControl, .awaitingData: break
         }
         announce()

@@ -71,6 +71,7 @@ extension Supervisor {
         }
         let handed = JSONValue.object(
             JSONObject([
+                ("version", .string(Gatepost.versionText)),
                 ("sockets", .array(sockets.map { .array($0.map { .integer(Int64($0)) }) })),
                 ("quarantine", .integer(Int64(quarantine))), ("beats", .integer(Int64(beats.descriptor))),
                 ("children", .array(children.map(\.handover))), ("life", .integer(Int64(lastLife))),
@@ -110,6 +111,7 @@ extension Supervisor {
             configPath: configPath, config: config, sockets: sockets, quarantine: quarantine, beats: beats)
         supervisor.children = children.compactMap(ChildProcess.init(handover:))
         supervisor.lastLife = value["life"]?.integer.flatMap(UInt8.init(exactly:)) ?? 0
+        supervisor.formerVersion = value["version"]?.string
         supervisor.isAnnounced = true
         for descriptor in sockets.joined() + [quarantine, beats.descriptor]
             + supervisor.children.map(\.leash.descriptor)
