@@ -21,7 +21,8 @@ extension ControlPlane {
             reloads: reloads.withLock { $0 })
         return .object(
             JSONObject([
-                ("text", .string(text.text)), ("configuration", reloads.withLock { $0 }.json), ("policy", .string(text.policy)),
+                ("text", .string(text.text)), ("configuration", reloads.withLock { $0 }.json),
+                ("policy", .string(text.policy)),
                 ("revision", .integer(Int64(clamping: text.revision))),
                 ("integrations", .array(text.integrations.map(StatusText.json))),
                 ("held", .array(text.held.map(HeldText.json))),
