@@ -106,6 +106,7 @@ let package = Package(
                 "gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store",
                 arguments,
             ]),
+        tests("GatepostTests", ["gatepost", "DataPlane", "Control", "Border", "Access", "JSON", "CLinux"]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures", "Identity", "Store", arguments]),
         // Where connectors and the lab's emulators of their providers meet.
         tests(

@@ -29,6 +29,9 @@ public struct KnownRecords: Sendable {
         }
     }
 
+    /// Beyond, a record is not remembered: the next control process then learns of its session by a question, and
+    /// until then the record ends by itself.
+    public static let recordsMax = 400_000
     private var entries: [[UInt8]: Entry] = [:]
     private var sessions = Index()
     private var persons = Index()
@@ -36,6 +39,7 @@ public struct KnownRecords: Sendable {
     private var applications = Index()
     /// Looked through for ended ones at this size.
     private var sweepAt = 4_096
+    private var sweptAtSeconds: Int64 = 0
 
     public init() {}
 
@@ -51,6 +55,8 @@ public struct KnownRecords: Sendable {
     public mutating func keep(_ record: SessionRecord, nowSeconds: Int64) {
         // What it was known under before may be another device's.
         forget([record.tokenDigest])
+        makeRoom(nowSeconds: nowSeconds)
+        guard entries.count < Self.recordsMax else { return }
         let entry = Entry(
             record: KnownRecord(record), person: record.person, device: record.device,
             endsAtSeconds: max(record.residual.validUntilSeconds, record.streamsUntilSeconds))
@@ -59,9 +65,14 @@ public struct KnownRecords: Sendable {
         persons.insert(record.tokenDigest, entry.person)
         applications.insert(record.tokenDigest, entry.record.application)
         if let device = entry.device { devices.insert(record.tokenDigest, device) }
-        guard entries.count >= sweepAt else { return }
+    }
+
+    /// At most once a second: to look through all of them is not for every record.
+    private mutating func makeRoom(nowSeconds: Int64) {
+        guard entries.count >= sweepAt, nowSeconds != sweptAtSeconds else { return }
         forgetEnded(nowSeconds: nowSeconds)
-        sweepAt = max(4_096, entries.count * 2)
+        sweptAtSeconds = nowSeconds
+        sweepAt = min(Self.recordsMax, max(4_096, entries.count * 2))
     }
 
     /// Forgets what a revocation ends, and takes what it replaces.

@@ -3,6 +3,7 @@
 // _GNU_SOURCE stays undefined: it changes fd_set, and then this module and Foundation's cannot be imported together.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -20,6 +20,8 @@ public struct ConfigSnapshot: Sendable {
     public var policyText: [UInt8]
     /// Legal, but probably not meant.
     public var warnings: [ConfigProblem]
+    /// What it was read from: its own files, and those that they name.
+    public var files: [String] = []
 
     /// Reads and validates a file, or every `*.yaml` of a folder.
     ///
@@ -54,6 +56,7 @@ public struct ConfigSnapshot: Sendable {
         let policyText = Array(snapshot.policy.contentText.utf8)
         snapshot.policyText = policyText
         snapshot.policy.identity = identify(policyText)
+        snapshot.files = text.files + context.filesRead.sorted()
         snapshot.warnings = context.diagnostics.sorted(context.diagnostics.warnings, files: text.files)
         return snapshot
     }

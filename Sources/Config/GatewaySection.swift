@@ -26,6 +26,11 @@ enum GatewaySection {
                 "user", .text, "The user that both processes become after the ports are bound.",
                 standard: "the one who starts the gateway", example: "gatepost"),
             .optional(
+                "reload-on-change", .choice(["on", "off"]),
+                "`on`: the configuration is read again when its files change, certificates and secrets included. "
+                    + "`off`: only when it is told (`gatepost reload`, SIGHUP).",
+                standard: "`off`", example: "on"),
+            .optional(
                 "access-log", .choice(["json", "off"]), "JSON lines on standard output, or nothing.",
                 standard: "`json`", example: "json"),
             .required(
@@ -89,6 +94,7 @@ enum GatewaySection {
             decisionLog: decisionLog(reader, store: store), shadowPolicy: folder("shadow-policy", reader))
         settings.hasTwoProcesses = reader.choice("processes") != "one"
         settings.user = reader.text("user")
+        settings.reloadsOnChange = reader.choice("reload-on-change") == "on"
         if settings.user != nil, !settings.hasTwoProcesses {
             reader.problem("user", "has no effect with processes: one", "remove one of the two")
         }

@@ -109,6 +109,7 @@ struct NamedFiles {
     }
 
     func read(_ path: String, _ name: String, _ place: Place, isPrivate: Bool) -> [UInt8]? {
+        reader.context.filesRead.insert(path)
         do {
             let (bytes, mode) = try BoundedFile.read(path, bytesMax: Self.bytesMax)
             guard isPrivate, mode & 0o077 != 0 else { return bytes }

@@ -7,6 +7,8 @@ final class ReadContext {
     var names = ConditionNames()
     /// `gateway.link-schemes`; nil before, and where the gateway's section cannot be read.
     var linkSchemes: [String]?
+    /// Files that were named and read, for whoever watches them.
+    var filesRead: Set<String> = []
 
     init(environment: [String: String], readsFiles: Bool) {
         self.environment = environment

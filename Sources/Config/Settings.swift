@@ -32,6 +32,8 @@ public struct GatewaySettings: Sendable, Hashable {
     public var hasTwoProcesses = true
     /// The user that both planes run as; nil: the one who starts the gateway.
     public var user: String?
+    /// The configuration is read again when its files change.
+    public var reloadsOnChange = false
 }
 
 /// `gateway.blast-radius`: beyond both bounds a change is held.

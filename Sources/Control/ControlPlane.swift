@@ -27,6 +27,7 @@ public final class ControlPlane: Sendable {
     let integrationEvents = IntegrationEvents()
     let certificateEnds = CertificateEnds()
     let configuring = ChangeOrder()
+    let reloads = Mutex(ReloadCounts())
     /// The number of the newest snapshot: each has its own, whoever makes it.
     let revisions = Atomic<UInt64>(1)
     let upstreamStandings = UpstreamStandings()

@@ -10,6 +10,10 @@ struct WithdrawnCertificates: Sendable {
     var serials: Set<String> = []
     /// The lists of each integration that has some.
     var files: [ExactKey: RevocationFiles] = [:]
+    /// What the process before this one had, until the files are read for the first time.
+    var kept: [ExactKey: [RevocationList]] = [:]
+    /// Integrations whose lists are others than the store has.
+    var unkept: Set<ExactKey> = []
     /// The certificate that each device used last, since the start: its newest one may not be the one in use.
     private var used: [ExactKey: CertificateLink] = [:]
 
@@ -72,6 +76,7 @@ extension PostureService {
     func followRevocationLists() async {
         while !Task.isCancelled {
             for news in refreshRevocationLists() { await audit(news.kind, news.members) }
+            await keepRevocationLists()
             await clock.sleep(Self.revocationLookSeconds)
         }
     }
@@ -91,11 +96,13 @@ extension PostureService {
             let held = withdrawn.files[ExactKey(name)]
             var files =
                 held?.settings == settings
-                ? held ?? RevocationFiles(settings) : RevocationFiles(settings, keeping: held)
+                ? held ?? RevocationFiles(settings)
+                : RevocationFiles(settings, keeping: held, kept: withdrawn.kept[ExactKey(name)] ?? [])
             // Under other certificates every file is checked anew; what is held stays until something newer comes.
             if again { files.readAgain() }
             let (changed, failed) = files.refresh(authority)
             withdrawn.files[ExactKey(name)] = files
+            if !changed.isEmpty { withdrawn.unkept.insert(ExactKey(name)) }
             hasChanged = hasChanged || again || !changed.isEmpty
             news += changed.map { path in
                 ("revocation-list-read", ["integration": .string(name), "file": .string(path)])
@@ -121,6 +128,36 @@ extension PostureService {
     public func take(_ agents: [AgentIntegration]) async {
         self.agents = agents
         for news in refreshRevocationLists(again: true) { await audit(news.kind, news.members) }
+        await keepRevocationLists()
+    }
+
+    /// Puts lists that are new here into the store; where that fails, it is tried again at the next look.
+    func keepRevocationLists() async {
+        for integration in withdrawn.unkept {
+            let lists = (withdrawn.files[integration]?.lists ?? []).map { list in
+                StoredRevocationList(
+                    integration: integration.text, issuer: list.issuer, number: list.number,
+                    thisUpdateSeconds: list.thisUpdateSeconds, nextUpdateSeconds: list.nextUpdateSeconds,
+                    serials: list.serials.sorted())
+            }
+            // Before the wait: what is read meanwhile is new again.
+            withdrawn.unkept.remove(integration)
+            do throws(StoreError) {
+                try await store.keep(lists, of: integration.text)
+            } catch {
+                withdrawn.unkept.insert(integration)
+            }
+        }
+    }
+
+    /// What the process before this one had read. Its files may be gone, or older by now.
+    func loadRevocationLists() async throws(StoreError) {
+        for row in try await store.revocationLists() {
+            withdrawn.kept[ExactKey(row.integration), default: []].append(
+                RevocationList(
+                    keptOf: row.issuer, number: row.number, thisUpdateSeconds: row.thisUpdateSeconds,
+                    nextUpdateSeconds: row.nextUpdateSeconds, serials: Set(row.serials)))
+        }
     }
 
     /// Every configured list.

@@ -173,7 +173,9 @@ public actor PostureService {
         directory = DeviceDirectory(try await store.devices())
         withdrawn.serials = Set(try await store.revokedSerials())
         statementTimes = StatementTimes(try await store.statementTimes())
+        try await loadRevocationLists()
         refreshRevocationLists()
+        await keepRevocationLists()
         try await cache.load(
             integrations: connectors.map { ($0.integration, ttlSeconds: $0.pace.ttlSeconds) })
         try await loadSignals()

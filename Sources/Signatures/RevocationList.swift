@@ -40,6 +40,18 @@ public struct RevocationList: Sendable, Hashable {
         number = try list.number()
     }
 
+    /// One that was read before, and kept where nobody else writes.
+    public init(
+        keptOf issuer: [UInt8], number: [UInt8]?, thisUpdateSeconds: Int64, nextUpdateSeconds: Int64,
+        serials: Set<String>
+    ) {
+        self.issuer = issuer
+        self.number = number
+        self.thisUpdateSeconds = thisUpdateSeconds
+        self.nextUpdateSeconds = nextUpdateSeconds
+        self.serials = serials
+    }
+
     /// Whether an authority made it before another one of its lists. By the date first: an authority that is set up
     /// anew may count from the start, and two lists of one second have their numbers.
     public func isOlder(than other: RevocationList) -> Bool {

@@ -101,6 +101,11 @@ public protocol GatewayStore: RefreshStore {
     /// Keeps one for good.
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError)
 
+    /// The newest revocation list of each issuer that any integration has used.
+    func revocationLists() async throws(StoreError) -> [StoredRevocationList]
+    /// Keeps these lists of an integration, and none of its others.
+    func keep(_ lists: [StoredRevocationList], of integration: String) async throws(StoreError)
+
     // Management servers' statements
 
     /// How new the newest statement of each device is, seconds since 1970.

@@ -168,6 +168,7 @@ enum Schema {
         ) STRICT;
         CREATE INDEX ended_cookies_session ON ended_cookies (session_id, sequence);
         """,
+        StoredRevocationList.table,
     ]
 
     static let verdicts = [

@@ -18,9 +18,9 @@ struct SocketOption: ParsableArguments {
     /// Asks the running gateway.
     ///
     /// - Throws: exit status 1 after the gateway's own words, 2 when it does not answer.
-    func ask(_ command: JSONValue) throws -> JSONValue {
+    func ask(_ command: JSONValue, seconds: Int = 35) throws -> JSONValue {
         let path = try path()
-        guard let answer = CommandClient.ask(command, socket: path) else {
+        guard let answer = CommandClient.ask(command, socket: path, seconds: seconds) else {
             ConfigurationFile.report(
                 "no gateway answers at \(path); start it with: gatepost serve --config …")
             throw ExitCode(2)

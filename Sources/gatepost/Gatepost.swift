@@ -3,7 +3,9 @@ import ArgumentParser
 /// The gateway and its command line.
 @main
 struct Gatepost: ParsableCommand {
-    static let versionText = "0.1.0"
+    /// With a word before it, by which it is found in the program's file (`strings`).
+    private static let versionMark = "gatepost-version=0.1.0"
+    static let versionText = String(versionMark.dropFirst("gatepost-version=".count))
 
     static let configuration = CommandConfiguration(
         commandName: "gatepost",
@@ -17,7 +19,7 @@ struct Gatepost: ParsableCommand {
             Serve.self, Check.self, Status.self, Explain.self, Analyze.self, Verdicts.self, Integrations.self,
             Reconnect.self, Session.self, Device.self, Held.self, Events.self, ReplayLog.self, Erase.self,
             EnrollToken.self, ServiceToken.self, Keys.self, Schema.self, Version.self,
-            UpgradeCommand.self, DataCommand.self, ControlCommand.self,
+            UpgradeCommand.self, ReloadCommand.self, DataCommand.self, ControlCommand.self,
         ])
 }
 

@@ -38,7 +38,10 @@ struct Gateway {
             }
         }
         announce(engine)
-        followSignals(control, engine)
+        let reloading = ReloadOrders { GatewayProcess.reload($0) }
+        reloading.begin(control)
+        ConfigurationWatch.begin(control, configPath: configPath) { reloading.order() }
+        followSignals(control, engine, reloading)
     }
 
     private func announce(_ engine: DataPlaneEngine) {
@@ -49,7 +52,9 @@ struct Gateway {
     }
 
     /// Handles signals on this thread until one of them ends the gateway.
-    private func followSignals(_ control: ControlPlane, _ engine: DataPlaneEngine) {
+    private func followSignals(
+        _ control: ControlPlane, _ engine: DataPlaneEngine, _ reloading: ReloadOrders<ControlPlane>
+    ) {
         var set = sigset_t()
         sigemptyset(&set)
         for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
@@ -57,7 +62,7 @@ struct Gateway {
             var number: Int32 = 0
             guard sigwait(&set, &number) == 0 else { continue }
             guard number == SIGHUP else { break }
-            GatewayProcess.reload(control)
+            reloading.order()
         }
         // From here on a second signal ends the process in the ordinary way.
         signal(SIGINT, SIG_DFL)

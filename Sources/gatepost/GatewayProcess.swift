@@ -60,8 +60,10 @@ enum GatewayProcess {
     static func reload(_ control: ControlPlane) {
         do {
             try wait {
-                let held = try await control.reload().remark.map { "; \($0)" } ?? ""
-                ConfigurationFile.report("gatepost: configuration reloaded\(held)")
+                let outcome = try await control.reload()
+                let held = outcome.remark.map { "; \($0)" } ?? ""
+                let changes = outcome.changes.map { "\n  \($0)" }.joined()
+                ConfigurationFile.report("gatepost: configuration reloaded\(held)\(changes)")
             }
         } catch {
             ConfigurationFile.report("gatepost: configuration not taken:\n\(error)")

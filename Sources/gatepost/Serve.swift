@@ -39,11 +39,12 @@ struct Serve: ParsableCommand {
         let sockets =
             try ListenDescriptors.inherited(listeners, workers: workers)
             ?? DataPlaneEngine.bind(listeners, workers: workers)
-        guard let quarantine = Quarantine.makeMemory() else {
+        guard let quarantine = Quarantine.makeMemory(), let beats = Beats.make() else {
             throw Confinement.Failure(
-                description: "no memory for the quarantine: \(String(cString: strerror(errno)))")
+                description: "no memory to share with the processes: \(String(cString: strerror(errno)))")
         }
-        return Supervisor(configPath: path, config: config, sockets: sockets, quarantine: quarantine)
+        return Supervisor(
+            configPath: path, config: config, sockets: sockets, quarantine: quarantine, beats: beats)
     }
 }
 

@@ -21,6 +21,7 @@ struct StatusOfReactors {
         for name in Set(metrics.reactors.flatMap(\.stages.keys)).sorted() { stages[name] = stage(name) }
         return .object(
             JSONObject([
+                ("version", .string(Gatepost.versionText)),
                 ("reactors", .integer(Int64(metrics.reactors.count))), ("counters", .object(counters)),
                 ("stages", .object(stages)),
             ]))

@@ -141,9 +141,10 @@ final class Stack: Sendable {
         try waitFor("lab") { FileManager.default.fileExists(atPath: path("lab.json")) }
     }
 
-    func startGateway(environment: [String: String] = [:]) throws {
+    /// - Parameter program: another copy of it; nil: the one of this build.
+    func startGateway(environment: [String: String] = [:], program other: String? = nil) throws {
         try start(
-            "gateway", bin.appending(path: "gatepost").path, ["serve", "--config", folder.path],
+            "gateway", other ?? program("gatepost"), ["serve", "--config", folder.path],
             environment: environment)
         try waitFor("gateway") {
             try Client(self).get("https://\(PrivateNetwork.authHost)/.gatepost/jwks.json").status == 200

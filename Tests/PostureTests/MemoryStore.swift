@@ -141,6 +141,12 @@ actor MemoryStore: GatewayStore {
     func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
 
+    private var lists: [StoredRevocationList] = []
+    func revocationLists() async throws(StoreError) -> [StoredRevocationList] { lists }
+    func keep(_ lists: [StoredRevocationList], of integration: String) async throws(StoreError) {
+        self.lists = self.lists.filter { $0.integration != integration } + lists
+    }
+
     private var statements: [String: Int64] = [:]
     func statementTimes() async throws(StoreError) -> [String: Int64] { statements }
     func noteStatement(ofDevice id: String, issuedAtSeconds: Int64) async throws(StoreError) {

@@ -7,10 +7,11 @@ public enum CommandClient {
     /// Bytes of an answer.
     static let answerBytesMax = 8 << 20
 
-    /// Sends one command and waits for its answer (at most 35 s).
+    /// Sends one command and waits for its answer.
     ///
+    /// - Parameter seconds: at most so long.
     /// - Returns: nil when nothing answers at `socket`, or not in time.
-    public static func ask(_ command: JSONValue, socket path: String) -> JSONValue? {
+    public static func ask(_ command: JSONValue, socket path: String, seconds: Int = 35) -> JSONValue? {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
@@ -19,7 +20,7 @@ public enum CommandClient {
         let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard connection >= 0 else { return nil }
         defer { close(connection) }
-        var limit = timeval(tv_sec: 35, tv_usec: 0)
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         let connected = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

@@ -43,6 +43,7 @@ extension ControlPlane {
             case "session-end": return try await endSessions(command, uid: uid)
             case "enroll-token": return try await enrollToken(command)
             case "status": return await status()
+            case "reload": return await reloadCommand()
             case "held": return listHeld()
             case "held-release": return try await releaseHeld(command, uid: uid)
             case "verdicts": return try await verdicts(command)

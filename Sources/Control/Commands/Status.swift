@@ -4,6 +4,7 @@ import Config
 import Foundation
 import JSON
 import Posture
+import Synchronization
 
 /// `gatepost status`: what runs, how the providers are, what the reactors did.
 extension ControlPlane {
@@ -16,10 +17,12 @@ extension ControlPlane {
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
             held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
-            refresh: refresh, deviceChecks: deviceChecks, agents: agents, upstreams: upstreamStatus(services))
+            refresh: refresh, deviceChecks: deviceChecks, agents: agents, upstreams: upstreamStatus(services),
+            reloads: reloads.withLock { $0 })
         return .object(
             JSONObject([
-                ("text", .string(text.text)), ("policy", .string(text.policy)),
+                ("text", .string(text.text)), ("configuration", reloads.withLock { $0 }.json),
+                ("policy", .string(text.policy)),
                 ("revision", .integer(Int64(clamping: text.revision))),
                 ("integrations", .array(text.integrations.map(StatusText.json))),
                 ("held", .array(text.held.map(HeldText.json))),
@@ -46,9 +49,11 @@ struct StatusText {
     var deviceChecks: [(word: String, count: Int64)] = []
     var agents: AgentStatusText?
     var upstreams: UpstreamStatusText?
+    var reloads = ReloadCounts()
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
+        lines += reloads.lines(nowSeconds: nowSeconds)
         lines += ProcessesText(reactors["processes"]).lines
         lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
         lines += decisions?.lines ?? []

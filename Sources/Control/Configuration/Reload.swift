@@ -20,9 +20,11 @@ extension ControlPlane {
         do throws(ControlFailure) {
             let outcome = try await reloadInOrder()
             await configuring.leave()
+            noteReload(outcome)
             return outcome
         } catch {
             await configuring.leave()
+            noteRefusedReload(error)
             throw error
         }
     }
@@ -45,7 +47,12 @@ extension ControlPlane {
             fetcher: fetcher, posture: old.posture, decisions: decisions, names: upstreamNames,
             ended: ended)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
-        try await reactors.configure(new.snapshot)
+        do throws(ControlFailure) {
+            try await reactors.configure(new.snapshot)
+        } catch {
+            await takeBack()
+            throw error
+        }
         // Certificates come and go without a restart: a rotation has to be possible while people work.
         await new.posture.take(try AgentParts.agents(config, authOrigin: new.authOrigin))
         // Before anybody is decided by the new policy: what it takes is judged as a whole.
@@ -86,7 +93,19 @@ extension ControlPlane {
         changes.announce()
         let cause = HeldCause(kind: .reload(String(config.policy.identity.prefix(12))))
         let held = blast.radius { $0.held(nowSeconds: nowSeconds()) }.first { $0.cause == cause }
-        return ReloadOutcome(heldSessions: held?.losses.count ?? 0, change: cause.id)
+        var outcome = ReloadOutcome(heldSessions: held?.losses.count ?? 0, change: cause.id)
+        outcome.policy = config.policy.identity
+        outcome.changes = ConfigurationChanges(from: old.config, to: config).lines
+        return outcome
+    }
+
+    /// Of two data processes one may have taken what the other refused: all go back to what is in force.
+    private func takeBack() async {
+        var snapshot = services.snapshot
+        snapshot.revision = revisions.wrappingAdd(1, ordering: .relaxed).newValue
+        guard (try? await reactors.configure(snapshot)) != nil else { return }
+        let taken = snapshot.revision
+        current.withLock { $0.snapshot.revision = max($0.snapshot.revision, taken) }
     }
 
     /// What of a change cannot be applied to a running gateway; nil: everything can.
@@ -118,6 +137,15 @@ public struct ReloadOutcome: Sendable {
     public var heldSessions: Int
     /// The name under which they are held.
     public var change: String
+    /// The content hash of the policy in force.
+    public var policy = ""
+    /// What is other than before, a line each, without any value.
+    public var changes: [String] = []
+
+    init(heldSessions: Int, change: String) {
+        self.heldSessions = heldSessions
+        self.change = change
+    }
 
     /// What to do; nil: nothing.
     public var remark: String? {

@@ -8,6 +8,7 @@ import Synchronization
 extension ControlPlane {
     /// Sessions that are looked for in the store at once.
     private static let sessionsPerStep = 500
+    private static let pauseSecondsMax: Int64 = 30
     /// A million a second for thirty thousand years.
     private static let numberMax: UInt64 = 1 << 60
 
@@ -30,22 +31,36 @@ extension ControlPlane {
     /// Whoever was here before may have ended a session in the store and died before it said so. First everything that
     /// is gone ends; then the rest is decided anew, one after the other beside the traffic. Clients without a person
     /// are not known by their records' names here: they end, and are let in anew by their next request.
-    public func reconcile(_ known: [KnownRecord]) async {
+    ///
+    /// A store that does not answer is asked again: nobody else would find what was ended in between, and what is open
+    /// may outlast its record.
+    ///
+    /// - Parameter pause: waits so many seconds before the store is asked again.
+    public func reconcile(
+        _ known: [KnownRecord],
+        pause: (Int64) async -> Void = { try? await Task.sleep(for: .seconds($0)) }
+    ) async {
         let people = known.filter { $0.client == .person }
         revocations.adopt(people)
         revocations.send(known.filter { $0.client != .person }.map { .endSession($0.session) })
         var living: Set<String> = []
-        do throws(StoreError) {
-            for start in stride(from: 0, to: people.count, by: Self.sessionsPerStep) {
-                let step = people[start..<min(start + Self.sessionsPerStep, people.count)]
-                let ids = Set(step.map(\.session))
+        var start = 0
+        var pauseSeconds: Int64 = 1
+        while start < people.count {
+            let step = people[start..<min(start + Self.sessionsPerStep, people.count)]
+            let ids = Set(step.map(\.session))
+            do throws(StoreError) {
                 let found = Set(try await store.sessions(.ids(ids.sorted()), limit: ids.count).map(\.id))
                 revocations.send(ids.subtracting(found).map { .endSession($0) })
                 living.formUnion(found)
+                start += Self.sessionsPerStep
+                pauseSeconds = 1
+            } catch {
+                EventLog.write("store-failed", [("what", .string("\(error)"))])
+                await pause(pauseSeconds)
+                guard !Task.isCancelled else { return }
+                pauseSeconds = min(Self.pauseSecondsMax, 2 * pauseSeconds)
             }
-        } catch {
-            // Nobody knows what was ended: the records end by themselves, within the life of an assertion.
-            return EventLog.write("store-failed", [("what", .string("\(error)"))])
         }
         for record in people where living.contains(record.session) {
             await renew(record.tokenDigest, record.application)

@@ -165,12 +165,19 @@ enum CrashNotes {
     static func leave(_ number: UInt16) { entries[Int(number)].reactor = nil }
 
     /// In the handler: no allocation, no lock.
-    static func note() {
+    static func note() { current?._withUnsafeGuaranteedRef { $0.noteHead() } }
+
+    /// The reactor of this thread.
+    static var current: Unmanaged<Reactor>? {
         let thread = pthread_self()
         for index in 0..<entriesMax where pthread_equal(entries[index].thread, thread) != 0 {
-            guard let reactor = entries[index].reactor else { continue }
-            return Unmanaged<Reactor>.fromOpaque(reactor)._withUnsafeGuaranteedRef { $0.noteHead() }
+            if let reactor = entries[index].reactor { return Unmanaged<Reactor>.fromOpaque(reactor) }
         }
+        return nil
+    }
+
+    static func thread(of number: Int) -> pthread_t? {
+        (0..<entriesMax).contains(number) && entries[number].reactor != nil ? entries[number].thread : nil
     }
 }
 
@@ -197,6 +204,7 @@ extension Reactor {
         /// For tests of what happens then: traps at a head with this word in it.
         nonisolated(unsafe) private static let trapWord = getenv("GATEPOST_TRAP_AT")
         func trapWhereAsked(_ slot: Int32) {
+            hangWhereAsked(slot)
             guard let word = Self.trapWord else { return }
             let bytes = downstreams[slot].pointee.input.bytes
             guard memmem(bytes.baseAddress, bytes.count, word, strlen(word)) == nil else {

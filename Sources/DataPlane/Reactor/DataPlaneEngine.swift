@@ -14,6 +14,7 @@ public final class DataPlaneEngine: Sendable {
 
     private let inboxes: [Inbox]
     private let counters: [ReactorCounters]
+    let marks: [TurnMark]
     private let logThread: LogThread
     private let threads: Threads
 
@@ -60,6 +61,7 @@ public final class DataPlaneEngine: Sendable {
         }
         self.inboxes = inboxes
         self.counters = counters
+        marks = sources.map(\.mark)
         self.threads = threads
         reactorCount = workers
         boundPorts = fixed.map(\.port)

@@ -50,6 +50,7 @@ private func runReactor(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     // Takes over the reference of `prepare`: the reactor is destroyed on its own thread.
     let reactor = Unmanaged<Reactor>.fromOpaque(argument).takeRetainedValue()
     CrashNotes.enter(reactor)
+    Liveness.enter()
     reactor.run()
     CrashNotes.leave(reactor.number)
     return nil

@@ -31,10 +31,18 @@ struct RevocationFiles: Sendable {
     /// The newest list of each issuer.
     private var newest: [[UInt8]: RevocationList] = [:]
 
-    /// - Parameter former: whose lists stay in use until something newer is read.
-    init(_ settings: RevocationSettings, keeping former: RevocationFiles? = nil) {
+    /// The lists in use, of whichever issuer.
+    var lists: [RevocationList] { Array(newest.values) }
+
+    /// - Parameters:
+    ///   - former: whose lists stay in use until something newer is read.
+    ///   - kept: the same of the process before this one, where there is no former.
+    init(
+        _ settings: RevocationSettings, keeping former: RevocationFiles? = nil, kept: [RevocationList] = []
+    ) {
         self.settings = settings
         newest = former?.newest ?? [:]
+        for list in kept where former == nil { newest[list.issuer] = list }
         files = settings.paths.map { File(path: $0) }
     }
 
@@ -61,7 +69,7 @@ struct RevocationFiles: Sendable {
                 files[index].problem = nil
                 changed.append(files[index].path)
             } catch {
-                files[index].problem = error.what + (files[index].list == nil ? "" : Self.heldRemark)
+                files[index].problem = error.what + (newest.isEmpty ? "" : Self.heldRemark)
                 failed.append(files[index])
             }
         }

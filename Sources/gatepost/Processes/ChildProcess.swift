@@ -17,6 +17,20 @@ struct ChildProcess {
     var isReady = false
     /// Told to go: its end is no crash, and nobody is started in its place.
     var isLeaving = false
+    /// It writes signs of life where this supervisor reads them.
+    var isBeating = false
+    var watch = Watch()
+    /// Ended by force when it is still there then, in monotonic milliseconds; nil: it may stay.
+    var overdueAtMilliseconds: Int64?
+
+    /// It has begun its work, so that silence means something.
+    var givesSigns: Bool { isBeating && isReady }
+
+    /// It is ended by force when it is still there then; an earlier time stays.
+    mutating func endBy(in milliseconds: Int64) {
+        let due = Supervisor.nowMilliseconds + milliseconds
+        overdueAtMilliseconds = min(overdueAtMilliseconds ?? due, due)
+    }
 
     /// What the child is started with, beside the leash.
     struct Plan {
@@ -48,7 +62,7 @@ struct ChildProcess {
     private static func isHarmless(_ name: String) -> Bool {
         let names: Set = [
             "PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "LD_LIBRARY_PATH",
-            "GATEPOST_TRAP_AT",
+            "GATEPOST_TRAP_AT", "GATEPOST_HANG_AT",
         ]
         let families = ["LC_", "SWIFT_", "ASAN_", "TSAN_", "UBSAN_", "MALLOC_"]
         return names.contains(name) || families.contains { name.hasPrefix($0) }
@@ -109,7 +123,8 @@ struct ChildProcess {
                 ("role", .string(role.rawValue)), ("pid", .integer(Int64(pid))),
                 ("leash", .integer(Int64(leash.descriptor))), ("life", .integer(Int64(life))),
                 ("started", .integer(startedAtSeconds)), ("ready", .bool(isReady)),
-                ("leaving", .bool(isLeaving)),
+                ("leaving", .bool(isLeaving)), ("beating", .bool(isBeating)),
+                ("overdue_at", overdueAtMilliseconds.map { .integer($0) } ?? .null),
             ]))
     }
 
@@ -125,6 +140,8 @@ struct ChildProcess {
             role: role, pid: pid, leash: Leash(descriptor: leash), life: life, startedAtSeconds: started)
         self.isReady = isReady
         self.isLeaving = isLeaving
+        overdueAtMilliseconds = value["overdue_at"]?.integer
+        isBeating = value["beating"]?.bool ?? false
     }
 
     private init(role: Role, pid: pid_t, leash: Leash, life: UInt8, startedAtSeconds: Int64) {

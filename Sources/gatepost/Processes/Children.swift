@@ -13,10 +13,11 @@ struct DataCommand: ParsableCommand {
     @OptionGroup var child: ChildOptions
     @Option var listeners = 1
     @Option var workers = 1
+    @Option var life: UInt8 = 0
 
     func run() throws {
         try child.run { leash in
-            DataProcess(leash: leash, workers: workers, listeners: listeners).run()
+            DataProcess(leash: leash, workers: workers, listeners: listeners, life: life).run()
         }
     }
 }
@@ -70,30 +71,40 @@ struct ChildOptions: ParsableArguments {
 struct DataProcess {
     /// Milliseconds that connections may stay when another process has taken over.
     static let retireMilliseconds = 30_000
+    /// A turn takes microseconds; one with a new configuration and many certificates, a second.
+    static let hungMilliseconds: Int64 = 10_000
 
     let leash: Leash
     let workers: Int
     let listeners: Int
+    let life: UInt8
 
     func run() {
         GatewayProcess.raiseDescriptorLimit()
-        guard let inbox = try? ControlInbox() else { return }
+        guard let inbox = try? ControlInbox(), let bell = Bell() else { return }
         let first = ChildOptions.leashDescriptor + 1
         let sockets = (0..<workers).map { worker in
             (0..<listeners).map { first + Int32(worker * listeners + $0) }
         }
         let held = Quarantine.use(first + Int32(workers * listeners)) ?? 0
+        Liveness.prepare()
+        let beats = Beats(adopting: first + Int32(workers * listeners) + 1)
         if held > 0 { ConfigurationFile.report("gatepost: \(held) heads that a process died of are refused") }
-        let link = ControlLink(inbox: inbox) { snapshot in
+        let link = ControlLink(inbox: inbox, bell: bell) { snapshot in
             let engine = try DataPlaneEngine(
                 listeners: sockets[0].map { _ in ListenerAddress(address: "0.0.0.0", port: 0) },
                 workers: sockets.count, snapshot: snapshot, toControl: inbox, sockets: sockets)
             engine.start()
             return engine
+        } broken: { breach in
+            // Whom it cannot understand it cannot be told to end sessions by: the supervisor starts it anew.
+            ConfigurationFile.report("gatepost: the border is broken, the data process ends: \(breach)")
+            _exit(1)
         }
         Thread.detachNewThread { [leash] in
             // No configuration that could be used: the control process has said why.
-            guard link.firstEngine() != nil else { _exit(1) }
+            guard let engine = link.firstEngine() else { _exit(1) }
+            if let beats { showSigns(of: engine, beats) }
             leash.send(Leash.ready)
         }
         while let message = leash.receive() {
@@ -109,6 +120,26 @@ struct DataProcess {
         _exit(1)
     }
 
+    /// One a second while every reactor goes on. When one does not, where it hangs is noted, and the supervisor ends
+    /// this process: nothing in it could end an endless loop and leave the rest sound.
+    private func showSigns(of engine: DataPlaneEngine, _ beats: Beats) {
+        Thread.detachNewThread { [life] in
+            var count: UInt64 = 1
+            while true {
+                if let hung = engine.hung(afterMilliseconds: Self.hungMilliseconds) {
+                    let stage = engine.stage(of: hung.reactor)
+                    ConfigurationFile.report(
+                        "gatepost: reactor \(hung.reactor) has been in one turn for \(hung.milliseconds) ms: "
+                            + Liveness.name(ofStage: stage))
+                    return beats.hang(life, count, stage: stage)
+                }
+                beats.beat(life, count)
+                count += 1
+                sleep(1)
+            }
+        }
+    }
+
     /// Beside the leash, whose end still ends everything at once.
     private func end(_ link: ControlLink, _ order: @escaping @Sendable (DataPlaneEngine) -> Void) {
         Thread.detachNewThread {
@@ -116,93 +147,6 @@ struct DataProcess {
             order(engine)
             engine.join()
             _exit(0)
-        }
-    }
-}
-
-/// The process that has everything else: store, providers' secrets, administration.
-struct ControlProcess {
-    private static let firstDataMilliseconds = 10_000
-    private static let answersMilliseconds = 5_000
-
-    let leash: Leash
-    let configPath: String
-    /// What the supervisor's sockets are for.
-    let listening: String
-
-    func run() throws {
-        let config = try ConfigurationFile(path: configPath).loadOrReport()
-        // Certificates and authorities belong to listeners by their order: under another order they would be asked for
-        // at another's address.
-        guard Supervisor.listening(config) == listening else {
-            ConfigurationFile.report(
-                "gatepost: gateway.listeners changed while the gateway runs; restart it, or undo the change")
-            throw ExitCode(1)
-        }
-        GatewayProcess.stepBack()
-        let plane = LockedValue<ControlPlane?>(nil)
-        let joined = DispatchSemaphore(value: 0)
-        let early = LockedValue<[DataProcesses.News]>([])
-        let data = DataProcesses { news in
-            var ready: ControlPlane?
-            early.change {
-                ready = plane.get()
-                if ready == nil { $0.append(news) }
-            }
-            if let ready { Self.take(news, ready) }
-            joined.signal()
-        }
-        follow(data, plane)
-        // Revocations are numbered on from what the data process has; alone there is nothing to go on from.
-        _ = joined.wait(timeout: .now() + .milliseconds(Self.firstDataMilliseconds))
-        let control = try ControlStart.make(configPath: configPath, config: config, reactors: data)
-        while true {
-            var next: [DataProcesses.News] = []
-            early.change {
-                next = $0
-                $0 = []
-                // In the same step: what comes later goes to the plane itself.
-                if next.isEmpty { plane.set(control) }
-            }
-            if next.isEmpty { break }
-            for news in next { Self.take(news, control) }
-        }
-        data.serve { control.snapshot }
-        try GatewayProcess.wait { try await control.start() }
-        try control.serveCommands()
-        leash.send(Leash.ready)
-        while true { sleep(3_600) }
-    }
-
-    private static func take(_ news: DataProcesses.News, _ control: ControlPlane) {
-        switch news {
-        case .joins(let sequence, let revision): control.resume(sequence: sequence, revision: revision)
-        case .asks(let message): control.handle(message)
-        case .knows(let records): Task(priority: .utility) { await control.reconcile(records) }
-        }
-    }
-
-    private func follow(_ data: DataProcesses, _ plane: LockedValue<ControlPlane?>) {
-        Thread.detachNewThread { [leash] in
-            while let message = leash.receive() {
-                switch message.kind {
-                case Leash.peer where message.descriptors.count == 2:
-                    data.join(
-                        number: message.text.first ?? 0, messages: message.descriptors[0],
-                        revocations: message.descriptors[1])
-                case Leash.processes:
-                    data.note(processes: (try? JSONValue(parsing: message.text)) ?? .null)
-                case Leash.reload:
-                    guard let control = plane.get() else { continue }
-                    Thread.detachNewThread { GatewayProcess.reload(control) }
-                case Leash.stop:
-                    data.pause(milliseconds: Self.answersMilliseconds)
-                    plane.get()?.stop()
-                    _exit(0)
-                default: continue
-                }
-            }
-            _exit(1)
         }
     }
 }

@@ -2,14 +2,10 @@ import Border
 import Control
 import Dispatch
 import Foundation
-import Glibc
 import JSON
-import Synchronization
 
 /// The data processes as the control process sees them: one, and while one takes the place of another, two.
 final class DataProcesses: Reactors {
-    /// Bytes that may wait for a data process. Revocations have a lane of their own, and their sender waits.
-    private static let laneBytesMax = 64 << 20
     private static let configureMilliseconds = 10_000
     private static let statusMilliseconds = 500
 
@@ -21,94 +17,91 @@ final class DataProcesses: Reactors {
         case knows([KnownRecord])
     }
 
-    final class Life: Sendable {
-        let number: UInt8
-        let socket: BorderSocket
-        let messages: OutLane
-        let revocations: OutLane
-        /// Whom to read revocations for; kept so that it is not closed before.
-        let revocationSocket: BorderSocket
-
-        init(number: UInt8, messages: BorderSocket, revocations: BorderSocket) {
-            self.number = number
-            socket = messages
-            revocationSocket = revocations
-            self.messages = OutLane(messages, bytesMax: laneBytesMax)
-            self.revocations = OutLane(revocations, bytesMax: laneBytesMax)
-        }
-
-        func end() {
-            messages.end()
-            revocations.end()
-            socket.end()
-            revocationSocket.end()
-        }
-    }
-
-    private struct Joined {
-        let life: Life
-        /// The last revocation that was handed to its lane.
-        var revoked: UInt64 = 0
-        /// Requests that wait for an answer of ours.
-        var waiting: Set<Ticket> = []
-        var isPaused = false
-    }
-
-    private struct State {
-        var lives: [UInt8: Joined] = [:]
+    struct State {
+        var lives: [UInt8: JoinedLife] = [:]
         var lastNumber: UInt64 = 0
-        var asked: [UInt64: (life: UInt8, answered: @Sendable (FromData?) -> Void)] = [:]
+        var asked: [UInt64: (life: DataLife, answered: @Sendable (FromData?) -> Void)] = [:]
         var processes = JSONValue.null
         var configured: GatewaySnapshot?
+        /// Whoever joins waits until it is known which configuration is in force.
+        var isConfiguring = false
+        var snapshot: (@Sendable () -> GatewaySnapshot)?
     }
-    private let state = Mutex(State())
-    private let news: @Sendable (News) -> Void
-    private let snapshot: LockedValue<(@Sendable () -> GatewaySnapshot)?> = LockedValue(nil)
+    let state = Watched(State())
+    let news: @Sendable (News) -> Void
+    private let broken: @Sendable (UInt8, BorderBreach) -> Void
+    private let patienceMilliseconds: Int
 
-    init(news: @escaping @Sendable (News) -> Void) { self.news = news }
+    /// - Parameters:
+    ///   - patienceMilliseconds: that a data process may leave what it is sent unread once its lanes are full.
+    ///   - broken: told of a data process that says what none may say, or does not read; it has to end.
+    init(
+        patienceMilliseconds: Int = 30_000, news: @escaping @Sendable (News) -> Void,
+        broken: @escaping @Sendable (UInt8, BorderBreach) -> Void
+    ) {
+        self.patienceMilliseconds = patienceMilliseconds
+        self.news = news
+        self.broken = broken
+    }
 
     /// From now on whoever joins gets this configuration, and everything that is sent.
-    func serve(_ snapshot: @escaping @Sendable () -> GatewaySnapshot) { self.snapshot.set(snapshot) }
+    func serve(_ snapshot: @escaping @Sendable () -> GatewaySnapshot) {
+        state.change { $0.snapshot = snapshot }
+    }
 
     /// What the supervisor knows of the processes.
-    func note(processes: JSONValue) { state.withLock { $0.processes = processes } }
+    func note(processes: JSONValue) { state.change { $0.processes = processes } }
 
-    var liveCount: Int { state.withLock { $0.lives.count } }
+    var liveCount: Int { state.look { $0.lives.count } }
 
     // MARK: what the control plane sends
 
     func send(_ message: ToReactor, to reactor: Int) async {
         let number = Tickets.life(ofReactor: reactor)
-        defer { if let ticket = message.ticket { settle(ticket, of: number) } }
-        for _ in 0..<Lanes.waitMilliseconds {
-            guard let sent = offer(message.unmarked, to: number, reactor: UInt16(reactor & 0xff)) else {
-                return
+        let joined = state.look { $0.lives[number] }
+        if let joined {
+            let value = ToData.message(
+                message.unmarked, reactor: UInt16(reactor & 0xff), after: joined.revoked)
+            if let frame = try? Frames.frame(value, bytesMax: Frames.bytesMaxFromControl) {
+                _ = await joined.life.messages.appendLater(frame, milliseconds: Lanes.waitMilliseconds)
             }
-            if sent { return }
-            try? await Task.sleep(for: .milliseconds(1))
         }
-    }
-
-    /// - Returns: nil: there is no such process any more; false: its lane is full.
-    private func offer(_ message: ToReactor, to number: UInt8, reactor: UInt16) -> Bool? {
-        guard let joined = state.withLock({ $0.lives[number] }) else { return nil }
-        let value = ToData.message(message, reactor: reactor, after: joined.revoked)
-        guard let frame = try? Frames.frame(value, bytesMax: Frames.bytesMaxFromControl) else { return nil }
-        return joined.life.messages.append(frame)
+        guard let ticket = message.ticket else { return }
+        // After the frame is in its lane: whoever waits until nobody waits has then everything to write.
+        state.change { $0.lives[number]?.waiting.remove(Tickets.mark(ticket, life: number)) }
     }
 
     func revoke(_ revocation: Revocation) {
         guard let frame = try? Frames.frame(revocation, bytesMax: Frames.bytesMaxFromControl) else { return }
         // Noted before a message can be numbered after it; the caller keeps the order of revocations.
-        let lives = state.withLock { state in
+        let lives = state.change { state in
             for number in state.lives.keys { state.lives[number]?.revoked = revocation.sequence }
             return state.lives.values.map(\.life)
         }
-        for life in lives { life.revocations.appendWaiting(frame) }
+        for life in lives where !life.revocations.appendWaiting(frame) {
+            // The caller holds what every decision needs: one that does not read must not hold up the others.
+            breach(life, BorderBreach("it does not read its revocations"))
+        }
     }
 
     func configure(_ snapshot: GatewaySnapshot) async throws(ControlFailure) {
-        let lives = state.withLock { $0.lives.values.map(\.life) }
+        let lives = state.change { state in
+            state.isConfiguring = true
+            return state.lives.values.map(\.life)
+        }
+        do throws(ControlFailure) {
+            try await configure(snapshot, lives)
+        } catch {
+            state.change { $0.isConfiguring = false }
+            throw error
+        }
+        state.change { state in
+            state.isConfiguring = false
+            state.configured = snapshot
+        }
+    }
+
+    private func configure(_ snapshot: GatewaySnapshot, _ lives: [DataLife]) async throws(ControlFailure) {
         guard !lives.isEmpty else {
             throw ControlFailure(what: "the data process is being started; try again in a moment")
         }
@@ -117,39 +110,37 @@ final class DataProcesses: Reactors {
             switch answer {
             case .configured(_, let failure?): throw ControlFailure(what: failure)
             case .configured: continue
-            case nil where state.withLock({ $0.lives[life.number] == nil }):
+            case nil where state.look({ $0.lives[life.number] == nil }):
                 // It ended meanwhile; its successor is given what is in force when it joins.
                 continue
             default:
                 throw ControlFailure(what: "the data process did not answer; the old configuration stays")
             }
         }
-        state.withLock { $0.configured = snapshot }
     }
 
     func status() -> JSONValue {
-        let (lives, processes) = state.withLock { state in
+        let (lives, processes) = state.look { state in
             (state.lives.values.map(\.life).sorted { $0.number < $1.number }, state.processes)
         }
         var value = JSONObject()
         for life in lives {
-            let done = DispatchSemaphore(value: 0)
-            let found = LockedValue<JSONValue?>(nil)
-            ask(life, { .statusAsked(number: $0) }) { answer in
-                if case .status(_, let bytes) = answer { found.set(try? JSONValue(parsing: bytes)) }
-                done.signal()
+            let found = Watched<FromData??>(nil)
+            ask(life, { .statusAsked(number: $0) }) { answer in found.change { $0 = .some(answer) } }
+            let answer = found.wait(milliseconds: Self.statusMilliseconds) { $0 }
+            if case .status(_, let bytes)?? = answer, let object = try? JSONValue(parsing: bytes).object {
+                value = object
             }
-            _ = done.wait(timeout: .now() + .milliseconds(Self.statusMilliseconds))
-            if let object = found.get()?.object { value = object }
         }
         value["processes"] = processes
+        value["control_version"] = .string(Gatepost.versionText)
         return .object(value)
     }
 
     // MARK: questions to a data process
 
     private func ask(
-        _ life: Life, _ milliseconds: Int, _ question: @escaping @Sendable (UInt64) -> ToData
+        _ life: DataLife, _ milliseconds: Int, _ question: @escaping @Sendable (UInt64) -> ToData
     ) async -> FromData? {
         await withCheckedContinuation { continuation in
             let isAnswered = LockedValue(false)
@@ -166,111 +157,57 @@ final class DataProcesses: Reactors {
         }
     }
 
-    private func ask(
-        _ life: Life, _ question: (UInt64) -> ToData, _ answered: @escaping @Sendable (FromData?) -> Void
+    func ask(
+        _ life: DataLife, _ question: (UInt64) -> ToData, _ answered: @escaping @Sendable (FromData?) -> Void
     ) {
-        let number = state.withLock { state in
+        let number = state.change { state in
             state.lastNumber += 1
-            state.asked[state.lastNumber] = (life.number, answered)
+            state.asked[state.lastNumber] = (life, answered)
             return state.lastNumber
         }
         guard let frame = try? Frames.frame(question(number), bytesMax: Frames.bytesMaxFromControl) else {
             return answer(number, nil)
         }
-        life.messages.appendWaiting(frame)
+        guard life.messages.appendWaiting(frame) else {
+            return breach(life, BorderBreach("it does not read what it is told"))
+        }
     }
 
-    private func answer(_ number: UInt64, _ value: FromData?) {
-        state.withLock { $0.asked.removeValue(forKey: number) }?.answered(value)
+    func answer(_ number: UInt64, _ value: FromData?) {
+        state.change { $0.asked.removeValue(forKey: number) }?.answered(value)
     }
 
     // MARK: lives
 
     /// Serves one data process from its greeting to its end, on threads of its own.
     func join(number: UInt8, messages: Int32, revocations: Int32) {
-        let life = Life(
+        let life = DataLife(
             number: number, messages: BorderSocket(adopting: messages),
-            revocations: BorderSocket(adopting: revocations))
+            revocations: BorderSocket(adopting: revocations), patienceMilliseconds: patienceMilliseconds)
         Thread.detachNewThread { [self] in
             do {
                 try follow(life)
             } catch {
-                ConfigurationFile.report("gatepost: the data process said what is no value: \(error)")
+                breach(life, error as? BorderBreach ?? BorderBreach("it said what is no value: \(error)"))
             }
             life.end()
-            let unanswered = state.withLock { state in
-                if state.lives[number]?.life === life { state.lives[number] = nil }
-                return state.asked.filter { $0.value.life == number }.map(\.key)
-            }
-            for number in unanswered { answer(number, nil) }
+            leave(life)
         }
     }
 
-    private func follow(_ life: Life) throws {
-        var version: UInt8?
-        var isTolerant = false
-        try life.socket.readFrames(bytesMax: Frames.bytesMaxFromData) { bytes in
-            let value = try BinaryDecoding.value(FromData.self, from: bytes, isTolerant: isTolerant)
-            if case .greeting(let greeting) = value {
-                version = BorderVersion.common(with: greeting)
-                isTolerant = greeting.newest > BorderVersion.current
-                let own = try Frames.frame(
-                    ToData.greeting(BorderGreeting()), bytesMax: Frames.bytesMaxFromControl)
-                return life.messages.append(own) && version != nil
-            }
-            guard version != nil else { return false }
-            take(value, from: life)
-            return true
+    private func leave(_ life: DataLife) {
+        let unanswered = state.change { state in
+            // Another connection of the same process may have taken the place of this one.
+            if state.lives[life.number]?.life === life { state.lives[life.number] = nil }
+            return state.asked.filter { $0.value.life === life }.map(\.key)
         }
+        for number in unanswered { answer(number, nil) }
     }
 
-    private func take(_ value: FromData, from life: Life) {
-        switch value {
-        case .greeting: return
-        case .state(let sequence, let revision):
-            news(.joins(sequence: sequence, revision: revision))
-            enter(life)
-        case .known(let records, _): news(.knows(records))
-        case .message(let message):
-            let marked = message.marked(life: life.number)
-            if let ticket = marked.ticket {
-                state.withLock { _ = $0.lives[life.number]?.waiting.insert(ticket) }
-            }
-            news(.asks(marked))
-        case .configured(let number, _), .status(let number, _): answer(number, value)
-        case .paused: state.withLock { $0.lives[life.number]?.isPaused = true }
-        }
-    }
-
-    /// From here on every revocation and every configuration reaches it; the first one now.
-    private func enter(_ life: Life) {
-        while snapshot.get() == nil { usleep(1_000) }
-        state.withLock { $0.lives[life.number] = Joined(life: life) }
-        guard let current = snapshot.get()?() else { return }
-        let last = state.withLock { $0.configured }
-        let newest = last.map { $0.revision > current.revision ? $0 : current } ?? current
-        ask(life, { .configure(number: $0, newest) }) { answer in
-            guard case .configured(_, let failure?) = answer else { return }
-            ConfigurationFile.report("gatepost: the data process does not take the configuration: \(failure)")
-        }
-    }
-
-    private func settle(_ ticket: Ticket, of number: UInt8) {
-        state.withLock { _ = $0.lives[number]?.waiting.remove(Tickets.mark(ticket, life: number)) }
-    }
-
-    /// Asks every data process to keep its questions for the next control process, and waits until what was asked is
-    /// answered, at most so long.
-    func pause(milliseconds: Int) {
-        if let frame = try? Frames.frame(ToData.pause, bytesMax: Frames.bytesMaxFromControl) {
-            for life in state.withLock({ $0.lives.values.map(\.life) }) { _ = life.messages.append(frame) }
-        }
-        for _ in 0..<milliseconds {
-            let isDone = state.withLock { $0.lives.values.allSatisfy { $0.isPaused && $0.waiting.isEmpty } }
-            if isDone { break }
-            usleep(1_000)
-        }
-        // What was answered last is still on its way through the lane's thread.
-        usleep(20_000)
+    /// Both processes live, so nobody but the supervisor can mend it.
+    func breach(_ life: DataLife, _ breach: BorderBreach) {
+        life.end()
+        leave(life)
+        broken(life.number, breach)
     }
 }

@@ -16,6 +16,8 @@ struct Leash: Sendable {
     static let processes = UInt8(ascii: "I")
     /// The child's: it does its work now.
     static let ready = UInt8(ascii: "R")
+    /// The control process's: the data process whose life's number is in `text` says what none may say.
+    static let broken = UInt8(ascii: "B")
 
     struct Message {
         var kind: UInt8

@@ -11,6 +11,11 @@ extension Supervisor {
     /// Where the next program finds what it is handed: JSON.
     static let handoverVariable = "GATEPOST_HANDOVER"
 
+    /// How long the new program may look at the configuration.
+    static let checkMilliseconds: Int64 = 30_000
+    /// How long new processes may take to begin until another upgrade may replace them.
+    static let stallMilliseconds: Int64 = 15_000
+
     /// Where this program was started from. The file may be another one by now: that is what an upgrade is.
     static let programPath: String = {
         let link = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
@@ -19,7 +24,7 @@ extension Supervisor {
 
     /// First the new program looks at the configuration: one that cannot even do that must not take over.
     func beginUpgrade() {
-        guard stopping == nil, case .none = upgrade, isAnnounced else {
+        guard stopping == nil, isAnnounced, mayUpgrade else {
             return report("upgrade-refused", [("what", "a start, a stop or an upgrade is under way")])
         }
         let next = try? ConfigurationFile(path: configPath, readsFiles: false).loadOrReport()
@@ -38,12 +43,27 @@ extension Supervisor {
         guard
             let pid = ChildProcess.spawn(Self.programPath, ["gatepost", "check", "--config", configPath], [])
         else { return report("upgrade-refused", [("what", .string("\(Self.programPath) cannot be run"))]) }
+        stalled = upgrade
         upgrade = .checking(pid)
+        upgradeSince = Self.nowMilliseconds
+    }
+
+    /// One that waits for processes which do not begin must not be in the way of the one that mends them.
+    private var mayUpgrade: Bool {
+        switch upgrade {
+        case .none: true
+        case .checking, .replacingControl: false
+        case .awaitingControl, .awaitingData:
+            Self.nowMilliseconds - upgradeSince >= Self.stallMilliseconds
+        }
     }
 
     /// The check has ended.
     func checked(_ raw: Int32) {
-        upgrade = .none
+        // What an upgrade before this one waited for is waited for again.
+        upgrade = stalled
+        stalled = .none
+        defer { for child in children where child.isReady && !child.isLeaving { becameReady(child) } }
         guard raw == 0 else {
             return report(
                 "upgrade-refused",
@@ -51,13 +71,14 @@ extension Supervisor {
         }
         let handed = JSONValue.object(
             JSONObject([
+                ("version", .string(Gatepost.versionText)),
                 ("sockets", .array(sockets.map { .array($0.map { .integer(Int64($0)) }) })),
-                ("quarantine", .integer(Int64(quarantine))),
+                ("quarantine", .integer(Int64(quarantine))), ("beats", .integer(Int64(beats.descriptor))),
                 ("children", .array(children.map(\.handover))), ("life", .integer(Int64(lastLife))),
                 ("restarts_data", .integer(Int64(restarts[.data]?.count ?? 0))),
             ]))
         setenv(Self.handoverVariable, handed.serializedText(), 1)
-        let kept = sockets.joined() + [quarantine] + children.map(\.leash.descriptor)
+        let kept = sockets.joined() + [quarantine, beats.descriptor] + children.map(\.leash.descriptor)
         for descriptor in kept { _ = fcntl(descriptor, F_SETFD, 0) }
         let arguments = ["gatepost", "serve", "--config", configPath]
         var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
@@ -83,12 +104,18 @@ extension Supervisor {
         guard let count = sockets.first?.count, count > 0 else { return nil }
         let handed = value["quarantine"]?.integer.flatMap(Int32.init(exactly:))
         guard let quarantine = handed ?? Quarantine.makeMemory() else { return nil }
+        // A program before this one may have had none; its data processes give no signs.
+        let signs = value["beats"]?.integer.flatMap(Int32.init(exactly:)).flatMap { Beats(adopting: $0) }
+        guard let beats = signs ?? Beats.make() else { return nil }
         let supervisor = Supervisor(
-            configPath: configPath, config: config, sockets: sockets, quarantine: quarantine)
+            configPath: configPath, config: config, sockets: sockets, quarantine: quarantine, beats: beats)
         supervisor.children = children.compactMap(ChildProcess.init(handover:))
         supervisor.lastLife = value["life"]?.integer.flatMap(UInt8.init(exactly:)) ?? 0
+        supervisor.formerVersion = value["version"]?.string
         supervisor.isAnnounced = true
-        for descriptor in sockets.joined() + [quarantine] + supervisor.children.map(\.leash.descriptor) {
+        for descriptor in sockets.joined() + [quarantine, beats.descriptor]
+            + supervisor.children.map(\.leash.descriptor)
+        {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         }
         supervisor.replaceControl()
@@ -97,10 +124,12 @@ extension Supervisor {
 
     private func replaceControl() {
         upgrade = .awaitingControl
+        upgradeSince = Self.nowMilliseconds
         for index in children.indices where children[index].role == .control {
             upgrade = .replacingControl
             children[index].isLeaving = true
             children[index].leash.send(Leash.stop)
+            children[index].endBy(in: Int64(ControlProcess.answersMilliseconds) + Self.endingMilliseconds)
         }
     }
 }

@@ -1,0 +1,101 @@
+import ArgumentParser
+import Border
+import Config
+import Control
+import Dispatch
+import Foundation
+import Glibc
+import JSON
+
+/// The process that has everything else: store, providers' secrets, administration.
+struct ControlProcess {
+    private static let firstDataMilliseconds = 10_000
+    static let answersMilliseconds = 5_000
+
+    let leash: Leash
+    let configPath: String
+    /// What the supervisor's sockets are for.
+    let listening: String
+
+    func run() throws {
+        let config = try ConfigurationFile(path: configPath).loadOrReport()
+        // Certificates and authorities belong to listeners by their order: under another order they would be asked for
+        // at another's address.
+        guard Supervisor.listening(config) == listening else {
+            ConfigurationFile.report(
+                "gatepost: gateway.listeners changed while the gateway runs; restart it, or undo the change")
+            throw ExitCode(1)
+        }
+        GatewayProcess.stepBack()
+        let plane = LockedValue<ControlPlane?>(nil)
+        let reloading = ReloadOrders { GatewayProcess.reload($0) }
+        let joined = DispatchSemaphore(value: 0)
+        let early = LockedValue<[DataProcesses.News]>([])
+        let data = DataProcesses { news in
+            var ready: ControlPlane?
+            early.change {
+                ready = plane.get()
+                if ready == nil { $0.append(news) }
+            }
+            if let ready { Self.take(news, ready) }
+            joined.signal()
+        } broken: { [leash] life, breach in
+            ConfigurationFile.report("gatepost: the border is broken, data process \(life) ends: \(breach)")
+            leash.send(Leash.broken, [life])
+        }
+        follow(data, plane, reloading)
+        // Revocations are numbered on from what the data process has; alone there is nothing to go on from.
+        _ = joined.wait(timeout: .now() + .milliseconds(Self.firstDataMilliseconds))
+        let control = try ControlStart.make(configPath: configPath, config: config, reactors: data)
+        while true {
+            var next: [DataProcesses.News] = []
+            early.change {
+                next = $0
+                $0 = []
+                // In the same step: what comes later goes to the plane itself.
+                if next.isEmpty { plane.set(control) }
+            }
+            if next.isEmpty { break }
+            for news in next { Self.take(news, control) }
+        }
+        data.serve { control.snapshot }
+        try GatewayProcess.wait { try await control.start() }
+        try control.serveCommands()
+        leash.send(Leash.ready)
+        reloading.begin(control)
+        ConfigurationWatch.begin(control, configPath: configPath) { reloading.order() }
+        while true { sleep(3_600) }
+    }
+
+    private static func take(_ news: DataProcesses.News, _ control: ControlPlane) {
+        switch news {
+        case .joins(let sequence, let revision): control.resume(sequence: sequence, revision: revision)
+        case .asks(let message): control.handle(message)
+        case .knows(let records): Task(priority: .utility) { await control.reconcile(records) }
+        }
+    }
+
+    private func follow(
+        _ data: DataProcesses, _ plane: LockedValue<ControlPlane?>, _ reloading: ReloadOrders<ControlPlane>
+    ) {
+        Thread.detachNewThread { [leash] in
+            while let message = leash.receive() {
+                switch message.kind {
+                case Leash.peer where message.descriptors.count == 2:
+                    data.join(
+                        number: message.text.first ?? 0, messages: message.descriptors[0],
+                        revocations: message.descriptors[1])
+                case Leash.processes:
+                    data.note(processes: (try? JSONValue(parsing: message.text)) ?? .null)
+                case Leash.reload: reloading.order()
+                case Leash.stop:
+                    data.pause(milliseconds: Self.answersMilliseconds)
+                    plane.get()?.stop()
+                    _exit(0)
+                default: continue
+                }
+            }
+            _exit(1)
+        }
+    }
+}
