@@ -74,7 +74,7 @@ func stream(_ session: OpaquePointer?, _ id: Int32) -> HTTP2StreamPointer? {
 
 let failure = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
 
-func frameBegan(
+private func frameBegan(
     _ session: OpaquePointer?, _ header: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let connection = connection(data), let header else { return failure }

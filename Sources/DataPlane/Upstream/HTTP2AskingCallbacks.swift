@@ -1,3 +1,4 @@
+import Border
 import CNghttp2
 import Glibc
 import HTTP
@@ -29,8 +30,8 @@ enum HTTP2AskingCallbacks {
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)
         nghttp2_option_set_max_settings(option, settingsMax)
-        nghttp2_option_set_max_outbound_ack(option, 2 * HTTP2Abuse.idleFramesPerSecondMax)
-        nghttp2_option_set_max_continuations(option, 2 * HTTP2Abuse.continuationsMax)
+        nghttp2_option_set_max_outbound_ack(option, 2 * upstreamBounds.framesPerSecondMax)
+        nghttp2_option_set_max_continuations(option, 2 * upstreamBounds.continuationsMax)
         nghttp2_option_set_max_send_header_block_length(option, requestHeadBytesMax)
         return option
     }
@@ -51,6 +52,9 @@ enum HTTP2AskingCallbacks {
     }
 }
 
+/// Fixed: what is configured is for clients, and no upstream has a reason for more.
+private let upstreamBounds = HTTP2Limits()
+
 private func answerFrameBegan(
     _ session: OpaquePointer?, _ header: UnsafePointer<nghttp2_frame_hd>?, _ data: UnsafeMutableRawPointer?
 ) -> Int32 {
@@ -67,7 +71,10 @@ private func answerFrameBegan(
             return failure
         }
     }
-    return frameBegan(session, header, data)
+    connection.pointee.reactor._withUnsafeGuaranteedRef {
+        connection.pointee.abuse.noteFrame(header.pointee, upstreamBounds, $0.nowMilliseconds)
+    }
+    return connection.pointee.abuse.isExceeded ? failure : 0
 }
 
 private func answerBegan(
@@ -129,7 +136,7 @@ private func answerFrameReceived(
     } else if kind == NGHTTP2_RST_STREAM.rawValue {
         stream(session, header.stream_id)?.pointee.isPeerReset = true
         let now = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
-        connection.pointee.abuse.noteReset(now)
+        connection.pointee.abuse.noteReset(upstreamBounds, now)
     } else if kind == NGHTTP2_GOAWAY.rawValue {
         connection.pointee.asking?.saidGoaway = true
     } else if kind == NGHTTP2_SETTINGS.rawValue, flags & UInt32(NGHTTP2_FLAG_ACK.rawValue) == 0 {

@@ -92,7 +92,7 @@ extension ToControl {
     func refused(_ reason: Reason) -> ToReactor? {
         switch self {
         case .pullSession(let ticket, _, _), .pullService(let ticket, _, _), .pullBearer(let ticket, _, _, _),
-            .pullMachine(let ticket, _, _):
+            .pullMachine(let ticket, _, _), .pullCertified(let ticket, _, _, _):
             return .sessionUnavailable(ticket, reason)
         case .request(let request):
             guard request.purpose != .recheck else { return .proceed(request.ticket) }
