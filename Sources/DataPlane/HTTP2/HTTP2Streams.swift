@@ -16,9 +16,7 @@ extension Reactor {
             streamOf: downstreams[parent], acceptedNanoseconds: nowNanoseconds,
             exchange: work.pointee.freshExchange)
         guard let handle = downstreams.insert(record) else { return nil }
-        let (block, _) = pool.pointee.take(atLeast: MemoryLayout<HTTP2Stream>.size)
-        let stream = UnsafeMutableRawPointer(block).bindMemory(to: HTTP2Stream.self, capacity: 1)
-        stream.initialize(to: HTTP2Stream(id: id, slot: handle.slot, connection: connection))
+        let stream = pool.pointee.take(HTTP2Stream(id: id, slot: handle.slot, connection: connection))
         var transport = Transport(descriptor: -1, pool: pool)
         transport.multiplexed = UnsafeMutableRawPointer(stream)
         transport.pendingHigh = connection.pointee.room
@@ -71,9 +69,7 @@ extension Reactor {
         stream.pointee.body.release(pool)
         stream.pointee.trailers.release(pool)
         transports[Int(slot)].multiplexed = nil
-        stream.deinitialize(count: 1)
-        let block = UnsafeMutableRawPointer(stream).assumingMemoryBound(to: UInt8.self)
-        pool.pointee.giveBack(block, size: BufferPool.blockBytes(holding: MemoryLayout<HTTP2Stream>.size))
+        pool.pointee.giveBack(stream)
         if connection.pointee.streamCount == 0, connection.pointee.session != nil {
             settle(connection)
             connection.touch()
@@ -136,5 +132,22 @@ extension Reactor {
             stream.pointee.resetCode = NGHTTP2_INTERNAL_ERROR
         case .some: stream.pointee.resetCode = NGHTTP2_CANCEL
         }
+    }
+}
+
+extension BufferPool {
+    /// A block of its own for a stream's record.
+    mutating func take(_ stream: HTTP2Stream) -> HTTP2StreamPointer {
+        let (block, _) = take(atLeast: MemoryLayout<HTTP2Stream>.size)
+        let pointer = UnsafeMutableRawPointer(block).bindMemory(to: HTTP2Stream.self, capacity: 1)
+        pointer.initialize(to: stream)
+        return pointer
+    }
+
+    mutating func giveBack(_ stream: HTTP2StreamPointer) {
+        stream.deinitialize(count: 1)
+        giveBack(
+            UnsafeMutableRawPointer(stream).assumingMemoryBound(to: UInt8.self),
+            size: Self.blockBytes(holding: MemoryLayout<HTTP2Stream>.size))
     }
 }

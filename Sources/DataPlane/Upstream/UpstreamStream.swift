@@ -25,9 +25,7 @@ extension Reactor {
         on connection: HTTP2ConnectionPointer, _ endpoint: Endpoint, _ group: UpstreamGroup
     ) -> Int32? {
         guard let handle = upstreams.insert(Upstream(endpoint: endpoint, group: group)) else { return nil }
-        let (block, _) = pool.pointee.take(atLeast: MemoryLayout<HTTP2Stream>.size)
-        let stream = UnsafeMutableRawPointer(block).bindMemory(to: HTTP2Stream.self, capacity: 1)
-        stream.initialize(to: HTTP2Stream(id: 0, slot: handle.slot, connection: connection))
+        let stream = pool.pointee.take(HTTP2Stream(id: 0, slot: handle.slot, connection: connection))
         var transport = Transport(descriptor: -1, pool: pool)
         transport.multiplexed = UnsafeMutableRawPointer(stream)
         (transports + Int(handle.slot)).initialize(to: transport)
@@ -62,10 +60,7 @@ extension Reactor {
         stream.pointee.body.release(pool)
         stream.pointee.trailers.release(pool)
         transports[Int(upstream)].multiplexed = nil
-        stream.deinitialize(count: 1)
-        pool.pointee.giveBack(
-            UnsafeMutableRawPointer(stream).assumingMemoryBound(to: UInt8.self),
-            size: MemoryLayout<HTTP2Stream>.size)
+        pool.pointee.giveBack(stream)
         // The last one to read what came before the connection's end.
         let parent = connection.pointee.slot
         if connection.pointee.asking?.phase == .ended, connection.pointee.streamCount == 0,
