@@ -225,6 +225,8 @@ struct PostureDemandLawTests {
             let session = random.session()
             var shown = random.device()
             shown.statement?.mode = nil
+            // It would be a proof of its own.
+            shown.certificate = nil
             let with = policy.residual(of: session, shown, for: application, atSeconds: now)
             let without = policy.residual(of: session, nil, for: application, atSeconds: now)
             let (request, path) = random.request()

@@ -241,7 +241,7 @@ struct EndingTests {
                 // As it was one step before; later steps come again as well.
                 let tables = [
                     "provider_sessions", "endings", "session_keys", "session_refreshes",
-                    "revoked_certificates", "statement_times", "ended_cookies",
+                    "revoked_certificates", "statement_times", "ended_cookies", "revocation_lists",
                 ]
                 for table in tables {
                     try db.execute(sql: "DROP TABLE \(table)")

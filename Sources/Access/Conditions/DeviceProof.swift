@@ -29,7 +29,9 @@ extension DeviceRule {
     ) -> RuleFinding {
         var isDoubtful = false
         if proofs.contains(.agent), let statement = device.statement {
-            trace.changes(atSeconds: statement.expiresAtSeconds)
+            trace.changes(
+                atSeconds: statement.expiresAtSeconds,
+                open: max(statement.expiresAtSeconds, statement.openUntilSeconds ?? .min))
             if trace.nowSeconds < statement.expiresAtSeconds {
                 return RuleFinding(.yes, .proof("the agent answered"), unless: .postureRequired)
             }
