@@ -1,5 +1,6 @@
 import Border
 import Foundation
+import Glibc
 import Synchronization
 import Testing
 
@@ -183,8 +184,12 @@ struct HTTP2UpstreamTests {
         for _ in 0..<50 { #expect(client.get("/small")?.text == "small") }
         #expect(sent.withLock { $0 } < Self.size)
         #expect(origin.connectionCount == 1)
+        // It reads now; with so small a window it would take minutes.
+        var bytes: CInt = 1 << 20
+        setsockopt(slow.descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<CInt>.size))
         let answer = slow.receive()
-        #expect(answer?.isComplete == true && answer?.body.count == Self.size)
+        #expect(answer?.body.count == Self.size)
+        #expect(answer?.isComplete == true)
     }
 
     @Test func `an upload waits for the upstream's window, and holds no more than a little of it`() throws {

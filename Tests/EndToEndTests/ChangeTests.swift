@@ -187,7 +187,9 @@ extension EndToEnd {
             // The supervisor may change its program without giving the sockets up.
             let data = try load.pid("data")
             _ = try stack.gatepost("upgrade")
-            try poll("new processes", seconds: 40) { (try? load.pid("data")).flatMap { $0 != data ? () : nil } }
+            try poll("new processes", seconds: 40) {
+                (try? load.pid("data")).flatMap { $0 != data ? () : nil }
+            }
             let counts = try load.finish()
             print("an upgrade on systemd's sockets: \(counts)")
             #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")

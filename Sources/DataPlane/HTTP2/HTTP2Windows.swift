@@ -24,6 +24,8 @@ extension Reactor {
     /// what the others have. All additions of a connection together take a quarter of its memory, and none is made
     /// while the reactor has used up half of its share.
     func growWindow(_ stream: HTTP2StreamPointer, taken: Int) {
+        // Towards upstreams the connection has the window of all of its streams from its beginning.
+        guard stream.pointee.connection.pointee.asking == nil else { return }
         stream.pointee.takenOfWindow += taken
         guard stream.pointee.takenOfWindow >= stream.pointee.window else { return }
         stream.pointee.takenOfWindow = 0
