@@ -1,6 +1,5 @@
 import Border
 import Foundation
-import Glibc
 import Synchronization
 import Testing
 
@@ -177,16 +176,13 @@ struct HTTP2UpstreamTests {
             }
         }
         let gateway = try Gateway([HTTP2Origin.route(origin.port)])
-        let slow = try #require(try TestClient(port: gateway.port, receiveBuffer: 4_096))
+        let slow = try gateway.client()
         slow.send("GET /big HTTP/1.1\r\nHost: wiki.test\r\n\r\n")
         #expect(gateway.waitUntil { sent.withLock { $0 } > 65_536 ? true : nil } == true)
         let client = try gateway.client()
         for _ in 0..<50 { #expect(client.get("/small")?.text == "small") }
         #expect(sent.withLock { $0 } < Self.size)
         #expect(origin.connectionCount == 1)
-        // It reads now; with so small a window it would take minutes.
-        var bytes: CInt = 1 << 20
-        setsockopt(slow.descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<CInt>.size))
         let answer = slow.receive()
         #expect(answer?.body.count == Self.size)
         #expect(answer?.isComplete == true)
