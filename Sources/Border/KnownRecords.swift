@@ -84,6 +84,11 @@ public struct KnownRecords: Sendable {
         case .endApplication(let application): forget(applications[application])
         case .replace(let record):
             if entries[record.tokenDigest] != nil { keep(record, nowSeconds: nowSeconds) }
+            // What is open under an earlier secret of the session goes on with it.
+            for digest in sessions[record.session] where digest != record.tokenDigest {
+                guard let known = entries[digest]?.endsAtSeconds else { continue }
+                entries[digest]?.endsAtSeconds = max(known, record.streamsUntilSeconds)
+            }
         }
     }
 

@@ -22,7 +22,8 @@ public enum TrailerSection {
     ///   - identity: further names that only the gateway may set.
     /// - Returns: how many lines were left out.
     public static func copy(
-        _ section: Span<UInt8>, identity: IdentityFieldNames, into output: inout HeadOutput
+        _ section: Span<UInt8>, identity: IdentityFieldNames, leavingOut names: FieldNames = .none,
+        into output: inout HeadOutput
     ) -> Int {
         var leftOut = 0
         var index = 0
@@ -33,7 +34,7 @@ public enum TrailerSection {
             while index < section.count, section[index] != 13 { index += 1 }
             guard index < section.count else { return leftOut + 1 }
             let value = ByteClass.trimmed(section, (colon + 1)..<index)
-            if isForbidden(section, name..<colon, identity) {
+            if isForbidden(section, name..<colon, identity) || names.contains(section, name..<colon) {
                 leftOut += 1
             } else {
                 output.append(section, name..<colon)

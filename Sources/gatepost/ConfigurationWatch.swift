@@ -15,20 +15,26 @@ enum ConfigurationWatch {
     /// Without news, for file systems that give none.
     static let lookMilliseconds: Int32 = 60_000
 
+    /// - Parameter read: `FilesOfConfiguration.fingerprint` when the configuration in force was read.
     static func begin(
-        _ control: ControlPlane, configPath: String, order: @escaping @Sendable () -> Void
+        _ control: ControlPlane, configPath: String, since read: Int, order: @escaping @Sendable () -> Void
     ) {
         Thread.detachNewThread {
             guard let watch = FolderWatch() else {
                 return ConfigurationFile.report("gatepost: changes of files are not seen: no inotify left")
             }
             let files = { FilesOfConfiguration(configPath: configPath, named: control.configurationFiles) }
-            var seen = files().fingerprint
+            var seen = read
+            var isFirst = true
             while true {
                 watch.follow(files().folders)
-                watch.wait(
-                    quietMilliseconds: quietMilliseconds, patienceMilliseconds: patienceMilliseconds,
-                    lookMilliseconds: lookMilliseconds)
+                // What changed during the start is looked for before anything is waited for.
+                if !isFirst {
+                    watch.wait(
+                        quietMilliseconds: quietMilliseconds, patienceMilliseconds: patienceMilliseconds,
+                        lookMilliseconds: lookMilliseconds)
+                }
+                isFirst = false
                 let now = files().fingerprint
                 guard now != seen else { continue }
                 seen = now

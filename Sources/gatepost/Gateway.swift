@@ -16,6 +16,7 @@ struct Gateway {
     var config: ConfigSnapshot
 
     func run() throws {
+        let read = FilesOfConfiguration(configPath: configPath, named: config.files).fingerprint
         GatewayProcess.blockSignals()
         GatewayProcess.raiseDescriptorLimit()
         let reactorThreads = ThreadsOfFullPriority()
@@ -40,7 +41,7 @@ struct Gateway {
         announce(engine)
         let reloading = ReloadOrders { GatewayProcess.reload($0) }
         reloading.begin(control)
-        ConfigurationWatch.begin(control, configPath: configPath) { reloading.order() }
+        ConfigurationWatch.begin(control, configPath: configPath, since: read) { reloading.order() }
         followSignals(control, engine, reloading)
     }
 

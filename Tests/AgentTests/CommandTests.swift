@@ -48,7 +48,7 @@ struct CommandTests {
 
     @Test("004.6 gateway and agent of one tree carry one version, of dotted numbers") func version() throws {
         let gateway = try Self.source("Sources/gatepost/Gatepost.swift")
-        #expect(gateway.contains("\"\(AssertionMaker.version)\""))
+        #expect(gateway.contains("gatepost-version=\(AssertionMaker.version)\""))
         #expect(AssertionMaker.version.split(separator: ".").allSatisfy { Int($0) != nil })
     }
 }

@@ -85,6 +85,11 @@ struct KnownRecordsTests {
             case 5:
                 records.apply(.replace(record), nowSeconds: 0)
                 if model[record.tokenDigest] != nil { model[record.tokenDigest] = record }
+                // What is open under another secret of the session goes on as long.
+                for (digest, known) in model where known.session == record.session {
+                    model[digest]?.streamsUntilSeconds = max(
+                        known.streamsUntilSeconds, record.streamsUntilSeconds)
+                }
             case _:
                 records.keep(record, nowSeconds: 0)
                 model[record.tokenDigest] = record

@@ -259,6 +259,9 @@ struct CertifiedSessionTests {
         #expect(try await reason(house, Self.adas, person: "eve@corp.example") == .deviceUnknown)
         let eves = Self.claim(["dns:\(Self.guid)"], serial: "02")
         #expect(try await reason(house, eves, person: "eve@corp.example") == nil)
+        // Its provider still calls it compliant.
+        #expect(try await house.control.services.posture.revoke(deviceID: "eves"))
+        #expect(try await reason(house, eves, person: "eve@corp.example") != nil)
     }
 
     // MARK: Changes

@@ -56,15 +56,26 @@ extension ControlPlane {
         guard let serial = Self.serial(text) else {
             return ["error": "a serial number is 1 to 40 hexadecimal digits, with colons or without"]
         }
-        let devices = try await services.posture.revoke(serialHex: serial)
+        let revoked: Result<[String], StoreError>
+        do throws(StoreError) {
+            revoked = .success(try await services.posture.revoke(serialHex: serial))
+        } catch {
+            revoked = .failure(error)
+        }
         // As a client certificate it names its device no more, on whatever connection it was shown.
         let beside = certified.sessions { $0.claim.serial.drop { $0 == "0" } == serial.drop { $0 == "0" } }
         if !beside.isEmpty {
             var batch = beginBatch(.release, eventNanoseconds: monotonicNanoseconds())
-            try await decideAnew(sessions: beside, &batch)
-            try await settle(batch)
+            do throws(StoreError) {
+                try await decideAnew(sessions: beside, &batch)
+                try await settle(batch)
+            } catch {
+                // What cannot be decided anew ends: in memory the certificate is withdrawn already.
+                revocations.send(beside.sorted().map { .endSession($0) })
+            }
             changes.announce()
         }
+        let devices = try revoked.get()
         var ended = 0
         for device in devices { ended += try await endAll(.device(id: device)).count }
         let whose =

@@ -30,8 +30,9 @@ struct CertifiedSession: Sendable {
 /// without the certificate, and the next request brings that along again.
 final class CertifiedSessions: Sendable {
     static let usesMax = 100_000
-    /// Reactors ask for a record in use each minute or two, also where only a stream is open.
-    static let idleSeconds: Int64 = 900
+    /// Longer than any record lasts for what is open: reactors ask shortly before its end, and each decision begins
+    /// another one.
+    static let idleSeconds: Int64 = 900 + 120
 
     private struct State {
         var uses: [[UInt8]: CertifiedSession] = [:]
@@ -72,9 +73,10 @@ final class CertifiedSessions: Sendable {
         }
     }
 
-    /// News about this device are news about the session from now on.
-    func note(device: String?, of digest: [UInt8]) {
+    /// News about this device are news about the session from now on, which was decided anew.
+    func note(device: String?, of digest: [UInt8], nowSeconds: Int64) {
         state.withLock { state in
+            state.uses[digest]?.usedAtSeconds = nowSeconds
             guard let known = state.uses[digest], known.device != device else { return }
             state.leave(digest, known.device)
             state.uses[digest]?.device = device
@@ -130,7 +132,8 @@ final class CertifiedSessions: Sendable {
         state.withLock { state in
             let over = state.uses.filter { _, use in
                 use.claim.notAfterSeconds <= nowSeconds
-                    || !(0..<Self.idleSeconds).contains(nowSeconds - use.usedAtSeconds)
+                    // A clock that is set back forgets nobody.
+                    || nowSeconds - use.usedAtSeconds >= Self.idleSeconds
             }
             for digest in over.keys { state.remove(digest) }
         }

@@ -64,15 +64,19 @@ extension ControlPlane {
         var effects: [Revocation.Effect] = []
         let now = nowSeconds()
         let records = services.records
-        for waiting in batch.unchanged {
+        // A session and its uses beside certificates in one step: each would call the others outdated.
+        let unchanged = batch.unchanged.sorted { $0.record.session < $1.record.session }
+        for (index, waiting) in unchanged.enumerated() {
             if let latest = revocations.latest(waiting.record.name), latest.sequence > waiting.record.sequence
             {
                 again.insert(waiting.record.session)
-                continue
+            } else {
+                effects += waiting.decided.effects(
+                    records.signed(waiting.record, of: waiting.decided), nowSeconds: now)
             }
-            effects += waiting.decided.effects(
-                records.signed(waiting.record, of: waiting.decided), nowSeconds: now)
-            guard effects.count >= Self.stepUnchanged else { continue }
+            let isLast =
+                index + 1 == unchanged.count || unchanged[index + 1].record.session != waiting.record.session
+            guard effects.count >= Self.stepUnchanged, isLast else { continue }
             again.formUnion(revocations.send(effects, eventNanoseconds: batch.eventNanoseconds))
             effects = []
             await Task.yield()

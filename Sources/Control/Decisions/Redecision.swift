@@ -98,7 +98,9 @@ extension ControlPlane {
         noteRefreshUse(of: session, now)
         let decided = try await services.records.decided(
             session, beside: use, sequence: sequence, nowSeconds: now)
-        if let use, let decided { certified.note(device: decided.record.device, of: use.digest) }
+        if let use, let decided {
+            certified.note(device: decided.record.device, of: use.digest, nowSeconds: now)
+        }
         return decided
     }
 
@@ -248,7 +250,7 @@ extension ControlPlane {
             living, beside: uses, under: signIns, sequence: sequence, nowSeconds: now)
         for decided in all {
             guard let decided, let use = decided.use else { continue }
-            certified.note(device: decided.record.device, of: use.digest)
+            certified.note(device: decided.record.device, of: use.digest, nowSeconds: now)
         }
         var effects: [Revocation.Effect] = sessions.compactMap { session in
             session.kind == .application && session.expiresAtSeconds <= now ? .endSession(session.id) : nil

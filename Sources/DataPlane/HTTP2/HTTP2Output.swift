@@ -65,7 +65,8 @@ extension Reactor {
             guard current.pointee.isTouched else { continue }
             if connection.pointee.asking == nil {
                 submit(current, session)
-            } else {
+            } else if transports[Int(connection.pointee.slot)].pending.count < Transport.pendingBytesHigh {
+                // Else it waits here, where its bytes are counted and end with the request.
                 submitRequest(current, session)
             }
         }

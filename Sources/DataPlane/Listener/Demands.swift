@@ -74,7 +74,7 @@ extension Reactor {
             let exchange = connection.pointee.exchange
             // A call may be open in both directions without a word for as long as its idle limit allows.
             return !exchange.isRequestComplete && !exchange.isResponseBegun && exchange.upstream >= 0
-                && !exchange.isGRPC
+                && !(exchange.isGRPC && (transports + Int(exchange.upstream)).stream != nil)
                 && transports[Int(exchange.upstream)].pending.isEmpty && !lacksWindow(slot)
         // Heads and handshakes have one deadline from their first byte, tunnels are quiet as they like, and
         // what an HTTP/2 connection waits for its streams wait for.

@@ -22,11 +22,14 @@ public struct Quarantine: @unchecked Sendable {
 
     /// - Returns: a descriptor of new memory with a key of its own; nil: the system has none left.
     public static func makeMemory() -> Int32? {
-        let descriptor = memfd_create("gatepost-quarantine", 1)  // MFD_CLOEXEC
+        let descriptor = memfd_create("gatepost-quarantine", 3)  // MFD_CLOEXEC | MFD_ALLOW_SEALING
         guard descriptor >= 0 else { return nil }
         var random = SystemRandomNumberGenerator()
         let key = [random.next(), random.next()] as [UInt64]
-        guard ftruncate(descriptor, bytes) == 0, pwrite(descriptor, key, 16, 0) == 16 else {
+        // F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW. Whoever maps it never loses it.
+        guard ftruncate(descriptor, bytes) == 0, pwrite(descriptor, key, 16, 0) == 16,
+            fcntl(descriptor, 1_033, 0x7 as Int32) == 0
+        else {
             close(descriptor)
             return nil
         }

@@ -69,6 +69,8 @@ extension DataPlaneEngine {
         public var reactor: Int
         /// How long its turn lasts.
         public var milliseconds: Int64
+        /// When it began, on the monotonic clock.
+        public var beganNanoseconds: UInt64
     }
 
     /// The reactor that has been in one turn for longest, when that is too long; nil: all of them go on, or wait.
@@ -80,7 +82,7 @@ extension DataPlaneEngine {
             guard began != 0, now > began else { continue }
             let milliseconds = Int64((now - began) / 1_000_000)
             guard milliseconds >= bound, milliseconds > found?.milliseconds ?? 0 else { continue }
-            found = Hung(reactor: number, milliseconds: milliseconds)
+            found = Hung(reactor: number, milliseconds: milliseconds, beganNanoseconds: UInt64(began))
         }
         return found
     }

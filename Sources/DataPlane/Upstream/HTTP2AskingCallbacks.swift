@@ -134,7 +134,11 @@ private func answerFrameReceived(
     if kind == NGHTTP2_DATA.rawValue, endsStream, let stream = stream(session, header.stream_id) {
         connection.pointee.reactor._withUnsafeGuaranteedRef { $0.endInbound(stream) }
     } else if kind == NGHTTP2_RST_STREAM.rawValue {
-        stream(session, header.stream_id)?.pointee.isPeerReset = true
+        // Of what we asked for there is no more than we asked.
+        if let known = stream(session, header.stream_id) {
+            known.pointee.isPeerReset = true
+            return 0
+        }
         let now = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
         connection.pointee.abuse.noteReset(upstreamBounds, now)
     } else if kind == NGHTTP2_GOAWAY.rawValue {

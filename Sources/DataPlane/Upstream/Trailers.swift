@@ -66,7 +66,8 @@ extension Reactor {
         }
         output.append("0\r\n")
         let leftOut = TrailerSection.copy(
-            record.pointee.trailers.bytes.span, identity: .builtIn, into: &output)
+            record.pointee.trailers.bytes.span, identity: .builtIn, leavingOut: changedNames(slot),
+            into: &output)
         output.append("\r\n")
         if leftOut > 0 { counters.add(.trailersDropped, UInt64(leftOut)) }
     }

@@ -75,14 +75,15 @@ extension Reactor {
         // A stream is no socket: an upgrade would arrive there as an ordinary request (RFC 9113 §8.6).
         guard !downstreams[slot].pointee.exchange.wantsUpgrade else { return .unavailable }
         var parent = endpoint.state.pointee.firstConnection
+        // One of them takes nothing now.
+        var isClosed = false
         while parent >= 0 {
             guard let connection = upstreams[parent].pointee.http2, let side = connection.pointee.asking
             else {
                 break
             }
             let most = streamsMax(connection)
-            // It takes nothing now, and would take as little on another connection.
-            guard most > 0 else { return busy(group) }
+            isClosed = isClosed || most == 0
             if connection.pointee.streamCount < most {
                 guard openStream(slot, on: parent, connection, endpoint, group) else { return .unavailable }
                 guard side.phase == .ready else { return .connecting }
@@ -91,6 +92,8 @@ extension Reactor {
             }
             parent = upstreams[parent].pointee.nextIdle
         }
+        // It would take as little on another connection.
+        guard !isClosed else { return busy(group) }
         let most = group.state.pointee.rules.http2ConnectionsMax ?? UpstreamRules.http2ConnectionsStandard
         guard endpoint.state.pointee.connections < most,
             state.pointee.http2Upstreams < Self.http2UpstreamsMax
@@ -153,7 +156,22 @@ extension Reactor {
             let upstream = endpoint.state.pointee.firstConnection
             guard let connection = upstreams[upstream].pointee.http2 else { return }
             beginLeaving(upstream, connection)
-            connection.touch()
+            sendElsewhere(connection)
+            if connection.pointee.session == nil {
+                closeUpstream(upstream)
+            } else {
+                connection.touch()
+            }
+        }
+    }
+
+    /// Whoever still waits for the upstream's SETTINGS asks somebody else.
+    func sendElsewhere(_ connection: HTTP2ConnectionPointer) {
+        for user in users(of: connection) where downstreams.isCurrent(user) {
+            guard downstreams[user.slot].pointee.phase == .connecting else { continue }
+            releaseForRepetition(user.slot)
+            downstreams[user.slot].pointee.phase = .head
+            enqueue(user.slot)
         }
     }
 
@@ -204,7 +222,7 @@ extension Reactor {
     /// The upstream's SETTINGS are there: who waited is walked again, because policy may have changed meanwhile.
     func greeted(_ upstream: Int32, _ connection: HTTP2ConnectionPointer) {
         connection.pointee.asking?.isGreeted = false
-        guard connection.pointee.asking?.phase == .opening else { return }
+        guard connection.pointee.asking?.phase == .opening else { return sendElsewhere(connection) }
         connection.pointee.asking?.phase = .ready
         guard !upstreams[upstream].pointee.isProbe else { return sendProbe(on: upstream, connection) }
         timers.set(upstream, at: TimerWheel.never)

@@ -13,7 +13,15 @@ extension Reactor {
         let known = nghttp2_session_get_stream_user_data(connection.pointee.session, id)
         // Of a request that was given up.
         guard let stream = known?.assumingMemoryBound(to: HTTP2Stream.self) else { return true }
-        guard connection.pointee.headError == nil, !connection.pointee.isHeadTooLarge else { return false }
+        guard connection.pointee.headError == nil else { return false }
+        if connection.pointee.isHeadTooLarge {
+            // Allowed, and too much for us: whoever asked for it has no answer, and the others go on.
+            upstreams[stream.pointee.slot].pointee.ending = .reset
+            stream.pointee.isHeadReceived = true
+            stream.pointee.isRemoteEnded = endsStream
+            failed(stream)
+            return true
+        }
         guard !stream.pointee.isHeadReceived else {
             guard endsStream, (connection.pointee.asking?.status ?? 0) == 0 else { return false }
             endInbound(stream, trailersOf: connection)

@@ -108,7 +108,7 @@ extension Reactor {
             return
         }
         guard side.phase == .ready || side.phase == .leaving, let session = connection.pointee.session else {
-            if side.phase == .opening {
+            if side.phase == .opening || side.phase == .leaving {
                 counters.add(.deadlinesPassed)
                 multiplexingFailed(upstream, .connectTimeout)
             }
@@ -160,6 +160,8 @@ extension Reactor {
             if upstreams.isCurrent(handle) { closeUpstream(upstream) }
             return
         }
+        sendElsewhere(connection)
+        guard upstreams.isCurrent(handle) else { return }
         // The word that says why, which nghttp2 may have for it.
         if fault == .malformed { sendFrames(connection) }
         endSession(upstream, connection, isBroken: fault == .malformed)

@@ -89,10 +89,14 @@ extension PostureService {
         let enrolled = machine.id.flatMap { directory.owner(of: $0) }
         var facts: DeviceFacts
         var strength = findings.isAmbiguous ? nil : findings.strength
-        if let enrolled, let known = await deviceFacts(id: enrolled, statement: nil) {
+        if let enrolled {
+            // Revoked, or its agent's certificate is: no other word brings it back.
+            guard let known = await deviceFacts(id: enrolled, statement: nil) else { return nil }
             facts = known
             // The id is pinned to the key that enrolled: the gateway knows the device itself.
             if !findings.isAmbiguous { strength = .strong }
+        } else if let id = machine.id, directory.wasRevoked(id) {
+            return nil
         } else if let name {
             facts = DeviceFacts(
                 id: name, platform: machine.platform,

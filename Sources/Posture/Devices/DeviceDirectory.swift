@@ -14,6 +14,8 @@ struct DeviceDirectory: Sendable {
     private var conflicts: [ExactKey: Set<String>] = [:]
     /// Revoked by somebody, not by a succession that may still fail.
     private var revokedForGood: Set<ExactKey> = []
+    /// What named them, until another device has it: since the start.
+    private var revokedPins: Set<DeviceKey> = []
 
     init(_ stored: [StoredDevice] = []) {
         for device in stored {
@@ -30,7 +32,10 @@ struct DeviceDirectory: Sendable {
         if let old = self[device.id] { unpin(old) }
         devices[ExactKey(device.id)] = device
         byThumbprint[ExactKey(device.keyThumbprint)] = device.id
-        for key in Self.pinnedKeys(device) { byPin[key] = device.id }
+        for key in Self.pinnedKeys(device) {
+            byPin[key] = device.id
+            revokedPins.remove(key)
+        }
     }
 
     /// Takes back an enrolment that could not be stored.
@@ -56,6 +61,9 @@ struct DeviceDirectory: Sendable {
 
     /// The device that this id is pinned to.
     func owner(of key: DeviceKey) -> String? { byPin[key] }
+
+    /// Whether it named a device that was revoked since the start, and names none now.
+    func wasRevoked(_ key: DeviceKey) -> Bool { revokedPins.contains(key) }
 
     /// The devices that these keys are pinned to.
     func owners(of keys: [DeviceKey]) -> Set<ExactKey> {
@@ -120,6 +128,7 @@ struct DeviceDirectory: Sendable {
     mutating func revoke(_ id: String, supersededBy successor: String? = nil) -> StoredDevice? {
         guard var device = self[id] else { return nil }
         device.isRevoked = true
+        if successor == nil { revokedPins.formUnion(Self.pinnedKeys(device)) }
         device.pinnedIDs = [:]
         device.supersededBy = device.supersededBy ?? successor
         if successor == nil { revokedForGood.insert(ExactKey(id)) }

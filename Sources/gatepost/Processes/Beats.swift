@@ -26,9 +26,12 @@ final class Beats: Sendable {
     deinit { close(descriptor) }
 
     static func make() -> Beats? {
-        let descriptor = memfd_create("gatepost-beats", 1)  // MFD_CLOEXEC
+        let descriptor = memfd_create("gatepost-beats", 3)  // MFD_CLOEXEC | MFD_ALLOW_SEALING
         guard descriptor >= 0 else { return nil }
-        guard ftruncate(descriptor, bytes) == 0, let beats = Beats(adopting: descriptor) else {
+        // F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW. A process that was taken over spoils no later one's.
+        guard ftruncate(descriptor, bytes) == 0, fcntl(descriptor, 1_033, 0x7 as Int32) == 0,
+            let beats = Beats(adopting: descriptor)
+        else {
             close(descriptor)
             return nil
         }

@@ -125,8 +125,13 @@ struct DataProcess {
     private func showSigns(of engine: DataPlaneEngine, _ beats: Beats) {
         Thread.detachNewThread { [life] in
             var count: UInt64 = 1
+            // Looks at one and the same turn: a process that was stopped for long has been seen once.
+            var (turn, looks): (UInt64, Int64) = (0, 0)
             while true {
-                if let hung = engine.hung(afterMilliseconds: Self.hungMilliseconds) {
+                let long = engine.hung(afterMilliseconds: Watch.lookMilliseconds)
+                looks = long.map { $0.beganNanoseconds == turn ? looks + 1 : 0 } ?? 0
+                turn = long?.beganNanoseconds ?? 0
+                if let hung = long, looks * Watch.lookMilliseconds >= Self.hungMilliseconds {
                     let stage = engine.stage(of: hung.reactor)
                     ConfigurationFile.report(
                         "gatepost: reactor \(hung.reactor) has been in one turn for \(hung.milliseconds) ms: "

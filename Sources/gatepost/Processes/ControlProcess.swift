@@ -19,6 +19,7 @@ struct ControlProcess {
 
     func run() throws {
         let config = try ConfigurationFile(path: configPath).loadOrReport()
+        let read = FilesOfConfiguration(configPath: configPath, named: config.files).fingerprint
         // Certificates and authorities belong to listeners by their order: under another order they would be asked for
         // at another's address.
         guard Supervisor.listening(config) == listening else {
@@ -63,7 +64,7 @@ struct ControlProcess {
         try control.serveCommands()
         leash.send(Leash.ready)
         reloading.begin(control)
-        ConfigurationWatch.begin(control, configPath: configPath) { reloading.order() }
+        ConfigurationWatch.begin(control, configPath: configPath, since: read) { reloading.order() }
         while true { sleep(3_600) }
     }
 

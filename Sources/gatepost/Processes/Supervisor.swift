@@ -127,6 +127,8 @@ final class Supervisor {
         for descriptor in message.descriptors { close(descriptor) }
         switch message.kind {
         case Leash.ready:
+            // Once: each is told on, and a flood would fill the control process's leash.
+            guard !children[index].isReady else { return }
             children[index].isReady = true
             becameReady(children[index])
             tellProcesses()

@@ -95,7 +95,7 @@ def body(method):
         extension = dice.choice([b"", b"", b";a", b";a=b", b';a="b;c"', b";x=y"])
         coded += dice.choice([b"%x", b"%X", b"0%x", b"0000%x"]) % size + extension + b"\r\n" + rest[:size] + b"\r\n"
         rest = rest[size:]
-    trailer = dice.choice([b"", b"", b"X-Trailer: late\r\n", b"X-Remote-User: root\r\nContent-Length: 7\r\n"])
+    trailer = dice.choice([b"", b"", b"X-Trailer: late\r\n"])
     return b"Transfer-Encoding: chunked", coded + b"0" + dice.choice([b"", b";end"]) + b"\r\n" + trailer + b"\r\n", content
 
 

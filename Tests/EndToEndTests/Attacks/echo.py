@@ -65,11 +65,16 @@ class Echo(http.server.BaseHTTPRequestHandler):
             if not line.endswith(b"\r\n") or not line[:-2] or line[:-2].strip(b"0123456789abcdefABCDEF"):
                 raise ValueError("chunk size")
             size = int(line[:-2], 16)
+            if size == 0:
+                break
             body += self.rfile.read(size)
             if self.rfile.read(2) != b"\r\n":
-                raise ValueError("trailer or chunk end")
-            if size == 0:
-                return body
+                raise ValueError("chunk end")
+        while (line := self.rfile.readline()) != b"\r\n":
+            # The only one that is sent.
+            if line != b"X-Trailer: late\r\n":
+                raise ValueError("trailer")
+        return body
 
     def send_error(self, code, message=None, explain=None):
         # What http.server refuses has reached it all the same.
