@@ -1,5 +1,6 @@
 import Access
 import Border
+import CLinux
 import DataPlane
 import Glibc
 import Synchronization
