@@ -1,7 +1,7 @@
 # Gatepost's daily commands. `make help` lists them from their one-line comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements test-asan test-tsan coverage clean install-agent
+.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements model test-asan test-tsan coverage clean install-agent package
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ fuzz: ## feed every reader of outside bytes with generated input: FUZZ_SECONDS=6
 requirements: ## which requirement rows have a passing test in the last make test
 	@scripts/requirements
 
+model: ## 5,000 stories of sessions against their model (quarter of an hour)
+	@GATEPOST_MODEL_SEEDS=$${GATEPOST_MODEL_SEEDS:-5000} scripts/test --filter SessionModelTests
+
 test-asan: ## the module suites and the simulation under the address sanitizer
 	@scripts/test --modules --sanitize address
 
@@ -49,6 +52,9 @@ coverage: ## how much of the deciding code its own suite covers, file by file
 
 install-agent: ## install the posture agent and its systemd units; DESTDIR= for packagers
 	@scripts/install-agent $(PROGRAM)
+
+package: ## make Debian packages of gateway and agent in .build/packages; PROGRAMS= a folder of built ones
+	@scripts/package $(if $(PROGRAMS),--programs $(PROGRAMS))
 
 clean: ## remove what was built and the demo's state
 	@rm -rf .build .build-address .build-thread .run

@@ -13,7 +13,7 @@ folder=${1:-.run/certs}
 [ $# -gt 0 ] && shift
 mkdir -p "$folder"
 
-hosts=(localhost {auth,wiki,handbook,people,desk,vault}.localhost '*.localhost')
+hosts=(localhost {auth,wiki,handbook,people,desk,vault,open}.localhost '*.localhost')
 names=""
 for name in "${hosts[@]}" "$@" 127.0.0.1; do
     case $name in

@@ -123,12 +123,14 @@ public struct AgentStatement: Sendable, Codable, Hashable {
     public var mode: HandshakeMode?
     /// Which way the answer came; nil: kept by a version that did not note it.
     public var transport: HandshakeTransport?
+    /// Whether a navigation was begun by the page, without a click; nil: not, or by a version that did not note it.
+    public var isUnasked: Bool?
     /// Takes the members as they are; nothing is checked here.
     public init(
         integration: String, verifiedAtSeconds: Int64, expiresAtSeconds: Int64,
         openUntilSeconds: Int64? = nil, lastSeenSeconds: Int64, isManaged: Bool, keyLevel: KeyLevel,
         agentVersion: String, osVersion: String, facts: [String: ClaimValue],
-        mode: HandshakeMode? = nil, transport: HandshakeTransport? = nil
+        mode: HandshakeMode? = nil, transport: HandshakeTransport? = nil, isUnasked: Bool? = nil
     ) {
         self.integration = integration
         self.verifiedAtSeconds = verifiedAtSeconds
@@ -142,6 +144,7 @@ public struct AgentStatement: Sendable, Codable, Hashable {
         self.facts = facts
         self.mode = mode
         self.transport = transport
+        self.isUnasked = isUnasked
     }
 }
 

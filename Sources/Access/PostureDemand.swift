@@ -30,15 +30,16 @@ public struct PostureDemand: Sendable, Codable, Hashable {
     public var modes: [HandshakeMode]
     /// Any of them will do; the others do not.
     public var transports: [HandshakeTransport]
-    /// The proof counts for so long, seconds; at most until its own end, which its integration gives it.
-    public var ageSecondsMax: Int64
+    /// The proof counts for so long, seconds; at most until its own end, which its integration gives it. nil: as long
+    /// as the sign-in that keeps it.
+    public var ageSecondsMax: Int64?
     /// One to four numbers between dots; nil: every version of the agent will do.
     public var minimumVersion: String?
 
     /// Takes the members as they are; nothing is checked here.
     public init(
         modes: [HandshakeMode] = [.x5c, .statement],
-        transports: [HandshakeTransport] = HandshakeTransport.allCases, ageSecondsMax: Int64 = 900,
+        transports: [HandshakeTransport] = HandshakeTransport.allCases, ageSecondsMax: Int64? = 900,
         minimumVersion: String? = nil
     ) {
         self.modes = modes
@@ -56,29 +57,48 @@ public struct PostureDemand: Sendable, Codable, Hashable {
         return have >= want
     }
 
+    /// What holds where nothing is written about it: however a device proved itself, the proof ages.
+    public static func aging(ageSecondsMax: Int64) -> PostureDemand {
+        PostureDemand(modes: HandshakeMode.allCases, ageSecondsMax: ageSecondsMax)
+    }
+
+    /// Whether nothing is asked of how the proof came about.
+    private var takesEveryWay: Bool {
+        HandshakeMode.allCases.allSatisfy(modes.contains)
+            && HandshakeTransport.allCases.allSatisfy(transports.contains)
+    }
+
     /// Why the proof does not count; nil: it does.
     ///
-    /// A statement that does not say how it came about was kept by a version before this one: it does not count, and
-    /// the next handshake says it.
+    /// A statement that does not say how it came about was kept by a version before this one: where that matters it
+    /// does not count, and the next handshake says it.
     func shortfall(of device: DeviceFacts, atSeconds nowSeconds: Int64) -> Reason? {
         guard let statement = device.statement else { return .postureRequired }
         // Age first: whoever comes again brings a new answer, and maybe a newer agent.
         guard isFresh(statement, of: device, atSeconds: nowSeconds) else { return .postureRequired }
-        guard let mode = statement.mode, modes.contains(mode), let transport = statement.transport,
-            transports.contains(transport)
-        else { return .postureRequired }
+        guard takesEveryWay || isAccepted(statement.mode, statement.transport) else {
+            return .postureRequired
+        }
         return accepts(agentVersion: statement.agentVersion) ? nil : .agentOutdated
+    }
+
+    private func isAccepted(_ mode: HandshakeMode?, _ transport: HandshakeTransport?) -> Bool {
+        guard let mode, let transport else { return false }
+        return modes.contains(mode) && transports.contains(transport)
     }
 
     private func isFresh(
         _ statement: AgentStatement, of device: DeviceFacts, atSeconds nowSeconds: Int64
     ) -> Bool {
+        guard ageSecondsMax != nil else { return true }
         // A proof from the future is one before the clock was set back: its age is not known.
-        statement.verifiedAtSeconds <= nowSeconds.sum(saturating: Verdict.clockSkewSecondsMax)
+        return statement.verifiedAtSeconds <= nowSeconds.sum(saturating: Verdict.clockSkewSecondsMax)
             && nowSeconds < endsAtSeconds(of: statement, of: device)
     }
 
+    /// - Returns: `.max` where it does not end by its age.
     func endsAtSeconds(of statement: AgentStatement, of device: DeviceFacts) -> Int64 {
+        guard let ageSecondsMax else { return .max }
         let own = statement.verifiedAtSeconds.sum(saturating: ageSecondsMax)
         return min(statement.expiresAtSeconds, own.sum(saturating: device.graceSeconds))
     }
@@ -89,14 +109,16 @@ extension PostureDemand: CustomStringConvertible {
     public var description: String {
         let how = modes.map(\.rawValue).joined(separator: " or ")
         let way = transports.map(\.rawValue).joined(separator: " or ")
-        return "the device proved itself by \(how), over \(way), less than \(ageSecondsMax) s ago"
+        return "the device proved itself" + (takesEveryWay ? "" : " by \(how), over \(way),")
+            + (ageSecondsMax.map { " less than \($0) s ago" } ?? " in this sign-in")
             + (minimumVersion.map { ", by an agent of version \($0) or later" } ?? "")
     }
 
     var contentTexts: [String] {
         [
             modes.map(\.rawValue).sorted().joined(separator: ","),
-            transports.map(\.rawValue).sorted().joined(separator: ","), String(ageSecondsMax),
+            transports.map(\.rawValue).sorted().joined(separator: ","),
+            ageSecondsMax.map { String($0) } ?? "off",
         ] + (minimumVersion.map { [$0] } ?? [])
     }
 }
@@ -121,10 +143,10 @@ extension Application {
     ///
     /// - Parameter asksAgent: whether device policies ask the agent's statement.
     public func proofAgesAtSeconds(of device: DeviceFacts, asksAgent: Bool) -> Int64? {
-        guard let statement = device.statement, posture != nil || asksAgent || asksAgentItself else {
-            return nil
-        }
-        let end = posture?.endsAtSeconds(of: statement, of: device) ?? statement.expiresAtSeconds
+        guard let statement = device.statement else { return nil }
+        let demanded = posture?.endsAtSeconds(of: statement, of: device) ?? .max
+        let end = asksAgent || asksAgentItself ? min(demanded, statement.expiresAtSeconds) : demanded
+        guard end < .max else { return nil }
         let life = end.difference(saturating: statement.verifiedAtSeconds)
         return life > 0 ? statement.verifiedAtSeconds.sum(saturating: life - life / 5) : nil
     }
@@ -185,8 +207,11 @@ extension Trace {
             changes(
                 atSeconds: demand.endsAtSeconds(of: statement, of: device),
                 open: demand.endsAtSeconds(of: open.statement ?? statement, of: open))
-            changes(
-                atSeconds: statement.verifiedAtSeconds.difference(saturating: Verdict.clockSkewSecondsMax))
+            if demand.ageSecondsMax != nil {
+                changes(
+                    atSeconds: statement.verifiedAtSeconds.difference(
+                        saturating: Verdict.clockSkewSecondsMax))
+            }
         }
         let shortfall = demand.shortfall(of: device, atSeconds: nowSeconds)
         let (statement, now) = (device.statement, nowSeconds)

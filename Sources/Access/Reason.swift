@@ -88,6 +88,7 @@ public enum Reason: String, CaseIterable, Sendable, Codable {
     case upstreamTimeout = "upstream-timeout"
     case upstreamMalformed = "upstream-malformed"
     case upstreamBusy = "upstream-busy"
+    case websocketUnsupported = "websocket-unsupported"
     case controlPlaneUnavailable = "control-plane-unavailable"
     case storeUnavailable = "store-unavailable"
     case overloaded = "overloaded"

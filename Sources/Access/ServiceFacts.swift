@@ -38,6 +38,9 @@ public struct ServiceFacts: Sendable, Codable, Hashable {
 /// A client certificate whose path was checked when the connection was made. A class, so that handing it to each
 /// request of the connection copies nothing and allocates nothing.
 public final class CertificateFacts: Sendable, Hashable {
+    /// A serial number as the same text, however many zeros stand in front and however its digits are written.
+    public static func number(_ serial: String) -> String { String(serial.lowercased().drop { $0 == "0" }) }
+
     /// The subject's common name; nil: it has none.
     public let subject: String?
     /// Subject alternative names of all kinds, as `dns:…`, `uri:…` or `email:…`.

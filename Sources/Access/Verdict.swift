@@ -58,6 +58,30 @@ public struct Verdict: Sendable, Codable, Hashable {
         }
     }
 
+    /// Which call said it (providers.md 14.1): what an administrator asks the vendor's support about.
+    public struct Provenance: Sendable, Codable, Hashable {
+        /// How it came to us.
+        public enum Transport: String, Sendable, Codable, CaseIterable {
+            case apiPoll = "api_poll"
+            case apiPush = "api_push"
+            case ssf
+            case localAgent = "local_agent"
+            case tokenClaim = "token_claim"
+        }
+        /// How it came to us.
+        public var transport: Transport
+        /// Method (but GET) and path below the API's base, ids in it as `{id}`; of a signal its stream.
+        public var endpoint: String
+        /// The vendor's id of the call, or ours where it was sent along; nil: there is none.
+        public var requestID: String?
+        /// Takes the members as they are; nothing is checked here.
+        public init(transport: Transport, endpoint: String, requestID: String? = nil) {
+            self.transport = transport
+            self.endpoint = endpoint
+            self.requestID = requestID
+        }
+    }
+
     /// Unique, time-ordered.
     public var id: String
     /// The configured instance, for example `intune-prod`.
@@ -100,6 +124,8 @@ public struct Verdict: Sendable, Codable, Hashable {
     public var remedies: [String]
     /// Empty where the provider names none; records stored before there were any read so.
     public var checks: [Check]
+    /// nil: not known; records stored before it was kept read so. Nothing is decided by it.
+    public var provenance: Provenance?
 
     /// Takes the members as they are; nothing is checked here.
     public init(

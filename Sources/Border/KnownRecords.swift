@@ -82,6 +82,8 @@ public struct KnownRecords: Sendable {
         case .endPerson(let person): forget(persons[person])
         case .endDevice(let device): forget(devices[device])
         case .endApplication(let application): forget(applications[application])
+        // Sessions that it opened are ended by themselves.
+        case .revokeCertificate: break
         case .replace(let record):
             if entries[record.tokenDigest] != nil { keep(record, nowSeconds: nowSeconds) }
             // What is open under an earlier secret of the session goes on with it.

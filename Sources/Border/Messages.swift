@@ -21,6 +21,9 @@ public struct Revocation: Sendable, Codable, Hashable {
         case endPerson(String)
         case endDevice(String)
         case endApplication(String)
+        /// A certificate's serial number, as `CertificateFacts.number`, that an administrator revoked: for good,
+        /// whoever issued it. What it opened is decided as if no certificate had been shown.
+        case revokeCertificate(String)
         /// A new residual for a session that stays: open streams are re-decided by it at once. The record's
         /// `tokenDigest` names the application session.
         case replace(SessionRecord)

@@ -2,6 +2,8 @@ public import Access
 
 /// What the data plane needs of the configuration: no provider secret is in here.
 public struct GatewaySnapshot: Sendable, Codable, Hashable {
+    /// More certificates are not revoked one by one: their authority's list is the place.
+    public static let revokedSerialsMax = 50_000
     public var version: UInt8 = 1
     public var revision: UInt64
     public var authHost: String
@@ -17,6 +19,9 @@ public struct GatewaySnapshot: Sendable, Codable, Hashable {
     public var accessLog: Bool
     /// What each listener asks of clients, in the listeners' order; nil, or none at all: it asks nobody.
     public var clientCertificates: [ClientCertificates?] = []
+    /// Serial numbers, as `CertificateFacts.number`, that an administrator revoked: at most `revokedSerialsMax`, in
+    /// order. Reactors keep what they were told before; nil: none.
+    public var revokedSerials: [String]?
     /// Listeners, by their number, that offer HTTP/1.1 alone.
     public var listenersWithoutHTTP2: Set<Int> = []
     /// Whose word each listener takes for a client's address, in the same order; nil, or none at all: nobody's.

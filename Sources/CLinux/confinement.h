@@ -24,6 +24,13 @@
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), \
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
 
+// For all threads at once (SECCOMP_FILTER_FLAG_TSYNC). Returns 0, or the errno of what failed.
+static inline int gatepost_install_filter(struct sock_filter *filter, size_t count) {
+    struct sock_fprog program = { (unsigned short)count, filter };
+    long result = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+    return result == 0 ? 0 : (result > 0 ? EBUSY : errno);
+}
+
 // Refuses what neither plane ever asks for and what a break-in would ask for first: other programs and processes,
 // other processes' memory, mounts, modules, other users, tracing, io_uring. A list of what is refused and not of what
 // is allowed: libc, OpenSSL and libcurl change their calls with every version.
@@ -99,10 +106,7 @@ static inline int gatepost_filter_system_calls(void) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = { (unsigned short)(sizeof filter / sizeof filter[0]), filter };
-    // All threads at once (SECCOMP_FILTER_FLAG_TSYNC).
-    long result = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-    return result == 0 ? 0 : (result > 0 ? EBUSY : errno);
+    return gatepost_install_filter(filter, sizeof filter / sizeof filter[0]);
 #else
     return ENOSYS;
 #endif
@@ -136,9 +140,7 @@ static inline int gatepost_filter_neighbours(void) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = { (unsigned short)(sizeof filter / sizeof filter[0]), filter };
-    long result = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-    return result == 0 ? 0 : (result > 0 ? EBUSY : errno);
+    return gatepost_install_filter(filter, sizeof filter / sizeof filter[0]);
 #else
     return ENOSYS;
 #endif

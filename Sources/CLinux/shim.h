@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <spawn.h>
 #include <linux/capability.h>
+#include "calls.h"
 #include "confinement.h"
 
 // accept4 is a GNU extension that is declared only under _GNU_SOURCE, which a module may have been built without.

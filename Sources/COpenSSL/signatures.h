@@ -66,6 +66,9 @@ static inline X509 *gatepost_certificate(const STACK_OF(X509) *list, int index) 
 static inline X509_CRL *gatepost_read_revocation_list(BIO *bio) {
   return PEM_read_bio_X509_CRL(bio, NULL, gatepost_no_password, NULL);
 }
+static inline int gatepost_print_name(BIO *bio, const X509_NAME *name) {
+    return X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0;
+}
 static inline int gatepost_revoked_count(const STACK_OF(X509_REVOKED) *list) { return sk_X509_REVOKED_num(list); }
 static inline const X509_REVOKED *gatepost_revoked(const STACK_OF(X509_REVOKED) *list, int index) {
   return sk_X509_REVOKED_value(list, index);

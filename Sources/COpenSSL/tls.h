@@ -46,6 +46,9 @@ static inline X509 *gatepost_verified_issuer(const SSL *ssl) {
     int count = path == NULL ? 0 : sk_X509_num(path);
     return count == 0 ? NULL : sk_X509_value(path, count > 1 ? 1 : 0);
 }
+static inline X509 *gatepost_certificate_at(const STACK_OF(X509) *path, int index) {
+    return sk_X509_value(path, index);
+}
 static inline int gatepost_may_identify_client(X509 *certificate) {
     return (X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE) != 0
         && (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;

@@ -7,12 +7,13 @@ enum ClientCertificatesSection {
         [
             .required(
                 "authorities", .file,
-                "PEM file with the authorities whose certificates count, intermediate ones too where clients do not "
-                    + "send them.", example: "certs/device-ca.pem"),
+                "PEM file with the authorities whose certificates count, each by itself: an issuing one needs no root.",
+                example: "certs/device-ca.pem"),
             .optional(
                 "crl", .file,
-                "PEM file with the revocation list of every authority of a path; one that is missing or out of date "
-                    + "refuses.", standard: "revocation is not asked about", example: "certs/device-ca.crl"),
+                "File with the revocation list of every authority of a path: PEM, or one list in DER, at most "
+                    + "8 MiB; read again when it changes. One that is missing or out of date refuses.",
+                standard: "revocation is not asked about", example: "certs/device-ca.crl"),
             .optional(
                 "mode", .choice(["optional", "required"]),
                 "`required` ends the handshake of a client without a certificate; one that does not hold ends it "
@@ -39,7 +40,7 @@ enum ClientCertificatesSection {
         guard let reader = listener.section("client-certificates", table) else { return nil }
         let files = NamedFiles(reader: reader)
         let authorities = files.file("authorities", holding: "CERTIFICATE")
-        let lists = reader.has("crl") ? files.file("crl", holding: "X509 CRL") : nil
+        let lists = reader.has("crl") ? files.revocationLists("crl") : nil
         let mode = reader.choice("mode")
         let suffix = GatewaySection.host("device-suffix", reader)
         let matchesCommonName = reader.flag("match-common-name") ?? false
@@ -51,7 +52,8 @@ enum ClientCertificatesSection {
             return nil
         }
         var settings = ClientCertificateSettings(
-            authoritiesPEM: authorities, revocationsPEM: lists, isRequired: mode == "required",
+            authoritiesPEM: authorities, revocations: lists?.bytes, revocationsPath: lists?.path,
+            isRequired: mode == "required",
             platform: reader.choice("platform").flatMap(Platform.init(rawValue:)), deviceSuffix: suffix)
         settings.matchesCommonName = matchesCommonName
         settings.deviceDomain = domain

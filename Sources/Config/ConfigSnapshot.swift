@@ -93,6 +93,7 @@ public struct ConfigSnapshot: Sendable {
         ProviderKind.checkPublishing(integrations, devicePolicies, root)
         GroupsSection.warnOfUnused(root)
         AgentFactsKeys.warnOfUnasked(devicePolicies, integrations, root)
+        ChipMakers.warnOfUnnamed(devicePolicies, integrations, root)
         let settledPolicies = devicePolicies.map { $0.settled(with: integrations) }
         RemediationLinks.warn(devicePolicies, root, applications)
         RemediationLinks.warn(remediation, root, applications)

@@ -6,6 +6,7 @@ enum IdentityProvidersSection {
             .required(
                 "issuer", .url, "The provider's issuer, byte for byte as in its tokens.",
                 example: "https://login.corp.example/realms/corp"),
+            TenantKeys.tenants,
             .required("client-id", .text, "Our client id at the provider.", example: "gatepost"),
             ClientAuthenticationKeys.secret,
             .optional(
@@ -60,14 +61,23 @@ enum IdentityProvidersSection {
         signIn.sessionSeconds = reader.duration("session")
         let emailDomains = ChooserKeys.emailDomains(reader)
         let refresh = reader.durationOrOff("refresh", standard: SignInKeys.refreshSeconds)
+        let tenants = TenantKeys.read(reader, issuer: issuer?.text)
+        let grace = reader.duration("refresh-grace")
+        if refresh == nil {
+            reader.ineffective("refresh-grace", because: "refresh is off", "remove it, or refresh sign-ins")
+        }
         let asksForACRS = reader.choice("step-up") == "acrs"
-        guard let issuer, let clientID, let authentication, let further, let scopes else { return nil }
+        guard let issuer, let clientID, let authentication, let further, let scopes, let tenants else {
+            return nil
+        }
         var settings = IdentityProviderSettings(
             name: name, displayName: shown, issuer: issuer.text, clientID: clientID,
             authentication: authentication, scopes: scopes,
             authoritiesPEM: reader.has("authorities") ? authorities : nil, allowsPlainHTTP: allowsPlain,
             signIn: signIn, asksForACRS: asksForACRS, emailDomains: emailDomains, further: further)
+        settings.tenants = tenants
         settings.refreshSeconds = refresh
+        settings.refreshGraceSeconds = grace ?? SignInKeys.refreshGraceSeconds
         return settings
     }
 

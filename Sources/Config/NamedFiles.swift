@@ -3,6 +3,8 @@ import Foundation
 /// Reads the files that a configuration names: certificates, keys, secrets.
 struct NamedFiles {
     static let bytesMax = 1 << 20
+    /// Lists of a large authority name some hundred thousand certificates.
+    static let listBytesMax = 8 << 20
 
     let reader: SectionReader
 
@@ -17,6 +19,19 @@ struct NamedFiles {
         guard reader.context.readsFiles else { return [] }
         guard let bytes = read(path(text, node.place), name, node.place, isPrivate: false) else { return nil }
         return holds(bytes, marker, text, name, node.place) ? bytes : nil
+    }
+
+    /// A file with revocation lists, PEM or DER. Whether they can be used, whoever knows certificates says.
+    func revocationLists(_ name: String) -> (path: String, bytes: [UInt8])? {
+        guard let node = reader.node(name), let text = reader.scalar(node, name)?.text else { return nil }
+        let path = path(text, node.place)
+        guard reader.context.readsFiles else { return (path, []) }
+        guard let bytes = read(path, name, node.place, isPrivate: false, bytesMax: Self.listBytesMax) else {
+            return nil
+        }
+        // A sequence of ASN.1, or a text with a block of that name.
+        guard bytes.first == 0x30 || holds(bytes, "X509 CRL", text, name, node.place) else { return nil }
+        return (path, bytes)
     }
 
     /// A file that only its owner may read.
@@ -108,10 +123,12 @@ struct NamedFiles {
         text.hasPrefix("/") ? text : "\(place.folder)/\(text)"
     }
 
-    func read(_ path: String, _ name: String, _ place: Place, isPrivate: Bool) -> [UInt8]? {
+    func read(
+        _ path: String, _ name: String, _ place: Place, isPrivate: Bool, bytesMax: Int = Self.bytesMax
+    ) -> [UInt8]? {
         reader.context.filesRead.insert(path)
         do {
-            let (bytes, mode) = try BoundedFile.read(path, bytesMax: Self.bytesMax)
+            let (bytes, mode) = try BoundedFile.read(path, bytesMax: bytesMax)
             guard isPrivate, mode & 0o077 != 0 else { return bytes }
             let shown = String(mode & 0o777, radix: 8)
             reader.problem(

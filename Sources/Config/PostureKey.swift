@@ -6,8 +6,9 @@ enum PostureKey {
         "applications.<name>.posture",
         [
             .optional(
-                "max-age", .duration(60...86_400),
-                "How long a proof counts here; never longer than the integration's `max-age`.",
+                "max-age", .durationOrOff(60...86_400),
+                "How long a proof counts here; never longer than the integration's `max-age`. `off`: as long as the "
+                    + "sign-in, so that an agent that has gone takes nothing away.",
                 standard: "`15m`, or the integration's if that is shorter", example: "5m"),
             .optional(
                 "modes", .list(.choice(HandshakeMode.allCases.map(\.rawValue))),
@@ -27,7 +28,7 @@ enum PostureKey {
         .optional(
             "posture", .section(table),
             "A device counts here only while its handshake is as fresh and of the kind that this says.",
-            standard: "every handshake counts, and its age only for rules that ask the agent",
+            standard: "every handshake counts, for `15m`, or the integration's `max-age` if that is shorter",
             example: "{ max-age: 5m, transports: [fetch] }")
     ]
     private static let standardSeconds: Int64 = 900
@@ -39,7 +40,10 @@ enum PostureKey {
         _ application: SectionReader, agent: (name: String, settings: EndpointAgentSettings)?,
         asksForDevice: Bool
     ) -> PostureDemand? {
-        guard let node = application.node("posture") else { return nil }
+        guard let node = application.node("posture") else {
+            guard asksForDevice, let agent else { return nil }
+            return .aging(ageSecondsMax: min(standardSeconds, agent.settings.ageSecondsMax))
+        }
         if !asksForDevice {
             application.ineffective(
                 "posture", because: "no policy asks for a device that an agent proves", "remove it")
@@ -54,17 +58,17 @@ enum PostureKey {
             demand.transports = ways
         }
         demand.minimumVersion = EndpointAgentSection.version("minimum-version", reader)
-        let seconds = reader.duration("max-age")
-        demand.ageSecondsMax = seconds ?? standardSeconds
+        demand.ageSecondsMax = reader.durationOrOff("max-age", standard: standardSeconds)
         guard let agent else { return demand }
         checkModes(demand.modes, agent.name, offered(by: agent.settings), reader)
+        guard let seconds = demand.ageSecondsMax else { return demand }
         let bound = agent.settings.ageSecondsMax
-        if let seconds, seconds > bound {
+        if reader.has("max-age"), seconds > bound {
             reader.problem(
                 "max-age", "has no effect beyond the \(bound)s of integrations.\(agent.name).max-age",
                 "write at most that, or raise the integration's")
         }
-        demand.ageSecondsMax = min(demand.ageSecondsMax, bound)
+        demand.ageSecondsMax = min(seconds, bound)
         return demand
     }
 

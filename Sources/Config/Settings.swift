@@ -87,8 +87,10 @@ public struct ListenerSettings: Sendable, Hashable {
 public struct ClientCertificateSettings: Sendable, Hashable {
     /// PEM of the authorities that a certificate's path may end at.
     public var authoritiesPEM: [UInt8]
-    /// PEM of their revocation lists; nil: revocation is not asked about.
-    public var revocationsPEM: [UInt8]?
+    /// Their revocation lists as their file holds them, PEM or DER; nil: revocation is not asked about.
+    public var revocations: [UInt8]?
+    /// The file.
+    public var revocationsPath: String?
     /// A client without a certificate ends in the handshake.
     public var isRequired: Bool
     /// What devices with such certificates run; nil: not said.
@@ -139,6 +141,10 @@ public struct IdentityProviderSettings: Sendable, Hashable {
     public var further = FurtherClaimsSettings()
     /// `refresh`: how often sign-ins in use are refreshed at least; nil: `off`.
     public var refreshSeconds: Int64?
+    /// `tenants`, lower case; empty: `issuer` is the one issuer.
+    public var tenants: [String] = []
+    /// `refresh-grace`: how long a sign-in counts that its provider does not confirm.
+    public var refreshGraceSeconds: Int64 = 900
 }
 
 /// What sign-ins ask, at a provider or for an application.
@@ -189,6 +195,12 @@ public struct ProviderSettings: Sendable, Hashable {
     public var deviceAgeSecondsMax: Int64 = 0
     /// How long a fetched answer may be used.
     public var ttlSeconds: Int64 = 0
+    /// Bound of connecting to the provider.
+    public var connectSecondsMax: Int64 = 5
+    /// Bound of what comes before the first byte of an answer.
+    public var firstByteSecondsMax: Int64 = 10
+    /// Bound of a whole call.
+    public var callSecondsMax: Int64 = 30
     /// PEM of the only authorities trusted for the provider; nil: the system's.
     public var authoritiesPEM: [UInt8]?
     /// Plain HTTP is accepted, on loopback only.

@@ -36,6 +36,11 @@ enum SignInKeys {
                 "How often a sign-in that is in use is refreshed at least, where the provider gives a refresh token "
                     + "(many want the scope `offline_access`); `off` keeps no token.",
                 standard: "`15m`", example: "1h"),
+            .optional(
+                "refresh-grace", .duration(60...604_800),
+                "How long a sign-in counts after its refresh was due while the provider does not confirm it: it does "
+                    + "not answer, refuses us, or answers wrongly. Then it ends.",
+                standard: "`15m`, the longest that a decision holds", example: "4h"),
         ]
     static let application: [KeySpec] =
         shared + [
@@ -45,6 +50,7 @@ enum SignInKeys {
         ]
 
     static let refreshSeconds: Int64 = 900
+    static let refreshGraceSeconds: Int64 = 900
 
     static func read(_ reader: SectionReader) -> SignInSettings {
         var settings = SignInSettings()

@@ -40,6 +40,11 @@ public final class ControlPlane: Sendable {
     let rechecks = AskedRechecks()
     let machines = MachineRegistry()
     let certified: CertifiedSessions
+    let revokedSerials = RevokedSerials()
+    /// Kept over reloads: the newest list of each issuer.
+    let clientLists = ClientLists()
+    let listEnds = ListEnds()
+    let tokenEnds = ServiceTokenEnds()
     let bearers = BearerChecks()
     /// Keys of token issuers; kept over reloads.
     let issuerKeys: ProviderDirectory
@@ -97,6 +102,9 @@ public final class ControlPlane: Sendable {
         } catch {
             throw ControlFailure(what: error.what)
         }
+        try clientLists.take(config.gateway.listeners)
+        // The data plane starts with them or not at all.
+        clientLists.note(told: clientLists.files)
         refreshes = SignInRefreshes(store: store, ring: ring, fetcher: fetcher, nowSeconds: nowSeconds)
         decisions.shadow.load(config.gateway.shadowPolicy)
         decisions.begin(config.policy)
@@ -111,7 +119,9 @@ public final class ControlPlane: Sendable {
     var services: Services { current.withLock { $0 } }
 
     /// The snapshot that the data plane starts with.
-    public var snapshot: GatewaySnapshot { services.snapshot }
+    public var snapshot: GatewaySnapshot {
+        completed(services.snapshot)
+    }
 
     /// One message of a reactor. Returns at once; the answer goes back over the reactor's inbox.
     public func handle(_ message: ToControl) {

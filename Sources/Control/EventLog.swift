@@ -8,7 +8,11 @@ enum EventLog {
     private static let writer = LineWriter(descriptor: STDERR_FILENO)
     private static let clock = SecondText()
 
+    /// Hears what is said in a task, beside the log.
+    @TaskLocal static var witness: (@Sendable (String, [(String, JSONValue)]) -> Void)?
+
     static func write(_ event: String, _ members: [(String, JSONValue)]) {
+        witness?(event, members)
         let time = clock.text(atSeconds: systemSeconds())
         writer.append(members: [("time", .string(time)), ("event", .string(event))] + members)
     }

@@ -75,33 +75,40 @@ struct Services: Sendable {
         fetcher: any Fetcher, clock: PostureClock
     ) throws(ControlFailure) -> PostureService {
         let agents = try AgentParts.agents(config, authOrigin: authOrigin)
-        var providers: [ProviderConnection] = []
-        for integration in config.integrations {
-            switch integration.kind {
-            case .provider(let settings):
-                var connection = connection(integration.name, settings)
-                // Only a Shared Signals transmitter is told of it.
-                connection.texts["endpoint-url"] = authOrigin + SignalPath.prefix + integration.name
-                providers.append(connection)
-            case .endpointAgent: break
-            }
-        }
         do {
             return try PostureService(
-                agents: agents, providers: providers, ring: ring, store: store, fetcher: fetcher, clock: clock
-            )
+                agents: agents, providers: providers(config, authOrigin: authOrigin), ring: ring,
+                store: store, fetcher: fetcher, clock: clock)
         } catch {
             throw ControlFailure(what: "integrations: \(error.what)")
         }
     }
 
+    /// The providers of a configuration, as `PostureService` takes them.
+    static func providers(_ config: ConfigSnapshot, authOrigin: String) -> [ProviderConnection] {
+        config.integrations.compactMap { integration in
+            switch integration.kind {
+            case .provider(let settings):
+                var connection = connection(integration.name, settings)
+                // Only a Shared Signals transmitter is told of it.
+                connection.texts["endpoint-url"] = authOrigin + SignalPath.prefix + integration.name
+                return connection
+            case .endpointAgent: return nil
+            }
+        }
+    }
+
     private static func connection(_ name: String, _ settings: ProviderSettings) -> ProviderConnection {
-        ProviderConnection(
+        var connection = ProviderConnection(
             integration: name, provider: settings.provider, texts: settings.texts,
             secrets: settings.secrets.mapValues(\.text), lists: settings.lists, files: settings.files,
             refreshSeconds: settings.refreshSeconds, deviceAgeSecondsMax: settings.deviceAgeSecondsMax,
             ttlSeconds: settings.ttlSeconds, authoritiesPEM: settings.authoritiesPEM,
             allowsPlainHTTP: settings.allowsPlainHTTP)
+        connection.timeouts = CallTimeouts(
+            connectSeconds: settings.connectSecondsMax, firstByteSeconds: settings.firstByteSecondsMax,
+            callSeconds: settings.callSecondsMax)
+        return connection
     }
 
     static func ask(_ settings: SignInSettings) -> ConfiguredAsk {

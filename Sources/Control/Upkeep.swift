@@ -71,7 +71,13 @@ extension ControlPlane {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
-        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing, naming] }
+        let lists = Task(priority: .utility) { [self] in
+            while !Task.isCancelled {
+                await followClientLists()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing, naming, lists] }
     }
 
     /// A policy may name a token before it is made; a name that is misspelt would otherwise be found by its silence.
@@ -97,16 +103,25 @@ extension ControlPlane {
     /// Forgets what has expired and changes the ticket keys when it is time. Once a minute.
     func keepUp() async {
         let now = nowSeconds()
-        decisions.sweep(nowSeconds: now)
+        decisions.sweep(under: services.config.policy, nowSeconds: now)
         forms.forgetOld(nowSeconds: now)
         machines.forgetEnded(nowSeconds: now)
         certified.sweep(nowSeconds: now)
         refreshes.sweep(nowSeconds: now)
+        await services.posture.note(openDevices: revocations.openDevices(nowSeconds: now))
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }
-        for end in certificateEnds.news(await services.posture.trustCertificates(), nowSeconds: now) {
+        let trust = clientTrust
+        let certificates = await services.posture.trustCertificates() + trust.certificates
+        for end in certificateEnds.news(certificates, nowSeconds: now) {
             EventLog.write("certificate-ends", end.members)
+        }
+        for members in listEnds.news(trust.lists, nowSeconds: now) {
+            EventLog.write("revocation-list-ends", members)
+        }
+        for end in tokenEnds.news(machines.tokens ?? [], nowSeconds: now) {
+            EventLog.write("service-token-ends", end.members)
         }
         do throws(StoreError) {
             let expired = try await store.removeExpired(nowSeconds: now)
@@ -149,7 +164,7 @@ extension ControlPlane {
             return services.snapshot
         }
         do throws(ControlFailure) {
-            try await reactors.configure(snapshot)
+            try await configure(snapshot)
             await configuring.leave()
         } catch {
             await configuring.leave()

@@ -81,7 +81,7 @@ final class CurlEngine: @unchecked Sendable {
             var activeCount: CInt = 0
             curl_multi_perform(multi, &activeCount)
             endDone()
-            curl_multi_poll(multi, nil, 0, Self.pollMillisecondsMax, nil)
+            curl_multi_poll(multi, nil, 0, endUnbegun(), nil)
         }
         for transfer in Array(running.values) {
             end(transfer, .failure(FetchError(.cancelled, "the fetcher has ended")))
@@ -97,7 +97,7 @@ final class CurlEngine: @unchecked Sendable {
         }
         for transfer in arrivals {
             do throws(FetchError) {
-                try transfer.prepare(resolve: resolve)
+                try transfer.prepare(resolve: resolve, nowMilliseconds: Self.nowMilliseconds())
                 guard let easy = transfer.easy, curl_multi_add_handle(multi, easy) == CURLM_OK else {
                     throw FetchError(.unreachable, "libcurl does not take the request")
                 }
@@ -113,6 +113,30 @@ final class CurlEngine: @unchecked Sendable {
         for transfer in Array(running.values) where transfer.isCancelled.load(ordering: .acquiring) {
             end(transfer, .failure(FetchError(.cancelled, "the task was cancelled")))
         }
+    }
+
+    /// Ends what has no answer by its deadline: libcurl bounds connecting and the whole, and nothing in between.
+    ///
+    /// - Returns: how long to wait at most until the next deadline, milliseconds.
+    private func endUnbegun() -> CInt {
+        var wait = UInt64(Self.pollMillisecondsMax)
+        let now = Self.nowMilliseconds()
+        for transfer in Array(running.values) {
+            guard let due = transfer.firstByteDueMilliseconds else { continue }
+            if due > now {
+                wait = min(wait, due - now)
+            } else {
+                let bound = transfer.request.firstByteTimeoutMilliseconds ?? 0
+                end(transfer, .failure(FetchError(.timedOut, "no answer began within \(bound) ms")))
+            }
+        }
+        return CInt(wait)
+    }
+
+    private static func nowMilliseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000 + UInt64(time.tv_nsec) / 1_000_000
     }
 
     private func endDone() {

@@ -22,7 +22,8 @@ final class CurlTransfer: @unchecked Sendable {
     private var overflow: String?
 
     private static let headBytesMax = 64 << 10
-    private static let connectTimeoutMillisecondsMax = 5_000
+    /// When an answer must have begun, by the engine's clock; nil: it has, or there is no bound.
+    private(set) var firstByteDueMilliseconds: UInt64?
 
     init(_ request: FetchRequest, complete: @escaping @Sendable (Result<FetchResponse, FetchError>) -> Void) {
         self.request = request
@@ -30,8 +31,11 @@ final class CurlTransfer: @unchecked Sendable {
     }
 
     /// Makes the easy handle, on the engine's thread.
-    func prepare(resolve: [String]) throws(FetchError) {
+    ///
+    /// - Parameter nowMilliseconds: by the engine's clock.
+    func prepare(resolve: [String], nowMilliseconds: UInt64) throws(FetchError) {
         try checkParts(of: request)
+        firstByteDueMilliseconds = request.firstByteTimeoutMilliseconds.map { nowMilliseconds + UInt64($0) }
         let url = try CheckedURL(request.url, allowsPlainHTTP: request.allowsPlainHTTP)
         guard let easy = curl_easy_init() else { throw FetchError(.unreachable, "out of memory") }
         self.easy = easy
@@ -83,7 +87,7 @@ final class CurlTransfer: @unchecked Sendable {
         gatepost_curl_set_long(easy, CURLOPT_TIMEOUT_MS, request.timeoutMilliseconds)
         gatepost_curl_set_long(
             easy, CURLOPT_CONNECTTIMEOUT_MS,
-            min(request.timeoutMilliseconds, Self.connectTimeoutMillisecondsMax))
+            min(request.timeoutMilliseconds, request.connectTimeoutMilliseconds))
         // Only a declared length is refused by this; what really arrives is counted in `received`.
         gatepost_curl_set_offset(easy, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(max(request.bodyBytesMax, 1)))
         // Signals are process-wide, and this is a library's thread (CURLOPT_NOSIGNAL).
@@ -175,6 +179,7 @@ final class CurlTransfer: @unchecked Sendable {
 
     /// One line of the head, its line end included.
     fileprivate func received(line bytes: UnsafeRawBufferPointer) -> Bool {
+        firstByteDueMilliseconds = nil
         headBytes += bytes.count
         guard headBytes <= Self.headBytesMax else {
             overflow = "the head of the answer is longer than \(Self.headBytesMax) bytes"

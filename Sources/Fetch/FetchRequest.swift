@@ -10,6 +10,11 @@ public struct FetchRequest: Sendable {
     public var body: [UInt8]?
     /// Bound of the whole exchange, waiting for a connection included; 1…600,000.
     public var timeoutMilliseconds: Int
+    /// Bound of making a connection, its TLS handshake included; never beyond `timeoutMilliseconds`. 1…600,000.
+    public var connectTimeoutMilliseconds = 5_000
+    /// Bound of what comes before the first byte of an answer, waiting for a connection included; nil: only the whole
+    /// is bounded. 1…600,000.
+    public var firstByteTimeoutMilliseconds: Int?
     /// A longer answer ends the transfer as soon as this many bytes were exceeded.
     public var bodyBytesMax: Int
     /// Permits `http:` when the host is loopback (127.0.0.0/8, ::1, localhost), and nowhere else.

@@ -60,7 +60,11 @@ func checkParts(of request: FetchRequest) throws(FetchError) {
     guard !request.method.isEmpty, request.method.utf8.allSatisfy({ (0x41...0x5a).contains($0) }) else {
         throw FetchError(.refusedURL, "the method is not upper-case letters")
     }
-    guard (1...600_000).contains(request.timeoutMilliseconds), request.bodyBytesMax >= 0 else {
+    let bounds = [
+        request.timeoutMilliseconds, request.connectTimeoutMilliseconds,
+        request.firstByteTimeoutMilliseconds ?? 1,
+    ]
+    guard bounds.allSatisfy({ (1...600_000).contains($0) }), request.bodyBytesMax >= 0 else {
         throw FetchError(.refusedURL, "the bounds of the request are out of range")
     }
     guard (request.clientCertificatePEM == nil) == (request.clientKeyPEM == nil) else {

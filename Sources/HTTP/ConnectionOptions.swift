@@ -111,7 +111,8 @@ extension KnownField {
             .acceptEncoding, .contentEncoding, .xForwardedFor, .xForwardedHost, .xForwardedPort,
             .xForwardedProto,
             .transferEncoding, .secWebSocketKey, .secWebSocketVersion, .secWebSocketProtocol,
-            .secWebSocketExtensions, .accessControlRequestMethod, .gatepostHop, .acceptLanguage,
+            .secWebSocketExtensions, .accessControlRequestMethod, .gatepostHop, .clearSiteData,
+            .secureSessionRegistration, .secureSessionChallenge, .acceptLanguage,
             .upgradeInsecureRequests, .secCHUA, .secCHUAMobile, .secCHUAPlatform, .xContentTypeOptions:
             false
         }

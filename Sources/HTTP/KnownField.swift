@@ -11,6 +11,7 @@ public enum KnownField: UInt8, Sendable, CaseIterable {
     case proxyConnection, proxyAuthenticate, proxyAuthorization, transferEncoding, http2Settings
     case secWebSocketKey, secWebSocketVersion, secWebSocketProtocol, secWebSocketExtensions
     case accessControlRequestMethod, gatepostHop
+    case clearSiteData, secureSessionRegistration, secureSessionChallenge
     // Looked at by nobody, but in nearly every head: known, so that no writer has to compare their names.
     case acceptLanguage, upgradeInsecureRequests, secCHUA, secCHUAMobile, secCHUAPlatform, xContentTypeOptions
 
@@ -64,6 +65,9 @@ public enum KnownField: UInt8, Sendable, CaseIterable {
         case .secWebSocketExtensions: "sec-websocket-extensions"
         case .accessControlRequestMethod: "access-control-request-method"
         case .gatepostHop: "gatepost-hop"
+        case .clearSiteData: "clear-site-data"
+        case .secureSessionRegistration: "secure-session-registration"
+        case .secureSessionChallenge: "secure-session-challenge"
         case .acceptLanguage: "accept-language"
         case .upgradeInsecureRequests: "upgrade-insecure-requests"
         case .secCHUA: "sec-ch-ua"

@@ -53,7 +53,8 @@ extension KnownField {
             return match(bytes, start, "content-encoding:", .contentEncoding) ?? .none
         }
         if let known = match(bytes, start, "cache-control:", .cacheControl) { return known }
-        return match(bytes, start, "connection:", .connection) ?? .none
+        if let known = match(bytes, start, "connection:", .connection) { return known }
+        return match(bytes, start, "clear-site-data:", .clearSiteData) ?? .none
     }
 
     private static func fromU(_ bytes: Span<UInt8>, _ start: Int) -> Match {
@@ -77,7 +78,7 @@ extension KnownField {
         if let known = match(bytes, start, "sec-ch-ua:", .secCHUA) { return known }
         if let known = match(bytes, start, "sec-ch-ua-mobile:", .secCHUAMobile) { return known }
         if let known = match(bytes, start, "sec-ch-ua-platform:", .secCHUAPlatform) { return known }
-        guard starts(bytes, start, "sec-websocket-") else { return .none }
+        guard starts(bytes, start, "sec-websocket-") else { return fromSecureSession(bytes, start) }
         if let known = match(bytes, start, "sec-websocket-key:", .secWebSocketKey) { return known }
         if let known = match(bytes, start, "sec-websocket-version:", .secWebSocketVersion) { return known }
         if let known = match(bytes, start, "sec-websocket-protocol:", .secWebSocketProtocol) { return known }
@@ -85,6 +86,14 @@ extension KnownField {
             return known
         }
         return .none
+    }
+
+    private static func fromSecureSession(_ bytes: Span<UInt8>, _ start: Int) -> Match {
+        guard starts(bytes, start, "secure-session-") else { return .none }
+        if let known = match(bytes, start, "secure-session-registration:", .secureSessionRegistration) {
+            return known
+        }
+        return match(bytes, start, "secure-session-challenge:", .secureSessionChallenge) ?? .none
     }
 
     private static func fromT(_ bytes: Span<UInt8>, _ start: Int) -> Match {

@@ -200,7 +200,8 @@ public struct RequestWriter: Sendable {
             .secFetchDest, .secFetchSite, .secFetchUser, .contentType, .cacheControl, .authorization,
             .acceptEncoding, .contentEncoding, .secWebSocketKey, .secWebSocketVersion, .secWebSocketProtocol,
             .secWebSocketExtensions, .accessControlRequestMethod, .acceptLanguage, .upgradeInsecureRequests,
-            .secCHUA, .secCHUAMobile, .secCHUAPlatform, .xContentTypeOptions:
+            .secCHUA, .secCHUAMobile, .secCHUAPlatform, .xContentTypeOptions, .clearSiteData,
+            .secureSessionRegistration, .secureSessionChallenge:
             .copy
         }
     }

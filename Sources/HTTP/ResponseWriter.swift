@@ -16,8 +16,10 @@ public struct ResponseWriter: Sendable {
     /// then `end`.
     ///
     /// Left out: hop-by-hop fields and those named by Connection, framing fields (rewritten), every
-    /// `Gatepost-*` field (only the gateway says that the gateway answered), and Set-Cookie of a cookie named
-    /// as ours, with which an application could plant a session.
+    /// `Gatepost-*` field (only the gateway says that the gateway answered), Set-Cookie of a cookie named
+    /// as ours, with which an application could plant a session, what of `Clear-Site-Data` would delete ours, and
+    /// `Secure-Session-Registration` and `-Challenge`: browsers keep sessions that are bound to a key by site and name,
+    /// so an application could replace or end those of every other one (W3C Device Bound Session Credentials).
     ///
     /// - Parameters:
     ///   - framing: how the body goes downstream. `.none` repeats the upstream's Content-Length where it
@@ -36,6 +38,8 @@ public struct ResponseWriter: Sendable {
                 || ResponseWriter.passes(line, response, head, fields)
             {
                 copier.copy(line, head, into: &output)
+            } else if line.known == .clearSiteData {
+                ClearSiteData.write(line, head, &copier, into: &output)
             }
         }
         copier.flush(head, into: &output)
@@ -85,6 +89,8 @@ public struct ResponseWriter: Sendable {
                 || ResponseWriter.passes(line, response, head, fields)
             {
                 copier.copy(line, head, into: &output)
+            } else if line.known == .clearSiteData {
+                ClearSiteData.write(line, head, &copier, into: &output)
             }
         }
         copier.flush(head, into: &output)
@@ -124,7 +130,8 @@ public struct ResponseWriter: Sendable {
 
     private static func isCopied(_ known: KnownField) -> Bool {
         !known.endsHere && known != .contentLength && known != .transferEncoding && known != .setCookie
-            && known != .other && known != .gatepostHop
+            && known != .other && known != .gatepostHop && known != .clearSiteData
+            && known != .secureSessionRegistration && known != .secureSessionChallenge
     }
 
     /// Whether a line goes downstream whose name alone does not say so.

@@ -19,8 +19,8 @@ public struct JSONLimits: Sendable, Hashable {
 
     /// Headers and payloads of tokens, and what the local agent sends: 16 KiB, 8 deep.
     public static let token = JSONLimits(bytesMax: 16 << 10, depthMax: 8, membersMax: 2_000)
-    /// Answers of posture and identity providers: 8 MiB, 32 deep.
-    public static let provider = JSONLimits(bytesMax: 8 << 20, depthMax: 32, membersMax: 1_000_000)
+    /// Answers of posture and identity providers: 16 MiB, 64 deep.
+    public static let provider = JSONLimits(bytesMax: 16 << 20, depthMax: 64, membersMax: 1_000_000)
 }
 
 /// Why bytes are not one acceptable JSON document.

@@ -88,7 +88,8 @@ extension PostureService {
                 return try await consent.redeem(code, of: state)
             } catch {
                 switch error.kind {
-                case .authFailed, .forbidden, .configError, .malformedResponse, .notFound, .pagingLoop:
+                case .authFailed, .forbidden, .configError, .malformedResponse, .notFound, .pagingLoop,
+                    .clockSkew:
                     return .refused(error.what)
                 case .throttled, .unavailable, .timeout, .tlsError: return .unavailable(error.what)
                 }
@@ -117,6 +118,7 @@ extension PostureService {
             statuses[key]?.noteConfigured(nowSeconds: clock.nowSeconds())
             schedule.retryFullSync(connector.integration, atSeconds: clock.nowSeconds())
         }
+        await noteCondition(of: connector)
         return statuses[key]
     }
 

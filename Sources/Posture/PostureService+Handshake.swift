@@ -60,7 +60,12 @@ extension PostureService {
     /// A fresh challenge for the page (handshake.md M1):
     /// `{transaction, challenge, expires_in_seconds, renew_in_seconds, now, agent: {urls, timeout_ms},
     /// transports}`.
-    public func challenge(transaction: String, globalSession: String) throws(PostureRefusal) -> JSONValue {
+    ///
+    /// - Parameter isForUnaskedVisit: the page says that it is about to go to the agent without a click. Nothing is
+    ///   granted by it: a proof that came so may be repeated the same way.
+    public func challenge(
+        transaction: String, globalSession: String, isForUnaskedVisit: Bool = false
+    ) throws(PostureRefusal) -> JSONValue {
         let now = clock.nowSeconds()
         let found = try transactions.find(transaction, globalSession: globalSession, nowSeconds: now)
         guard let agent = agent(named: found.agent) else {
@@ -69,7 +74,8 @@ extension PostureService {
         let issuer = ChallengeIssuer(
             settings: agent.handshake, ring: ring,
             isSharedKeyAccepted: agent.statements?.allowsSharedKey == true)
-        let issued = issuer.issue(for: found, nowSeconds: now)
+        var issued = issuer.issue(for: found, nowSeconds: now)
+        issued.challenge.isForUnaskedVisit = isForUnaskedVisit
         try nonces.issue(issued.nonce, issued.challenge, nowSeconds: now)
         return [
             "transaction": .string(transaction),
@@ -196,7 +202,8 @@ extension PostureService {
         }
         transactions.remove(id)
         return accept(
-            verified, device.id, transaction: transaction, settings: agent.handshake, nowSeconds: now)
+            verified, device.id, transaction: transaction, settings: agent.handshake,
+            isUnasked: challenge.isForUnaskedVisit, nowSeconds: now)
     }
 
     /// Device known → the key that enrolled → counted once → owned by this person → bound to this session.
@@ -238,8 +245,9 @@ extension PostureService {
 
     private func accept(
         _ verified: AssertionVerifier.Verified, _ id: String, transaction: Transaction,
-        settings: HandshakeSettings, nowSeconds: Int64
+        settings: HandshakeSettings, isUnasked: Bool, nowSeconds: Int64
     ) -> Judged {
+        let transport = HandshakeTransport(wire: verified.claims.transport)
         let posture = verified.claims.posture
         let hadConflict = !directory.conflicts(of: id).isEmpty
         let pinning = directory.pin(deviceKeys(verified), to: id)
@@ -260,7 +268,8 @@ extension PostureService {
             keyLevel: device?.keyLevel(
                 stated: verified.claims.keyLevel, isMakerDemanded: settings.isChipMakerDemanded) ?? .software,
             agentVersion: verified.claims.agentVersion, osVersion: posture["os_version"]?.string ?? "",
-            facts: facts, mode: verified.mode, transport: HandshakeTransport(wire: verified.claims.transport))
+            facts: facts, mode: verified.mode, transport: transport,
+            isUnasked: transport == .navigation && isUnasked ? true : nil)
         guard let device else { preconditionFailure("device \(id) was mapped a line above") }
         return Judged(
             proof: DeviceProof(

@@ -7,8 +7,6 @@ extension PostureService {
     static let syncSecondsMax = 900.0
     /// The longest that a round sleeps without looking at its appointments, seconds.
     static let idleSecondsMax: Int64 = 5
-    /// The longest that a question about one device may take, seconds.
-    static let fetchSecondsMax = 60.0
 
     /// Asks providers for as long as the task lives: everything at the start and once a day, each known
     /// device every two hours (003.2, 003.4). Each integration has its own round with one question at a time,
@@ -30,8 +28,9 @@ extension PostureService {
             await refreshDue(connector)
             let now = clock.nowSeconds()
             let wait = (schedule.nextDueSeconds(connector.integration) ?? now + 60) - now
+            guard wait > 0 else { continue }
             // Whoever enrols meanwhile may be due earlier than anybody who is known now.
-            await clock.sleep(Double(min(max(wait, 1), Self.idleSecondsMax)))
+            await clock.sleep(Double(min(wait, Self.idleSecondsMax)))
         }
     }
 
@@ -55,10 +54,7 @@ extension PostureService {
         let work = schedule.takeDue(
             connector.integration, pace: connector.pace, nowSeconds: clock.nowSeconds(), random: random)
         if work.isFullSync { await synchronise(connector) }
-        for device in work.devices {
-            guard !Task.isCancelled else { return }
-            await fetch(device, from: connector)
-        }
+        await ask(about: work.devices, connector)
     }
 
     /// Probes again now with a new token (*Reconnect* of providers.md 10.3) and synchronises when it works.
@@ -74,28 +70,6 @@ extension PostureService {
         return statuses[key]
     }
 
-    /// Asks every provider about one device now, at most once a second; callers that come meanwhile wait
-    /// for the same answer. Returns when there is one: the caller sets its own deadline.
-    public func priorityFetch(deviceID: String) async {
-        let key = ExactKey(deviceID)
-        if let under = priorityFetches[key] { return await under.value }
-        guard schedule.mayFetchNow(deviceID, nowSeconds: clock.nowSeconds()) else { return }
-        let task = Task {
-            await withTaskGroup(of: Void.self) { group in
-                for connector in connectors { group.addTask { await self.fetch(deviceID, from: connector) } }
-            }
-        }
-        priorityFetches[key] = task
-        await task.value
-        priorityFetches[key] = nil
-    }
-
-    /// Whether `priorityFetch` would do anything, or wait for what is being done.
-    public func isPriorityFetchDue(deviceID: String) -> Bool {
-        priorityFetches[ExactKey(deviceID)] != nil
-            || schedule.isFetchDue(deviceID, nowSeconds: clock.nowSeconds())
-    }
-
     /// State and health of every integration, in the order of the configuration.
     public func integrationStatus() async -> [IntegrationStatus] {
         var all: [IntegrationStatus] = []
@@ -108,8 +82,12 @@ extension PostureService {
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
             status.labels = census.labels
             status.medianObservedSeconds = census.medianObservedSeconds
+            status.noticedWithinSeconds = connector.pace.deviceSeconds
+            status.vendorDelaySeconds = VendorDelay.seconds[connector.provider]
             status.connection = await connector.status()
             status.devicesRead = progress[ExactKey(connector.integration)]?.devices
+            status.backlog = schedule.backlog(
+                connector.integration, pace: connector.pace, nowSeconds: clock.nowSeconds())
             if let failure = await cache.loadFailure(connector.integration) {
                 status.storeFailure = "\(failure)"
             }
@@ -148,7 +126,10 @@ extension PostureService {
     func synchronise(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)
         if let under = synchronisations[key] { return await under.value }
-        let task = Task { await readEverything(connector) }
+        let task = Task {
+            await readEverything(connector)
+            await noteCondition(of: connector)
+        }
         synchronisations[key] = task
         // The round that started it ends it; the others only wait.
         await withTaskCancellationHandler {
@@ -159,13 +140,30 @@ extension PostureService {
         synchronisations[key] = nil
     }
 
+    /// What no single answer says of an integration: whether there is anything to ask with, and whose clock is wrong.
+    func noteCondition(of connector: any Connector) async {
+        let key = ExactKey(connector.integration)
+        let condition = await connector.status()
+        statuses[key]?.note(hasCredentials: condition.hasCredentials)
+        if condition.isClockSkewed, let offset = condition.serverOffsetSeconds {
+            let relation = offset > 0 ? "ahead of" : "behind"
+            statuses[key]?.noteSample(
+                ConnectorFailure(
+                    .clockSkew, "the provider's clock is \(offset.magnitude) s \(relation) ours"),
+                nowSeconds: clock.nowSeconds())
+        }
+    }
+
     private func readEverything(_ connector: any Connector) async {
         let key = ExactKey(connector.integration)
         if probesWanted.remove(key) != nil || statuses[key]?.state != .configured {
-            let probed = await clock.within(Self.fetchSecondsMax) { await connector.probe() }
+            let trace = CallTrace()
+            let probed = await CallTrace.$current.withValue(trace) {
+                await clock.within(Self.fetchSecondsMax) { await connector.probe() }
+            }
             // The outer nil: nobody answered in time. The inner one: nothing failed.
-            guard let probed else { return late(Self.fetchSecondsMax, connector) }
-            if let failure = probed { return note(failure, of: connector) }
+            guard let probed else { return late(Self.fetchSecondsMax, connector, trace.last) }
+            if let failure = probed { return note(failure, of: connector, trace.last) }
             statuses[key]?.noteConfigured(nowSeconds: clock.nowSeconds())
         }
         let read = SyncProgress()
@@ -189,9 +187,12 @@ extension PostureService {
         }
         let started = clock.nowSeconds()
         let known = directory.all.compactMap { knownDevice($0.id) }
-        let read = await clock.within(Self.syncSecondsMax) { await connector.sync(known: known) }
+        let trace = CallTrace()
+        let read = await CallTrace.$current.withValue(trace) {
+            await clock.within(Self.syncSecondsMax) { await connector.sync(known: known) }
+        }
         guard let result = read else {
-            return late(Self.syncSecondsMax, connector)
+            return late(Self.syncSecondsMax, connector, trace.last)
         }
         let records = await withoutChecksOfStrangers(result.records)
         let now = clock.nowSeconds()
@@ -205,7 +206,7 @@ extension PostureService {
                 ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, position: result.position, tell: tell)
         }
         if let failure = result.failure {
-            note(failure, of: connector)
+            note(failure, of: connector, trace.last)
         } else {
             statuses[key]?.noteSuccess(nowSeconds: now)
         }
@@ -233,9 +234,12 @@ extension PostureService {
     /// - Returns: false when everything has to be read instead.
     private func readChanges(_ connector: any Connector, since position: String) async -> Bool {
         let started = clock.nowSeconds()
-        let result = await clock.within(Self.syncSecondsMax) { await connector.changes(since: position) }
+        let trace = CallTrace()
+        let result = await CallTrace.$current.withValue(trace) {
+            await clock.within(Self.syncSecondsMax) { await connector.changes(since: position) }
+        }
         guard let result else {
-            late(Self.syncSecondsMax, connector)
+            late(Self.syncSecondsMax, connector, trace.last)
             return true
         }
         let now = clock.nowSeconds()
@@ -253,54 +257,14 @@ extension PostureService {
                 await self.cache.apply(
                     read, of: connector.integration, nowSeconds: now, isList: true, tell: tell)
             }
-            note(failure, of: connector)
+            note(failure, of: connector, trace.last)
         }
         return true
     }
 
-    private func fetch(_ deviceID: String, from connector: any Connector) async {
-        let key = ExactKey(connector.integration)
-        // Without working credentials every question would be refused, and count against us.
-        guard statuses[key]?.state == .configured else { return }
-        guard let device = knownDevice(deviceID) else { return }
-        let keys = device.keys
-        let answer = await clock.within(Self.fetchSecondsMax) { await connector.fetch(device) }
-        guard let answer else {
-            guard !Task.isCancelled else { return }
-            statuses[key]?.note(Self.timeout(Self.fetchSecondsMax), nowSeconds: clock.nowSeconds())
-            return
-        }
-        switch answer {
-        case .records(let records):
-            let now = clock.nowSeconds()
-            statuses[key]?.noteSuccess(nowSeconds: now)
-            await take(of: connector) { tell in
-                guard records.isEmpty else {
-                    return await self.cache.apply(
-                        VerdictRecords(records), of: connector.integration, nowSeconds: now, tell: tell)
-                }
-                return await self.cache.markAbsent(
-                    integration: connector.integration, keys: keys, ttlSeconds: connector.pace.ttlSeconds,
-                    nowSeconds: now, tell: tell)
-            }
-        case .failed(let failure):
-            // The device merely has no id that this provider looks up: nothing failed.
-            guard failure.kind != .notFound else { return }
-            statuses[key]?.note(failure, nowSeconds: clock.nowSeconds())
-            if statuses[key]?.state == .pending { retryProbe(connector, failure) }
-        }
-    }
-
-    /// nil when nothing names the device at a provider, or it was revoked.
-    private func knownDevice(_ id: String) -> KnownDevice? {
-        guard let device = directory[id], !device.isRevoked else { return nil }
-        let keys = directory.keys(of: id)
-        return keys.isEmpty ? nil : KnownDevice(id: id, email: device.ownerEmail, keys: keys)
-    }
-
     /// Takes an answer of a provider: the cache first, then everybody who is affected at once, then the store. A device
     /// that went bad is not kept open by a slow disk.
-    private func take(
+    func take(
         of connector: any Connector,
         _ taking: @Sendable (_ tell: @escaping VerdictCache.Tell) async -> VerdictWrites
     ) async {
@@ -313,7 +277,7 @@ extension PostureService {
         announceChange(await affected.changed, bad: await affected.bad)
         let now = clock.nowSeconds()
         for device in await affected.outdated {
-            schedule.askSoon(device: device.text, integration: connector.integration, nowSeconds: now)
+            schedule.ask(device: device.text, integration: connector.integration, atSeconds: now)
         }
         let key = ExactKey(connector.integration)
         do throws(StoreError) {
@@ -342,21 +306,23 @@ extension PostureService {
     }
 
     /// Whoever stops the service is no failure of a provider.
-    private func late(_ seconds: Double, _ connector: any Connector) {
+    private func late(_ seconds: Double, _ connector: any Connector, _ call: Verdict.Provenance?) {
         guard !Task.isCancelled else { return }
-        note(Self.timeout(seconds), of: connector)
+        note(Self.timeout(seconds), of: connector, call)
     }
 
-    private static func timeout(_ seconds: Double) -> ConnectorFailure {
+    static func timeout(_ seconds: Double) -> ConnectorFailure {
         ConnectorFailure(.timeout, "no answer within \(Int(seconds)) s")
     }
 
-    func note(_ failure: ConnectorFailure, of connector: any Connector) {
-        statuses[ExactKey(connector.integration)]?.note(failure, nowSeconds: clock.nowSeconds())
+    func note(
+        _ failure: ConnectorFailure, of connector: any Connector, _ call: Verdict.Provenance? = nil
+    ) {
+        statuses[ExactKey(connector.integration)]?.note(failure, nowSeconds: clock.nowSeconds(), call: call)
         retryProbe(connector, failure)
     }
 
-    private func retryProbe(_ connector: any Connector, _ failure: ConnectorFailure) {
+    func retryProbe(_ connector: any Connector, _ failure: ConnectorFailure) {
         schedule.retryFullSync(
             connector.integration,
             atSeconds: clock.nowSeconds() + max(60, failure.retryAfterSeconds ?? 60))

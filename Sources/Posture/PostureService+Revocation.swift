@@ -7,7 +7,11 @@ public import Store
 /// authority.
 struct WithdrawnCertificates: Sendable {
     /// Denied by serial number, whoever issued them.
-    var serials: Set<String> = []
+    var serials: Set<String> = [] {
+        didSet { numbers = Set(serials.lazy.map(CertificateFacts.number)) }
+    }
+    /// The same as `CertificateFacts.number`.
+    private(set) var numbers: Set<String> = []
     /// The lists of each integration that has some.
     var files: [ExactKey: RevocationFiles] = [:]
     /// What the process before this one had, until the files are read for the first time.
@@ -119,7 +123,11 @@ extension PostureService {
         }
         guard hasChanged else { return news }
         let affected = directory.all.filter { before.contains($0) != withdrawn.contains($0) }
-        announceChange(Set(affected.map { ExactKey($0.id) }))
+        announceChange(
+            affected.reduce(into: []) { changed, device in
+                changed.insert(ExactKey(device.id))
+                changed.formUnion(machines.owners(of: directory.keys(of: device.id)))
+            })
         return news
     }
 
@@ -191,13 +199,15 @@ extension PostureService {
         withdrawn.serials.insert(serialHex)
         let found = directory.all.filter { !$0.isRevoked && withdrawn.isCertificate(serialHex, of: $0) }
         var stored: [StoredDevice] = []
+        var known: Set<ExactKey> = []
         for device in found {
+            known.formUnion(machines.owners(of: directory.keys(of: device.id)))
             guard let revoked = directory.revoke(device.id) else { continue }
             schedule.remove(device: device.id)
             stored.append(revoked)
         }
         // Announced before it is stored, as with a device: the cut does not wait for the disk.
-        announceChange(Set(stored.map { ExactKey($0.id) }))
+        announceChange(known.union(stored.map { ExactKey($0.id) }))
         try await store.revoke(serialHex: serialHex, atSeconds: clock.nowSeconds())
         for device in stored { try await store.upsert(device) }
         await audit(

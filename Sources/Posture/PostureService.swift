@@ -75,6 +75,10 @@ public actor PostureService {
     var agents: [AgentIntegration]
     let connectors: [any Connector]
     let evaluationCallers: [EvaluationCaller]
+    /// What connectors are made with; nil: they were handed in.
+    let parts: ConnectorParts?
+    /// What the connectors in use were made of.
+    var connections: [ExactKey: ProviderConnection] = [:]
     let ring: KeyRing
     let store: any GatewayStore
     let clock: PostureClock
@@ -133,7 +137,7 @@ public actor PostureService {
         var connectors: [any Connector] = []
         let streams = providers.filter { $0.provider == SignalStreamSettings.provider }
         for provider in providers where provider.provider != SignalStreamSettings.provider {
-            connectors.append(try Vendor.connector(provider, parts))
+            connectors.append(RotatingConnector(try Vendor.connector(provider, parts)))
         }
         var callers: [EvaluationCaller] = []
         for provider in providers {
@@ -142,15 +146,19 @@ public actor PostureService {
         self.init(
             agents: agents, connectors: connectors, evaluationCallers: callers, ring: ring, store: store,
             clock: clock, random: random,
-            signals: try SignalState(streams, parts: parts, store: store))
+            signals: try SignalState(streams, parts: parts, store: store), parts: parts, providers: providers)
     }
 
     init(
         agents: [AgentIntegration], connectors: [any Connector], evaluationCallers: [EvaluationCaller] = [],
         ring: KeyRing, store: any GatewayStore, clock: PostureClock, random: @escaping @Sendable () -> Double,
-        signals: SignalState = SignalState()
+        signals: SignalState = SignalState(), parts: ConnectorParts? = nil,
+        providers: [ProviderConnection] = []
     ) {
         self.signals = signals
+        self.parts = parts
+        connections = Dictionary(
+            providers.map { (ExactKey($0.integration), $0) }, uniquingKeysWith: { first, _ in first })
         self.agents = agents
         self.connectors = connectors
         self.evaluationCallers = evaluationCallers
@@ -170,7 +178,8 @@ public actor PostureService {
     /// Reads devices and signals from the store, and begins to read verdicts: a question about one waits until its
     /// integration is in memory.
     public func load() async throws(StoreError) {
-        directory = DeviceDirectory(try await store.devices())
+        directory = DeviceDirectory(
+            try await store.devices(), revokedPins: try await store.revokedPins())
         withdrawn.serials = Set(try await store.revokedSerials())
         statementTimes = StatementTimes(try await store.statementTimes())
         try await loadRevocationLists()
@@ -186,7 +195,7 @@ public actor PostureService {
                 schedule.add(
                     device: device.id, integration: connector.integration, pace: connector.pace,
                     nowSeconds: now,
-                    random: random())
+                    random: random(), isOneOfAll: true)
             }
         }
     }
@@ -209,7 +218,10 @@ public actor PostureService {
             if case .list(let kinds)? = question.statement?.facts[StatementFacts.conflictFact] {
                 conflicts.formUnion(kinds)
             }
-            let name = MatchedDevice(id: ExactKey(question.id), conflicts: conflicts)
+            let addresses = StatementFacts.addresses(question.statement, nowSeconds: clock.nowSeconds())
+            if question.statement != nil { directory.note(addresses: addresses, of: question.id) }
+            let name = MatchedDevice(
+                id: ExactKey(question.id), conflicts: conflicts, addresses: addresses)
             let place = places[name] ?? asked.count
             if place == asked.count {
                 places[name] = place
@@ -229,9 +241,10 @@ public actor PostureService {
     }
 
     /// Verdicts depend on the device and on what a session's statement contradicts.
-    private struct MatchedDevice: Hashable {
+    struct MatchedDevice: Hashable {
         var id: ExactKey
         var conflicts: Set<String>
+        var addresses: [DeviceKey]
     }
 
     private func verdicts(of devices: [MatchedDevice]) async -> [[Verdict]] {
@@ -239,8 +252,11 @@ public actor PostureService {
         let questions = devices.map {
             VerdictMatching.Question(keys: directory.keys(of: $0.id.text), conflicts: $0.conflicts)
         }
-        let found = await cache.verdicts(
+        var found = await cache.verdicts(
             of: questions, by: connectors.map { VerdictMatching.Source($0) }, nowSeconds: clock.nowSeconds())
+        for index in devices.indices where !devices[index].addresses.isEmpty {
+            found[index] = await byAddresses(of: devices[index], beside: found[index])
+        }
         return devices.indices.map {
             underSignals(found[$0], deviceID: devices[$0].id.text, keys: questions[$0].keys)
         }
@@ -264,10 +280,11 @@ public actor PostureService {
                     keyThumbprint: "none:\(id)", certificateSerial: "",
                     enrolledAtSeconds: clock.nowSeconds(), certificateNotAfterSeconds: 0))
         }
+        let known = machines.owners(of: directory.keys(of: id))
         guard let device = directory.revoke(id) else { return false }
         schedule.remove(device: id)
         // Announced before it is stored: a device that somebody revokes is cut even while the disk is slow.
-        announceChange([ExactKey(deviceID), ExactKey(id)])
+        announceChange(known.union([ExactKey(deviceID), ExactKey(id)]))
         try await store.upsert(device)
         await audit("device-revoked", ["device": .string(id)])
         return true

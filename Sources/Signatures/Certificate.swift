@@ -73,14 +73,16 @@ public struct Certificate: Sendable, Hashable {
     }
 
     /// The certificate as PEM text in lines of 64 characters (RFC 7468).
-    public var pem: [UInt8] {
+    public var pem: [UInt8] { Self.pem(der, "CERTIFICATE") }
+
+    static func pem(_ der: [UInt8], _ kind: String) -> [UInt8] {
         let text = Array(Base64.encode(der).utf8)
-        var pem = Array("-----BEGIN CERTIFICATE-----\n".utf8)
+        var pem = Array("-----BEGIN \(kind)-----\n".utf8)
         for start in stride(from: 0, to: text.count, by: 64) {
             pem.append(contentsOf: text[start..<min(start + 64, text.count)])
             pem.append(0x0A)
         }
-        pem.append(contentsOf: "-----END CERTIFICATE-----\n".utf8)
+        pem.append(contentsOf: "-----END \(kind)-----\n".utf8)
         return pem
     }
 

@@ -89,6 +89,8 @@ final class RevocationListHandle {
         raw = isPEM ? try Self.readPEM(bytes) : try Self.readDER(bytes)
     }
 
+    init(adopting raw: OpaquePointer) { self.raw = raw }
+
     deinit { X509_CRL_free(raw) }
 
     private static func readPEM(_ bytes: [UInt8]) throws(SignatureError) -> OpaquePointer {

@@ -33,6 +33,7 @@ enum DeviceRows {
         if try isRevoked == false && pins(of: device.id, db) == device.pinnedIDs.mapValues(ExactKey.init) {
             return
         }
+        if isRevoked == true, device.supersededBy == nil { try RevokedPin.keep(pinsOf: device.id, db) }
         try db.run(sql: "DELETE FROM device_pins WHERE device_id = ?", arguments: [device.id])
         guard isRevoked == false else { return }
         for (kind, value) in device.pinnedIDs.sorted(by: { $0.key < $1.key }) {
@@ -47,6 +48,7 @@ enum DeviceRows {
             try db.run(
                 sql: "INSERT INTO device_pins (kind, value, device_id) VALUES (?, ?, ?)",
                 arguments: [kind, value, device.id])
+            try RevokedPin.forget(kind: kind, value: value, db)
         }
     }
 

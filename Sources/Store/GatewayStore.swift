@@ -100,6 +100,8 @@ public protocol GatewayStore: RefreshStore {
     func revokedSerials() async throws(StoreError) -> [String]
     /// Keeps one for good.
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError)
+    /// What named revoked devices and names no other one since.
+    func revokedPins() async throws(StoreError) -> [RevokedPin]
 
     /// The newest revocation list of each issuer that any integration has used.
     func revocationLists() async throws(StoreError) -> [StoredRevocationList]

@@ -7,8 +7,9 @@ public import Access
 ///
 /// Layout, numbers little-endian: version (1 byte), state, strength, risk, flags (2 bytes), five times of 8
 /// bytes (reported, assessed, fetched, expires, end of grace), native id, provider, id, digest, match key,
-/// raw state, labels, remedies, checks, score. Texts and lists carry their length before them, as a
-/// variable-length integer; a GUID is its 16 bytes, and a key that is the native id is not told twice.
+/// raw state, labels, remedies, checks, score, provenance (transport, endpoint, request id). Texts and lists
+/// carry their length before them, as a variable-length integer; a GUID is its 16 bytes, and a key that is
+/// the native id is not told twice.
 public struct PackedVerdict: Sendable, Hashable {
     /// The layout. Others are not read: a provider says it all again.
     public static let version: UInt8 = 1
@@ -49,6 +50,7 @@ public struct PackedVerdict: Sendable, Hashable {
             for number in [score.value, score.minimum, score.maximum] { writer.integer(number) }
             writer.bytes.append(score.higherIsBetter ? 1 : 0)
         }
+        if let provenance = verdict.provenance { writer.provenance(provenance) }
         bytes = writer.bytes
     }
 
@@ -139,6 +141,10 @@ public struct PackedVerdict: Sendable, Hashable {
             guard let score = reader.score() else { return nil }
             verdict.score = score
         }
+        if flags.contains(.hasProvenance) {
+            guard let provenance = reader.provenance() else { return nil }
+            verdict.provenance = provenance
+        }
         return reader.isAtEnd ? verdict : nil
     }
 
@@ -170,6 +176,7 @@ public struct PackedVerdict: Sendable, Hashable {
         static let hasRawDigest = Flags(rawValue: 512)
         static let hasStandardRemedies = Flags(rawValue: 1_024)
         static let hasChecks = Flags(rawValue: 2_048)
+        static let hasProvenance = Flags(rawValue: 4_096)
     }
 
     /// The order of each list is the format: new values go to the end.

@@ -18,6 +18,7 @@ extension PackedVerdict {
             if verdict.assessedAtSeconds != nil { flags.insert(.hasAssessment) }
             if verdict.graceUntilSeconds != nil { flags.insert(.hasGrace) }
             if !verdict.checks.isEmpty { flags.insert(.hasChecks) }
+            if verdict.provenance != nil { flags.insert(.hasProvenance) }
             if hasDerivedID(verdict) { flags.insert(.hasDerivedID) }
             if PackedVerdict.rawDigest(verdict.digest) != nil { flags.insert(.hasRawDigest) }
             bytes.append(PackedVerdict.version)

@@ -31,7 +31,8 @@ extension PackedVerdict {
             flags.contains(.hasRawDigest) ? reader.skip(32) : reader.skipText(),
             reader.names(&names.keys, idStart: idStart), reader.skipText(),
             let labels = reader.texts(), reader.skipTexts(), reader.skipChecks(),
-            !flags.contains(.hasScore) || reader.score() != nil
+            !flags.contains(.hasScore) || reader.score() != nil,
+            !flags.contains(.hasProvenance) || reader.skipProvenance()
         else { return nil }
         names.labels = labels
         return reader.isAtEnd ? names : nil

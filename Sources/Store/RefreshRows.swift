@@ -52,6 +52,28 @@ enum RefreshRows {
         return found
     }
 
+    /// Two indexes, each read from its beginning.
+    static func overdue(
+        of provider: String, failingSinceSeconds: Int64, restingSinceSeconds: Int64, dueSinceSeconds: Int64,
+        limit: Int, _ db: Database
+    ) throws -> [StoredRefresh] {
+        let some = "SELECT \(columns) FROM session_refreshes WHERE identity_provider = ? AND"
+        var found = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    \(some) failing_since <= ? AND (due_at IS NOT NULL OR failing_since >= ?)
+                    ORDER BY failing_since LIMIT ?
+                    """), arguments: [provider, failingSinceSeconds, restingSinceSeconds, limit]
+        ).map(refresh)
+        guard found.count < limit else { return found }
+        found += try Row.fetchAll(
+            db.cachedStatement(
+                sql: "\(some) failing_since IS NULL AND due_at <= ? ORDER BY due_at LIMIT ?"),
+            arguments: [provider, dueSinceSeconds, limit - found.count]
+        ).map(refresh)
+        return found
+    }
+
     static func replace(
         _ old: StoredRefresh, with new: StoredRefresh, sessions: [SessionChange], _ db: Database,
         file: String

@@ -30,6 +30,18 @@ extension SQLiteStore {
     }
 
     /// See `RefreshStore`.
+    public func overdueRefreshes(
+        of provider: String, failingSinceSeconds: Int64, restingSinceSeconds: Int64, dueSinceSeconds: Int64,
+        limit: Int
+    ) async throws(StoreError) -> [StoredRefresh] {
+        try await sessionsFile.read {
+            try RefreshRows.overdue(
+                of: provider, failingSinceSeconds: failingSinceSeconds,
+                restingSinceSeconds: restingSinceSeconds, dueSinceSeconds: dueSinceSeconds, limit: limit, $0)
+        }
+    }
+
+    /// See `RefreshStore`.
     public func replace(
         _ old: StoredRefresh, with new: StoredRefresh, sessions: [SessionChange]
     ) async throws(StoreError) -> RefreshReplacement {

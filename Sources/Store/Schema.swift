@@ -169,6 +169,11 @@ enum Schema {
         CREATE INDEX ended_cookies_session ON ended_cookies (session_id, sequence);
         """,
         StoredRevocationList.table,
+        RevokedPin.table,
+        """
+        CREATE INDEX session_refreshes_failing ON session_refreshes (identity_provider, failing_since)
+          WHERE failing_since IS NOT NULL;
+        """,
     ]
 
     static let verdicts = [

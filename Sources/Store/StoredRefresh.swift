@@ -118,6 +118,14 @@ public protocol RefreshStore: Sendable {
     func dueRefreshes(
         of provider: String, nowSeconds: Int64, latestSeconds: Int64, limit: Int
     ) async throws(StoreError) -> [StoredRefresh]
+    /// What one provider has not confirmed for long: failing since the first of these seconds or longer, or due since
+    /// the third and never asked; at most `limit`, in no order.
+    ///
+    /// - Parameter restingSinceSeconds: one that rests counts only when it began to fail at this second or later.
+    func overdueRefreshes(
+        of provider: String, failingSinceSeconds: Int64, restingSinceSeconds: Int64, dueSinceSeconds: Int64,
+        limit: Int
+    ) async throws(StoreError) -> [StoredRefresh]
     /// Replaces a row that still is exactly as it was read, and with it the session that it belongs to and those
     /// below, in one transaction: all or nothing. None is ever brought back.
     ///

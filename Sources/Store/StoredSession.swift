@@ -91,6 +91,16 @@ public struct StoredSession: Sendable, Codable, Hashable {
     /// reads it, so that being in use changes none.
     public static let usedClaim = "gatepost-used"
 
+    /// The id of the ID token that it was made or renewed with last (`jti`), for signals that name it.
+    public static let tokenClaim = "gatepost-token"
+    static let tokenIDBytesMax = 128
+
+    /// Keeps the id of an ID token; one that is longer than ids are names nothing.
+    public static func tokenClaims(id: String?) -> [String: ClaimValue] {
+        guard let id, (1...tokenIDBytesMax).contains(id.utf8.count) else { return [:] }
+        return [tokenClaim: .text(id)]
+    }
+
     /// Under this claim name a global session remembers the others of the same browser, made by other providers. Claims
     /// of providers never begin with `gatepost`.
     public static let linkedClaim = "gatepost-linked-sessions"
@@ -104,6 +114,7 @@ public struct StoredSession: Sendable, Codable, Hashable {
     public var facts: SessionFacts {
         var known = claims
         if known[Self.usedClaim] != nil { known[Self.usedClaim] = nil }
+        if known[Self.tokenClaim] != nil { known[Self.tokenClaim] = nil }
         return SessionFacts(
             id: id, identityProvider: identityProvider,
             person: PersonFacts(

@@ -10,11 +10,11 @@ struct AgentProgram: AsyncParsableCommand {
             The agent listens on 127.0.0.1 and ::1 only. It answers the device-check pages of the gateways that \
             it was enrolled with, and nobody else: challenges must be signed by a key of that gateway.
 
-            First time:     gatepost-agent enroll --url https://auth.corp.example --token TOKEN
+            First time:     gatepost-agent enroll --url https://AUTH-HOST --token TOKEN
             Then:           gatepost-agent run
             What it says:   gatepost-agent facts
             How it stands:  gatepost-agent status
-            No more:        gatepost-agent leave https://auth.corp.example
+            No more:        gatepost-agent leave https://AUTH-HOST
             """,
         version: AssertionMaker.version,
         subcommands: [
@@ -33,14 +33,8 @@ struct StateOptions: ParsableArguments {
                 Default: /var/lib/gatepost-agent for root, else ~/.local/state/gatepost-agent. Root becomes \
                 the owner of the folder.
                 """,
-
             valueName: "folder"))
     var stateFolder: String?
-
-    @OptionGroup var files: FactFileOptions
-
-    var deviceIDs: String { files.deviceIDs }
-    var factRules: String { files.factRules }
 }
 
 /// What the machine's administrator says about it, for whoever reads its facts.

@@ -15,7 +15,8 @@ struct ConformanceCommand: AsyncParsableCommand {
             certificate, and waits until the agent has enrolled and listens.
 
             The commands get GATEPOST_URL, GATEPOST_TOKEN, GATEPOST_AUTHORITIES and GATEPOST_PORT in their \
-            environment. Exit status: 0 when every guarantee holds, 1 when one does not, 2 when the agent \
+            environment, the one of --statement-with also GATEPOST_STATEMENT. Exit status: 0 when every \
+            guarantee holds, 1 when one does not, 2 when the agent \
             never enrolled or never listened.
             """)
 
@@ -34,6 +35,12 @@ struct ConformanceCommand: AsyncParsableCommand {
             "Shell command that starts the agent once it is enrolled; stopped at the end.",
             valueName: "command"))
     var startWith: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Shell command that gives the enrolled agent a management server's statement (profile stmt).",
+            valueName: "command"))
+    var statementWith: String?
 
     @Option(help: ArgumentHelp("How long to wait for the enrolment and the port.", valueName: "seconds"))
     var wait: Int = 300
@@ -75,9 +82,13 @@ struct ConformanceCommand: AsyncParsableCommand {
             "GATEPOST_PORT": String(port),
         ]
         let probe = AgentProbe(address: 127 << 24 | 1, port: port, clock: clock)
-        let started = try await prepare(gateway, probe, environment)
-        defer { started?.terminate() }
-        let subject = ConformanceSubject(gateway: gateway, probe: probe, clock: clock)
+        let agent = try await prepare(gateway, probe, environment)
+        defer { agent?.stop() }
+        var restart: (@Sendable () -> Bool)?
+        if let agent { restart = { agent.restart(probe) } }
+        let subject = ConformanceSubject(
+            gateway: gateway, probe: probe, clock: clock,
+            statement: try giveStatement(gateway, environment), restart: restart)
         let chosen = ConformanceCheck.all.filter { check in
             (only.isEmpty || only.contains(check.name)) && !(quick && check.isSlow)
         }
@@ -94,7 +105,7 @@ struct ConformanceCommand: AsyncParsableCommand {
     /// Until the agent has enrolled and listens.
     private func prepare(
         _ gateway: ConformanceGateway, _ probe: AgentProbe, _ environment: [String: String]
-    ) async throws -> Process? {
+    ) async throws -> StartedAgent? {
         if let enrollWith {
             let enrolling = try Self.shell(enrollWith, environment)
             enrolling.waitUntilExit()
@@ -112,11 +123,11 @@ struct ConformanceCommand: AsyncParsableCommand {
                 """)
         }
         try await until("no agent enrolled") { gateway.device != nil }
-        let started = try startWith.map { try Self.shell($0, environment) }
+        let started = try startWith.map { try StartedAgent(command: $0, environment) }
         do {
             try await until("nothing listens at \(url)") { probe.isListening }
         } catch {
-            started?.terminate()
+            started?.stop()
             throw error
         }
         return started
@@ -133,7 +144,22 @@ struct ConformanceCommand: AsyncParsableCommand {
         }
     }
 
-    private static func shell(_ command: String, _ environment: [String: String]) throws -> Process {
+    /// Hands a statement to the agent under test.
+    private func giveStatement(
+        _ gateway: ConformanceGateway, _ environment: [String: String]
+    ) throws -> String? {
+        let statement = gateway.statement(nowSeconds: AgentClock.system.nowSeconds())
+        guard let statementWith, let statement else { return nil }
+        let giving = try Self.shell(
+            statementWith, environment.merging(["GATEPOST_STATEMENT": statement]) { $1 })
+        giving.waitUntilExit()
+        guard giving.terminationStatus == 0 else {
+            throw AgentError("the command of --statement-with failed", remedy: "run it by hand")
+        }
+        return statement
+    }
+
+    static func shell(_ command: String, _ environment: [String: String]) throws -> Process {
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
         // `exec`, so that ending the shell ends the agent.

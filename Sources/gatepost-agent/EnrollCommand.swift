@@ -48,6 +48,21 @@ struct EnrollCommand: AsyncParsableCommand {
             discussion: "The old key proves to the same gateway that the new one takes its place."))
     var force = false
 
+    /// A token that was cut on its way is not worth a question that counts as an attempt.
+    func validate() throws {
+        let isWhole =
+            token.utf8.count == 43
+            && token.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                    || byte == 0x2d || byte == 0x5f
+            }
+        guard isWhole else {
+            throw ValidationError(
+                "The token has \(token.count) characters; a whole one has 43 letters, digits, - and _. "
+                    + "Copy it again, with nothing before or behind it.")
+        }
+    }
+
     func run() async throws {
         let clock = AgentClock.system
         // Before this process may become another user: who called, and a file that only root can read.
@@ -74,9 +89,9 @@ struct EnrollCommand: AsyncParsableCommand {
             note: { EventLog.standard.say($0) })
         // Enrolling tells no more than a device check would.
         let root = HostRoot()
-        let known = inputs.collector(root, state).collect(nowSeconds: clock.nowSeconds())
+        let known = inputs.collector(root).collect(nowSeconds: clock.nowSeconds())
         let facts = try inputs.configuration()[url].permitted.disclosed(
-            of: known.merging(FactProbes.ofOneGateway(url, root, rulesPath: state.factRules)))
+            of: known.merging(FactProbes.ofOneGateway(url, root, rulesPath: inputs.factRules)))
         let enrolment = try await exchange.enroll(
             url: url, token: token, key: fresh.signer, facts: facts, users: users,
             authoritiesPEM: authorities, attestation: fresh.attestation, predecessor: old,
@@ -85,9 +100,30 @@ struct EnrollCommand: AsyncParsableCommand {
             try DeviceIdentity.store(fresh.signer, enrolment, in: folder)
         }
         let place = fresh.signer.level == "software" ? "a file" : "the security chip"
-        print(
-            "enrolled as device \(enrolment.deviceID), its key in \(place); "
-                + "start it with: gatepost-agent run")
+        print("enrolled as device \(enrolment.deviceID), its key in \(place)")
+        for line in Self.notes(enrolment, presence: .at(enrolment.port), nowSeconds: clock.nowSeconds()) {
+            print(line)
+        }
+    }
+
+    /// What is left to do, or in the way, after an enrolment.
+    static func notes(_ enrolment: Enrolment, presence: AgentPresence, nowSeconds: Int64) -> [String] {
+        var notes: [String] = []
+        let offset = enrolment.statedNowSeconds.map { nowSeconds - $0 } ?? 0
+        if abs(offset) > Challenge.skewSeconds {
+            notes.append(
+                "this machine's clock is \(abs(offset)) s \(offset > 0 ? "ahead of" : "behind") the gateway's: "
+                    + "device checks will be refused until it is right; see: timedatectl")
+        }
+        switch presence {
+        case .answers: notes.append("the agent that runs answers this gateway within seconds")
+        case .nobody: notes.append("start it with: systemctl start gatepost-agent (or: gatepost-agent run)")
+        case .another:
+            notes.append(
+                "another program answers at 127.0.0.1:\(enrolment.port): see: ss -tlnp; list another port in "
+                    + "\(AgentConfiguration.defaultPath) and at the gateway")
+        }
+        return notes
     }
 
     private func userIDs() throws(AgentError) -> [UInt32] {

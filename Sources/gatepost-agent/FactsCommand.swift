@@ -25,7 +25,7 @@ struct FactsCommand: AsyncParsableCommand {
         let now = AgentClock.system.nowSeconds()
         let host = HostRoot(root)
         let folders = host.path.isEmpty ? try state.opened().enrolled() : []
-        let collector = inputs.collector(host, state)
+        let collector = inputs.collector(host)
         let known = collector.sourced(nowSeconds: now, patience: Self.patienceMilliseconds)
         for problem in collector.problems {
             FileHandle.standardError.write(Data("gatepost-agent: \(problem)\n".utf8))
@@ -33,7 +33,7 @@ struct FactsCommand: AsyncParsableCommand {
         guard !sources else { return printSources(known, collector.unknown(nowSeconds: now), now) }
         let facts = collector.facts(nowSeconds: now).facts
         guard !folders.isEmpty else {
-            let own = FactProbes.ofOneGateway("https://localhost", host, rulesPath: state.factRules)
+            let own = FactProbes.ofOneGateway("https://localhost", host, rulesPath: inputs.factRules)
             return print(JSONValue.object(facts.merging(own)).serializedText())
         }
         let configuration = try inputs.configuration()
@@ -44,7 +44,7 @@ struct FactsCommand: AsyncParsableCommand {
                 enrolment: enrolment, permitted: configuration[enrolment.authOrigin].permitted,
                 asked: AskedClaims.read(folder),
                 facts: facts.merging(
-                    FactProbes.ofOneGateway(enrolment.authOrigin, host, rulesPath: state.factRules)))
+                    FactProbes.ofOneGateway(enrolment.authOrigin, host, rulesPath: inputs.factRules)))
             views[enrolment.authOrigin] = .object(view.object)
         }
         print(JSONValue.object(views).serializedText())

@@ -36,7 +36,7 @@ struct RunCommand: AsyncParsableCommand {
         _ = try folders.enrolledOrFail()
         try folders.state.holdForThisProcess()
         let root = HostRoot()
-        let collector = inputs.collector(root, state)
+        let collector = inputs.collector(root)
         collector.keepFresh()
         for problem in collector.problems { log.say(problem, level: 4) }
         let running = RunningGateways(folders: folders, chip: chip, clock: clock, log: log) {
@@ -83,7 +83,7 @@ struct RunCommand: AsyncParsableCommand {
             identity: identity, collector: collector,
             counter: try StatementCounter(folder: identity.folder), permitted: rules.permitted,
             asked: AskedClaims(folder: identity.folder),
-            own: FactProbes.ofOneGateway(enrolment.authOrigin, root, rulesPath: state.factRules))
+            own: FactProbes.ofOneGateway(enrolment.authOrigin, root, rulesPath: inputs.factRules))
         let named = rules.users ?? (enrolment.users.isEmpty ? [geteuid()] : enrolment.users)
         return AttestGate(
             identity: identity, maker: maker, users: anyUser ? nil : Set(named),

@@ -15,22 +15,26 @@ struct SourceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Socket of the collector that runs as root.", valueName: "path"))
     var collector: String = CollectorProbe.defaultPath
 
+    @OptionGroup var files: FactFileOptions
+
+    var factRules: String { files.factRules }
+
     func configuration() throws(AgentError) -> AgentConfiguration {
         try AgentConfiguration(path: configurationFile)
     }
 
     /// One for all gateways: the collector's word first, then what this process can read itself.
-    func collector(_ root: HostRoot, _ state: StateOptions) -> FactCollector {
-        let own = FactProbes.ofEveryGateway(deviceIDsPath: state.deviceIDs, rulesPath: state.factRules)
+    func collector(_ root: HostRoot) -> FactCollector {
+        let own = FactProbes.ofEveryGateway(deviceIDsPath: files.deviceIDs, rulesPath: factRules)
         // Another machine's files are no business of this machine's collector.
         guard root.path.isEmpty else {
-            return FactCollector(root: root, probes: own, rulesPath: state.factRules)
+            return FactCollector(root: root, probes: own, rulesPath: factRules)
         }
         let told = CollectorProbe(path: collector, names: own.flatMap(\.names))
         // What the administrator's checks make out depends on who makes them: where root does, nobody else stands in.
         let isRootAsked = geteuid() != 0 && access(collector, F_OK) == 0
         let rest = isRootAsked ? own.filter { !($0 is CustomChecksFact) } : own
-        return FactCollector(root: root, probes: [told] + rest, rulesPath: state.factRules)
+        return FactCollector(root: root, probes: [told] + rest, rulesPath: factRules)
     }
 }
 

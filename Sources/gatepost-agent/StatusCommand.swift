@@ -6,7 +6,11 @@ import Glibc
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Prints the gateways of this machine and how each enrolment stands.",
-        discussion: "Ends with status 1 when one of them needs somebody.")
+        discussion: """
+            Says of each gateway whether the certificate is good and renews itself, whose browsers are answered, \
+            whether an agent answers at the port, and what the gateway may learn; then what about this machine \
+            could not be found out. Words in capitals need somebody, and the exit status is 1 then.
+            """)
 
     @OptionGroup var state: StateOptions
     @OptionGroup var inputs: SourceOptions
@@ -21,7 +25,9 @@ struct StatusCommand: AsyncParsableCommand {
                 let identity = try DeviceIdentity(folder: folder)
                 let status = EnrolmentStatus(
                     enrolment: identity.enrolment, rules: configuration[identity.enrolment.authOrigin],
-                    statement: StatementFile.state(in: identity, nowSeconds: now), nowSeconds: now)
+                    statement: StatementFile.state(in: identity, nowSeconds: now),
+                    presences: ([identity.enrolment.port] + configuration.ports).map { ($0, .at($0)) },
+                    nowSeconds: now)
                 print(status.text)
                 needsSomebody = needsSomebody || status.needsSomebody
             } catch {
@@ -30,8 +36,18 @@ struct StatusCommand: AsyncParsableCommand {
             }
         }
         let answers = CollectorProbe(path: inputs.collector, names: []).answer() != nil
-        print("collector       \(answers ? "answers" : "does not answer") at \(inputs.collector)")
+        let without = answers ? "answers" : "does not answer: what only root can read is not known;"
+        print("collector       \(without) at \(inputs.collector)")
+        print(Self.facts(inputs.collector(HostRoot()), nowSeconds: now))
         if needsSomebody { throw ExitCode(1) }
+    }
+
+    private static func facts(_ collector: FactCollector, nowSeconds: Int64) -> String {
+        let known = collector.sourced(nowSeconds: nowSeconds, patience: 10_000).count
+        let unknown = collector.unknown(nowSeconds: nowSeconds).map(PermittedClaims.word)
+        let names = Set(unknown).sorted().joined(separator: ", ")
+        return "facts           \(known) known"
+            + (names.isEmpty ? "" : "; not known: \(names) (see: gatepost-agent facts --sources)")
     }
 }
 
@@ -41,9 +57,13 @@ struct EnrolmentStatus {
     let rules: AgentConfiguration.Gateway
     /// Of the management server's words, when a file holds some.
     var statement: (problem: String?, ends: Int64?) = (nil, nil)
+    /// Who answers at the gateway's port and at the further ones; empty: nobody asked.
+    var presences: [(port: UInt16, who: AgentPresence)] = []
     let nowSeconds: Int64
 
-    var needsSomebody: Bool { isEnding || statement.problem != nil }
+    var needsSomebody: Bool { isEnding || statement.problem != nil || isUnreachable }
+
+    private var isUnreachable: Bool { !presences.isEmpty && !presences.contains { $0.who == .answers } }
 
     /// Ended, or so near its end that renewals must have failed for long.
     private var isEnding: Bool {
@@ -73,9 +93,23 @@ struct EnrolmentStatus {
               certificate   \(certificate), renewed \(Self.day(enrolment.renewedAtSeconds))
               gateway keys  announcement \(enrolment.keySequence)
               answers       \(users.isEmpty ? "its own user" : users.map(Self.name).joined(separator: ", "))
-              port          \(enrolment.port)
+              port          \(portLine)
               may learn     \(learns)
             """ + statementLine
+    }
+
+    private var portLine: String {
+        guard let first = presences.first else { return "\(enrolment.port)" }
+        let other = presences.first { $0.who == .answers }.map(\.port)
+        switch first.who {
+        case .answers: return "\(enrolment.port), answered by an agent"
+        case .another:
+            let there = "\(enrolment.port), answered by ANOTHER PROGRAM (see: ss -tlnp)"
+            return there + (other.map { "; an agent answers at \($0)" } ?? "")
+        case .nobody:
+            if let other { return "\(enrolment.port), answered by nobody; an agent answers at \(other)" }
+            return "\(enrolment.port), answered by NOBODY: systemctl start gatepost-agent"
+        }
     }
 
     private var statementLine: String {

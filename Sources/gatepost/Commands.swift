@@ -54,9 +54,10 @@ struct Session: ParsableCommand {
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "End sessions now; their open connections are cut.")
-        @Option(help: "One session, by the id that \"session list\" shows.") var session: String?
+        @Option(parsing: .unconditional, help: "One session, by the id that \"session list\" shows.")
+        var session: String?
         @Option(help: "Every session of this person (email address).") var user: String?
-        @Option(help: "Every session that proved this device.") var device: String?
+        @Option(parsing: .unconditional, help: "Every session that proved this device.") var device: String?
         @OptionGroup var gateway: SocketOption
 
         func validate() throws {
@@ -94,7 +95,8 @@ struct Verdicts: ParsableCommand {
         discussion: """
             Two ages matter: when the device last reported to the provider, and when the gateway fetched the answer.
             """)
-    @Option(help: "The device, by the id that \"device list\" shows.") var device: String
+    @Option(parsing: .unconditional, help: "The device, by the id that \"device list\" shows.")
+    var device: String
     @Flag(help: "Print JSON.") var json = false
     @OptionGroup var gateway: SocketOption
 
@@ -192,7 +194,7 @@ struct EnrollToken: ParsableCommand {
     @Option(help: "Only a device with this serial number may use it.") var serial: String?
     @Option(help: "The configured identity provider that knows the person; needed when they never signed in.")
     var identityProvider: String?
-    @Option(help: "The person's subject at that provider.") var subject: String?
+    @Option(parsing: .unconditional, help: "The person's subject at that provider.") var subject: String?
     @OptionGroup var gateway: SocketOption
 
     func run() throws {

@@ -12,8 +12,9 @@ struct Events: ParsableCommand {
             1970.
             """)
     @Option(help: "Only of this application.") var application: String?
-    @Option(help: "Only of this device id.") var device: String?
-    @Option(help: "Only of this person: an email address or a pseudonym.") var person: String?
+    @Option(parsing: .unconditional, help: "Only of this device id.") var device: String?
+    @Option(parsing: .unconditional, help: "Only of this person: an email address or a pseudonym.")
+    var person: String?
     @Option(help: "Only with this outcome (forward, partly, refuse, sign-in), reason or cause.")
     var result: String?
     @Option(help: "Only lines of this kind.") var kind: String?

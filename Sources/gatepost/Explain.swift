@@ -16,7 +16,9 @@ struct Explain: ParsableCommand {
             """)
     @Option(help: "The person's email address.") var user: String?
     @Option(help: "The application's name.") var application: String?
-    @Option(help: "A device id; the device of the person's newest session when absent.") var device: String?
+    @Option(
+        parsing: .unconditional, help: "A device id; the device of the person's newest session when absent.")
+    var device: String?
     @Option(help: "The request's path, as the access log has it.") var path: String?
     @Option(help: "The request's method; GET when absent.") var method: String?
     @Option(help: "The address that the request comes from.") var client: String?
@@ -26,7 +28,8 @@ struct Explain: ParsableCommand {
     )
     var clientFrom: String?
     @Option(help: "Another second than now: 2026-01-31T23:59:59Z, or seconds since 1970.") var at: String?
-    @Option(help: "A decision of the past, as the access log names it.") var decision: String?
+    @Option(parsing: .unconditional, help: "A decision of the past, as the access log names it.")
+    var decision: String?
     @Option(help: "A file of the decision log, or its folder; the configured one when absent.") var log:
         String?
     @Flag(help: "Print the record as JSON.") var json = false

@@ -24,6 +24,7 @@ struct Gateway {
         let inbox = try ControlInbox()
         let lanes = Lanes()
         let control = try ControlStart.make(configPath: configPath, config: config, reactors: lanes)
+        try GatewayProcess.wait { try await control.prepare() }
         let workers = config.gateway.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let engine = try DataPlaneEngine(
             listeners: config.gateway.listeners.map { ListenerAddress(address: $0.address, port: $0.port) },
@@ -58,7 +59,7 @@ struct Gateway {
     ) {
         var set = sigset_t()
         sigemptyset(&set)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+        for number in GatewayProcess.endingSignals + [SIGHUP] { sigaddset(&set, number) }
         while true {
             var number: Int32 = 0
             guard sigwait(&set, &number) == 0 else { continue }
@@ -66,7 +67,7 @@ struct Gateway {
             reloading.order()
         }
         // From here on a second signal ends the process in the ordinary way.
-        signal(SIGINT, SIG_DFL)
+        if GatewayProcess.endingSignals.contains(SIGINT) { signal(SIGINT, SIG_DFL) }
         signal(SIGTERM, SIG_DFL)
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
         ConfigurationFile.report("gatepost: stopping; open requests may finish for 10 s")

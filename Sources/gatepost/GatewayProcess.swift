@@ -8,11 +8,20 @@ enum GatewayProcess {
     /// How much the control plane gives way to the reactors where both want a core (nice(2)).
     static let controlPlaneNiceness: Int32 = 5
 
+    /// What ends the gateway. SIGINT only where whoever started it did not ignore it: such a script stops in its own
+    /// order. It has to be left out, because an ignored signal that is blocked waits all the same (sigprocmask(2)).
+    static let endingSignals: [Int32] = {
+        var action = sigaction()
+        let isKnown = sigaction(SIGINT, nil, &action) == 0
+        let isIgnored = isKnown && unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+        return isIgnored ? [SIGTERM] : [SIGINT, SIGTERM]
+    }()
+
     /// Blocks the signals in every thread that is started later, so that only `sigwait` gets them.
     static func blockSignals() {
         var set = sigset_t()
         sigemptyset(&set)
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+        for number in endingSignals + [SIGHUP] { sigaddset(&set, number) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         signal(SIGPIPE, SIG_IGN)
     }

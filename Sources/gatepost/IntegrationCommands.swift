@@ -42,7 +42,8 @@ struct Integrations: ParsableCommand {
             abstract: "Show what an integration knows of the devices of a device's owner.",
             discussion: "For Intune. It is asked now: for the question why a device is not found there.")
         @Argument(help: "The integration's configured name.") var integration: String
-        @Option(help: "The device, by the id that \"device list\" shows.") var device: String
+        @Option(parsing: .unconditional, help: "The device, by the id that \"device list\" shows.")
+        var device: String
         @Flag(help: "Print JSON.") var json = false
         @OptionGroup var gateway: SocketOption
 

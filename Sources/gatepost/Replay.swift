@@ -71,7 +71,8 @@ struct Erase: ParsableCommand {
             first. Copies elsewhere are not touched.
             """)
     @Option(help: "The person's email address.") var user: String?
-    @Option(help: "The person's pseudonym, as decision lines have it.") var person: String?
+    @Option(parsing: .unconditional, help: "The person's pseudonym, as decision lines have it.")
+    var person: String?
     @Option(help: "The folder of the decision log; the configured one when absent.") var log: String?
     @OptionGroup var config: ConfigOption
 

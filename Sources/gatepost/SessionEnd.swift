@@ -10,14 +10,23 @@ extension Session {
                 either. Ending an application's sessions leaves the sign-ins: who is still let in comes back
                 without a question; to keep somebody out, change the policy or the provider first.
                 """)
-        @Option(help: "One session, by the id that \"session list\" shows; a sign-in with all below it.")
+        @Option(
+            parsing: .unconditional,
+            help: """
+                One session, by the id that "session list" shows; a sign-in with all below it. Of a machine, the
+                record that "service-token list" shows.
+                """
+        )
         var session: String?
         @Option(help: "Every session of this person (email address).") var person: String?
-        @Option(help: "Every session that proved this device.") var device: String?
+        @Option(
+            parsing: .unconditional, help: "Every session that proved this device; every machine that is it.")
+        var device: String?
         @Option(help: "Every session that this identity provider made; it may be configured no longer.")
         var provider: String?
-        @Option(help: "With --provider: only the person with this subject there.") var subject: String?
-        @Option(help: "Every session at this application.") var application: String?
+        @Option(parsing: .unconditional, help: "With --provider: only the person with this subject there.")
+        var subject: String?
+        @Option(help: "Every session and every machine at this application.") var application: String?
         @Flag(help: "Only say how many would end.") var dryRun = false
         @Flag(help: "Print JSON.") var json = false
         @OptionGroup var gateway: SocketOption
@@ -45,7 +54,7 @@ extension Session {
             if let subject { command.append(("subject", .string(subject))) }
             let answer = try gateway.ask(.object(JSONObject(command)))
             guard json else { return print(answer["text"]?.string ?? "") }
-            let members = ["dry_run", "sign_ins", "sessions", "people"].compactMap { name in
+            let members = ["dry_run", "sign_ins", "sessions", "people", "machines"].compactMap { name in
                 answer[name].map { (name, $0) }
             }
             print(JSONValue.object(JSONObject(members)).serializedText())

@@ -70,6 +70,20 @@ struct PostureDemandTests {
         .init("the mode alone", PostureDemand(modes: [.statement]), proof(0), .postureRequired),
         .init("a way that is not accepted", PostureDemand(transports: [.popup]), proof(0), .postureRequired),
         .init("an accepted way", PostureDemand(transports: [.popup]), proof(0, transport: .popup)),
+        .init("unwritten: one second before its age", .aging(ageSecondsMax: 900), proof(899)),
+        .init("unwritten: exactly at its age", .aging(ageSecondsMax: 900), proof(900), .postureRequired),
+        .init("unwritten: whatever its mode", .aging(ageSecondsMax: 900), proof(0, mode: .unsafeStatic)),
+        .init(
+            "unwritten: kept by a version that noted no mode", .aging(ageSecondsMax: 900), proof(0, mode: nil)
+        ),
+        .init("unwritten: nothing was ever signed", .aging(ageSecondsMax: 900), nil, .postureRequired),
+        .init(
+            "off: past the integration's age and the clock's", PostureDemand(ageSecondsMax: nil), proof(9_000)
+        ),
+        .init("off: of an unknown future", PostureDemand(ageSecondsMax: nil), proof(-9_000)),
+        .init(
+            "off: not every mode", PostureDemand(ageSecondsMax: nil), proof(0, mode: .unsafeStatic),
+            .postureRequired),
         .init("kept by a version that noted no mode", short, proof(0, mode: nil), .postureRequired),
         .init("kept by a version that noted no way", short, proof(0, transport: nil), .postureRequired),
         .init("004.6 exactly the minimum version", PostureDemand(minimumVersion: "7.2.1"), proof(0)),
@@ -155,6 +169,12 @@ struct PostureDemandTests {
                     include: [.check(.init(integration: "agents", name: "firewall", isAgent: true))])
             ])
         #expect(asking.proofAgesAtSeconds(of: shown, asksAgent: false) == start + 2_880)
+        let ageless = app(PostureDemand(ageSecondsMax: nil))
+        #expect(ageless.proofAgesAtSeconds(of: shown, asksAgent: false) == nil)
+        #expect(ageless.proofAgesAtSeconds(of: shown, asksAgent: true) == start + 2_880)
+        let residual = snapshot().residual(of: session(), shown, for: ageless, atSeconds: now)
+        let plain = snapshot().residual(of: session(), shown, for: app(nil), atSeconds: now)
+        #expect(residual.validUntilSeconds == plain.validUntilSeconds, "no end of its own")
     }
 
     @Test("a proof that does not count takes nobody past a block, and says what is missing")
@@ -210,6 +230,13 @@ struct PostureDemandTests {
         #expect(line.observed == "x5c over fetch, agent 7.2.1")
         #expect(line.remedy == "Update the agent to version 8 or later.")
         #expect(record.residual.refusal == .agentOutdated && record.deviceClass == nil)
+        #expect(
+            PostureDemand.aging(ageSecondsMax: 900).description
+                == "the device proved itself less than 900 s ago")
+        #expect(
+            PostureDemand(ageSecondsMax: nil).description
+                == "the device proved itself by x5c or stmt, over fetch or popup or navigation, in this sign-in"
+        )
     }
 }
 
@@ -272,7 +299,8 @@ struct PostureDemandLawTests {
         func text(_ demand: PostureDemand?) -> String { snapshot([healthy], [app(demand)]).contentText }
         let demands: [PostureDemand?] = [
             nil, PostureDemand(), PostureDemand(modes: [.x5c]), PostureDemand(transports: [.fetch]),
-            PostureDemand(ageSecondsMax: 901), PostureDemand(minimumVersion: "1"),
+            PostureDemand(ageSecondsMax: 901), PostureDemand(ageSecondsMax: nil),
+            PostureDemand(minimumVersion: "1"), .aging(ageSecondsMax: 900),
             PostureDemand(minimumVersion: "2"),
         ]
         #expect(Set(demands.map(text)).count == demands.count)
@@ -288,8 +316,13 @@ struct PostureDemandLawTests {
         let plain = try encoder.encode(app(nil))
         #expect(!String(decoding: plain, as: UTF8.self).contains("posture"))
         #expect(try JSONDecoder().decode(Application.self, from: plain) == app(nil))
-        let asking = app(PostureDemand(modes: [.x5c], minimumVersion: "1"))
-        #expect(try JSONDecoder().decode(Application.self, from: encoder.encode(asking)) == asking)
+        for demand in [
+            PostureDemand(modes: [.x5c], minimumVersion: "1"), PostureDemand(ageSecondsMax: nil),
+            .aging(ageSecondsMax: 900),
+        ] {
+            let asking = app(demand)
+            #expect(try JSONDecoder().decode(Application.self, from: encoder.encode(asking)) == asking)
+        }
         let old = try encoder.encode(proof(1, mode: nil, transport: nil))
         #expect(!String(decoding: old, as: UTF8.self).contains("transport"))
         #expect(

@@ -15,6 +15,10 @@ enum AgentFault: String, CaseIterable, Sendable {
     case ignoresOriginClaim, ignoresReturn, ignoresVersions, takesShortNonces, tellsEverything, tellsUser
     case hashesOther, copiesCounter, livesLong, namesOtherTransport, sendsOldNonce, hidesTime, hasNoRate
     case takesDoubledMembers, followsNavigation
+    case popupPostsToAll, popupHasNoPolicy, popupTakesAnyScript, popupPartsFromOpener, popupTakesAnyOrigin
+    case popupTakesAnyReturn, popupFramed, popupHidesErrors, probeUsesUp, probeTakesExpired, probeOpened
+    case probeReadable, sendsCertificateToo, forgetsOwnKey, namesItselfStated, sendsStatementAlways
+    case forgetsCounter, neverRenews, followsForeignRoot, followsOlder, ignoresAnnouncements
 }
 
 /// An agent written from PROTOCOL.md alone for these tests, which breaks exactly the rules that it is told
@@ -27,14 +31,16 @@ final class BreakableAgent: Sendable {
     let gateway: ConformanceGateway
     let port: UInt16
     let faults: Set<AgentFault>
-    private let key = SigningKey.generateP256()
-    private let chain: [[UInt8]]
-    private let deviceID: String
-    private let keys: [KeyAnnouncement.Named]
+    let key = SigningKey.generateP256()
+    let chain: [[UInt8]]
+    let deviceID: String
+    /// Of the management server, put here as into a file.
+    let statement: String?
     private let listener: ListeningSocket
-    private let memory = Mutex(Memory())
+    let memory: Mutex<Memory>
 
-    private struct Memory {
+    struct Memory {
+        var pinned: KeyAnnouncement
         var seen: Set<String> = []
         var counter: Int64 = 0
         var tokens: Double = 30
@@ -58,7 +64,8 @@ final class BreakableAgent: Sendable {
         chain = (answer["certificates"]?.array ?? []).compactMap { $0.string.flatMap(Base64.decode) }
         deviceID = answer["device_id"]?.string ?? ""
         let texts = (answer["gateway_keys"]?.array ?? []).compactMap(\.string)
-        keys = try KeyAnnouncement(firstUseOf: texts).keys
+        memory = Mutex(Memory(pinned: try KeyAnnouncement(firstUseOf: texts)))
+        statement = gateway.statement(nowSeconds: AgentClock.system.nowSeconds())
     }
 
     func start() {
@@ -79,7 +86,15 @@ final class BreakableAgent: Sendable {
 
     func stop() { memory.withLock { $0.isStopped = true } }
 
-    private func has(_ fault: AgentFault) -> Bool { faults.contains(fault) }
+    /// As after a power cut: what was not kept is gone.
+    func restart() {
+        memory.withLock { memory in
+            memory.seen = []
+            if has(.forgetsCounter) { memory.counter = 0 }
+        }
+    }
+
+    func has(_ fault: AgentFault) -> Bool { faults.contains(fault) }
 
     private func serve(_ descriptor: CInt) {
         var patience = timeval(tv_sec: 2, tv_usec: 0)
@@ -101,9 +116,9 @@ final class BreakableAgent: Sendable {
         }
     }
 
-    private var silent: String { wire(403, has(.namesItself) ? ["Server: agent/1"] : [], "") }
+    var silent: String { wire(403, has(.namesItself) ? ["Server: agent/1"] : [], "") }
 
-    private func wire(_ status: Int, _ fields: [String], _ body: String) -> String {
+    func wire(_ status: Int, _ fields: [String], _ body: String) -> String {
         let head =
             ["HTTP/1.1 \(status) X"] + fields + [
                 "Cache-Control: no-store", "Content-Length: \(body.utf8.count)", "Connection: close",
@@ -120,6 +135,7 @@ final class BreakableAgent: Sendable {
         if request.method == "GET", has(.followsNavigation), request.target.hasPrefix("/v1/nav?c=") {
             return navigate(String(request.target.dropFirst("/v1/nav?c=".count)))
         }
+        if request.method == "GET", let answer = visit(request) { return answer }
         let isAttest = request.target == "/v1/attest"
         if !isAttest, has(.saysNotFound) { return wire(404, [], "") }
         guard isAttest, ["POST", "OPTIONS"].contains(request.method) else { return silent }
@@ -136,8 +152,9 @@ final class BreakableAgent: Sendable {
         cors.append("Content-Type: application/json")
         let now = AgentClock.system.nowSeconds()
         do throws(Refused) {
-            let assertion = try attest(request, origin: origins[0], now: now)
-            return wire(200, cors, #"{"assertion":"\#(assertion)"}"#)
+            let (assertion, stated) = try attest(request, origin: origins[0], now: now)
+            let beside = stated.map { #","statement":"\#($0)""# } ?? ""
+            return wire(200, cors, #"{"assertion":"\#(assertion)"\#(beside)}"#)
         } catch {
             let time = has(.hidesTime) ? "" : #","now":\#(now)"#
             return wire(error.status, cors, #"{"error":"\#(error.word)"\#(time)}"#)
@@ -167,12 +184,14 @@ final class BreakableAgent: Sendable {
         return wire(204, fields, "")
     }
 
-    private struct Refused: Error {
+    struct Refused: Error {
         var status: Int
         var word: String
     }
 
-    private func attest(_ request: WireRequest, origin: String, now: Int64) throws(Refused) -> String {
+    private func attest(_ request: WireRequest, origin: String, now: Int64) throws(Refused) -> (
+        assertion: String, statement: String?
+    ) {
         guard has(.hasNoRate) || takeToken() else { throw Refused(status: 429, word: "rate-limited") }
         let bytes = Array(request.body.prefix(request.length))
         guard let text = challengeText(bytes) else { throw Refused(status: 400, word: "request-malformed") }
@@ -189,7 +208,13 @@ final class BreakableAgent: Sendable {
         guard has(.answersTwice) || memory.withLock({ $0.seen.insert(jti).inserted }) else {
             throw Refused(status: 403, word: "challenge-replayed")
         }
-        return statement(text, payload, origin: origin, transport: "fetch", now: now)
+        renewIfBehind(payload)
+        let isStated = payload["profiles"]?.array?.first == "stmt" || has(.sendsStatementAlways)
+        return (
+            assertion(
+                text, payload, origin: origin, transport: "fetch", now: now, isStated: isStated),
+            isStated ? statement : nil
+        )
     }
 
     private func takeToken() -> Bool {
@@ -213,7 +238,7 @@ final class BreakableAgent: Sendable {
     }
 
     /// The payload of a challenge that is signed by a pinned key, or that a fault lets pass.
-    private func trusted(_ text: String) throws(Refused) -> JSONObject {
+    func trusted(_ text: String) throws(Refused) -> JSONObject {
         let refused = Refused(status: 401, word: "gateway-not-trusted")
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 3, let headerBytes = Base64URL.decode(parts[0]),
@@ -227,6 +252,7 @@ final class BreakableAgent: Sendable {
         else { throw refused }
         if has(.takesNoAlgorithm), header["alg"] == "none" { return payload }
         guard header["alg"] == "ES256", let signature = Base64URL.decode(parts[2]) else { throw refused }
+        let keys = memory.withLock { $0.pinned.keys }
         var candidates = keys.filter { .string($0.kid) == header["kid"] }.map(\.key)
         if has(.takesAnyKid) { candidates = keys.map(\.key) }
         if has(.trustsHeaderKey), let jwk = header["jwk"]?.object, let key = try? VerificationKey(jwk: jwk) {
@@ -237,12 +263,12 @@ final class BreakableAgent: Sendable {
         return payload
     }
 
-    private func checkForm(_ payload: JSONObject) throws(Refused) {
+    func checkForm(_ payload: JSONObject) throws(Refused) {
         let malformed = Refused(status: 400, word: "request-malformed")
         guard let jti = payload["jti"]?.string, (1...128).contains(jti.utf8.count),
             let nonce = payload["nonce"]?.string.flatMap(Base64URL.decode),
             nonce.count == 32 || has(.takesShortNonces),
-            payload["profiles"]?.array?.contains("x5c") == true
+            let profiles = payload["profiles"]?.array, profiles.contains("x5c") || profiles.contains("stmt")
         else { throw malformed }
         let low = payload["versions"]?["min"]?.integer ?? .max
         let high = payload["versions"]?["max"]?.integer ?? 0
@@ -252,7 +278,7 @@ final class BreakableAgent: Sendable {
         }
     }
 
-    private func checkTimes(_ payload: JSONObject, now: Int64) throws(Refused) {
+    func checkTimes(_ payload: JSONObject, now: Int64) throws(Refused) {
         let range: ClosedRange<Int64> = 0...1 << 53
         guard let issued = payload["iat"]?.integer, let begins = payload["nbf"]?.integer,
             let expires = payload["exp"]?.integer, range.contains(issued), range.contains(begins),
@@ -267,8 +293,9 @@ final class BreakableAgent: Sendable {
         }
     }
 
-    private func statement(
-        _ challenge: String, _ payload: JSONObject, origin: String?, transport: String, now: Int64
+    func assertion(
+        _ challenge: String, _ payload: JSONObject, origin: String?, transport: String, now: Int64,
+        isStated: Bool = false
     ) -> String {
         let counter = memory.withLock { memory in
             if !has(.copiesCounter) || memory.counter == 0 { memory.counter += 1 }
@@ -285,7 +312,10 @@ final class BreakableAgent: Sendable {
             has(.sendsOldNonce)
             ? .string(Base64URL.encode([UInt8](repeating: 1, count: 32))) : payload["nonce"] ?? .null
         var claims = JSONObject([
-            ("sub", .string(deviceID)), ("aud", .string(gateway.origin)), ("iat", .integer(now)),
+            (
+                "sub",
+                .string(isStated && !has(.namesItselfStated) ? ConformanceGateway.statedName : deviceID)
+            ), ("aud", .string(gateway.origin)), ("iat", .integer(now)),
             ("exp", .integer(now + (has(.livesLong) ? 600 : 60))),
             ("jti", .string(Base64URL.encode(Random.bytes(16)))), ("eat_nonce", nonce),
             ("chh", .string(Base64URL.encode(Digest.sha256(hashed)))),
@@ -296,9 +326,11 @@ final class BreakableAgent: Sendable {
             ("posture", .object(posture)),
         ])
         if has(.tellsUser) { claims["uid"] = 1000 }
-        let header = JSONObject([
-            ("typ", "posture+jwt"), ("x5c", .array(chain.map { .string(Base64.encode($0)) })),
-        ])
+        var header = JSONObject([("typ", "posture+jwt")])
+        if !isStated || has(.sendsCertificateToo) {
+            header["x5c"] = .array(chain.map { .string(Base64.encode($0)) })
+        }
+        if isStated, !has(.forgetsOwnKey) { header["jwk"] = .object(key.publicKey.jwk) }
         return JWS.sign(header: header, payload: claims, with: key)
     }
 
@@ -309,7 +341,7 @@ final class BreakableAgent: Sendable {
             return silent
         }
         let now = AgentClock.system.nowSeconds()
-        let assertion = statement(challenge, payload, origin: nil, transport: "navigation", now: now)
+        let assertion = assertion(challenge, payload, origin: nil, transport: "navigation", now: now)
         return wire(303, ["Location: \(back)?a=\(assertion)"], "")
     }
 }

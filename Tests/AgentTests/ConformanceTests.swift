@@ -25,7 +25,7 @@ struct ConformanceTests {
         .namesItself: ["refusal-bare"],
         .allowsEveryField: ["preflight-field"],
         .answersTwice: ["replay", "replay-jti", "parallel-replay"],
-        .acceptsExpired: ["expired", "iat-past"],
+        .acceptsExpired: ["expired", "iat-past", "popup-refusal", "probe-expired"],
         .acceptsFuture: ["iat-future"],
         .acceptsLongLives: ["life-long"],
         .takesAnyKid: ["kid-unknown", "kid-case"],
@@ -41,16 +41,30 @@ struct ConformanceTests {
         .takesShortNonces: ["nonce-short"],
         .tellsEverything: ["facts-asked", "facts-none", "facts-one", "facts-unknown"],
         .tellsUser: ["user-hidden"],
-        .copiesCounter: ["assertion-fresh"],
+        .copiesCounter: ["assertion-fresh", "counter-restart"],
         .hasNoRate: ["rate"],
         .takesDoubledMembers: ["body-doubled", "body-trailing"],
         .followsNavigation: ["nav-elsewhere", "nav-origin", "nav-embedded", "nav-unsigned"],
+        .popupPostsToAll: ["popup"], .popupHasNoPolicy: ["popup", "popup-refusal"],
+        .popupTakesAnyScript: ["popup", "popup-refusal"], .popupPartsFromOpener: ["popup", "popup-refusal"],
+        .popupTakesAnyOrigin: ["popup-origin-claim"], .popupTakesAnyReturn: ["popup-elsewhere"],
+        .popupFramed: ["popup-framed"], .popupHidesErrors: ["popup-refusal"], .probeUsesUp: ["probe"],
+        .probeTakesExpired: ["probe-expired"], .probeOpened: ["probe-opened"], .probeReadable: ["probe"],
+        .sendsCertificateToo: ["stmt"], .forgetsOwnKey: ["stmt"], .namesItselfStated: ["stmt"],
+        .forgetsCounter: ["counter-restart"],
+    ]
+    /// What takes a renewal to be seen: of these checks exactly those must fail.
+    static let overTime: [AgentFault: Set<String>] = [
+        .neverRenews: ["renews"],
+        .followsForeignRoot: ["announcement-refused"], .followsOlder: ["announcement-refused"],
+        .ignoresAnnouncements: ["announcement-followed"],
     ]
     /// Faults that break every good answer or every refusal.
     static let broad: [AgentFault: String] = [
         .hashesOther: "assertion", .livesLong: "assertion", .namesOtherTransport: "assertion",
         .sendsOldNonce: "assertion", .hidesTime: "alg-none", .saysNotFound: "refusal-alike",
         .allowsCredentials: "preflight", .forgetsVary: "answer-fields",
+        .sendsStatementAlways: "stmt-not-first",
     ]
     /// Runs every check that needs no patience, on a thread of its own: it blocks.
     static func results(_ faults: Set<AgentFault>, only: Set<String>? = nil) async throws
@@ -59,12 +73,17 @@ struct ConformanceTests {
         let agent = try BreakableAgent(faults)
         agent.start()
         defer { agent.stop() }
-        let checks = ConformanceCheck.all.filter { !$0.isSlow && only?.contains($0.name) ?? true }
+        let checks = ConformanceCheck.all.filter { only?.contains($0.name) ?? !$0.isSlow }
         return await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 let probe = AgentProbe(address: 127 << 24 | 1, port: agent.port, clock: .system)
                 let subject = ConformanceSubject(
-                    gateway: agent.gateway, probe: probe, clock: .system, paceMilliseconds: 60)
+                    gateway: agent.gateway, probe: probe, clock: .system, paceMilliseconds: 60,
+                    renewalMilliseconds: 3_000, statement: agent.statement
+                ) {
+                    agent.restart()
+                    return true
+                }
                 continuation.resume(returning: ConformanceRun(subject: subject, checks: checks).results())
             }
         }
@@ -93,8 +112,28 @@ struct ConformanceTests {
         #expect(results.map(\.outcome) == [.failed], "\(fault)")
     }
 
+    static let renewing: Set<String> = ["renews", "announcement-refused", "announcement-followed"]
+
+    @Test("an agent written from the document alone follows its gateway's keys and nobody else's")
+    func intactOverTime() async throws {
+        let results = try await Self.results([], only: Self.renewing)
+        for result in results { #expect(result.outcome == .passed, "\(result.check.name): \(result.detail)") }
+        #expect(results.count == Self.renewing.count)
+    }
+
+    @Test("what is wrong about renewals is found", arguments: overTime.keys)
+    func renewals(_ fault: AgentFault) async throws {
+        // What can no longer happen would be waited for.
+        let names =
+            fault == .ignoresAnnouncements ? Self.renewing : ["renews", "announcement-refused"]
+        let results = try await Self.results([fault], only: names)
+        let failed = Set(results.filter { $0.outcome == .failed }.map(\.check.name))
+        let expected = fault == .neverRenews ? ["renews", "announcement-refused"] : Self.overTime[fault]
+        #expect(failed == expected, "\(fault)")
+    }
+
     @Test("every fault is looked for, and every check has a name of its own") func total() {
-        let known = Set(Self.found.keys).union(Self.broad.keys)
+        let known = Set(Self.found.keys).union(Self.broad.keys).union(Self.overTime.keys)
         #expect(known == Set(AgentFault.allCases))
         #expect(Set(ConformanceCheck.all.map(\.name)).count == ConformanceCheck.all.count)
     }
@@ -123,13 +162,16 @@ struct ConformanceTests {
                 "\(agent) enroll --url $GATEPOST_URL --token=$GATEPOST_TOKEN "
                     + "--authorities $GATEPOST_AUTHORITIES \(state)",
                 "--start-with", "exec \(agent) run --port $GATEPOST_PORT --any-user \(state)",
+                "--statement-with",
+                "umask 077; for f in \(folder.path)/gateways/*; do "
+                    + "printf %s \"$GATEPOST_STATEMENT\" > $f/statement.jwt; done",
             ])
         let report = try JSONValue(parsing: output)
         for check in report["checks"]?.array ?? [] where check["outcome"] == "failed" {
             Issue.record("\(check["name"]?.string ?? ""): \(check["detail"]?.string ?? "")")
         }
         #expect(status == 0 && report["good"] == true)
-        #expect((report["passed"]?.integer ?? 0) >= 115)
+        #expect((report["passed"]?.integer ?? 0) >= 130)
     }
 
     /// A program that was built together with these tests.

@@ -176,6 +176,7 @@ struct PackagingTests {
             ("/usr/lib/sysusers.d/gatepost-agent.conf", 0o644),
             ("/usr/lib/tmpfiles.d/gatepost-agent.conf", 0o644),
             ("/usr/share/doc/gatepost-agent/agent.md", 0o644),
+            ("/usr/share/man/man1/gatepost-agent.1", 0o644),
             ("/usr/share/doc/gatepost-agent/agent.json", 0o644), ("/etc/gatepost-agent", 0o755),
         ] {
             var info = stat()

@@ -15,7 +15,6 @@ struct WordTests {
         ("nginx-style", "name the behaviour"),
         ("NSRegularExpression", "typed matches: exact, prefix by segment, range, set"),
     ]
-    static let bannedTypeEndings = ["Utils", "Utilities", "Helper", "Helpers", "Manager", "Common"]
 
     @Test func `no banned word stands in the sources`() {
         var problems: [String] = []
@@ -24,17 +23,6 @@ struct WordTests {
                 for (word, instead) in Self.banned where Self.contains(line, word) {
                     problems.append("\(file.path):\(index + 1): error: \"\(word)\"; \(instead)")
                 }
-            }
-        }
-        #expect(problems.isEmpty, "\(problems.joined(separator: "\n"))")
-    }
-
-    @Test func `no type is named for being of help`() {
-        var problems: [String] = []
-        for file in SourceTree.swiftFiles(under: "Sources") {
-            let name = file.path.split(separator: "/").last.map { $0.dropLast(".swift".count) } ?? ""
-            for ending in Self.bannedTypeEndings where name.hasSuffix(ending) {
-                problems.append("\(file.path):1: error: name ends in \(ending); name what it does")
             }
         }
         #expect(problems.isEmpty, "\(problems.joined(separator: "\n"))")

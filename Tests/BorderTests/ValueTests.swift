@@ -20,7 +20,8 @@ struct ValueTests {
         identityFields: Array("Gatepost-Assertion: x\r\n".utf8), expiresAtSeconds: 1_000)
 
     static let revocations: [Revocation.Effect] = [
-        .endSession("s"), .endPerson("p"), .endDevice("d"), .endApplication("a"), .replace(record),
+        .endSession("s"), .endPerson("p"), .endDevice("d"), .endApplication("a"),
+        .revokeCertificate("c0ffee1"), .replace(record),
     ]
 
     @Test(arguments: revocations) func `every revocation survives writing and reading`(
@@ -29,6 +30,30 @@ struct ValueTests {
         let value = Revocation(sequence: 3, eventNanoseconds: 9, effect: effect)
         let bytes = try JSONEncoder().encode(value)
         #expect(try JSONDecoder().decode(Revocation.self, from: bytes) == value)
+    }
+
+    @Test
+    func `revoked serial numbers cross the border with a configuration and by themselves, byte for byte`()
+        throws
+    {
+        var snapshot = GatewaySnapshot(
+            revision: 3, authHost: "auth.test", publicPort: 443, certificates: [], applications: [],
+            limits: Limits(), cookieKeys: [], ticketKeys: [], accessLog: false)
+        for serials in [nil, [], ["1", "c0ffee1"]] as [[String]?] {
+            snapshot.revokedSerials = serials
+            let bytes = try BinaryEncoding.bytes(of: ToData.configure(number: 1, snapshot))
+            #expect(
+                try BinaryDecoding.value(ToData.self, from: bytes, isTolerant: false)
+                    == .configure(number: 1, snapshot))
+        }
+        let value = Revocation(sequence: 9, eventNanoseconds: 1, effect: .revokeCertificate("c0ffee1"))
+        let bytes = try BinaryEncoding.bytes(of: value)
+        #expect(try BinaryDecoding.value(Revocation.self, from: bytes, isTolerant: false) == value)
+        for end in 0..<bytes.count {
+            #expect(throws: (any Error).self) {
+                try BinaryDecoding.value(Revocation.self, from: Array(bytes[..<end]), isTolerant: false)
+            }
+        }
     }
 
     @Test func `a request for the control plane survives writing and reading`() throws {

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 static _Thread_local const struct simulated_kernel *current;
 
@@ -36,6 +38,7 @@ int __real_listen(int, int);
 int __real_epoll_ctl(int, int, int, struct epoll_event *);
 int __real_epoll_wait(int, struct epoll_event *, int, int);
 int __real_clock_gettime(clockid_t, struct timespec *);
+long __real_syscall(long, ...);
 
 int __wrap_socket(int family, int type, int protocol) {
     return current ? (int)answer(current->make_socket(current->context)) : __real_socket(family, type, protocol);
@@ -141,4 +144,24 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
     time->tv_sec = (time_t)(now / 1000000000);
     time->tv_nsec = (long)(now % 1000000000);
     return 0;
+}
+
+// The calls that the reactor makes by their numbers.
+long __wrap_syscall(long number, ...) {
+    long given[6];
+    va_list list;
+    va_start(list, number);
+    for (int index = 0; index < 6; index++) given[index] = va_arg(list, long);
+    va_end(list);
+    switch (number) {
+        case SYS_recvfrom: return __wrap_recv((int)given[0], (void *)given[1], (size_t)given[2], (int)given[3]);
+        case SYS_sendto: return __wrap_send((int)given[0], (const void *)given[1], (size_t)given[2], (int)given[3]);
+#ifdef SYS_epoll_wait
+        case SYS_epoll_wait:
+#else
+        case SYS_epoll_pwait:
+#endif
+            return __wrap_epoll_wait((int)given[0], (struct epoll_event *)given[1], (int)given[2], (int)given[3]);
+        default: return __real_syscall(number, given[0], given[1], given[2], given[3], given[4], given[5]);
+    }
 }

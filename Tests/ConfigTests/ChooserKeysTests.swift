@@ -76,13 +76,18 @@ struct ChooserKeysTests {
         let blocks = page.components(separatedBy: "```yaml\n").dropFirst().compactMap {
             $0.components(separatedBy: "```").first
         }
-        try #require(blocks.count == 3)
+        try #require(blocks.count == 4)
         let gateway = Sample.text.components(separatedBy: "identity-providers:\n")[0]
-        // The last one goes on with the providers of the one before.
+        // The third goes on with the providers of the one before, the last has no application of its own.
         let providers = try #require(blocks[1].components(separatedBy: "applications:\n").first)
-        for block in [blocks[0], blocks[1], providers + blocks[2]] {
+        let applications = blocks[0].components(separatedBy: "applications:\n")[1]
+            .components(separatedBy: "  desk:\n")[0].replacing("[ corp ]", with: "[ group ]")
+        for block in [
+            blocks[0], blocks[1], providers + blocks[2], blocks[3] + "applications:\n" + applications,
+        ] {
             let whole = (gateway + block).replacing(/secrets\/[a-z-]+/, with: "secret")
-            #expect(try folder.problems(whole) == [])
+            let problems = try folder.problems(whole)
+            #expect(problems == [])
         }
     }
 }

@@ -43,11 +43,24 @@ struct ClientCertificatesTests {
 
     @Test func `mode and revocations arrive as values`() throws {
         let plain = try settings("{ authorities: chain.pem }")
-        #expect(plain?.isRequired == false && plain?.revocationsPEM == nil)
+        #expect(plain?.isRequired == false && plain?.revocations == nil)
         #expect(plain?.authoritiesPEM.isEmpty == false)
         let whole = try settings("{ authorities: chain.pem, crl: list.pem, mode: required }")
-        #expect(whole?.isRequired == true && whole?.revocationsPEM?.isEmpty == false)
+        #expect(whole?.isRequired == true && whole?.revocations?.isEmpty == false)
+        #expect(whole?.revocationsPath?.hasSuffix("/list.pem") == true)
         #expect(try settings("{ authorities: chain.pem, mode: optional }")?.isRequired == false)
+    }
+
+    @Test func `lists are PEM or DER, of eight megabytes exactly and not a byte more`() throws {
+        let most = 8 << 20
+        for (bytes, problem) in [
+            (most, nil), (most + 1, "is larger than 8388608 bytes"), (1, nil), (0, "holds no PEM X509 CRL"),
+        ] as [(Int, String?)] {
+            try folder.write("list.der", String(repeating: "0", count: bytes))
+            let problems = try folder.problems(text("{ authorities: chain.pem, crl: list.der }"))
+            #expect((problems.first == nil) == (problem == nil), "\(bytes): \(problems)")
+            #expect(problem.map { problems[0].contains($0) } ?? true, "\(problems)")
+        }
     }
 
     @Test func `a common name is a device's name only where that is said`() throws {

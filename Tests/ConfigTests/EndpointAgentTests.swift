@@ -51,6 +51,21 @@ struct EndpointAgentTests {
                 + "unsafe-stale-revocation-lists: true }", nil),
     ]
 
+    @Test(
+        "a rule that asks for an attested key is warned of while nobody says whose chips count",
+        arguments: [
+            ("minimum-key: attested", "", 1), ("minimum-key: claimed", "", 0), ("managed: true", "", 0),
+            ("minimum-key: attested", ", tpm-authorities: chain.pem", 0),
+        ] as [(String, String, Int)])
+    func attested(_ rule: String, _ makers: String, _ count: Int) throws {
+        let text = Sample.text.replacing("managed: true", with: rule).replacing(
+            "{ provider: endpoint-agent", with: "{ provider: endpoint-agent\(makers)")
+        try folder.write("gatepost.yaml", text)
+        let warnings = try folder.load().warnings.map(\.description).filter { $0.contains("attested") }
+        #expect(warnings.count == count, "\(warnings)")
+        #expect(warnings.allSatisfy { $0.contains("integrations.agents.tpm-authorities") })
+    }
+
     @Test("a change is fine or refused by name", arguments: table) func keys(_ row: RefusalCase) throws {
         let problems = try folder.problems(try Sample.replacing(row.piece, row.other))
         guard let expected = row.expected else {

@@ -25,7 +25,9 @@ struct GraphKeysTests {
         return settings
     }
 
-    @Test("002.6 002.15 a secret or a certificate, and exactly one of them", arguments: ["intune", "entra"])
+    @Test(
+        "002.6 002.15 a secret or a certificate, and exactly one of them",
+        arguments: ["intune", "entra", "defender"])
     func credentials(_ provider: String) throws {
         let start = "provider: \(provider), \(Self.tenant)"
         #expect(try problems("\(start), client-secret: { file: secret }").isEmpty)
@@ -37,6 +39,28 @@ struct GraphKeysTests {
                 try problems(start + keys).contains {
                     $0.contains("needs exactly one of client-secret and client-certificate")
                 })
+        }
+    }
+
+    @Test("bounds of a call: five, ten and thirty seconds, each configured, no part longer than the whole")
+    func timeouts() throws {
+        let start = "provider: intune, \(Self.tenant), client-secret: { file: secret }"
+        func bounds(_ keys: String) throws -> [Int64] {
+            let settings = try #require(try read(start + keys))
+            return [settings.connectSecondsMax, settings.firstByteSecondsMax, settings.callSecondsMax]
+        }
+        #expect(try bounds("") == [5, 10, 30])
+        #expect(try bounds(", connect-timeout: 2s, first-byte-timeout: 20s, timeout: 1m") == [2, 20, 60])
+        #expect(try bounds(", timeout: 3s") == [3, 3, 3])
+        #expect(try bounds(", timeout: 7s, connect-timeout: 7s") == [7, 7, 7])
+        for key in ["connect-timeout", "first-byte-timeout"] {
+            #expect(
+                try problems("\(start), timeout: 7s, \(key): 8s").contains {
+                    $0.contains("\(key): is longer than timeout")
+                })
+        }
+        for keys in ["timeout: 61s", "timeout: 0s", "connect-timeout: soon"] {
+            #expect(try !problems("\(start), \(keys)").isEmpty, "\(keys)")
         }
     }
 

@@ -41,8 +41,29 @@ struct PostureKeyTests {
         #expect(standard?.modes == [.x5c, .statement] && standard?.transports == HandshakeTransport.allCases)
     }
 
-    @Test("without the key nothing of its own is asked")
-    func none() throws { #expect(try demand("tags: [internal]") == nil) }
+    @Test(
+        "without the key a proof ages all the same, however it came about, at an agent's or a provider's word",
+        arguments: [("", 900), (", max-age: 5m", 300), (", max-age: 2h", 900)] as [(String, Int64)])
+    func unwritten(_ agentAge: String, _ seconds: Int64) throws {
+        let standard = try #require(try demand("tags: [internal]", agentAge: agentAge))
+        #expect(standard == .aging(ageSecondsMax: seconds))
+        #expect(standard.modes == HandshakeMode.allCases, "of its kind nothing is asked that nobody wrote")
+        #expect(standard.transports == HandshakeTransport.allCases && standard.minimumVersion == nil)
+    }
+
+    @Test("nothing is asked where no device is")
+    func none() throws {
+        try folder.write("gatepost.yaml", text("tags: [internal]", asksForDevice: false))
+        #expect(try folder.load().policy.applications[0].posture == nil)
+    }
+
+    @Test("off, and nothing else, lets a proof count as long as the sign-in")
+    func off() throws {
+        let demand = try #require(try demand("posture: { max-age: off }", agentAge: ", max-age: 5m"))
+        #expect(demand.ageSecondsMax == nil && demand.modes == [.x5c, .statement])
+        let problems = try folder.problems(text("posture: { max-age: never }"))
+        #expect(problems.contains { $0.contains("posture.max-age") && $0.contains("never") }, "\(problems)")
+    }
 
     @Test(
         "what has no effect or is unsafe is refused with the key named",

@@ -180,7 +180,7 @@ struct ConnectTests {
         }
         #expect(
             rows[1]
-                == "it intune configured 3 27 h ago 2 h ago 60 s ago throttled, 16 min ago 30 s")
+                == "it intune configured 3 27 h ago 2 h ago 60 s ago throttled, 16 min ago 30 s -")
         for words in [
             "it: last error: Graph: 429", "it: missing permission A.Read", "it: excess permission B.Write",
             "it: reads in the name of admin@corp.example\u{fffd}[2J; its sign-in ends in 90 d",

@@ -86,6 +86,42 @@ struct DeviceCheckScriptTests {
         #expect(early["isAsking"] == false, "the gateway's answer takes 30 ms of these 400")
     }
 
+    @Test("WebKit repeats a proof ahead of its end by going there by itself, and tells nobody of anything")
+    func ahead() throws {
+        let back = "https://wiki.corp.example/x", visit = "http://127.0.0.1:17472/v1/nav?c=challenge-2"
+        var row = ScriptRow(name: "a", engine: .webkit, state: "")
+        row.browser = ["back": .string(back), "seconds": 2]
+        let there = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(Self.texts(there["replaced"]) == [visit], "the detour is no step of the history")
+        #expect(Self.texts(there["went"]).isEmpty && there["unasked"] == 1)
+        #expect(there["state"] == "" && Self.texts(there["told"]).isEmpty)
+        row.browser = ["back": .string(back)]
+        let stuck = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(Self.texts(stuck["replaced"]) == [visit, back], "an agent that takes long keeps nobody")
+        row.agents = ["closed"]
+        let gone = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(Self.texts(gone["replaced"]) == [back] && gone["unasked"] == 0)
+        // Back with a refusal: of this check ahead of time, and of another one.
+        for (check, isBack) in [("tx-1", true), ("tx-0", false)] {
+            row.agents = ["good"]
+            row.browser = ["failed": "clock-skew", "storage": ["gatepost-ahead": .string(check)]]
+            let refused = try #require(try Self.play([row], seed: 1)["a"])
+            #expect(Self.texts(refused["replaced"]) == (isBack ? [back] : []))
+            #expect(refused["state"]?.string == (isBack ? "" : "clock-skew"))
+        }
+    }
+
+    @Test("only a visit without a click is called one")
+    func clicked() throws {
+        var row = ScriptRow(name: "a", engine: .chromium, state: "")
+        row.browser = ["permission": "denied", "clicks": ["visit"]]
+        let clicked = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(clicked["unasked"] == 0 && Self.texts(clicked["went"]).count == 1)
+        row = ScriptRow(name: "a", engine: .webkit, state: "")
+        let unasked = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(unasked["unasked"] == 1 && Self.texts(unasked["went"]).count == 1)
+    }
+
     @Test("the fragment of the wanted page goes along on every way") func fragment() throws {
         let silent = ScriptRow(
             name: "a", engine: .chromium, browser: ["permission": "granted", "hash": "#part"], state: "")

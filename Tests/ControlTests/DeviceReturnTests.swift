@@ -68,6 +68,29 @@ struct DeviceReturnTests {
         #expect(house.control.deviceChecks.counts.map(\.word) == ["proven"])
     }
 
+    @Test(
+        "a proof says whether its page went to the agent by itself, and only one that came so",
+        arguments: [("navigation", true), ("navigation", false), ("fetch", true)])
+    func unasked(_ transport: String, _ isUnasked: Bool) async throws {
+        let house = try Gatehouse()
+        let agent = try await TestAgent(house)
+        let browser = try await CheckingBrowser(house)
+        var body = JSONObject([("tx", .string(browser.transaction))])
+        if isUnasked { body["unasked"] = true }
+        let offer = await browser.post("/.gatepost/posture/challenge", .object(body))
+        let challenge = try #require(try JSONValue(parsing: offer.body)["challenge"]?.string)
+        let assertion = try agent.assertion(for: challenge, transport: transport)
+        if transport == "navigation" {
+            #expect(await browser.get(path(browser, "a=\(assertion)")).status == 303)
+        } else {
+            let handed: JSONValue = ["tx": .string(browser.transaction), "assertion": .string(assertion)]
+            #expect(await browser.post("/.gatepost/posture/assert", handed).status == 200)
+        }
+        let statement = try await house.store.session(id: browser.global.id)?.statement
+        #expect(
+            statement != nil && (statement?.isUnasked == true) == (transport == "navigation" && isUnasked))
+    }
+
     @Test("004.10 what is refused leads to a clean address with its reason, and nothing is kept")
     func refused() async throws {
         let house = try Gatehouse()

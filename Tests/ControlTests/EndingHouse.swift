@@ -23,6 +23,8 @@ enum EndingKind: String, CaseIterable, CustomTestStringConvertible {
     var endsSignIn: Bool { self != .byApplication && self != .byApplicationSession }
     /// Bob at another provider is not meant.
     var sparesBob: Bool { self != .byApplication }
+    /// No person, no provider and no time of theirs is a machine's.
+    var sparesMachine: Bool { self != .byApplication }
 }
 
 /// Ada on her device at `corp` with a session that her provider calls s-1, and Bob at another provider.
@@ -43,7 +45,26 @@ final class EndingHouse: Sendable {
     static let config = Gatehouse.config
         .replacingOccurrences(of: "integrations:", with: partner + "integrations:")
         .replacingOccurrences(
-            of: "identity-providers: [ corp ]", with: "identity-providers: [ corp, partner ]")
+            of: "identity-providers: [ corp ]", with: "identity-providers: [ corp, partner ]"
+        ).replacingOccurrences(
+            of: "    fields: { X-Remote-User: email }\n    policies:\n",
+            with: """
+                    fields: { X-Remote-User: email }
+                    policies:
+                      - { name: robots, action: service, include: [ { service: [ robot ] } ] }
+
+                """)
+
+    /// A machine at the wiki that a reactor was given a record of.
+    func robot() async throws -> Machine {
+        house.control.machines.take(try await house.store.serviceTokens())
+        let made = await house.control.execute(
+            ["command": "service-token-create", "name": "robot", "expires": 600])
+        let digest = MachineRegistry.digest(of: try #require(made["token"]?.string, "\(made)"))
+        let wire = MachineRegistry.wire(digest, host: "wiki.corp.example")
+        await house.control.pullService(Ticket(reactor: 0, slot: 7, generation: 7), wire, "wiki")
+        return try #require(house.control.machines.active(wire))
+    }
 
     init() async throws {
         let outside = Outside()

@@ -16,12 +16,15 @@ struct EndingTests {
     @Test("an ending reaches every reactor for exactly its sessions", arguments: EndingKind.allCases)
     func ends(_ kind: EndingKind) async throws {
         let house = try await EndingHouse()
+        let robot = try await house.robot()
         let said = try await house.perform(kind)
         let ended = house.house.reactors.revocations.compactMap { revocation -> String? in
             if case .endSession(let id) = revocation.effect { id } else { nil }
         }
         #expect(ended.contains(house.ada.session.id), "\(said)")
         #expect(ended.contains(house.bob.id) == !kind.sparesBob, "\(said)")
+        #expect(ended.contains(robot.recordID) == !kind.sparesMachine, "\(said)")
+        #expect((house.house.control.machines.active(robot.tokenDigest) != nil) == kind.sparesMachine)
         #expect(try await house.house.store.session(id: house.ada.session.id) == nil)
         #expect(try await (house.house.store.session(id: house.ada.global.id) == nil) == kind.endsSignIn)
         #expect(try await (house.house.store.session(id: house.bob.id) != nil) == kind.sparesBob)

@@ -132,7 +132,8 @@ extension Gatehouse {
             global.statement = AgentStatement(
                 integration: "agents", verifiedAtSeconds: now, expiresAtSeconds: now + 900,
                 openUntilSeconds: graceSeconds.map { now + 900 + $0 }, lastSeenSeconds: now,
-                isManaged: true, keyLevel: .software, agentVersion: "1.0.0", osVersion: "12", facts: [:])
+                isManaged: true, keyLevel: .software, agentVersion: "1.0.0", osVersion: "12", facts: [:],
+                mode: .x5c, transport: .popup)
             let proven = global
             try await sessions.change(global.id) {
                 $0.deviceID = proven.deviceID
@@ -221,7 +222,7 @@ final class RecordingReactors: Reactors {
     var revocations: [Revocation] { state.withLock { $0.revocations } }
     var snapshots: [GatewaySnapshot] { state.withLock { $0.snapshots } }
     func clear() { state.withLock { $0 = State() } }
-    func refuseConfigurations(_ what: String) { state.withLock { $0.refusal = what } }
+    func refuseConfigurations(_ what: String?) { state.withLock { $0.refusal = what } }
 
     func send(_ message: ToReactor, to reactor: Int) async {
         state.withLock { $0.sent.append((message, reactor)) }

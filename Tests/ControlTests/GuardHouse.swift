@@ -25,6 +25,11 @@ struct GuardHouse: Sendable {
         of: "{ agent: agents, managed: true }",
         with: "{ custom: health, tags: { matches-any: [ compliant ] } }")
 
+    /// Where the provider's silence is looked at for longer than an agent's proof lasts.
+    static let unaged = config.replacingOccurrences(
+        of: "    host: vault.corp.example\n",
+        with: "    host: vault.corp.example\n    posture: { max-age: off }\n")
+
     struct Person: Sendable {
         var device: String
         var session: StoredSession
@@ -107,7 +112,7 @@ struct GuardHouse: Sendable {
                 switch revocation.effect {
                 case .replace(let record): told.insert(record.session)
                 case .endSession(let session): told.insert(session)
-                case .endPerson, .endDevice, .endApplication: break
+                case .endPerson, .endDevice, .endApplication, .revokeCertificate: break
                 }
             }
             return meant.isSubset(of: told)

@@ -120,7 +120,7 @@ struct GuardTests {
     }
 
     @Test("a recovery ends the hold, and nobody is told anything else") func recovery() async throws {
-        let guarded = try await GuardHouse(12)
+        let guarded = try await GuardHouse(12, config: GuardHouse.unaged)
         defer { guarded.end() }
         await guarded.become(.error, Array(0..<12))
         #expect(guarded.held.first?.losses.count == 12)
@@ -149,7 +149,7 @@ struct GuardTests {
     @Test("verdicts that nobody renews end one by one: ten are cut, the others held") func expiry()
         async throws
     {
-        let guarded = try await GuardHouse(20)
+        let guarded = try await GuardHouse(20, config: GuardHouse.unaged)
         defer { guarded.end() }
         guarded.house.advance(3_599)
         await guarded.house.control.renew(guarded.people[0].digest, "vault")

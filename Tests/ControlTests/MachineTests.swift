@@ -37,7 +37,7 @@ struct MachineTests {
     static let guid = "5f7e6a1c-0000-4000-8000-00000000abcd"
 
     /// - Parameter keys: of `client-certificates`, beside those that are there.
-    private func house(_ keys: String = "") async throws -> Gatehouse {
+    func house(_ keys: String = "") async throws -> Gatehouse {
         let suffix = "device-suffix: id.corp.example"
         let house = try Gatehouse(
             Self.config.replacingOccurrences(of: suffix, with: suffix + keys), fetcher: Outside())
@@ -46,26 +46,26 @@ struct MachineTests {
         return house
     }
 
-    private func ask(_ house: Gatehouse, _ members: [(String, JSONValue)]) async -> JSONValue {
+    func ask(_ house: Gatehouse, _ members: [(String, JSONValue)]) async -> JSONValue {
         await house.control.execute(.object(JSONObject(members)))
     }
 
-    private func create(_ house: Gatehouse, _ name: String = "backup") async throws -> String {
+    func create(_ house: Gatehouse, _ name: String = "backup") async throws -> String {
         let answer = await ask(
             house, [("command", "service-token-create"), ("name", .string(name)), ("expires", 600)])
         return try #require(answer["token"]?.string, "\(answer)")
     }
 
-    private func wire(_ token: String) -> [UInt8] {
+    func wire(_ token: String) -> [UInt8] {
         MachineRegistry.wire(MachineRegistry.digest(of: token), host: "press.corp.example")
     }
 
     /// What lets it in; nil: nothing does.
-    private static func granted(_ record: SessionRecord) -> ResidualPolicy? {
+    static func granted(_ record: SessionRecord) -> ResidualPolicy? {
         record.residual.policies.first { $0.action == .service }
     }
 
-    private func token(
+    func token(
         _ house: Gatehouse, _ digest: [UInt8], _ application: String = "press"
     ) async -> SessionRecord? {
         await house.control.pullService(Ticket(reactor: 0, slot: 1, generation: 1), digest, application)
@@ -73,13 +73,13 @@ struct MachineTests {
         return record
     }
 
-    private func pulled(_ house: Gatehouse, _ claim: MachineClaim) async -> SessionRecord? {
+    func pulled(_ house: Gatehouse, _ claim: MachineClaim) async -> SessionRecord? {
         await house.control.pull(Ticket(reactor: 0, slot: 1, generation: 1), claim, "press")
         guard case .session(_, let record)? = house.reactors.sent.last?.message else { return nil }
         return record
     }
 
-    private static func claim(
+    static func claim(
         _ names: [String], serial: String = "01", until: Int64 = .max, subject: String? = "backup"
     ) -> MachineClaim {
         MachineClaim(
@@ -197,7 +197,7 @@ struct MachineTests {
     // MARK: Certificates
 
     /// What the provider says of the device, told as a synchronisation tells it.
-    private func say(
+    func say(
         _ state: Verdict.State, _ house: Gatehouse, native: String = "m",
         keys: [DeviceKey?] = [DeviceKey(.intune, Self.guid)]
     ) async {

@@ -43,7 +43,9 @@ final class RecheckHouse: Sendable {
     var now: Int64 { house.now }
     var control: ControlPlane { house.control }
 
-    init(_ config: String = RecheckHouse.config) async throws {
+    init(
+        _ config: String = RecheckHouse.config, applications: [String] = ["wiki", "vault", "slow"]
+    ) async throws {
         house = try Gatehouse(config)
         let store = Sessions(store: house.store, ring: house.control.ring)
         let (global, cookie) = try await store.createGlobal(
@@ -55,7 +57,7 @@ final class RecheckHouse: Sendable {
         globalID = global.id
         globalCookie = cookie
         var (cookies, sessions): ([String: SessionCookie], [String: StoredSession]) = ([:], [:])
-        for name in ["wiki", "vault", "slow"] {
+        for name in applications {
             let settings = IdentityApplication(
                 name: name, host: "\(name).corp.example", identityProviders: ["corp"],
                 sessionSeconds: 86_400)
@@ -67,7 +69,8 @@ final class RecheckHouse: Sendable {
 
     /// Writes a proof of this moment to the sign-in, of a device that needs no key of its own.
     func prove(
-        _ mode: HandshakeMode? = .x5c, _ transport: HandshakeTransport? = .fetch, device: String = "laptop"
+        _ mode: HandshakeMode? = .x5c, _ transport: HandshakeTransport? = .fetch, device: String = "laptop",
+        isUnasked: Bool? = nil
     ) async throws {
         try await house.enroll(device)
         let now = now
@@ -76,7 +79,8 @@ final class RecheckHouse: Sendable {
             $0.statement = AgentStatement(
                 integration: "agents", verifiedAtSeconds: now, expiresAtSeconds: now + 3_600,
                 openUntilSeconds: now + 3_660, lastSeenSeconds: now, isManaged: true, keyLevel: .software,
-                agentVersion: "1.0.0", osVersion: "12", facts: [:], mode: mode, transport: transport)
+                agentVersion: "1.0.0", osVersion: "12", facts: [:], mode: mode, transport: transport,
+                isUnasked: isUnasked)
         }
     }
 

@@ -54,6 +54,19 @@ struct RecheckTests {
         #expect(try await house.detour("vault") == nil)
     }
 
+    @Test("a navigation that the page began by itself is repeated so; not where only scripts count")
+    func unasked() async throws {
+        let house = try await RecheckHouse()
+        try await house.prove(.x5c, .navigation, isUnasked: true)
+        #expect(try await house.record("vault").recheckAtSeconds == house.now + 240)
+        house.house.advance(240)
+        #expect(try await house.detour("vault")?.hasSuffix("&soft=1") == true)
+        let strict = try await RecheckHouse(
+            RecheckHouse.config.replacing("max-age: 5m", with: "max-age: 5m, transports: [fetch]"))
+        try await strict.prove(.x5c, .navigation, isUnasked: true)
+        #expect(try await strict.record("vault").recheckAtSeconds == .max)
+    }
+
     @Test("the reactor hears `proceed` where the page is simply opened, and else the redirect")
     func messages() async throws {
         let house = try await RecheckHouse()

@@ -62,6 +62,18 @@ struct RevocationsTests {
         }
     }
 
+    @Test func `devices are open while a session on them lasts, and not one second longer`() {
+        let revocations = Revocations(reactors: reactors)
+        revocations.send([
+            .replace(record("a", digest: 1, device: "d1")), .replace(record("b", digest: 2, device: "d2")),
+            .replace(record("c", digest: 3)),
+        ])
+        #expect(revocations.openDevices(nowSeconds: 999) == ["d1", "d2"])
+        #expect(revocations.openDevices(nowSeconds: 1_000).isEmpty)
+        revocations.send([.endSession("a")])
+        #expect(revocations.openDevices(nowSeconds: 0) == ["d2"])
+    }
+
     @Test func `two tokens of one session are replaced together`() {
         let revocations = Revocations(reactors: reactors)
         let both = [record(digest: 1), record(digest: 2)]

@@ -203,6 +203,13 @@ struct ScriptRow: Sendable, CustomTestStringConvertible {
             name: "the first port is closed", engine: .chromium, browser: ["permission": "granted"],
             agents: ["closed", "good"], state: ""),
         ScriptRow(
+            name: "another program listens on a further port alone", engine: .chromium,
+            browser: ["permission": "granted"], agents: ["closed", "squatter"], state: "not-our-agent",
+            told: ["not-our-agent"]),
+        ScriptRow(
+            name: "no port of three has a listener", engine: .chromium, browser: ["permission": "granted"],
+            agents: ["closed", "closed", "closed"], state: "agent-not-running", told: ["agent-not-running"]),
+        ScriptRow(
             name: "the popup goes on to the second agent", engine: .firefox,
             browser: ["permission": "denied", "clicks": ["popup"]], agents: ["wrong-user", "good"], state: "",
             told: ["permission-denied"], opened: [popup, "http://127.0.0.1:17473/v1/popup"]),

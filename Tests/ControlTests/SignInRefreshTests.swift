@@ -72,6 +72,46 @@ struct SignInRefreshTests {
         return records.last.map { record in record.residual.policies.contains { $0.grants } }
     }
 
+    @Test(
+        "an administrator's ending gives the refresh token back after the cut, and nobody waits for the provider",
+        arguments: [
+            ["command": "session-end", "person": "ada@corp.example"],
+            ["command": "session-end", "provider": "corp"],
+            ["command": "session-end", "provider": "corp", "subject": "ada@corp.example"],
+            ["command": "session-revoke", "user": "ada@corp.example"],
+            ["command": "session-end", "session": ""], ["command": "session-revoke", "session": ""],
+        ] as [JSONObject])
+    func givenBack(_ command: JSONObject) async throws {
+        outside.answer(
+            "\(Self.issuer)/.well-known/openid-configuration",
+            """
+            {"issuer":"\(Self.issuer)","authorization_endpoint":"\(Self.issuer)/a","token_endpoint":"\(Self.issuer)/t",
+             "jwks_uri":"\(Self.issuer)/k","revocation_endpoint":"\(Self.issuer)/revoke",
+             "response_types_supported":["code"]}
+            """)
+        outside.answer("\(Self.issuer)/revoke", "{}")
+        outside.hold("\(Self.issuer)/revoke")
+        let (global, session, _) = try await signIn(groups: ["staff"])
+        var command = command
+        if command["session"] != nil { command["session"] = .string(global) }
+        let answer = await house.control.execute(.object(command))
+        #expect(answer["error"] == nil, "\(answer)")
+        #expect(house.reactors.revocations.map(\.effect).contains(.endSession(session)))
+        // The provider has not answered yet.
+        for await url in outside.asked where url == "\(Self.issuer)/revoke" { break }
+        outside.letGo()
+        await house.control.services.flow.settled()
+    }
+
+    @Test("who only loses an application's session keeps the refresh token") func kept() async throws {
+        let (global, _, _) = try await signIn(groups: ["staff"])
+        _ = await house.control.execute(["command": "session-end", "application": "wiki"])
+        await house.control.services.flow.settled()
+        #expect(try await house.store.refreshes(sessionIDs: [global]).count == 1)
+        outside.finish()
+        for await url in outside.asked { #expect(!url.hasSuffix("/revoke")) }
+    }
+
     @Test("a sign-in that the provider took back ends with everything open, a word and an entry in the trail")
     func revoked() async throws {
         let (global, session, digest) = try await signIn(groups: ["staff"])

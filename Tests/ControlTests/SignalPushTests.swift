@@ -115,6 +115,72 @@ struct SignalPushTests {
         house.control.stop()
     }
 
+    @Test("a certificate that its authority's issuer and serial number name is revoked, with its device")
+    func certificate() async throws {
+        let pair = try EnrollmentAuthority.generateSelfSigned(
+            commonName: "Devices of Corp", nowSeconds: house.now - 60)
+        let authority = try EnrollmentAuthority(certificatePEM: pair.certificatePEM, keyPEM: pair.keyPEM)
+        await house.control.services.posture.take([
+            AgentIntegration(
+                handshake: HandshakeSettings(integration: "agents", authOrigin: "https://auth.corp.example"),
+                authority: authority)
+        ])
+        let serial = "0a1b2c"
+        try await house.store.upsert(
+            StoredDevice(
+                id: "phone", ownerIssuer: "https://login.corp.example", ownerSubject: "ada@corp.example",
+                ownerEmail: "ada@corp.example", platform: .linux, keyThumbprint: "t-phone",
+                certificateSerial: serial, enrolledAtSeconds: house.now,
+                certificateNotAfterSeconds: house.now + 86_400))
+        try await house.control.services.posture.load()
+        func revoked(_ members: JSONObject, _ id: String) async throws -> Bool {
+            var all: JSONObject = ["credential_type": "x509", "change_type": "revoke"]
+            for member in members.members { all[member.name] = member.value }
+            #expect(await push(Token(type: "credential-change", members: all, id: id)).status == 202)
+            return try #require(await house.control.services.posture.devices().first { $0.id == "phone" })
+                .isRevoked
+        }
+        let issuer: JSONValue = "cn=devices of corp"
+        #expect(try await !revoked([:], "x-1"))
+        #expect(try await !revoked(["x509_serial": .string(serial)], "x-2"), "whose serial number?")
+        #expect(try await !revoked(["x509_serial": .string(serial), "x509_issuer": "CN=Public CA"], "x-3"))
+        #expect(try await !revoked(["x509_serial": "no number", "x509_issuer": issuer], "x-4"))
+        #expect(try await !revoked(["x509_serial": "0a1b2d", "x509_issuer": issuer], "x-5"))
+        let (_, session, _) = try await house.signIn(device: "phone")
+        #expect(try await revoked(["x509_serial": "0x0A:1B:2C", "x509_issuer": issuer], "x-6"))
+        #expect(try await house.store.session(id: session.id) == nil)
+        #expect(try await house.store.revokedSerials().contains(serial))
+        house.control.stop()
+    }
+
+    @Test("001.24 a signal that names the ID token finds the session that was made with it, and no other")
+    func token() async throws {
+        let (global, session, _) = try await house.signIn()
+        let records = Sessions(store: house.store, ring: house.control.ring)
+        for id in [global.id, session.id] {
+            _ = try await records.change(id) { $0.claims[StoredSession.tokenClaim] = .text("idt-8812") }
+        }
+        let stored = try #require(try await house.store.session(id: global.id))
+        #expect(stored.facts.person.claims[StoredSession.tokenClaim] == nil, "policy never sees it")
+        func named(_ issuer: String, _ id: String) -> JSONValue {
+            ["format": "jwt_id", "iss": .string(issuer), "jti": .string(id)]
+        }
+        #expect(await push(Token(subject: named(global.issuer, "idt-8813"), id: "j-1")).status == 202)
+        #expect(
+            await push(Token(subject: named("https://other.example", "idt-8812"), id: "j-2")).status == 202)
+        #expect(try await house.store.session(id: global.id) != nil)
+        let claims: JSONObject = ["claims": ["groups": ["guests"]]]
+        let change = Token(
+            type: "token-claims-change", members: claims, subject: named(global.issuer, "idt-8812"), id: "j-3"
+        )
+        #expect(await push(change).status == 202)
+        #expect(try await house.store.session(id: global.id)?.groups == ["guests"])
+        #expect(await push(Token(subject: named(global.issuer, "idt-8812"), id: "j-4")).status == 202)
+        #expect(try await house.store.session(id: global.id) == nil)
+        #expect(try await house.store.session(id: session.id) == nil)
+        house.control.stop()
+    }
+
     @Test("001.24 003.6 changed claims are stored and decided with before they are acknowledged")
     func claims() async throws {
         let (_, session, cookie) = try await house.signIn()

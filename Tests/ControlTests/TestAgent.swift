@@ -32,7 +32,8 @@ final class TestAgent: Sendable {
     }
 
     func assertion(
-        for challenge: String, transport: String, change: (inout JSONObject) -> Void = { _ in }
+        for challenge: String, transport: String, chain other: [JSONValue]? = nil,
+        change: (inout JSONObject) -> Void = { _ in }
     ) throws -> String {
         let claims = try JWS(compact: challenge).payloadObject
         let count = counter.withLock { count -> Int64 in
@@ -51,7 +52,8 @@ final class TestAgent: Sendable {
             ("cnf", ["jkt": .string(key.publicKey.thumbprint)]), ("posture", [:]),
         ])
         change(&payload)
-        return JWS.sign(header: ["typ": "posture+jwt", "x5c": .array(chain)], payload: payload, with: key)
+        return JWS.sign(
+            header: ["typ": "posture+jwt", "x5c": .array(other ?? chain)], payload: payload, with: key)
     }
 }
 

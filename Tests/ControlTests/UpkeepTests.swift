@@ -132,7 +132,8 @@ struct ReloadTests {
     func restart(_ old: String, _ new: String, _ key: String) async throws {
         let house = try Gatehouse()
         try house.rewrite { $0.replacing(old, with: new) }
-        #expect(await message(house)?.hasPrefix("\(key) changed;") == true)
+        let what = try #require(await message(house))
+        #expect(what.hasPrefix(key) && what.contains(" changed; the running configuration stays;"), "\(what)")
         #expect(house.reactors.snapshots.isEmpty)
     }
 

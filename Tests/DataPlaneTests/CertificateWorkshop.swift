@@ -12,6 +12,16 @@ struct CertificateWorkshop {
         var path: [[UInt8]] = []
         fileprivate let raw: Handle
 
+        /// Hexadecimal, as administrators read it: with zeros in front.
+        var serial: String {
+            guard let number = X509_get0_serialNumber(raw.certificate) else { return "" }
+            return "00"
+                + (0..<Int(ASN1_STRING_length(number))).map { index in
+                    let byte = ASN1_STRING_get0_data(number)[index]
+                    return String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+                }.joined()
+        }
+
         /// What a client presents.
         var identity: TestIdentity { TestIdentity(chain: [pem] + path, keyPEM: keyPEM) }
     }
@@ -33,12 +43,14 @@ struct CertificateWorkshop {
     static let dayAgo = Int64(-86_400)
     private static var now: Int64 { Int64(time(nil)) }
 
-    static func authority(_ name: String, under issuer: Made? = nil) -> Made {
+    /// - Parameter namesKeys: as RFC 5280 §4.2.1.1 and §4.2.1.2 want it of authorities, of what they issue and of their
+    ///   lists.
+    static func authority(_ name: String, under issuer: Made? = nil, namesKeys: Bool = true) -> Made {
         var made = make(
             name, under: issuer, from: dayAgo, until: 86_400,
             extensions: [
                 (NID_basic_constraints, "critical,CA:TRUE"), (NID_key_usage, "critical,keyCertSign,cRLSign"),
-            ])
+            ] + (namesKeys ? [(NID_subject_key_identifier, "hash")] : []))
         if let issuer { made.path = issuer.path + [issuer.pem] }
         return made
     }
@@ -78,7 +90,9 @@ struct CertificateWorkshop {
         X509_set_pubkey(certificate, key)
         var context = X509V3_CTX()
         X509V3_set_ctx(&context, signer.certificate, certificate, nil, nil, 0)
-        for (kind, value) in extensions {
+        // Asked of itself, it would remember for good that it has no extensions yet.
+        let named = issuer.map { namedKey(of: $0.raw.certificate) } ?? []
+        for (kind, value) in extensions + named {
             guard let made = X509V3_EXT_conf_nid(nil, &context, kind, value) else { fatalError(value) }
             X509_add_ext(certificate, made, -1)
             X509_EXTENSION_free(made)
@@ -88,6 +102,11 @@ struct CertificateWorkshop {
             pem: pem { PEM_write_bio_X509($0, certificate) },
             keyPEM: pem { PEM_write_bio_PrivateKey($0, key, nil, nil, 0, nil, nil) },
             raw: Handle(certificate, key))
+    }
+
+    /// Which of an issuer's keys signed, where the issuer gives its key a name.
+    private static func namedKey(of issuer: OpaquePointer) -> [(Int32, String)] {
+        X509_get0_subject_key_id(issuer) == nil ? [] : [(NID_authority_key_identifier, "keyid:always")]
     }
 
     /// A revocation list of `issuer`.
@@ -110,6 +129,13 @@ struct CertificateWorkshop {
         ASN1_TIME_free(from)
         ASN1_TIME_free(until)
         X509_CRL_sort(list)
+        var context = X509V3_CTX()
+        X509V3_set_ctx(&context, issuer.raw.certificate, nil, nil, list, 0)
+        for (kind, value) in namedKey(of: issuer.raw.certificate) {
+            guard let made = X509V3_EXT_conf_nid(nil, &context, kind, value) else { fatalError(value) }
+            X509_CRL_add_ext(list, made, -1)
+            X509_EXTENSION_free(made)
+        }
         precondition(X509_CRL_sign(list, issuer.raw.key, EVP_sha256()) > 0, "signing a list")
         return pem { PEM_write_bio_X509_CRL($0, list) }
     }

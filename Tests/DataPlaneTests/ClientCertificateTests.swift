@@ -1,6 +1,7 @@
 import Access
 import Border
 import Foundation
+import JSON
 import Testing
 
 @testable import DataPlane
@@ -54,25 +55,34 @@ struct ClientCertificateTests {
 
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
+        /// In the event.
+        let reason: String
         let made: @Sendable () -> CertificateWorkshop.Made
-        init(_ name: String, _ made: @escaping @Sendable () -> CertificateWorkshop.Made) {
+        init(_ name: String, _ reason: String, _ made: @escaping @Sendable () -> CertificateWorkshop.Made) {
             testDescription = name
+            self.reason = reason
             self.made = made
         }
     }
 
     static let refused: [Row] = [
-        Row("of another authority") { Workshop.client("scanner-7", under: Workshop.authority("Another")) },
-        Row("of an authority of the same name") {
+        Row("of another authority", "untrusted") {
+            Workshop.client("scanner-7", under: Workshop.authority("Another"))
+        },
+        Row("of an authority of the same name", "untrusted") {
             Workshop.client("scanner-7", under: Workshop.authority("Device root"))
         },
-        Row("self-signed") { Workshop.client("scanner-7", under: nil) },
-        Row("expired a second ago") { Workshop.client("scanner-7", under: root, until: -1) },
-        Row("not valid for another minute") { Workshop.client("scanner-7", under: root, from: 60) },
-        Row("for servers") { Workshop.client("scanner-7", under: root, usage: "serverAuth") },
-        Row("for nothing in particular") { Workshop.client("scanner-7", under: root, usage: nil) },
-        Row("below one intermediate authority too many") { Workshop.client("scanner-7", under: third) },
-        Row("issued by a certificate that is no authority") {
+        Row("self-signed", "untrusted") { Workshop.client("scanner-7", under: nil) },
+        Row("expired a second ago", "expired") { Workshop.client("scanner-7", under: root, until: -1) },
+        Row("not valid for another minute", "not-yet-valid") {
+            Workshop.client("scanner-7", under: root, from: 60)
+        },
+        Row("for servers", "purpose") { Workshop.client("scanner-7", under: root, usage: "serverAuth") },
+        Row("for nothing in particular", "purpose") { Workshop.client("scanner-7", under: root, usage: nil) },
+        Row("below one intermediate authority too many", "path") {
+            Workshop.client("scanner-7", under: third)
+        },
+        Row("issued by a certificate that is no authority", "untrusted") {
             Workshop.client("scanner-7", under: Workshop.client("scanner-8", under: root))
         },
     ]
@@ -81,8 +91,43 @@ struct ClientCertificateTests {
     func refusals(_ row: Row) throws {
         let origin = TestOrigin.echo()
         let gateway = try gateway(origin)
-        #expect(try status(gateway, row.made().identity) == nil)
+        let made = row.made()
+        #expect(try status(gateway, made.identity) == nil)
         #expect(gateway.waitForCounter("handshake_failures", atLeast: 1))
+        // Its owner sees an alert and nothing else; the log says why.
+        let line = try #require(gateway.logLine())
+        let event = try JSONValue(parsing: Array(line.utf8))
+        #expect(event["event"] == "client-certificate-refused", "\(line)")
+        #expect(event["reason"]?.string == row.reason, "\(line)")
+        #expect(
+            event["server_name"] == "wiki.test" && event["listener"] == 0 && event["client"] == "127.0.0.1")
+        let serial = try #require(event["serial"]?.string)
+        #expect(CertificateFacts.number(serial) == CertificateFacts.number(made.serial))
+        let counted = CertificateRefusal.allCases.first { $0.word == row.reason }?.counter
+        let counters = [
+            Counter.certificatesRefusedUntrusted, .certificatesRefusedExpired, .certificatesRefusedRevoked,
+            .certificatesRefusedList, .certificatesRefusedOther,
+        ]
+        #expect(counters.map { gateway.engine.metrics().sum(Self.name($0)) }.reduce(0, +) == 1)
+        #expect(gateway.engine.metrics().sum(Self.name(try #require(counted))) == 1)
+    }
+
+    private static func name(_ counter: Counter) -> String {
+        "certificates_refused_" + "\(counter)".dropFirst("certificatesRefused".count).lowercased()
+    }
+
+    @Test func `who comes without a certificate, or speaks no TLS, is no refused certificate`() throws {
+        let gateway = try gateway(TestOrigin.echo(), Self.clients(isRequired: true))
+        #expect(try status(gateway, nil) == nil)
+        #expect(gateway.waitForCounter("handshake_failures", atLeast: 1))
+        let plain = TestSocket.connected(gateway.port)
+        plain.write("GET / HTTP/1.1\r\n\r\n")
+        #expect(gateway.waitForCounter("handshake_failures", atLeast: 2))
+        plain.close()
+        // The next line is that of a certificate.
+        #expect(
+            try status(gateway, Workshop.client("scanner-7", under: Self.root, until: -1).identity) == nil)
+        #expect(gateway.logLine()?.contains("\"reason\":\"expired\"") == true)
     }
 
     @Test func `001.8 a client certificate identifies a device, and only the one that policy names`() throws {

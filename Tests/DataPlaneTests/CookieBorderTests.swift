@@ -85,6 +85,57 @@ struct CookieBorderTests {
         }
     }
 
+    /// How clients and upstreams may speak.
+    static let ways: [(client2: Bool, upstream2: Bool)] = [
+        (false, false), (false, true), (true, false), (true, true),
+    ]
+
+    /// On an open route and, with response fields of its configuration, on one whose answers are rewritten.
+    @Test(arguments: ways, [false, true])
+    func `an application neither has our cookies deleted nor speaks of sessions bound to a key`(
+        _ way: (client2: Bool, upstream2: Bool), isRewritten: Bool
+    ) throws {
+        let fields = [
+            ("clear-site-data", "\"cookies\", \"cache\""), ("clear-site-data", "\"*\""),
+            ("clear-site-data", "\"cookies\""), ("secure-session-registration", "(ES256);path=\"/x\""),
+            ("secure-session-challenge", "\"c\";id=\"ours\""), ("x-own", "1"),
+        ]
+        let origin =
+            way.upstream2
+            ? HTTP2Origin.serving { origin in
+                while let id = origin.nextRequest() { origin.answer(id, 200, fields) }
+            }
+            : TestOrigin { connection in
+                while connection.readHead() != nil {
+                    connection.answer(fields: fields.map { "\($0.0): \($0.1)\r\n" }.joined())
+                }
+            }
+        var route = way.upstream2 ? HTTP2Origin.route(origin.port) : Facts.open(origin.port)
+        if isRewritten { route.responseFields = FieldChanges(written: [Field("X-Mark", "m")], removed: []) }
+        let gateway = try Gateway([route])
+        let kept = ["\"cache\"", "\"cache\", \"clientHints\", \"storage\", \"executionContexts\""]
+        // More than once: the answer that repeats is written from memory.
+        for number in 0..<3 {
+            let received: [(String, String)]
+            if way.client2 {
+                received = try #require(HTTP2Client(gateway).get(1)).fields
+            } else {
+                received = try #require(try gateway.client().get()).head.components(separatedBy: "\r\n")
+                    .compactMap { line in
+                        line.firstIndex(of: ":").map { colon in
+                            (
+                                line[..<colon].lowercased(),
+                                line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+                            )
+                        }
+                    }
+            }
+            #expect(received.filter { $0.0 == "clear-site-data" }.map(\.1) == kept, "\(number)")
+            #expect(!received.contains { $0.0.hasPrefix("secure-session") }, "\(number)")
+            #expect(received.contains { $0.0 == "x-own" }, "\(number)")
+        }
+    }
+
     private static let secret = Facts.cookie(1).components(separatedBy: "__Host-gatepost=")[1].prefix(56)
 
     @Test func `of random Set-Cookie texts none that gets through names a cookie of ours`() throws {

@@ -168,21 +168,39 @@ struct ForwardingTests {
         #expect(try gateway.client().get()?.status == 200)
     }
 
-    @Test func `every reactor serves, and a drain lets the request in progress finish`() throws {
+    /// In the middle of its body when the drain begins, whose rest comes when the test says so.
+    private static func draining(deadlineMilliseconds: Int, _ rest: Finish) throws -> (Gateway, TestClient) {
         let origin = TestOrigin { connection in
             while connection.readHead() != nil {
-                _ = connection.number
                 connection.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
-                _ = connection.readUntil("never comes")
+                rest.wait()
+                connection.socket.write("lf")
             }
         }
         let gateway = try Gateway([Facts.open(origin.port)], workers: 2)
         let client = try gateway.client()
         client.send("GET / HTTP/1.1\r\nHost: wiki.test\r\n\r\n")
-        // Its head has reached the client: the drain finds it in the middle of its body.
         #expect(gateway.waitForCounter("bytes_downstream", atLeast: 1))
-        gateway.engine.drain(deadlineMilliseconds: 100)
+        gateway.engine.drain(deadlineMilliseconds: deadlineMilliseconds)
+        return (gateway, client)
+    }
+
+    @Test func `a drain lets the request in progress finish, says goodbye behind it, and ends`() throws {
+        let rest = Finish()
+        let (gateway, client) = try Self.draining(deadlineMilliseconds: 60_000, rest)
+        rest.signal()
+        let answer = try #require(client.receive())
+        #expect(answer.isComplete && answer.text == "half")
+        #expect(client.readSome() == nil && client.hasEnded)
+        gateway.engine.join()
+        #expect(gateway.engine.metrics().sum("open_exchanges") == 0)
+    }
+
+    @Test func `what a drain's deadline finds unfinished is broken off, and does not look whole`() throws {
+        let rest = Finish()
+        let (gateway, client) = try Self.draining(deadlineMilliseconds: 100, rest)
         gateway.engine.join()
         #expect(client.receive()?.isComplete == false)
+        rest.signal()
     }
 }

@@ -3,61 +3,6 @@ import Foundation
 
 @testable import DataPlane
 
-/// One frame as it stood on the wire (RFC 9113 §4.1).
-struct HTTP2Frame {
-    enum Kind: UInt8 {
-        case data = 0
-        case headers, priority, reset, settings, pushPromise, ping, goaway, windowUpdate, continuation
-    }
-
-    static let endStream: UInt8 = 1
-    static let acknowledge: UInt8 = 1
-    static let endHeaders: UInt8 = 4
-
-    var kind: UInt8
-    var flags: UInt8
-    var stream: UInt32
-    var payload: [UInt8]
-
-    /// The first four bytes of the payload, or those at an offset, as a number.
-    func number(at offset: Int = 0) -> UInt32 {
-        payload.dropFirst(offset).prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
-    }
-
-    static func bytes(_ kind: Kind, _ flags: UInt8 = 0, _ stream: UInt32 = 0, _ payload: [UInt8] = [])
-        -> [UInt8]
-    {
-        bytes(raw: kind.rawValue, flags, stream, payload)
-    }
-
-    static func bytes(raw kind: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
-        let count = payload.count
-        return [UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255), kind, flags]
-            + big(stream) + payload
-    }
-
-    static func big(_ number: UInt32) -> [UInt8] {
-        [UInt8(number >> 24), UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
-    }
-
-    /// Literal lines, never indexed and without Huffman coding: every byte as the test says (RFC 7541 §6.2.3).
-    static func block(_ fields: [(String, String)]) -> [UInt8] {
-        fields.flatMap { [0x10] + text($0.0) + text($0.1) }
-    }
-
-    private static func text(_ text: String) -> [UInt8] {
-        let bytes = Array(text.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
-        guard bytes.count >= 127 else { return [UInt8(bytes.count)] + bytes }
-        var left = bytes.count - 127
-        var prefix: [UInt8] = [127]
-        while left >= 128 {
-            prefix.append(UInt8(left % 128 + 128))
-            left /= 128
-        }
-        return prefix + [UInt8(left)] + bytes
-    }
-}
-
 struct HTTP2Response {
     var fields: [(String, String)] = []
     var interim: [Int] = []
@@ -74,12 +19,19 @@ struct HTTP2Response {
 final class HTTP2Client {
     static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
     let client: TestClient
-    private var buffer: [UInt8] = []
+    private var reader = HTTP2FrameReader()
     private let lines = FieldInflater()
     private(set) var responses: [UInt32: HTTP2Response] = [:]
     private(set) var settings: [UInt16: UInt32] = [:]
-    private(set) var goaway: (lastStream: UInt32, code: UInt32)?
-    private(set) var pongs = 0
+    /// In the order of arrival.
+    private(set) var goaways: [(lastStream: UInt32, code: UInt32)] = []
+    var goaway: (lastStream: UInt32, code: UInt32)? { goaways.last }
+    /// What acknowledged PINGs said.
+    private(set) var pongs: [[UInt8]] = []
+    /// What PINGs said that came.
+    private(set) var pings: [[UInt8]] = []
+    /// Whether they are answered.
+    var answersPing = true
     private(set) var acknowledgedSettings = 0
     /// Whether received data is acknowledged with window at once.
     var givesWindow = true
@@ -124,6 +76,10 @@ final class HTTP2Client {
         HTTP2Frame.bytes(.reset, 0, stream, HTTP2Frame.big(code))
     }
 
+    func answer(ping payload: [UInt8]) {
+        send(HTTP2Frame.bytes(.ping, HTTP2Frame.acknowledge, 0, payload))
+    }
+
     /// One behind the other.
     static func all(_ parts: [UInt8]...) -> [UInt8] { parts.flatMap { $0 } }
 
@@ -135,22 +91,9 @@ final class HTTP2Client {
     /// The next frame, noted; nil when the connection is over or patience is.
     @discardableResult
     func next() -> HTTP2Frame? {
-        while true {
-            if buffer.count >= 9 {
-                let count = Int(buffer[0]) << 16 | Int(buffer[1]) << 8 | Int(buffer[2])
-                if buffer.count >= 9 + count {
-                    let stream = buffer[5..<9].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-                    let frame = HTTP2Frame(
-                        kind: buffer[3], flags: buffer[4], stream: stream,
-                        payload: Array(buffer[9..<(9 + count)]))
-                    buffer.removeFirst(9 + count)
-                    note(frame)
-                    return frame
-                }
-            }
-            guard let more = client.readSome() else { return nil }
-            buffer += more
-        }
+        guard let frame = reader.next({ client.readSome() }) else { return nil }
+        note(frame)
+        return frame
     }
 
     private func note(_ frame: HTTP2Frame) {
@@ -171,14 +114,17 @@ final class HTTP2Client {
             if isAcknowledgement {
                 acknowledgedSettings += 1
             } else {
-                for start in stride(from: 0, to: frame.payload.count, by: 6) {
-                    let id = UInt16(frame.payload[start]) << 8 | UInt16(frame.payload[start + 1])
-                    settings[id] = frame.number(at: start + 2)
-                }
+                settings.merge(frame.settings) { $1 }
                 send(HTTP2Frame.bytes(.settings, HTTP2Frame.acknowledge))
             }
-        case .ping: pongs += isAcknowledgement ? 1 : 0
-        case .goaway: goaway = (frame.number() & 0x7fff_ffff, frame.number(at: 4))
+        case .ping:
+            guard !isAcknowledgement else {
+                pongs.append(frame.payload)
+                return
+            }
+            pings.append(frame.payload)
+            if answersPing { answer(ping: frame.payload) }
+        case .goaway: goaways.append((frame.number() & 0x7fff_ffff, frame.number(at: 4)))
         case .windowUpdate: window[frame.stream, default: 0] += Int(frame.number())
         case .priority, .pushPromise, .continuation, nil: return
         }

@@ -13,6 +13,8 @@ struct HTTP2ConformanceTests {
         case reset(UInt32)
         /// The stream is answered; the connection goes on.
         case status(Int)
+        /// GOAWAY or RST_STREAM with STREAM_CLOSED; what is late beside an answer that has gone out is left out.
+        case ended
     }
 
     struct Row: Sendable, CustomTestStringConvertible {
@@ -190,14 +192,24 @@ struct HTTP2ConformanceTests {
         case .status(let status):
             #expect(client.receive(1)?.status == status, "\(row.clause)")
             #expect(client.get(3)?.status == 200, "\(row.clause): the connection is gone")
+        case .ended:
+            client.send(HTTP2Frame.bytes(.ping, 0, 0, .init(repeating: 0, count: 8)))
+            #expect(client.readUntil { $0.goaway != nil || !$0.pongs.isEmpty }, "\(row.clause)")
+            if let goaway = client.goaway { #expect(goaway.code == 5, "\(row.clause)") }
+            let code = client.responses[1]?.resetCode
+            #expect(code == nil || code == 0 || code == 5, "\(row.clause)")
         }
+    }
+
+    private static var rows: [Row] {
+        connectionRows + streamRows + stateRows + tableRows + tunnelRows
     }
 
     @Test(arguments: [false, true])
     func `every row holds, whole and byte by byte`(_ isSplit: Bool) throws {
         let origin = TestOrigin.echo()
         let gateway = try Gateway([Facts.open(origin.port)])
-        for row in Self.connectionRows + Self.streamRows {
+        for row in Self.rows {
             let client = try HTTP2Client(gateway)
             // A big one says nothing more in pieces.
             if isSplit, row.bytes.count < 1_000 {

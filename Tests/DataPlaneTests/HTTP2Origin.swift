@@ -19,7 +19,7 @@ final class HTTP2Origin {
     let socket: TestSocket
     /// Of all connections of the test's upstream.
     let number: Int
-    private var buffer: [UInt8] = []
+    private var reader = HTTP2FrameReader()
     private let lines = FieldInflater()
     private(set) var requests: [UInt32: HTTP2Asked] = [:]
     private(set) var settings: [UInt16: UInt32] = [:]
@@ -101,22 +101,9 @@ final class HTTP2Origin {
     /// The next frame, noted; nil when the connection is over or patience is.
     @discardableResult
     func next() -> HTTP2Frame? {
-        while true {
-            if buffer.count >= 9 {
-                let count = Int(buffer[0]) << 16 | Int(buffer[1]) << 8 | Int(buffer[2])
-                if buffer.count >= 9 + count {
-                    let stream = buffer[5..<9].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-                    let frame = HTTP2Frame(
-                        kind: buffer[3], flags: buffer[4], stream: stream,
-                        payload: Array(buffer[9..<(9 + count)]))
-                    buffer.removeFirst(9 + count)
-                    note(frame)
-                    return frame
-                }
-            }
-            guard let more = socket.read() else { return nil }
-            buffer += more
-        }
+        guard let frame = reader.next({ socket.read() }) else { return nil }
+        note(frame)
+        return frame
     }
 
     private func note(_ frame: HTTP2Frame) {
@@ -143,10 +130,7 @@ final class HTTP2Origin {
         case .reset: requests[frame.stream, default: HTTP2Asked()].resetCode = frame.number()
         case .settings:
             guard !isAcknowledgement else { return }
-            for start in stride(from: 0, to: frame.payload.count, by: 6) {
-                let id = UInt16(frame.payload[start]) << 8 | UInt16(frame.payload[start + 1])
-                settings[id] = frame.number(at: start + 2)
-            }
+            settings.merge(frame.settings) { $1 }
             send(HTTP2Frame.bytes(.settings, HTTP2Frame.acknowledge))
         case .ping:
             guard !isAcknowledgement else { return }

@@ -10,7 +10,8 @@ extension EndToEnd {
 }
 
 /// A gateway on loopback of the private network, before upstreams that say what they understood: Python's
-/// http.server and Node themselves, nginx and Apache by what they pass on to one more http.server.
+/// http.server and Node themselves, nginx and Apache by what they pass on to one more http.server. Node's HTTP/2 server is
+/// one that is asked over HTTP/2.
 final class AttackStage: Sendable {
     @TaskLocal static var running: AttackStage?
 
@@ -21,7 +22,9 @@ final class AttackStage: Sendable {
 
     static let port = 18_443
     static let closed = "closed.corp.test"
-    static let parsers = ["python": 18_101, "node": 18_102, "nginx": 18_103, "apache": 18_104]
+    static let parsers = [
+        "python": 18_101, "node": 18_102, "nginx": 18_103, "apache": 18_104, "node2": 18_106,
+    ]
     private static let behindPort = 18_105
     /// Closed applications beside the others: some matchers change their ways above a hundred hosts.
     static let manyCount = 120
@@ -53,6 +56,7 @@ final class AttackStage: Sendable {
                 name, "/usr/bin/python3", ["-B", Self.file("echo.py"), name, "\(port)", path("\(name).seen")])
         }
         try start("node", "/usr/bin/node", [Self.file("echo.js"), "\(Self.parsers["node"] ?? 0)"])
+        try start("node2", "/usr/bin/node", [Self.file("echo2.js"), "\(Self.parsers["node2"] ?? 0)"])
         try writeParser("nginx")
         try start("nginx", "/usr/sbin/nginx", ["-c", path("nginx.conf")])
         try writeParser("apache")
@@ -82,7 +86,8 @@ final class AttackStage: Sendable {
         let staff = "[ { name: staff, action: allow, include: [ everyone: true ] } ]"
         func application(_ name: String, _ port: Int, _ policies: String) -> String {
             """
-              \(name): { host: \(name).corp.test, upstreams: [ "http://127.0.0.1:\(port)" ], \
+              \(name): { host: \(name).corp.test, \
+            upstreams: [ "\(name == "node2" ? "h2c" : "http")://127.0.0.1:\(port)" ], \
             identity-providers: [ staff ], fields: { X-Remote-User: email }, policies: \(policies) }
 
             """

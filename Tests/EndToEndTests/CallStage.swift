@@ -4,6 +4,7 @@ import Testing
 /// An application with a public page and a protected interface, and the page of another origin that may call it.
 struct CallStage {
     static let calls = "https://calls.corp.test"
+    static let auth = "https://auth.corp.test"
     static let lobby = "https://lobby.corp.test"
 
     /// Adds both to the running gateway, and takes them away again.

@@ -196,6 +196,15 @@ extension EndToEnd {
                     let received = try browser.receivedFields()["cookie"] ?? ""
                     #expect(!received.lowercased().contains("gatepost"), "\(cookie): \(received)")
                 }
+                let session = try #require(try browser.cookie("__Host-gatepost"))
+                for deletion in ["\"cookies\"", "\"*\"", "\"cache\", \"cookies\""] {
+                    try browser.open(
+                        "\(CallStage.calls)/answer?Clear-Site-Data=\(CallStage.encode(deletion))")
+                    // Both sessions are there: a page whose cookie is gone gets a new one at the auth host.
+                    #expect(try browser.cookie("__Host-gatepost") == session, "\(deletion)")
+                    try browser.open(CallStage.auth + "/.gatepost/sign-out")
+                    #expect(try browser.cookie("__Host-gatepost") != nil, "\(deletion)")
+                }
                 try browser.open(
                     "\(CallStage.calls)/answer?Set-Cookie=\(CallStage.encode("own=1; Secure; Path=/"))")
                 try browser.open(CallStage.calls + "/still")

@@ -28,7 +28,7 @@ extension EndToEnd {
                 _ = try? stack.gatepost("reload")
             }
             #expect(try stack.gatepost("reload").contains("+ application archive"))
-            let load = try Load(seconds: 14)
+            let load = try Load(seconds: 14, http2: 2)
             defer { load.stop() }
             let gone = try Client.signedIn(stack, application: "archive")
             let kinds = ["websocket", "events"]
@@ -84,7 +84,7 @@ extension EndToEnd {
 
         @Test("with reload-on-change a written file is in force without a word; 0 lost")
         func onChange() throws {
-            let load = try Load(seconds: 12)
+            let load = try Load(seconds: 12, http2: 2)
             defer { load.stop() }
             let stack = load.stack
             let main = stack.path("demo.yaml")
@@ -123,7 +123,7 @@ extension EndToEnd {
                 try? stack.child("gateway").stop(seconds: 15)
                 try? stack.startGateway()
             }
-            let load = try Load(seconds: 14)
+            let load = try Load(seconds: 14, http2: 2)
             defer { load.stop() }
             let supervisor = try load.supervisor()
             let old = try #require(try load.status()["version"] as? String)
@@ -181,7 +181,7 @@ extension EndToEnd {
             try poll("systemd-socket-activate", seconds: 15) {
                 (try client.get(keys, ["--max-time", "30"]).status == 200).whenTrue
             }
-            let load = try Load(seconds: 14)
+            let load = try Load(seconds: 14, http2: 2)
             defer { load.stop() }
             #expect(try stack.child("gateway").output.contains("serving on"))
             // The supervisor may change its program without giving the sockets up.
@@ -193,48 +193,6 @@ extension EndToEnd {
             let counts = try load.finish()
             print("an upgrade on systemd's sockets: \(counts)")
             #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")
-        }
-    }
-
-    /// One stream that a program of its own holds open.
-    private struct Held {
-        struct Outcome: Decodable, CustomStringConvertible {
-            var reads: Int
-            var isOpen: Bool
-            var close: Int?
-            var reason: String?
-
-            private enum CodingKeys: String, CodingKey {
-                case reads, close, reason
-                case isOpen = "is_open"
-            }
-            var description: String {
-                "\(reads) reads, \(isOpen ? "open" : "ended \(close ?? 0) \(reason ?? "")")"
-            }
-        }
-        private let child: Child
-
-        init(_ kind: String, _ application: String, _ client: Client, _ stack: Stack, seconds: Int) throws {
-            let host = "\(application).corp.test"
-            child = try Child(
-                "hold", "/usr/bin/python3",
-                [
-                    Programs.root.appending(path: "loadtest/lib/hold.py").path, kind,
-                    PrivateNetwork.gatewayAddress, "443", host, stack.path("certs/dev-ca.pem"),
-                    try Load.cookie(of: client, host: host), "\(seconds)",
-                ], log: stack.folder.appending(path: "hold-\(UUID().uuidString).log"), in: stack.network)
-        }
-
-        func finish() throws -> Outcome {
-            try poll("the stream's holder to end", seconds: 30) { child.status.map { _ in () } }
-            guard let line = child.output.split(separator: "\n").last else {
-                throw Failure(description: "the stream's holder said nothing")
-            }
-            do {
-                return try JSONDecoder().decode(Outcome.self, from: Data(line.utf8))
-            } catch {
-                throw Failure(description: "the stream's holder: \(child.output)")
-            }
         }
     }
 }

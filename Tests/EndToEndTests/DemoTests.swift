@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 extension EndToEnd {
@@ -41,10 +42,67 @@ extension EndToEnd {
                 #expect(demo.child.output.contains(word), "\(word)")
             }
             demo.child.stop(seconds: 15)
+            try Self.expectNothingLeft(demo)
+        }
+
+        @Test(
+            "Ctrl-C during make run, as a terminal sends it to all, leaves nothing behind, and it begins again"
+        )
+        func interrupted() throws {
+            let demo = try Demo(throughMake: true)
+            defer { demo.stop() }
+            #expect(try demo.programs().count >= 4, "lab, agent, the gateway and its control process")
+            kill(-demo.child.pid, SIGINT)
+            let status = try poll("make run to end", seconds: 20) { demo.child.status }
+            #expect(status != 0, "make takes an interrupted command for one that failed")
+            try Self.expectNothingLeft(demo)
+            // The script stopped the gateway, once: a second signal would have ended open requests at once.
+            let said = try String(contentsOf: demo.folder.appending(path: "gateway.log"), encoding: .utf8)
+            #expect(said.components(separatedBy: "gatepost: stopping").count == 2)
+            let again = try Demo(folder: demo.folder, throughMake: true)
+            #expect(try demo.programs().count >= 4)
+            kill(-again.child.pid, SIGINT)
+            try poll("make run to end again", seconds: 20) { again.child.status }
+            try Self.expectNothingLeft(again)
+        }
+
+        @Test("a gateway that was started with SIGINT ignored goes on when a terminal sends it")
+        func ignoredInterrupt() throws {
+            let stack = try Stack.current()
+            try stack.child("gateway").stop(seconds: 15)
+            let program = stack.path("gateway-without-interrupt")
+            try "#!/bin/bash\ntrap '' INT\nexec \(stack.program("gatepost")) \"$@\"\n".write(
+                toFile: program, atomically: true, encoding: .utf8)
+            chmod(program, 0o755)
+            try stack.startGateway(program: program)
+            defer {
+                try? stack.child("gateway").stop(seconds: 15)
+                try? stack.startGateway()
+            }
+            let gateway = try stack.child("gateway")
+            let before = try stack.processes().compactMap { $0["pid"] as? Int }
+            func reloads() -> Int { gateway.output.components(separatedBy: "configuration reloaded").count }
+            // Its log goes on from that of the gateway before, which was stopped.
+            func stops() -> Int { gateway.output.components(separatedBy: "gatepost: stopping").count }
+            let (count, stopped) = (reloads(), stops())
+            kill(-gateway.pid, SIGINT)
+            // Signals that wait are taken in the order of their numbers, SIGHUP first: the second one comes after both.
+            for reload in 1...2 {
+                gateway.signal(SIGHUP)
+                try poll("a reload after the interrupt", seconds: 15) {
+                    (reloads() >= count + reload).whenTrue
+                }
+            }
+            #expect(gateway.status == nil && stops() == stopped)
+            #expect(try stack.processes().compactMap { $0["pid"] as? Int } == before)
+        }
+
+        private static func expectNothingLeft(_ demo: Demo) throws {
             #expect(demo.child.output.contains("stopped: lab gateway agent"))
-            for port in [8443, Demo.agentPort, Demo.labPort] {
+            for port in [8443, Demo.agentPort, Demo.labPort, Demo.labPort + 1, Demo.labPort + 2] {
                 #expect(throws: Failure.self) { try demo.network.connect(port: port) }
             }
+            #expect(try demo.programs() == [])
         }
     }
 }
@@ -60,18 +118,30 @@ struct Demo {
     let child: Child
 
     /// Returns when the screenful is there.
-    init() throws {
+    ///
+    /// - Parameters:
+    ///   - other: of a demo before; nil: a new one.
+    ///   - throughMake: as somebody types it, instead of the script alone.
+    init(folder other: URL? = nil, throughMake: Bool = false) throws {
         network = try PrivateNetwork.shared()
-        folder = URL(filePath: NSTemporaryDirectory()).appending(path: "gatepost-demo-\(UUID().uuidString)")
+        folder =
+            other
+            ?? URL(filePath: NSTemporaryDirectory()).appending(path: "gatepost-demo-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let environment = [
             "GATEPOST_RUN": folder.path, "GATEPOST_BIN": try Programs.folder().path,
             "GATEPOST_AGENT_PORT": "\(Self.agentPort)", "GATEPOST_LAB_PORT": "\(Self.labPort)",
         ]
-        let child = try Child(
-            "scripts/run", "/bin/bash", [Programs.root.appending(path: "scripts/run").path],
-            environment: environment,
-            log: folder.appending(path: "run.log"), in: network)
+        let log = folder.appending(path: "run.log")
+        try? FileManager.default.removeItem(at: log)
+        let child =
+            throughMake
+            ? try Child(
+                "make run", "/usr/bin/make", ["-C", Programs.root.path, "run"], environment: environment,
+                log: log, in: network)
+            : try Child(
+                "scripts/run", "/bin/bash", [Programs.root.appending(path: "scripts/run").path],
+                environment: environment, log: log, in: network)
         self.child = child
         do {
             try poll("make run's screenful", seconds: 60) {
@@ -90,6 +160,18 @@ struct Demo {
         let program = try Programs.folder().appending(path: "gatepost").path
         let config = folder.appending(path: "demo.yaml").path
         return try Child.output(of: program, arguments + ["--config", config], in: network).text
+    }
+
+    /// Programs that have this demo's folder among their words.
+    func programs() throws -> [String] {
+        let numbers = try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }
+        return numbers.compactMap { number -> String? in
+            guard let bytes = FileManager.default.contents(atPath: "/proc/\(number)/cmdline") else {
+                return nil
+            }
+            let words = String(decoding: bytes, as: UTF8.self).replacing("\0", with: " ")
+            return words.contains(folder.lastPathComponent) ? "\(number) \(words)" : nil
+        }
     }
 
     func stop() {

@@ -110,11 +110,7 @@ extension EndToEnd {
             try guarded.signInAtCanaille("alice")
             try guarded.wait(for: "the reason") { try Self.reason(guarded) == "permission-denied" }
 
-            let document = try String(
-                contentsOf: Programs.root.appending(path: "docs/device-check.md"), encoding: .utf8)
-            let line = try #require(
-                document.split(separator: "\n").first { $0.hasPrefix("{ \"LoopbackNetwork") })
-            let policy = line.replacingOccurrences(of: "auth.corp.example", with: PrivateNetwork.authHost)
+            let policy = try EngineTests.documented().chromium[0]
             #expect(policy.contains(PrivateNetwork.authHost))
             try stack.network.withChromiumPolicy(policy, in: stack.folder) {
                 try Chromium(stack, permission: nil).enter("wiki", as: "alice")

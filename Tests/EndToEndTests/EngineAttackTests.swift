@@ -104,6 +104,101 @@ extension EndToEnd {
         }
 
         @Test(
+            "a hostile page that opens the popup with a good challenge of its own hears nothing and reads nothing",
+            arguments: Engine.allCases)
+        func hostileOpener(_ engine: Engine) throws {
+            let stage = try EngineStage.current()
+            let attacker = try Attacker(stage.stack)
+            let browser = try engine.browser(stage.stack, permission: nil)
+            defer { browser.quit() }
+            try browser.open(
+                CallStage.page(EngineStage.hostile, "<title>Hostile</title><button id=go>Go</button>"))
+            let popup = "http://127.0.0.1:\(Stack.agentPort)/v1/popup?c=\(try attacker.challenge())"
+            let prepare = """
+                const address = arguments[0];
+                window.heard = [];
+                addEventListener('message', event => heard.push(event.origin));
+                document.getElementById('go').onclick = () => { window.w = window.open(address); };
+                """
+            _ = try browser.script(prepare, [popup])
+            let main = try #require(try browser.windows.first)
+            try browser.click("#go")
+            try browser.wait(for: "the popup") { try browser.windows.count == 2 }
+            try browser.enter(window: try #require(try browser.windows.first { $0 != main }))
+            // It was answered: what keeps the answer from the opener is whom the page posts it to.
+            try browser.wait(for: "the answer") { try browser.text.contains("This device has answered") }
+            #expect(try browser.script("return window.opener !== null") as? Bool == true)
+            try browser.enter(window: main)
+            let read = """
+                return new Promise(done => setTimeout(() => {
+                  let read = 'nothing';
+                  try { read = w.document.body.innerHTML; } catch (error) { read = error.name; }
+                  done(heard.length + ' ' + read);
+                }, 500));
+                """
+            #expect(try browser.script(read) as? String == "0 SecurityError")
+            #expect(try !attacker.isInside())
+        }
+
+        @Test(
+            "frames, scripts and WebSockets of a hostile page get no answer to a good challenge",
+            arguments: Engine.allCases)
+        func embedded(_ engine: Engine) throws {
+            let stage = try EngineStage.current()
+            let stack = stage.stack
+            let challenge = try Attacker(stack).challenge()
+            // The first signature after a start is written down; none is not.
+            try stack.child("agent").stop()
+            try stack.startAgent()
+            let counted = try String(contentsOf: stack.agentFile("agent", "counter"), encoding: .utf8)
+            let browser = try engine.browser(stack, permission: nil)
+            defer { browser.quit() }
+            try browser.open(CallStage.page(EngineStage.hostile, "<title>Hostile</title><p>Hello"))
+            if Engine.asking.contains(engine) { try browser.answer(.granted) }
+            let agent = "127.0.0.1:\(Stack.agentPort)"
+            let element = """
+                return new Promise(done => {
+                  const element = document.createElement(arguments[0]);
+                  element.onload = () => done('load'); element.onerror = () => done('error');
+                  setTimeout(() => done('nothing'), 3000);
+                  element[arguments[0] === 'object' ? 'data' : 'src'] = arguments[1];
+                  document.body.append(element);
+                });
+                """
+            for path in ["/v1/nav", "/v1/popup", "/v1/p.gif", "/v1/attest"] {
+                let address = "http://\(agent)\(path)?c=\(challenge)"
+                let script = try browser.script(element, ["script", address]) as? String
+                #expect(script == "error", "\(path)")
+                for kind in ["iframe", "object", "embed"] {
+                    _ = try browser.script(element, [kind, address])
+                }
+                let frames = """
+                    let text = '';
+                    for (let i = 0; i < window.length; i++) {
+                      try { text += window[i].document.body.innerText; } catch { text += ''; }
+                    }
+                    return text;
+                    """
+                #expect(try browser.script(frames) as? String == "", "\(path)")
+            }
+            let socket = """
+                return new Promise(done => {
+                  try {
+                    const socket = new WebSocket(arguments[0]);
+                    socket.onopen = () => done('open'); socket.onerror = () => done('error');
+                  } catch (error) { done(error.name); }
+                  setTimeout(() => done('nothing'), 3000);
+                });
+                """
+            for path in ["/v1/attest", "/v1/nav?c=\(challenge)"] {
+                let said = try browser.script(socket, ["ws://\(agent)\(path)"]) as? String
+                #expect(said == "error" || said == "SecurityError", "\(said ?? "")")
+            }
+            #expect(try browser.url.hasPrefix(EngineStage.hostile), "no frame leads the page away")
+            #expect(try String(contentsOf: stack.agentFile("agent", "counter"), encoding: .utf8) == counted)
+        }
+
+        @Test(
             "a hostile page that opens the device check holds no window of it (COOP)",
             arguments: Engine.allCases)
         func opener(_ engine: Engine) throws {

@@ -45,13 +45,30 @@ extension EndToEnd {
             try browser.waitForApplication(EngineStage.application)
         }
 
-        @Test("a managed policy answers for the person: yes without a question, no beats yes")
+        /// The files that docs/device-check.md gives for Linux, for this network's auth host.
+        static func documented() throws -> (chromium: [String], firefox: String) {
+            let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent()
+            let text = try String(
+                contentsOf: root.appending(path: "docs/device-check.md"), encoding: .utf8)
+            let files = text.components(separatedBy: "```json\n").dropFirst().compactMap {
+                $0.components(separatedBy: "\n```").first?
+                    .replacingOccurrences(of: "auth.corp.example", with: PrivateNetwork.authHost)
+            }
+            let firefox = files.filter { $0.contains("\"policies\"") }
+            guard files.count == 3, firefox.count == 1 else {
+                throw Failure(description: "docs/device-check.md has \(files.count) files for browsers")
+            }
+            return (files.filter { !firefox.contains($0) }, firefox[0])
+        }
+
+        @Test(
+            "a managed policy as documented answers for the person: yes without a question, no beats yes")
         func policies() throws {
             let stage = try EngineStage.current()
             let (stack, host) = (stage.stack, PrivateNetwork.authHost)
-            let yes = ["LoopbackNetworkAllowedForUrls", "LocalNetworkAccessAllowedForUrls"]
-            for name in yes {
-                let policy = "{\"\(name)\": [\"https://\(host)\"]}"
+            let files = try Self.documented()
+            for policy in files.chromium {
                 try stack.network.withChromiumPolicy(policy, in: stack.folder) {
                     let browser = try Chromium(stack, permission: nil)
                     defer { browser.quit() }
@@ -59,15 +76,15 @@ extension EndToEnd {
                     try browser.waitForApplication(EngineStage.application)
                 }
             }
-            let no = "{\"LoopbackNetworkBlockedForUrls\": [\"https://\(host)\"], \"\(yes[0])\": [\"*\"]}"
+            let no =
+                "{\"LoopbackNetworkBlockedForUrls\": [\"https://\(host)\"], \"LoopbackNetworkAllowedForUrls\": [\"*\"]}"
             try stack.network.withChromiumPolicy(no, in: stack.folder) {
                 let browser = try Chromium(stack, permission: nil)
                 defer { browser.quit() }
                 try stage.begin(browser)
                 _ = try CheckPage.wait(browser, for: "permission-denied")
             }
-            let skip = "{\"policies\": {\"LocalNetworkAccess\": {\"SkipDomains\": [\"\(host)\"]}}}"
-            try stack.network.withFirefoxPolicy(skip, in: stack.folder) {
+            try stack.network.withFirefoxPolicy(files.firefox, in: stack.folder) {
                 let browser = try Firefox(stack, permission: nil)
                 defer { browser.quit() }
                 try stage.begin(browser)

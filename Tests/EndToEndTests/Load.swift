@@ -6,18 +6,20 @@ struct Load {
     struct Counts: Decodable, CustomStringConvertible {
         var keepAlive: Int
         var fresh: Int
+        var http2: Int
         var lost: Int
         var longestGapMilliseconds: Double
         var problems: [String]
-        var answered: Int { keepAlive + fresh }
+        var answered: Int { keepAlive + fresh + http2 }
 
         private enum CodingKeys: String, CodingKey {
             case keepAlive = "keep_alive"
-            case fresh, lost, problems
+            case fresh, http2, lost, problems
             case longestGapMilliseconds = "longest_gap_ms"
         }
         var description: String {
-            "\(lost) lost of \(answered + lost) (\(keepAlive) over kept connections, \(fresh) over new ones), "
+            "\(lost) lost of \(answered + lost) (\(keepAlive) over kept connections, \(fresh) over new ones, "
+                + "\(http2) over HTTP/2), "
                 + "longest gap \(Int(longestGapMilliseconds)) ms \(problems)"
         }
     }
@@ -28,23 +30,32 @@ struct Load {
     private let seconds: Double
 
     /// Begins, and returns when the first answers have come.
-    init(seconds: Double) throws {
+    ///
+    /// - Parameter http2: clients that have four requests at a time on one connection.
+    init(
+        seconds: Double, application: String = "people", http1: (kept: Int, fresh: Int) = (4, 2),
+        http2: Int = 0,
+        path: String = "/steady"
+    ) throws {
         stack = try Stack.current()
         self.seconds = seconds
-        client = try Client.signedIn(stack, application: "people")
-        let cookie = try Self.cookie(of: client, host: "people.corp.test")
+        client = try Client.signedIn(stack, application: application)
+        let host = "\(application).corp.test"
+        let cookie = try Self.cookie(of: client, host: host)
+        let before = try Self.hits(stack)
         let log = stack.folder.appending(path: "load-\(UUID().uuidString).log")
         child = try Child(
             "load", "/usr/bin/python3",
             [
                 Programs.root.appending(path: "loadtest/lib/steady.py").path, PrivateNetwork.gatewayAddress,
-                "443", "people.corp.test", stack.path("certs/dev-ca.pem"), cookie,
-                "\(seconds)",
+                "443", host, stack.path("certs/dev-ca.pem"), cookie, "\(seconds)", "\(http1.kept)",
+                "\(http1.fresh)", "\(http2)", path,
             ], log: log, in: stack.network)
-        try poll("the load to begin", seconds: 10) {
-            (try status()["counters"] as? [String: Any])?["session_hits"].flatMap { ($0 as? Int ?? 0) > 20 }?
-                .whenTrue
-        }
+        try poll("the load to begin", seconds: 10) { (try Self.hits(stack) > before + 20).whenTrue }
+    }
+
+    private static func hits(_ stack: Stack) throws -> Int {
+        (try stack.dataPlane()["counters"] as? [String: Any])?["session_hits"] as? Int ?? 0
     }
 
     /// As the field `Cookie` names it.
@@ -76,18 +87,7 @@ struct Load {
     }
 
     /// The process that has this part now.
-    func pid(_ name: String) throws -> pid_t {
-        let processes = (try status()["processes"] as? [String: Any])?["processes"] as? [[String: Any]] ?? []
-        let found = processes.last {
-            $0["process"] as? String == name && $0["state"] as? String == "ready"
-        }
-        guard let pid = found?["pid"] as? Int else { throw Failure(description: "no \(name): \(processes)") }
-        return pid_t(pid)
-    }
+    func pid(_ name: String) throws -> pid_t { try stack.processID(name) }
 
-    func status() throws -> [String: Any] {
-        let text = try stack.gatepost("status", "--json")
-        let all = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
-        return all?["data_plane"] as? [String: Any] ?? [:]
-    }
+    func status() throws -> [String: Any] { try stack.dataPlane() }
 }

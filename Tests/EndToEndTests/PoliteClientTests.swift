@@ -51,8 +51,9 @@ extension EndToEnd.Attacks {
             "it loses no request, and the process grows by 16 MB at most",
             arguments: [
                 "silent", "handshakes", "garbage", "head_dribble", "body_dribble", "never_reading",
-                "large_heads",
-                "malformed", "forged_cookies",
+                "large_heads", "malformed", "forged_cookies", "h2_rapid_reset", "h2_continuation",
+                "h2_hpack_bomb",
+                "h2_pings", "h2_settings", "h2_zero_window", "h2_data_dribble", "h2_stalled_uploads",
             ])
         func losesNothing(_ kind: String) throws {
             let report = try abuse(kind)

@@ -85,7 +85,7 @@ extension Stack {
     /// Has the lab's provider send a logout token.
     ///
     /// - Returns: what the gateway answered, as the lab tells it.
-    fileprivate func logout(_ body: String) throws -> String {
+    func logout(_ body: String) throws -> String {
         try run(
             "/usr/bin/curl",
             [

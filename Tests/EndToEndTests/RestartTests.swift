@@ -1,4 +1,6 @@
 import Foundation
+import Glibc
+import Synchronization
 import Testing
 
 extension EndToEnd {
@@ -17,6 +19,27 @@ extension EndToEnd {
             try browser.open("https://wiki.corp.test/after")
             try browser.waitForApplication("wiki")
             #expect(try client.fetch("https://people.corp.test/").status == 200)
+        }
+
+        @Test(
+            "who asks in the first moments of a start, or of a new control process, is known with the device")
+        func firstMoments() throws {
+            let stack = try Stack.current()
+            let browser = try Chromium(stack)
+            try browser.enter("wiki", as: "alice")
+            let name = "__Host-gatepost"
+            let value = try #require(try browser.cookie(name))
+            let asking = Asking(stack, "https://wiki.corp.test/", ["-H", "Cookie: \(name)=\(value)"])
+            try stack.child("gateway").stop(seconds: 15)
+            try stack.startGateway()
+            try poll("answers after the start", seconds: 20) { (asking.answers >= 20).whenTrue }
+            kill(try stack.processID("control"), SIGKILL)
+            let before = asking.answers
+            try poll("answers of the next control process", seconds: 20) {
+                (asking.answers >= before + 40).whenTrue
+            }
+            // 0: nobody listened. Who is asked before anything can be decided waits, or is asked to come again.
+            #expect(asking.end().subtracting([0, 200, 503]).isEmpty)
         }
 
         @Test("SIGKILL loses no acknowledged session")
@@ -40,6 +63,33 @@ extension EndToEnd {
             try stack.startGateway()
             #expect(try revoked.fetch("https://people.corp.test/").status == 401)
             #expect(try kept.fetch("https://people.corp.test/").status == 200)
+        }
+    }
+}
+
+/// Asks again and again, on a thread of its own and on a new connection each time.
+private final class Asking: Sendable {
+    private let seen = Mutex<(statuses: Set<Int>, good: Int, isOver: Bool)>(([], 0, false))
+
+    init(_ stack: Stack, _ url: String, _ options: [String]) {
+        let client = Client(stack)
+        Thread.detachNewThread { [self] in
+            while !seen.withLock({ $0.isOver }) {
+                guard let status = try? client.get(url, options).status else { continue }
+                seen.withLock {
+                    $0.statuses.insert(status)
+                    if status == 200 { $0.good += 1 }
+                }
+            }
+        }
+    }
+
+    var answers: Int { seen.withLock { $0.good } }
+
+    func end() -> Set<Int> {
+        seen.withLock {
+            $0.isOver = true
+            return $0.statuses
         }
     }
 }

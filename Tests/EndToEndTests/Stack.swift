@@ -245,6 +245,25 @@ enum Programs {
     static let root = URL(filePath: #filePath).resolvingSymlinksInPath()
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
+    /// Python with the HTTP clients that scripts/bootstrap installs.
+    static func httpClients() throws -> String {
+        try python("GATEPOST_HTTP_CLIENTS", ".build/http-clients", "clients")
+    }
+
+    /// Python with Google's gRPC.
+    static func vendorClients() throws -> String {
+        try python("GATEPOST_VENDOR_CLIENTS", ".build/vendor-clients", "test")
+    }
+
+    private static func python(_ variable: String, _ standard: String, _ set: String) throws -> String {
+        let folder =
+            ProcessInfo.processInfo.environment[variable] ?? root.appending(path: standard).path
+        guard FileManager.default.isExecutableFile(atPath: folder + "/bin/python") else {
+            throw Failure(description: "nothing is installed in \(folder); next: scripts/bootstrap \(set)")
+        }
+        return folder + "/bin/python"
+    }
+
     /// The folder that GATEPOST_BIN names, or the one that the same build put the tests in.
     static func folder() throws -> URL {
         if let named = ProcessInfo.processInfo.environment["GATEPOST_BIN"] { return URL(filePath: named) }

@@ -37,7 +37,7 @@ extension EndToEnd {
 
         @Test("five reloads under load lose no request")
         func reloads() throws {
-            let load = try Load(seconds: 6)
+            let load = try Load(seconds: 6, http2: 2)
             let gateway = try load.stack.child("gateway")
             let before = gateway.output.components(separatedBy: "configuration reloaded").count
             for reload in 1...5 {
@@ -54,7 +54,7 @@ extension EndToEnd {
 
         @Test("a change to another program under load loses no request; the supervisor keeps its number")
         func upgrade() throws {
-            let load = try Load(seconds: 12)
+            let load = try Load(seconds: 12, http2: 2)
             let (data, control) = (try load.pid("data"), try load.pid("control"))
             let supervisor = try load.supervisor()
             #expect(try load.stack.gatepost("upgrade").contains("\(supervisor)"))

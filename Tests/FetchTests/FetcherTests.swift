@@ -113,6 +113,41 @@ struct FetcherTests {
         #expect(response.body == Array("ok".utf8))
     }
 
+    @Test func `an answer that has not begun by its deadline is given up, one that has begun is waited for`()
+        async throws
+    {
+        let silent = LoopbackServer(.silence)
+        var request = request(silent)
+        request.firstByteTimeoutMilliseconds = 150
+        do throws(FetchError) {
+            _ = try await fetcher.fetch(request)
+            Issue.record("answered")
+        } catch {
+            #expect(error.kind == .timedOut && error.what == "no answer began within 150 ms")
+        }
+        let slow = LoopbackServer(.headOnly)
+        var begun = self.request(slow)
+        begun.firstByteTimeoutMilliseconds = 150
+        begun.timeoutMilliseconds = 600
+        do throws(FetchError) {
+            _ = try await fetcher.fetch(begun)
+            Issue.record("ended")
+        } catch {
+            #expect(error.kind == .timedOut && !error.what.contains("began"))
+        }
+    }
+
+    @Test(arguments: [0, 600_001]) func `bounds of a part of a call are checked like the whole's`(
+        _ milliseconds: Int
+    ) async {
+        var connecting = FetchRequest(url: "http://127.0.0.1:1/", allowsPlainHTTP: true)
+        connecting.connectTimeoutMilliseconds = milliseconds
+        #expect(await failure(fetcher, connecting) == .refusedURL)
+        var waiting = FetchRequest(url: "http://127.0.0.1:1/", allowsPlainHTTP: true)
+        waiting.firstByteTimeoutMilliseconds = milliseconds
+        #expect(await failure(fetcher, waiting) == .refusedURL)
+    }
+
     @Test func `a silent server is given up after the timeout`() async {
         let server = LoopbackServer(.silence)
         var slow = request(server)

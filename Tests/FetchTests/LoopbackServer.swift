@@ -9,6 +9,8 @@ final class LoopbackServer: Sendable {
         case answer(String)
         /// The request is read and never answered, until the server ends.
         case silence
+        /// A head, and then nothing until the other side hangs up.
+        case headOnly
         /// A head without length, then content until the other side hangs up.
         case endless
         /// Closed before a byte is answered.
@@ -71,6 +73,10 @@ final class LoopbackServer: Sendable {
         case .answer(let text):
             _ = Self.write(connection, text)
         case .silence:
+            var byte: UInt8 = 0
+            while recv(connection, &byte, 1, 0) > 0 {}
+        case .headOnly:
+            _ = Self.write(connection, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
             var byte: UInt8 = 0
             while recv(connection, &byte, 1, 0) > 0 {}
         case .endless:

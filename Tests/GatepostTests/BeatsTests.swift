@@ -18,6 +18,16 @@ struct BeatsTests {
         #expect(beats.read(2) == (0, nil) && beats.read(0) == (0, nil))
     }
 
+    @Test("a process that was taken over can neither shorten nor lengthen the memory of all lives")
+    func sealed() throws {
+        let beats = try #require(Beats.make())
+        for bytes in [0, 1, 256 * 16 - 1, 256 * 16 + 1] { #expect(ftruncate(beats.descriptor, bytes) != 0) }
+        // F_ADD_SEALS, for writing: nobody silences the lives either.
+        #expect(fcntl(beats.descriptor, 1_033, 0x8 as Int32) != 0)
+        beats.beat(255, 3)
+        #expect(beats.read(255).count == 3)
+    }
+
     @Test("memory that is too small for all lives is refused")
     func tooSmall() {
         let descriptor = memfd_create("small", 1)

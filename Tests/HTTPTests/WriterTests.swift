@@ -263,6 +263,47 @@ struct ResponseWriterTests {
                 + "Transfer-Encoding: chunked\r\n\r\n")
     }
 
+    /// What an application sends of `Clear-Site-Data`, and what browsers get; nil: no line.
+    static let deletions: [(String, String?)] = [
+        ("\"cookies\"", nil), ("\"cache\"", "\"cache\""), ("", nil), (",,", nil),
+        ("\"cache\", \"cookies\", \"storage\"", "\"cache\", \"storage\""),
+        (" \"cookies\" ,\t\"executionContexts\",", "\"executionContexts\""),
+        (
+            "\"clientHints\",\"prefetchCache\",\"prerenderCache\"",
+            "\"clientHints\", \"prefetchCache\", \"prerenderCache\""
+        ),
+        ("\"*\"", "\"cache\", \"clientHints\", \"storage\", \"executionContexts\""),
+        (
+            "\"prerenderCache\", \"*\"",
+            "\"prerenderCache\", \"cache\", \"clientHints\", \"storage\", \"executionContexts\""
+        ),
+        // Neither one that browsers may add, nor what one of them might read as another.
+        ("\"sessions\"", nil), ("cookies", nil), ("*", nil), ("cache", nil), ("\"COOKIES\"", nil),
+        ("\"cook\\ies\"", nil), ("\"cache\";x, \"storage\"", "\"storage\""), ("\"cache\"\"cookies\"", nil),
+        ("\"cache, cookies\"", nil), ("\"storage", nil), ("\"cache\u{e9}\"", nil),
+    ]
+
+    @Test("an application cannot have a browser delete the gateway's cookies", arguments: deletions)
+    func keepsOurCookies(_ row: (sent: String, kept: String?)) {
+        let line = row.kept.map { "Clear-Site-Data: \($0)\r\n" } ?? ""
+        for name in ["Clear-Site-Data", "clear-site-data", "CLEAR-SITE-DATA"] {
+            let bytes = headOf("HTTP/1.1 200 OK", "A: 1", "\(name): \(row.sent)", "B: 2")
+            #expect(relayed(bytes, .none) == "HTTP/1.1 200 OK\r\nA: 1\r\n\(line)B: 2\r\n\r\n")
+        }
+        let twice = headOf("HTTP/1.1 200 OK", "Clear-Site-Data: \(row.sent)", "Clear-Site-Data: \"cookies\"")
+        #expect(relayed(twice, .none) == "HTTP/1.1 200 OK\r\n\(line)\r\n")
+    }
+
+    @Test("an application registers and asks no sessions that are bound to a key")
+    func boundSessions() {
+        let bytes = headOf(
+            "HTTP/1.1 200 OK", "Secure-Session-Registration: (ES256);path=\"/x\"", "A: 1",
+            "SECURE-SESSION-CHALLENGE: \"c\";id=\"theirs\"", "secure-session-challenge:\"c\"",
+            "Secure-Session-Other: 1")
+        #expect(
+            relayed(bytes, .none) == "HTTP/1.1 200 OK\r\nA: 1\r\nSecure-Session-Other: 1\r\n\r\n")
+    }
+
     @Test("a body without length becomes chunked, or the connection closes with it")
     func untilClose() {
         let bytes = headOf("HTTP/1.1 200 OK")

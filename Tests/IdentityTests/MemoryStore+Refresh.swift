@@ -30,6 +30,21 @@ extension MemoryStore {
         }
         return Array(sorted.prefix(limit))
     }
+    func overdueRefreshes(
+        of provider: String, failingSinceSeconds: Int64, restingSinceSeconds: Int64, dueSinceSeconds: Int64,
+        limit: Int
+    ) async throws(StoreError) -> [StoredRefresh] {
+        try check()
+        let overdue = refreshRows.values.filter { row in
+            guard row.provider == provider else { return false }
+            if let since = row.failingSinceSeconds {
+                return since <= failingSinceSeconds
+                    && (row.dueAtSeconds != nil || since >= restingSinceSeconds)
+            }
+            return row.dueAtSeconds.map { $0 <= dueSinceSeconds } ?? false
+        }
+        return Array(overdue.prefix(limit))
+    }
     func replace(
         _ old: StoredRefresh, with new: StoredRefresh, sessions: [SessionChange]
     ) async throws(StoreError) -> RefreshReplacement {

@@ -193,6 +193,10 @@ actor MemoryStore: GatewayStore {
     private var serials: Set<String> = []
     func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
+    func revokedPins() async throws(StoreError) -> [RevokedPin] {
+        pinsOfRevoked.sorted { $0.value < $1.value }
+    }
+    private var pinsOfRevoked: Set<RevokedPin> = []
 
     private var lists: [StoredRevocationList] = []
     func revocationLists() async throws(StoreError) -> [StoredRevocationList] { lists }

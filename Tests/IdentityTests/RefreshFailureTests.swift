@@ -92,6 +92,8 @@ struct RefreshFailureTests {
 
     @Test("a session outlives its provider's outage, but not its own end, and works again afterwards")
     func outage() async throws {
+        let fixture = RefreshWorld { $0.providers[0].refreshGraceSeconds = 7 * 86_400 }
+        let (world, tenant) = (fixture.world, fixture.tenant)
         let (_, id) = try await fixture.signIn()
         let before = try #require(await fixture.session(id))
         tenant.misbehave { $0.failure["/token"] = FetchError(.unreachable, "gone") }

@@ -51,7 +51,7 @@ struct JSONLimitTests {
 
     @Test func `the limits of tokens and providers are the documented ones`() {
         #expect(JSONLimits.token.bytesMax == 16_384 && JSONLimits.token.depthMax == 8)
-        #expect(JSONLimits.provider.bytesMax == 8_388_608 && JSONLimits.provider.depthMax == 32)
+        #expect(JSONLimits.provider.bytesMax == 16_777_216 && JSONLimits.provider.depthMax == 64)
         #expect(JSONLimits().bytesMax == 1_048_576 && JSONLimits().depthMax == 32)
     }
 

@@ -50,6 +50,10 @@ actor MemoryStore: GatewayStore {
     func dueRefreshes(
         of provider: String, nowSeconds: Int64, latestSeconds: Int64, limit: Int
     ) async throws(StoreError) -> [StoredRefresh] { [] }
+    func overdueRefreshes(
+        of provider: String, failingSinceSeconds: Int64, restingSinceSeconds: Int64, dueSinceSeconds: Int64,
+        limit: Int
+    ) async throws(StoreError) -> [StoredRefresh] { [] }
     func replace(
         _ old: StoredRefresh, with new: StoredRefresh, sessions: [SessionChange]
     ) async throws(StoreError) -> RefreshReplacement { .refreshChanged }
@@ -66,6 +70,11 @@ actor MemoryStore: GatewayStore {
         guard !failsDeviceWrites else {
             throw StoreError(.full, file: "sessions.sqlite", what: "disk full", remedy: "make room")
         }
+        let former = stored[device.id]?.pinnedIDs ?? [:]
+        if device.isRevoked, device.supersededBy == nil {
+            pinsOfRevoked.formUnion(former.map { RevokedPin(kind: $0.key, value: $0.value) })
+        }
+        pinsOfRevoked.subtract(device.pinnedIDs.map { RevokedPin(kind: $0.key, value: $0.value) })
         stored[device.id] = device
     }
     func upsert(_ device: StoredDevice, superseding deviceID: String) async throws(StoreError) {
@@ -140,6 +149,10 @@ actor MemoryStore: GatewayStore {
     private var serials: Set<String> = []
     func revokedSerials() async throws(StoreError) -> [String] { serials.sorted() }
     func revoke(serialHex: String, atSeconds: Int64) async throws(StoreError) { serials.insert(serialHex) }
+    func revokedPins() async throws(StoreError) -> [RevokedPin] {
+        pinsOfRevoked.sorted { $0.value < $1.value }
+    }
+    private var pinsOfRevoked: Set<RevokedPin> = []
 
     private var lists: [StoredRevocationList] = []
     func revocationLists() async throws(StoreError) -> [StoredRevocationList] { lists }

@@ -30,6 +30,23 @@ struct SlotIndexTests {
         }
     }
 
+    @Test("a name that very many records have costs the others nothing", .timeLimit(.minutes(1)))
+    func crowd() {
+        var index = SlotIndex()
+        // Each passing all before it would be 8 * 10^10 steps, most of a minute in the fastest build there is.
+        let slots = 0..<400_000 as Range<UInt32>
+        for slot in slots {
+            index.insert(7, slot)
+            index.insert(8 &+ slot &* 0x9e37_79b1, slot)
+        }
+        #expect(index.count == 800_000)
+        #expect(Set(index.slots(of: 7)).count == slots.count)
+        #expect(index.slot(of: 7) { $0 == 399_999 } == 399_999)
+        #expect(index.slots(of: 8) == [0])
+        for slot in slots { index.remove(7, slot) }
+        #expect(index.slots(of: 7).isEmpty && index.count == 400_000)
+    }
+
     @Test("an empty index finds nothing and lets nothing be removed")
     func empty() {
         var index = SlotIndex()

@@ -1,6 +1,7 @@
 import Access
 import Fetch
 import JSON
+import Signatures
 import Synchronization
 import Testing
 
@@ -63,6 +64,35 @@ struct DefenderTests {
         let revoked = try #require(await fixture.connector().probe())
         #expect(revoked.kind == .authFailed && revoked.what.contains("AADSTS7000215"))
         #expect(!revoked.what.contains(Defender.clientSecret))
+    }
+
+    @Test(
+        "002.6 a registered certificate is as good as a secret; another one, or none registered, is refused")
+    func certificate() async throws {
+        let pair = try GraphCredentialTests.pair.get()
+        var connection = fixture.connection()
+        connection.secrets = ["client-certificate.key": String(decoding: pair.key, as: UTF8.self)]
+        connection.files = ["client-certificate.chain": pair.chain]
+        let connector = try Posture.Vendor.connector(
+            connection,
+            ConnectorParts(fetcher: fixture.fetcher, clock: fixture.clock.posture, random: { 0.5 }))
+        let refused = await connector.probe()
+        #expect(refused?.kind == .authFailed && refused?.what.contains("AADSTS700027") == true)
+        let other = try Certificate(pem: GraphCredentialTests.other.get().chain)
+        fixture.emulator.certificate.withLock { $0 = other }
+        #expect(await connector.probe()?.kind == .authFailed)
+        let registered = try Certificate(pem: pair.chain)
+        fixture.emulator.certificate.withLock { $0 = registered }
+        #expect(await connector.probe() == nil)
+        #expect(await connector.sync().isComplete)
+        let forms = fixture.fetcher.asked.compactMap { $0.body.map { String(decoding: $0, as: UTF8.self) } }
+        #expect(forms.allSatisfy { $0.contains("client_assertion=") && !$0.contains("client_secret") })
+        connection.files = ["client-certificate.chain": try GraphCredentialTests.other.get().chain]
+        #expect(throws: ConnectorFailure.self) {
+            try Posture.Vendor.connector(
+                connection,
+                ConnectorParts(fetcher: fixture.fetcher, clock: fixture.clock.posture, random: { 0.5 }))
+        }
     }
 
     @Test("404 is an empty list, and proves nothing unless the count says zero, too") func empty()

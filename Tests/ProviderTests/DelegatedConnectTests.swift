@@ -16,7 +16,7 @@ struct DelegatedConnectTests {
     func signIn(_ provider: String) async throws {
         let connect = try await ConnectLab.delegated(provider)
         let before = try #require(await connect.service.probeNow(integration: "graph"))
-        #expect(before.state == .pending)
+        #expect(before.state == .notConfigured)
         #expect(before.pendingReason?.contains("gatepost integrations connect") == true)
         #expect(try await connect.connect("approve") == .connected(account: GraphEmulator.account))
         #expect(await connect.service.probeNow(integration: "graph")?.state == .configured)
@@ -60,7 +60,7 @@ struct DelegatedConnectTests {
         case "broken": #expect(outcome == .refused("server_error, AADSTS90033"))
         case _: #expect(outcome == .wrongTenant(GraphEmulator.otherTenant))
         }
-        #expect(await connect.service.probeNow(integration: "graph")?.state == .pending)
+        #expect(await connect.service.probeNow(integration: "graph")?.state == .notConfigured)
         #expect(try await connect.store.syncState(integration: "graph#refresh-token") == nil)
     }
 

@@ -11,7 +11,8 @@ import Testing
 @testable import gatepost_lab
 
 @Suite(
-    "Every provider and every fault have a documented outcome; none removes or lets in a device by mistake")
+    "Every provider and every fault have a documented outcome; none removes or lets in a device by mistake",
+    .inTurn)
 struct FaultMatrixTests {
     struct Case: Sendable, CustomTestStringConvertible {
         var setup: VendorFixture.Setup
@@ -21,7 +22,7 @@ struct FaultMatrixTests {
 
     /// Everybody with an emulator of this kind; the test below sees to it that nobody is forgotten.
     static let setups: [VendorFixture.Setup] =
-        [.crowdStrike, .defender, .tanium, .workspaceOne] + VendorFixture.Setup.declared
+        [.crowdStrike, .defender, .tanium, .workspaceOne] + VendorFixture.Setup.declared + [.custom]
     static let table = setups.flatMap { setup in VendorFault.allCases.map { Case(setup: setup, fault: $0) } }
     /// Alice's and Bob's devices, by a key that each vendor has.
     static let keys: [String: (alice: DeviceKey?, bob: DeviceKey?)] = [
@@ -41,14 +42,33 @@ struct FaultMatrixTests {
     }
 
     @Test("1.1: each fault at each vendor", arguments: table) func vendors(_ row: Case) async throws {
-        let fixture = try VendorFixture(row.setup, page: 1)
-        let keys = Self.keys[row.setup.name] ?? Self.serials
-        fixture.change(Self.bad(row.setup.name), of: "bob-laptop")
-        var run = try await Run(fixture.connector(), clock: fixture.clock, store: Self.store.get())
-        try await run.start(alice: keys.alice, bob: keys.bob)
+        let fixture = try VendorFixture(row.setup, page: 1, isTLS: row.fault.certificate != nil)
+        let run = try await Self.begin(fixture)
         Self.activate(row.fault, fixture)
         try await run.finish(FaultMatrix.outcome(of: row.fault, at: row.setup.name), row.testDescription)
         #expect(fixture.fetcher.urls.allSatisfy { $0.hasPrefix(fixture.emulator.address + "/") })
+    }
+
+    @Test("1.2: a provider's clock that is wrong", arguments: setups, FaultMatrix.clocks.map(\.seconds))
+    func clocks(_ setup: VendorFixture.Setup, _ seconds: Int64) async throws {
+        let fixture = try VendorFixture(setup, page: 1)
+        let run = try await Self.begin(fixture)
+        fixture.vendorClock.setOffset(seconds: seconds)
+        try await run.finish(
+            FaultMatrix.outcome(ofClock: seconds, at: setup.name), "\(setup.name) clock \(seconds)")
+    }
+
+    /// After a good synchronisation: Alice's device is compliant, Bob's is not or is not asked about.
+    private static func begin(_ fixture: VendorFixture) async throws -> Run {
+        let name = fixture.setup.name
+        let keys = keys[name] ?? serials
+        fixture.change(bad(name), of: "bob-laptop")
+        let isCustom = name == VendorFixture.Setup.custom.name
+        var run = try await Run(
+            fixture.connector(), clock: fixture.clock, store: isCustom ? GraphLab.store() : store.get(),
+            serial: isCustom ? serials.alice?.value : nil)
+        try await run.start(alice: keys.alice, bob: isCustom ? nil : keys.bob)
+        return run
     }
 
     /// Faults of lists, which concern no question about one device.
@@ -59,9 +79,9 @@ struct FaultMatrixTests {
 
     @Test(
         "1.1: a question about one device during each fault: only a device that is gone is not found",
-        arguments: table.filter { !ofLists.contains($0.fault) })
+        arguments: table.filter { !ofLists.contains($0.fault) && $0.setup.name != "custom" })
     func questions(_ row: Case) async throws {
-        let fixture = try VendorFixture(row.setup)
+        let fixture = try VendorFixture(row.setup, isTLS: row.fault.certificate != nil)
         let keys = Self.keys[row.setup.name] ?? Self.serials
         var run = try await Run(fixture.connector(), clock: fixture.clock, store: Self.store.get())
         try await run.start(alice: keys.alice, bob: nil)
@@ -78,6 +98,9 @@ struct FaultMatrixTests {
         case .slow, .drip:
             fixture.fetcher.limit(milliseconds: 250)
             faults.activate(fault, milliseconds: fault == .slow ? 600 : 20)
+        case .rawBody:
+            faults.activate(
+                fault, .init(milliseconds: 0, retryAfterSeconds: 0, body: Array("\u{0}no document".utf8)))
         case _: faults.activate(fault)
         }
         if fault == .revokedSecret || fault == .expireTokens {
@@ -87,61 +110,95 @@ struct FaultMatrixTests {
 
     @Test("1.1: each fault of Microsoft Graph, with Intune", arguments: GraphFault.allCases)
     func intune(_ fault: GraphFault) async throws {
+        try await graph("intune", fault, alice: Self.serials.alice, FaultMatrix.outcome(of: fault))
+    }
+
+    @Test("1.1: each fault of Microsoft Graph, with Entra", arguments: GraphFault.allCases)
+    func entra(_ fault: GraphFault) async throws {
+        try await graph(
+            "entra", fault, alice: DeviceKey(.entra, GraphLab.alice), FaultMatrix.entra(fault))
+    }
+
+    private func graph(
+        _ provider: String, _ fault: GraphFault, alice: DeviceKey?, _ outcome: FaultOutcome
+    ) async throws {
         let server = try SiteServer(port: 0)
         defer { server.stop() }
         let clock = TestClock()
+        let lab = clock.lab
         let devices = gatepost_lab.ManagedDevice.demo(
             serial: "LAB-ALICE-0001", deviceName: "alice-laptop", fillers: fault == .crossHostNext ? 1_001 : 3
         )
-        let graph = GraphEmulator(port: server.port, devices: devices, clock: clock.lab)
-        server.start(graph, clock: clock.lab, log: LabLog(isSilent: true))
+        let isTLS = fault.certificate != nil
+        let graph = GraphEmulator(
+            port: server.port, devices: devices, clock: lab, scheme: isTLS ? "https" : "http")
+        let tls = isTLS ? ServerTLS { graph.certificateFault() } : nil
+        server.start(graph, clock: lab, log: LabLog(isSilent: true), tls: tls)
         let fetcher = WatchedFetcher(clock)
         let connection = ProviderConnection(
-            integration: "it", provider: "intune",
+            integration: "it", provider: provider,
             texts: [
                 "tenant": GraphEmulator.tenant, "client-id": GraphEmulator.clientID,
                 "login-url": graph.address,
                 "graph-url": graph.address,
-            ], secrets: ["client-secret": GraphEmulator.clientSecret], allowsPlainHTTP: true)
+            ], secrets: ["client-secret": GraphEmulator.clientSecret], authoritiesPEM: tls?.authoritiesPEM,
+            allowsPlainHTTP: !isTLS)
         let connector = try Posture.Vendor.connector(
             connection, ConnectorParts(fetcher: fetcher, clock: clock.posture, random: { 0.5 }))
         var run = try await Run(connector, clock: clock, store: Self.store.get())
-        try await run.start(alice: Self.serials.alice, bob: nil)
-        switch fault {
-        case .emptyPage, .partialPage: graph.faults.activate(fault, times: 1)
-        case .slow, .drip:
-            fetcher.limit(milliseconds: 400)
-            graph.faults.activate(fault, milliseconds: fault == .slow ? 900 : 20)
-        case _: graph.faults.activate(fault)
-        }
+        try await run.start(alice: alice, bob: nil)
+        Self.activate(fault, graph.faults, fetcher)
         if [.revokedSecret, .expiredSecret, .expireTokens, .otherTenant].contains(fault) {
             graph.state.withLock { $0.expireTokens() }
         }
-        try await run.finish(FaultMatrix.outcome(of: fault), "intune \(fault.rawValue)")
+        try await run.finish(outcome, "\(provider) \(fault.rawValue)")
         #expect(fetcher.urls.allSatisfy { $0.hasPrefix(graph.address + "/") })
+    }
+
+    private static func activate(
+        _ fault: GraphFault, _ faults: FaultSwitch<GraphFault>, _ fetcher: WatchedFetcher
+    ) {
+        switch fault {
+        case .emptyPage, .partialPage: faults.activate(fault, times: 1)
+        case .slow, .drip:
+            fetcher.limit(milliseconds: 400)
+            faults.activate(fault, milliseconds: fault == .slow ? 900 : 20)
+        case .rawBody:
+            faults.activate(
+                fault, .init(milliseconds: 0, retryAfterSeconds: 0, body: Array("\u{0}no document".utf8)))
+        case _: faults.activate(fault)
+        }
     }
 
     @Test("docs/providers/faults.md is this matrix") func page() throws {
         let names = Self.setups.map(\.name)
         var text =
             "# What happens when a provider misbehaves\n\nDuring a synchronisation, by fault and provider; "
-            + "each cell is a test (`Tests/ProviderTests`). A class means: broken off with this failure, "
-            + "nothing removed, nobody let "
-            + "in; what is known of devices counts until its own end.\n\n"
+            + "each cell is a test (`Tests/ProviderTests`). A class in code font means: broken off with this failure, "
+            + "nothing removed, nobody let in; what is known of devices counts until its own end. "
+            + "What follows for people, "
+            + "by the application's `outage`, is below the tables.\n\n"
             + "| fault | \(names.joined(separator: " | ")) |\n"
             + "| --- |\(String(repeating: " --- |", count: names.count))\n"
         for fault in VendorFault.allCases {
             let cells = names.map { FaultMatrix.outcome(of: fault, at: $0).description }
             text += "| \(fault.rawValue) | \(cells.joined(separator: " | ")) |\n"
         }
-        text += "\nIntune, through Microsoft Graph:\n\n| fault | outcome |\n| --- | --- |\n"
+        for (seconds, name) in FaultMatrix.clocks {
+            let cells = names.map { FaultMatrix.outcome(ofClock: seconds, at: $0).description }
+            text += "| \(name) | \(cells.joined(separator: " | ")) |\n"
+        }
+        text += "\nThrough Microsoft Graph:\n\n| fault | intune | entra |\n| --- | --- | --- |\n"
         for fault in GraphFault.allCases {
-            text += "| \(fault.rawValue) | \(FaultMatrix.outcome(of: fault)) |\n"
+            text +=
+                "| \(fault.rawValue) | \(FaultMatrix.outcome(of: fault)) | \(FaultMatrix.entra(fault)) |\n"
         }
         text +=
             "\n- *complete*: as if nothing had happened. *unproven*: read to its end, but not proven complete.\n"
+            + "- *outdated*: complete, but older than what was known, which stays until its own end.\n"
             + "- *worthless*: complete, and what came lets nobody in. *ambiguous*: two records claim the device.\n"
             + "- *gone*: complete, and the device is not found from now on.\n"
+        text += FaultPage.outages() + FaultPage.signals()
         let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().path
         let path = "\(root)/docs/providers/faults.md"
@@ -153,9 +210,7 @@ struct FaultMatrixTests {
     }
 
     @Test("the matrix has a row for every vendor that has an emulator") func total() {
-        // The custom provider has no list: it is asked about devices that it is told (CustomTests).
-        let known = Set(Self.setups.map(\.name)).union(["custom"])
-        #expect(Set(VendorSite.vendors.map(\.name)) == known)
+        #expect(Set(VendorSite.vendors.map(\.name)) == Set(Self.setups.map(\.name)))
     }
 
     /// What makes a device of this vendor's demo not compliant.

@@ -13,13 +13,28 @@ struct Run {
     private let clock: TestClock
     private var alice: DeviceKey?
     private var bob: DeviceKey?
+    private var known: Verdict?
+    /// Whether a good synchronisation proves absence.
+    private let provesAbsence: Bool
 
-    init(_ connector: any Connector, clock: TestClock, store: any GatewayStore) async throws {
+    /// - Parameter serial: of the enrolled device, for a provider that is asked about enrolled ones alone.
+    init(
+        _ connector: any Connector, clock: TestClock, store: any GatewayStore, serial: String? = nil
+    ) async throws {
+        provesAbsence = serial == nil
         self.connector = connector
         self.clock = clock
         service = PostureService(
             agents: [], connectors: [connector], ring: .ephemeral(), store: store, clock: clock.posture,
             random: { 0.5 })
+        guard let serial else { return }
+        try await store.upsert(
+            StoredDevice(
+                id: "device-1", ownerIssuer: "https://issuer.example", ownerSubject: "alice",
+                platform: .linux, keyThumbprint: "thumbprint", certificateSerial: "01",
+                enrolledAtSeconds: clock.now, certificateNotAfterSeconds: clock.now + 86_400,
+                pinnedIDs: ["serial": serial]))
+        try await service.load()
     }
 
     private func verdict(_ key: DeviceKey) async -> Verdict? {
@@ -39,9 +54,13 @@ struct Run {
         self.alice = device
         self.bob = bob
         let status = await service.reconnect(integration: connector.integration)
-        try #require(status?.state == .configured && status?.lastFailure == nil)
-        try #require(await service.cache.completedAt(connector.integration) == clock.now)
+        let problem = status?.lastFailure.map { "\($0)" } ?? "\(status?.state.rawValue ?? "unknown")"
+        try #require(status?.state == .configured && status?.lastFailure == nil, "\(problem)")
+        if provesAbsence {
+            try #require(await service.cache.completedAt(connector.integration) == clock.now)
+        }
         try #require(await mayEnter(device))
+        known = await verdict(device)
         if let bob {
             try #require(await verdict(bob) != nil)
             try #require(await !mayEnter(bob))
@@ -64,10 +83,10 @@ struct Run {
             #expect(status.lastFailure == nil, "\(name): \(status.lastFailure?.what ?? "")")
         }
         let after = await service.cache.completedAt(connector.integration)
-        #expect((after != before) == outcome.isComplete, "\(name)")
+        #expect((after != before) == (outcome.isComplete && provesAbsence), "\(name)")
         let verdict = await verdict(alice)
         switch outcome {
-        case .complete, .failed, .unproven:
+        case .complete, .outdated, .failed, .unproven:
             #expect(verdict?.state == .compliant, "\(name): nothing removed, and nothing made worse")
             #expect(await service.cache.census(connector.integration, nowSeconds: clock.now).devices == known)
         case .worthless: #expect(await mayEnter(alice) == false, "\(name)")
@@ -75,6 +94,34 @@ struct Run {
         case .gone: #expect(verdict?.state == .notFound, "\(name)")
         }
         if let bob { #expect(await mayEnter(bob) == false, "\(name): a fault lets nobody in") }
+        try outlast(outcome, verdict, name)
+    }
+
+    /// The fault lasts until what was known before it has ended, and longer: by the residual of each outage setting.
+    private func outlast(_ outcome: FaultOutcome, _ verdict: Verdict?, _ name: String) throws {
+        let known = try #require(known)
+        let end = known.endsAtSeconds
+        // Pages that are not all may have brought this device before the reading ended: then it counts anew.
+        let isRenewed = (verdict?.endsAtSeconds ?? 0) > end
+        let counted = !outcome.isComplete && isRenewed ? .complete : outcome
+        if outcome == .complete { #expect(isRenewed, "\(name): it was read anew") }
+        let moments: [(OutageMoment, Int64)] = [
+            (.during, min(clock.now, end - 1)), (.ended, end),
+            (.over, counted == .complete ? end : end + OutageMatrix.extensionSeconds),
+        ]
+        for (moment, seconds) in moments {
+            #expect(
+                OutageMatrix.words(verdict, atSeconds: seconds) == counted.words(moment),
+                "\(name), \(moment.rawValue)")
+        }
+        // The last second of each.
+        if counted == .outdated || !counted.isComplete {
+            #expect(
+                OutageMatrix.words(verdict, atSeconds: end - 1) == [.full, .full, .full], "\(name)")
+            #expect(
+                OutageMatrix.words(verdict, atSeconds: end + OutageMatrix.extensionSeconds - 1)
+                    == [.refused, .partial, .full], "\(name)")
+        }
     }
 
     /// A question about one device during the fault: no answer is better than "no such device".
@@ -90,4 +137,51 @@ struct Run {
             #expect(failure.kind == .malformedResponse, "\(name): \(failure.what)")
         }
     }
+}
+
+/// So many runs at a time: hundreds at once keep one another from the deadlines of real connections.
+actor Turnstile {
+    static let shared = Turnstile()
+
+    private var free = 16
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    private func enter() async {
+        if free > 0 {
+            free -= 1
+        } else {
+            await withCheckedContinuation { waiting.append($0) }
+        }
+    }
+
+    private func leave() {
+        if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
+    }
+
+    static func pass(_ body: @Sendable () async throws -> Void) async throws {
+        await shared.enter()
+        do {
+            try await body()
+        } catch {
+            await shared.leave()
+            throw error
+        }
+        await shared.leave()
+    }
+}
+
+/// Applied to a suite's tests, each of whose cases then takes its turn.
+struct InTurnTrait: TestTrait, SuiteTrait, TestScoping {
+    var isRecursive: Bool { true }
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing body: @Sendable () async throws -> Void
+    ) async throws {
+        guard testCase != nil else { return try await body() }
+        try await Turnstile.pass(body)
+    }
+}
+
+extension Trait where Self == InTurnTrait {
+    static var inTurn: Self { Self() }
 }

@@ -21,14 +21,22 @@ final class VendorFixture: Sendable {
     let clock = TestClock()
     let fetcher: WatchedFetcher
     let site: VendorSite
+    /// The emulator's own clock.
+    let vendorClock: LabClock
     private let server: SiteServer
+    private let tls: ServerTLS?
 
-    /// - Parameter page: how many records a page of the emulator holds at most.
-    init(_ setup: Setup, page: Int? = nil) throws {
+    /// - Parameters:
+    ///   - page: how many records a page of the emulator holds at most.
+    ///   - isTLS: whether the emulator is reached over TLS.
+    init(_ setup: Setup, page: Int? = nil, isTLS: Bool = false) throws {
         self.setup = setup
         server = try SiteServer(port: 0)
-        site = VendorSite(port: server.port, clock: clock.lab)
-        server.start(site, clock: clock.lab, log: LabLog(isSilent: true))
+        vendorClock = clock.lab
+        let site = VendorSite(port: server.port, clock: vendorClock, scheme: isTLS ? "https" : "http")
+        self.site = site
+        tls = isTLS ? ServerTLS { site.certificateFault() } : nil
+        server.start(site, clock: vendorClock, log: LabLog(isSilent: true), tls: tls)
         fetcher = WatchedFetcher(clock)
         let emulator = try #require(site.emulators[setup.name])
         emulator.state.withLock { $0.pageMax = page }
@@ -43,7 +51,8 @@ final class VendorFixture: Sendable {
         ProviderConnection(
             integration: "it", provider: setup.name,
             texts: setup.texts(emulator.address).merging(replaced) { $1 }, secrets: setup.secrets,
-            deviceAgeSecondsMax: setup.deviceAgeSecondsMax, allowsPlainHTTP: true)
+            deviceAgeSecondsMax: setup.deviceAgeSecondsMax, authoritiesPEM: tls?.authoritiesPEM,
+            allowsPlainHTTP: tls == nil)
     }
 
     func connector(_ replaced: [String: String] = [:]) throws -> any Connector {

@@ -1,6 +1,7 @@
 import Access
 import Fetch
 import JSON
+import Signatures
 import Synchronization
 import Testing
 
@@ -37,6 +38,29 @@ struct WorkspaceOneTests {
             return []
         }
         return found.map(\.verdict)
+    }
+
+    @Test("a device enrolled again is its new record: the old one is unenrolled, as the console keeps it")
+    func enrolledAgain() async throws {
+        let store = try GraphLab.store()
+        let connector = try fixture.connector()
+        let service = PostureService(
+            agents: [], connectors: [connector], ring: .ephemeral(), store: store,
+            clock: fixture.clock.posture, random: { 0.5 })
+        fixture.emulator.state.withLock { state in
+            var old = WorkspaceOne.device(
+                4_600, serial: "LAB-ALICE-0001", name: "alice-before", compliance: "NonCompliant")
+            old.record["EnrollmentStatus"] = "Unenrolled"
+            old.record["CompromisedStatus"] = false
+            old.record["LastSeen"] = WorkspaceOne().members.time(fixture.clock.now - 86_400)
+            state.devices.append(old)
+        }
+        _ = await service.reconnect(integration: "it")
+        let key = try #require(DeviceKey(.serial, "LAB-ALICE-0001"))
+        let verdict = await service.cache.verdicts(
+            of: [VerdictMatching.Question(keys: [key])], by: [VerdictMatching.Source(connector)],
+            nowSeconds: fixture.clock.now)[0].first
+        #expect(verdict?.state == .compliant && verdict?.nativeID == "4711")
     }
 
     @Test(

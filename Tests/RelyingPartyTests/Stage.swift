@@ -22,13 +22,15 @@ final class Stage: Sendable {
     let port: UInt16
     let partnerPort: UInt16
     let store: SQLiteStore
+    let ring = KeyRing.ephemeral()
     let flow: SignInFlow
     let fetcher: WatchedFetcher
     private let servers: [SiteServer]
     private let folder: URL
     private let time: SharedTime
 
-    init() throws {
+    /// - Parameter refreshSeconds: how often sign-ins at `staff` are refreshed; nil: never.
+    init(refreshSeconds: Int64? = nil) throws {
         let time = SharedTime(Self.start)
         self.time = time
         let clock = LabClock(base: { time.now })
@@ -52,9 +54,13 @@ final class Stage: Sendable {
         fetcher = WatchedFetcher()
         // The retry after a second is not waited for: no clock here runs by itself.
         let directory = ProviderDirectory(fetcher: fetcher, pause: { _ in })
+        var configuration = Self.configuration(provider.issuer, partner.issuer)
+        if refreshSeconds != nil {
+            configuration.providers[0].refreshSeconds = refreshSeconds
+            configuration.providers[0].scopes.append("offline_access")
+        }
         flow = SignInFlow(
-            configuration: Self.configuration(provider.issuer, partner.issuer), store: store,
-            ring: .ephemeral(), fetcher: fetcher, directory: directory)
+            configuration: configuration, store: store, ring: ring, fetcher: fetcher, directory: directory)
     }
 
     deinit {

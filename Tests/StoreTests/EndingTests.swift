@@ -242,6 +242,7 @@ struct EndingTests {
                 let tables = [
                     "provider_sessions", "endings", "session_keys", "session_refreshes",
                     "revoked_certificates", "statement_times", "ended_cookies", "revocation_lists",
+                    "revoked_pins",
                 ]
                 for table in tables {
                     try db.execute(sql: "DROP TABLE \(table)")

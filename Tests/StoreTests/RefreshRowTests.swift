@@ -87,6 +87,41 @@ struct RefreshRowTests {
                 ])
     }
 
+    @Test(
+        "what was not confirmed for long comes by provider: failing since then, or never asked since it was due"
+    )
+    func overdue() async throws {
+        for (index, (due, failing))
+            in ([
+                (2_000, nil), (1_000, nil), (1_001, nil), (nil, nil), (9_000, 500), (nil, 500), (1, 501),
+                (1, 700),
+            ] as [(Int64?, Int64?)]).enumerated()
+        {
+            try await store.insert(Fixture.global("s\(index)", seed: index + 1))
+            var kept = row("s\(index)", due: due)
+            kept.failingSinceSeconds = failing
+            try await store.keep(kept)
+        }
+        try await keep("other", seed: 99, due: 1, provider: "else")
+        func overdue(
+            _ failing: Int64, _ due: Int64, _ limit: Int = 10, resting: Int64 = .min
+        ) async throws -> [String] {
+            try await store.overdueRefreshes(
+                of: "corp", failingSinceSeconds: failing, restingSinceSeconds: resting, dueSinceSeconds: due,
+                limit: limit
+            ).map(\.sessionID).sorted()
+        }
+        #expect(try await overdue(499, .min) == [])
+        #expect(try await overdue(500, .min) == ["s4", "s5"])
+        #expect(try await overdue(501, 999) == ["s4", "s5", "s6"])
+        #expect(try await overdue(500, 1_000) == ["s1", "s4", "s5"])
+        #expect(try await overdue(1_001, 1_001) == ["s1", "s2", "s4", "s5", "s6", "s7"])
+        #expect(try await overdue(1_001, 1_001, 3).count == 3)
+        // s5 rests: it counts only from a second on, s4 with an appointment always.
+        #expect(try await overdue(500, .min, resting: 500) == ["s4", "s5"])
+        #expect(try await overdue(500, .min, resting: 501) == ["s4"])
+    }
+
     @Test("token and sessions change together or not at all")
     func together() async throws {
         try await keep("g", seed: 1)

@@ -126,6 +126,12 @@ enum Fixture {
                 Verdict.Check(id: text(&random), title: text(&random), state: .notApplicable))
         }
         if Bool.random(using: &random) {
+            verdict.provenance = Verdict.Provenance(
+                transport: Verdict.Provenance.Transport.allCases.randomElement(using: &random) ?? .ssf,
+                endpoint: maybe("/v1.0/devices/delta", &random) ?? text(&random),
+                requestID: maybe(text(&random), &random))
+        }
+        if Bool.random(using: &random) {
             verdict.nativeID = "0f1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11"
             verdict.matchKey =
                 "entra-device-id=0f1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c12;intune-device-id=\(verdict.nativeID)"

@@ -34,6 +34,23 @@ struct VerdictRowTests {
         }
     }
 
+    @Test("001.25 which call said it costs some twenty bytes a record")
+    func provenance() {
+        var verdict = Fixture.verdict("a")
+        let before = PackedVerdict(verdict).bytes.count
+        verdict.provenance = Verdict.Provenance(
+            transport: .apiPoll, endpoint: "/v1.0/deviceManagement/managedDevices",
+            requestID: "5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11")
+        let packed = PackedVerdict(verdict)
+        print("measured: \(before) bytes a record without its call, \(packed.bytes.count) with it")
+        #expect(packed.bytes.count - before == 20)
+        #expect(Self.packed(verdict) == verdict)
+        // Cut anywhere, it is damage and nothing else.
+        for end in before..<packed.bytes.count {
+            #expect(PackedVerdict(bytes: Array(packed.bytes[..<end])) == nil, "\(end)")
+        }
+    }
+
     @Test("every word of every enumeration has its place in the format")
     func words() {
         for state in Verdict.State.allCases {
@@ -50,6 +67,11 @@ struct VerdictRowTests {
             var verdict = Fixture.verdict("a")
             verdict.risk = risk
             #expect(Self.packed(verdict)?.risk == risk)
+        }
+        for transport in Verdict.Provenance.Transport.allCases {
+            var verdict = Fixture.verdict("a")
+            verdict.provenance = Verdict.Provenance(transport: transport, endpoint: "/devices")
+            #expect(Self.packed(verdict)?.provenance == verdict.provenance)
         }
         for state in Verdict.Check.State.allCases {
             var verdict = Fixture.verdict("a")

@@ -57,6 +57,9 @@ class Gateway(Peer):
         self.stop_running()
         self.start_again(workers, cores)
 
+    def begin_anew(self):
+        self.restart(1, str(self.bench.proxy_core))
+
     def multiply_sessions(self, count):
         """Stops, copies the client's session, starts, and asks once with each, so that all of them are known."""
         self.stop_running()

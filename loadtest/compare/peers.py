@@ -66,6 +66,11 @@ class Peer:
                     raise SystemExit(f"loadtest: {self.name} does not listen ({error}); see {self.path('.log')}")
                 time.sleep(0.1)
 
+    def begin_anew(self):
+        """What it holds of earlier connections is gone."""
+        self.stop()
+        self.start()
+
     def stop(self):
         if self.process is None:
             return

@@ -63,12 +63,15 @@ def row(scenario, values):
     others = ", ".join(
         f"{name} {statistics.median(one.figure for one in rounds):.2f}"
         for name, rounds in values.items() if name != "gatepost")
+    machine = ", ".join(
+        f"{name} {statistics.median(one.machine for one in values[name]):.1f}"
+        for name in ("gatepost", *scenario.bars) if values[name][0].machine)
     return (f"| {scenario.title} | {bar} | **{spread(per_round, '.2f')}** | {scenario.target:g} | "
-            f"{verdict(scenario, values)} | {own} {scenario.unit} | {others} |")
+            f"{verdict(scenario, values)} | {own} {scenario.unit} | {others} | {machine} |")
 
 
-HEAD = ("| scenario | against | ratio (rounds) | promise | | Gatepost | others, median |\n"
-        "| --- | --- | --- | --- | --- | --- | --- |")
+HEAD = ("| scenario | against | ratio (rounds) | promise | | Gatepost | others, median | whole machine, µs |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |")
 
 
 def last_line(scenario, values):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Prints where the instructions of one callgrind dump went: by object and by function, per request.
 
-    callgrind.py DUMP REQUESTS
+    callgrind.py DUMP REQUESTS                  by object and by function
+    callgrind.py --allocations DUMP REQUESTS    the last line: allocations per request, OpenSSL's own left out
 
 callgrind_annotate 3.19 charges a dump that was taken in the middle of a thread's life to `clone` as a whole.
 """
@@ -18,6 +19,8 @@ COST = re.compile(r"[+\-*\d]\S* (\d+)$")
 
 def parse(path):
     names, own, calls = {}, collections.Counter(), collections.Counter()
+    # By who called whom.
+    callers = collections.Counter()
     # Instructions of a function together with those it called; recursive ones count more than once.
     whole = collections.Counter()
     place, callee, pending = {"ob": "?", "fn": "?"}, None, None
@@ -44,8 +47,9 @@ def parse(path):
                     own[key] += cost
                 else:
                     calls[callee] += pending
+                    callers[key, callee] += pending
                     pending = None
-    return own, whole, calls
+    return own, whole, calls, callers
 
 
 def demangled(names):
@@ -63,9 +67,31 @@ def show(title, counter, calls, requests):
         print(f"  {cost / requests:9,.0f} {calls[name] / requests:7.1f}  {library}  {text[:110]}")
 
 
+# libc's, and what Swift has in front of them: each is counted where it is asked from outside of these.
+ALLOCATORS = {"malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "mmap"}
+RUNTIME = {"swift_allocObject", "swift_slowAlloc", "swift_slowAllocTyped", "_swift_allocObject_"}
+OPENSSL = ("libcrypto", "libssl")
+
+
+def show_allocations(path, requests):
+    count = collections.Counter()
+    for (caller, callee), times in parse(path)[3].items():
+        name = callee.split("@", 1)[0].split("'", 1)[0]
+        if name in ALLOCATORS | RUNTIME and caller[1] not in ALLOCATORS | RUNTIME:
+            count[caller, name] += times
+    ours = {key: times for key, times in count.items() if not key[0][0].startswith(OPENSSL) and times > 0}
+    for ((library, function), name), times in sorted(ours.items(), key=lambda item: -item[1])[:ROWS]:
+        print(f"  {times / requests:9.3f}  {name} by {library} {demangled([function])[0][:100]}")
+    theirs = sum(times for (caller, _), times in count.items() if caller[0].startswith(OPENSSL))
+    print(f"  {theirs / requests:9.3f}  by OpenSSL, not counted")
+    print(f"{sum(ours.values()) / requests:.2f}")
+
+
 def main():
+    if sys.argv[1] == "--allocations":
+        return show_allocations(sys.argv[2], int(sys.argv[3]))
     path, requests = sys.argv[1], int(sys.argv[2])
-    own, whole, calls = parse(path)
+    own, whole, calls, _ = parse(path)
     libraries = collections.Counter()
     for (library, _), cost in own.items():
         libraries[library] += cost

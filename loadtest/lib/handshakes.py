@@ -3,16 +3,19 @@
 
     handshakes.py prepare GATEWAY-PORT CA-FILE TOKENS-FILE STATE-FILE SESSIONS
     handshakes.py run     GATEWAY-PORT CA-FILE STATE-FILE RATE
+    handshakes.py busy    RATE COUNT MICROSECONDS
 
 `prepare` enrols one device for each token of the file and signs SESSIONS sessions in through the provider's form, each with four
 device checks begun. `run` answers every one of them once: a challenge fetched, an assertion signed
-with the device's key, the verdict read. Real requests throughout; only page and agent are these lines.
+with the device's key, the verdict read. Real requests throughout; only page and agent are these lines. `busy` uses
+as much processor time for each as `run` said that it took, at the same pace, and asks nobody: the control.
 """
 import base64
 import hashlib
 import http.client
 import json
 import queue
+import resource
 import secrets
 import ssl
 import sys
@@ -177,6 +180,7 @@ def run(port, authorities, state_file, rate):
         # A page that is late waits for its session's page before: two at once would outrun each other's cookie.
         held["turn"] = threading.Lock()
     total = work.qsize()
+    used = own_seconds()
     began = time.monotonic() + 0.5
     order = iter(range(total))
 
@@ -222,12 +226,31 @@ def run(port, authorities, state_file, rate):
     print(f"HANDSHAKES {len(times)} of {total}, {len(times) / elapsed:.0f}/s (asked {rate}/s), "
           f"p50 {at(times, 0.5):.1f} ms, p99 {at(times, 0.99):.1f} ms, started late p99 {at(late, 0.99):.1f} ms, "
           f"refused {failures or 0}", flush=True)
+    print(f"PLAYER {(own_seconds() - used) / total * 1e6:.0f}", flush=True)
     if failures:
         sys.exit(1)
+
+
+def own_seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def busy(rate, count, microseconds):
+    began = time.monotonic() + 0.5
+    for number in range(count):
+        pause = began + number / rate - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        end = time.thread_time() + microseconds / 1e6
+        while time.thread_time() < end:
+            hashlib.sha256(b"as much as a handshake takes").digest()
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
         prepare(int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5], int(sys.argv[6]))
+    elif sys.argv[1] == "busy":
+        busy(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
     else:
         run(int(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]))

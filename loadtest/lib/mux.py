@@ -1,4 +1,5 @@
-"""Event streams over HTTP/2 (RFC 9113), many on one connection: just enough of it to open them and to see each end.
+"""Event streams and WebSockets (RFC 8441) over HTTP/2 (RFC 9113), many on one connection: just enough of it to open them
+and to see each end.
 
 Field lines go out as literals without a name from the tables (RFC 7541 §6.2.2). Of what comes back only the frames' heads
 are read, and of an answer's head that it says 200.
@@ -11,6 +12,8 @@ import time
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 STATUS_200 = 0x88
+# RFC 6455 §5.5.1 and §7.4.1: a Close frame of four bytes that says 1008.
+CLOSED_BY_POLICY = b"\x03\xf0"
 
 
 def number(value, bits):
@@ -33,8 +36,12 @@ def frame(kind, flags, stream, payload=b""):
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
+def is_closed_by_policy(payload):
+    return len(payload) >= 4 and payload[0] == 0x88 and payload[2:4] == CLOSED_BY_POLICY
+
+
 class Mux:
-    """One connection with a stream for each cookie."""
+    """One connection with a stream for each cookie; every second one is a WebSocket."""
 
     def __init__(self, authorities, port, cookies):
         context = ssl.create_default_context(cafile=authorities)
@@ -44,16 +51,24 @@ class Mux:
         if self.connection.selected_alpn_protocol() != "h2":
             sys.exit("cut: the gateway does not speak HTTP/2")
         self.pending = b""
-        self.ended = {}
+        self.ended, self.closed = {}, set()
         self.streams = [1 + 2 * index for index in range(len(cookies))]
         request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
         for stream, cookie in zip(self.streams, cookies):
             fields = [(":method", "GET"), (":scheme", "https"), (":authority", f"wiki.localhost:{port}"),
                       (":path", "/events"), ("accept", "text/event-stream"), ("cookie", cookie)]
+            if self.is_web_socket(stream):
+                fields[0:1] = [(":method", "CONNECT"), (":protocol", "websocket")]
+                fields += [("origin", f"https://wiki.localhost:{port}"), ("sec-websocket-version", "13")]
             block = b"".join(b"\x00" + text(name) + text(value) for name, value in fields)
-            request += frame(HEADERS, END_STREAM | END_HEADERS, stream, block)
+            flags = END_HEADERS if self.is_web_socket(stream) else END_STREAM | END_HEADERS
+            request += frame(HEADERS, flags, stream, block)
         self.connection.sendall(request)
         self.wait_until_open()
+
+    @staticmethod
+    def is_web_socket(stream):
+        return stream % 4 == 3
 
     def fileno(self):
         return self.connection.fileno()
@@ -108,7 +123,12 @@ class Mux:
             self.pending += more
         now = time.monotonic_ns()
         for kind, flags, stream, payload in self.frames():
-            if kind == RST_STREAM or (kind in (HEADERS, DATA) and flags & END_STREAM):
+            if kind == DATA and self.is_web_socket(stream) and is_closed_by_policy(payload):
+                self.closed.add(stream)
+                new.append(stream)
+            elif kind == RST_STREAM or (kind in (HEADERS, DATA) and flags & END_STREAM):
+                if self.is_web_socket(stream) and stream not in self.closed:
+                    sys.exit("cut: FAILED: a WebSocket ended without a Close frame that says 1008")
                 new.append(stream)
             elif kind == DATA and payload:
                 is_noisy = True

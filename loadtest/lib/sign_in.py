@@ -37,6 +37,8 @@ class Loopback(http.client.HTTPSConnection):
 
     def connect(self):
         plain = socket.create_connection(("127.0.0.1", self.port), TIMEOUT_SECONDS)
+        # Head and body leave apart: the second would wait for the receiver's delayed acknowledgement.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
 
 

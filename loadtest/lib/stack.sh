@@ -7,6 +7,12 @@ agent_port=${GATEPOST_AGENT_PORT:-18472}
 plain_port=$((port + 2))                # upstream of the other proxies: 500 without X-Forwarded-Proto
 asserted_port=$((port + 3))             # upstream of the gateway: 500 without Gatepost-Assertion
 lab_options=()                          # further ones, for `start_lab`
+# One address is all clients here.
+limits="    connections-per-address-max: 0
+    handshakes-per-address-per-second-max: 0
+    handshakes-per-second-max: 0
+    sessions-cached-max: 250000"
+processes=${LOADTEST_PROCESSES:-two}    # as by default; what looks into one process sets `one`
 proxy_core=0
 load_core=1
 
@@ -37,49 +43,6 @@ check_ports() {
     done
 }
 
-nginx_top() { # NAME: what an nginx file begins with
-    [ "$(id -u)" -ne 0 ] || echo "user root;"
-    cat <<NGINX
-daemon off; worker_processes 1; pid $run/$1.pid; error_log $run/$1-error.log warn;
-events { worker_connections 4096; }
-http {
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; server_tokens off;
-  client_body_temp_path $run/$1-body; proxy_temp_path $run/$1-proxy; fastcgi_temp_path $run/$1-f;
-  uwsgi_temp_path $run/$1-u; scgi_temp_path $run/$1-s;
-NGINX
-}
-
-# Both servers do the same for each request, so that neither proxy waits longer for its upstream. A body of 1,024 bytes and seven fields: Server, Date, Content-Type, Content-Length, Connection and these two.
-upstream_conf() {
-    local answer body
-    body=$(head -c 1024 /dev/zero | tr '\0' x)
-    # Heads of both proxies in one read each: the gateway's is 1.6 KiB, and nginx's first buffer has one by default.
-    answer="client_header_buffer_size 4k; keepalive_requests 1000000000; client_max_body_size 0; default_type text/html;
-        add_header Cache-Control \"private, max-age=0\"; add_header X-Content-Type-Options nosniff;
-        location = /served { stub_status; }
-        location = /mebibyte { root $run; }
-        location = /verify { return 204; }
-        location = /upload { proxy_pass http://unix:$run/sink.sock; proxy_http_version 1.1;
-          proxy_request_buffering off; }"
-    nginx_top upstream
-    cat <<NGINX
-  server { listen 127.0.0.1:$plain_port; $answer
-    location / {
-      if (\$http_x_forwarded_proto = "") { return 500; }
-      return 200 "$body"; } }
-  server { listen 127.0.0.1:$asserted_port; $answer
-    location = /identity {
-      if (\$http_gatepost_assertion !~ "^[^.]+[.][^.]+[.][^.]+\$") { return 500; }
-      if (\$http_x_remote_user != "alice@corp.example") { return 500; }
-      if (\$http_cookie !~ "^app_session=[^;]+; theme=dark\$") { return 500; }
-      return 200 "$body"; }
-    location / {
-      if (\$http_gatepost_assertion = "") { return 500; }
-      return 200 "$body"; } }
-}
-NGINX
-}
-
 gateway_conf() { # metrics and stream index have no switch: they are always on
     cat <<YAML
 version: 1
@@ -92,11 +55,8 @@ gateway:
   workers: 1
   access-log: off
   limits:
-    connections-per-address-max: 0
-    handshakes-per-address-per-second-max: 0
-    handshakes-per-second-max: 0
-    sessions-cached-max: 250000
-  processes: one
+$limits
+  processes: $processes
   store: sqlite:state
 identity-providers:
   staff:
@@ -134,6 +94,7 @@ applications:
     upstreams: [ "http://127.0.0.1:$asserted_port" ]
     identity-providers: [ staff ]
     agent: agents
+    posture: { max-age: 8h }
     fields: { X-Remote-User: email, X-Remote-Groups: groups }
     policies:
       - name: staff
@@ -150,9 +111,9 @@ applications:
 YAML
 }
 
-start_upstreams() {
-    upstream_conf >"$run/upstream.conf"
-    start upstream taskset -c $load_core nginx -e "$run/upstream-error.log" -c "$run/upstream.conf"
+start_upstreams() { # one program that does the same for each request on either port
+    cc -O2 -o "$run/upstream" "$root/loadtest/lib/upstream.c"
+    start upstream taskset -c $load_core "$run/upstream" $plain_port X-Forwarded-Proto $asserted_port Gatepost-Assertion
     wait_for "the upstream" 10 curl -s -o /dev/null "http://127.0.0.1:$plain_port/served"
 }
 

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Open streams through the gateway, and how long they outlive their session.
 
-    streams.py origin READY-FILE        answers every GET with an event stream that says one word and stays open; writes
-                                        its port to the file
+    streams.py origin READY-FILE        answers every GET with an event stream, or a WebSocket where that is asked for, which
+                                        says one word and stays open; writes its port to the file
     streams.py session COMMAND-SOCKET   prints the id of the only application session
     streams.py measure GATEWAY-PORT CA-FILE COMMAND-SOCKET STREAMS COOKIE-MANY SESSION-MANY COOKIE-FEW
 
-Half of the streams are HTTP/1.1, each with a connection of its own, and half are HTTP/2, fifty on a connection. Timed is
-from the moment before the command's bytes are handed to the command socket until the client's kernel reports the end of
-the stream's connection (epoll), or until the client has read the frame that ends the stream: what lies between is the
-store's durable write, the push to the reactor, the cut, and the loopback.
+Half of the streams are HTTP/1.1, each with a connection of its own, and half are HTTP/2, fifty on a connection; half of
+either are event streams and half WebSockets. Timed is from the moment before the command's bytes are handed to the command
+socket until the client's kernel reports the end of the stream's connection (epoll), or until the client has read the frame
+that ends the stream, of a WebSocket its Close frame with 1008: what lies between is the store's durable write, the push to
+the reactor, the cut, and the loopback.
 """
+import base64
 import concurrent.futures
+import hashlib
 import json
 import math
 import select
@@ -21,9 +24,13 @@ import sys
 import time
 
 import mux
+import polite
 
 ANSWER = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
           b"Transfer-Encoding: chunked\r\n\r\nc\r\ndata: open\n\n\r\n")
+# RFC 6455 §5.2: a text frame.
+SAID = b"data: open\n\n"
+TEXT_FRAME = bytes([0x81, len(SAID)]) + SAID
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 PATIENCE_SECONDS = 15
 OPENERS = 8
@@ -46,11 +53,25 @@ def origin(ready):
                 poller.register(connection.fileno(), select.EPOLLIN)
                 continue
             # A request head is one segment here: it is 2 KiB and comes from this machine.
-            if open_ones[number].recv(65536).endswith(b"\r\n\r\n"):
-                open_ones[number].sendall(ANSWER)
+            head = open_ones[number].recv(65536)
+            if head.startswith(b"GET /polite"):
+                open_ones[number].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            elif head.endswith(b"\r\n\r\n"):
+                open_ones[number].sendall(opened_web_socket(head) or ANSWER)
             else:
                 poller.unregister(number)
                 open_ones.pop(number).close()
+
+
+def opened_web_socket(head):
+    """RFC 6455 §4.2.2, and one word; None where the request asks for none."""
+    lines = [line.partition(b":") for line in head.split(b"\r\n")]
+    key = next((value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key"), None)
+    if key is None:
+        return None
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    return (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+            + accept + b"\r\n\r\n" + TEXT_FRAME)
 
 
 def command(path, value):
@@ -68,18 +89,23 @@ def command(path, value):
     return sent_at, answer
 
 
-def open_stream(context, port, cookie):
+def open_stream(context, port, cookie, is_web_socket):
     plain = socket.create_connection(("127.0.0.1", port), 60)
     connection = context.wrap_socket(plain, server_hostname="wiki.localhost")
+    fields = "Accept: text/event-stream\r\n"
+    if is_web_socket:
+        key = base64.b64encode(bytes(16)).decode()
+        fields = (f"Origin: https://wiki.localhost:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                  f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n")
     connection.sendall((f"GET /events HTTP/1.1\r\nHost: wiki.localhost:{port}\r\nCookie: {cookie}\r\n"
-                        "Accept: text/event-stream\r\n\r\n").encode("ascii"))
+                        f"{fields}\r\n").encode("ascii"))
     text = b""
-    while not text.endswith(b"data: open\n\n\r\n"):
+    while SAID not in text:
         more = connection.recv(4096)
         if not more:
             sys.exit(f"cut: a stream ended while it was opened: {text!r}")
         text += more
-    if not text.startswith(b"HTTP/1.1 200"):
+    if not text.startswith(b"HTTP/1.1 101" if is_web_socket else b"HTTP/1.1 200"):
         sys.exit(f"cut: {text[:200]!r}")
     return connection
 
@@ -94,10 +120,11 @@ class Opened:
         joint = [row[start:start + ON_ONE] for number, row in enumerate(rows) if number % 2
                  for start in range(0, len(row), ON_ONE)]
         self.poller = select.epoll(len(cookies))
-        self.muxes, self.names, self.single = {}, [None] * len(cookies), []
+        self.muxes, self.web_sockets, self.names, self.single = {}, {}, [None] * len(cookies), []
         with concurrent.futures.ThreadPoolExecutor(OPENERS) as pool:
             many = pool.map(lambda places: mux.Mux(authorities, port, [cookies[place] for place in places]), joint)
-            self.single = list(pool.map(lambda place: open_stream(context, port, cookies[place]), single))
+            self.single = list(pool.map(
+                lambda place: open_stream(context, port, cookies[place], self.is_web_socket(place)), single))
             for places, one in zip(joint, many):
                 self.muxes[one.fileno()] = one
                 self.poller.register(one.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
@@ -106,8 +133,16 @@ class Opened:
         for place, connection in zip(single, self.single):
             self.names[place] = connection.fileno()
             self.poller.register(connection.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
-        print(f"{len(single)} of them over HTTP/1.1, {len(cookies) - len(single)} over {len(joint)} connections of HTTP/2",
-              flush=True)
+            if self.is_web_socket(place):
+                connection.setblocking(False)
+                self.web_sockets[connection.fileno()] = connection
+        print(f"{len(single)} of them over HTTP/1.1, {len(cookies) - len(single)} over {len(joint)} connections of HTTP/2; "
+              "half are event streams, half WebSockets", flush=True)
+
+    @staticmethod
+    def is_web_socket(place):
+        """Half of each row, and of those that are cut first."""
+        return (place + place // (2 * ROW)) % 2 == 1
 
     def ends(self, seconds):
         """Names of the streams that ended within so long, with the moment; something else that comes is a failure."""
@@ -121,10 +156,20 @@ class Opened:
                 for stream in streams:
                     yield (number, stream), moment
                 continue
-            if not events & ENDED:
+            if number in self.web_sockets:
+                self.read_close(number)
+            elif not events & ENDED:
                 sys.exit("cut: FAILED: bytes on a stream that should be silent")
             self.poller.unregister(number)
             yield number, time.monotonic_ns()
+
+    def read_close(self, number):
+        try:
+            payload = self.web_sockets[number].recv(4096)
+        except OSError as error:
+            payload = repr(error).encode()
+        if not mux.is_closed_by_policy(payload):
+            sys.exit(f"cut: FAILED: a WebSocket got {payload[:100]!r} instead of a Close frame that says 1008")
 
 
 def wait_for_ends(opened, meant, others):
@@ -177,12 +222,19 @@ def measure(port, authorities, path, count, many, few, session_of_many):
     groups = {few: set(), many: set()}
     for name, cookie in zip(opened.names, kinds):
         groups[cookie].add(name)
+    beside = polite.Polite(authorities, port, "none")
+    time.sleep(2)
     sent_at, _ = command(path, {"command": "session-revoke", "session": session_of_few})
+    events = [sent_at / 1e9]
     report("1 %", sent_at, wait_for_ends(opened, groups[few], groups[many]))
     if list(opened.ends(2)):
         sys.exit("cut: FAILED: something happened on a stream of the other session")
     sent_at, _ = command(path, {"command": "session-revoke", "user": "alice@corp.example"})
+    events.append(sent_at / 1e9)
     report("all others", sent_at, wait_for_ends(opened, groups[many], set()))
+    time.sleep(2)
+    print("a polite client beside them: p99 %.1f ms within half a second of the cuts, %.1f ms apart from them"
+          % beside.end(events), flush=True)
     stages = command(path, {"command": "status"})[1].get("data_plane", {}).get("stages", {})
     print(f"the gateway's own histogram of the cut: {json.dumps(stages.get('cut'))}")
 

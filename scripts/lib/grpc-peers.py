@@ -1,8 +1,8 @@
 """A gRPC server over TLS and a client of it, both Google's own (grpcio), with the gateway between them.
 
-usage: grpc-peers.py CHAIN KEY AUTHORITIES TOKEN FORBIDDEN-TOKEN
+usage: grpc-peers.py CHAIN KEY AUTHORITIES TOKEN FORBIDDEN-TOKEN [SERVER-PORT GATEWAY HOST HOST-WITHOUT-UPSTREAM]
 
-Prints the server's port, reads the gateway's port from standard input, calls through the gateway and prints one line for
+Prints the server's port, reads the gateway's port from standard input (GATEWAY is ADDRESS:PORT, and is not asked for), calls through the gateway and prints one line for
 each check: its name and `ok`, or what was wrong. Messages are plain bytes: no generated code is needed.
 """
 import sys
@@ -72,20 +72,21 @@ class Handler(grpc.GenericRpcHandler):
 
 big = ("grpc.max_receive_message_length", 8 << 20)
 server = grpc.server(futures.ThreadPoolExecutor(16), handlers=[Handler()], options=[big])
-port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
+wanted_port, gateway, *hosts = sys.argv[6:] or ("0", None, "wiki.test", "localhost")
+port = server.add_secure_port("127.0.0.1:" + wanted_port, grpc.ssl_server_credentials([(key, chain)]))
 server.start()
 print(port, flush=True)
-gateway = int(sys.stdin.readline())
+gateway = gateway or "127.0.0.1:" + sys.stdin.readline().strip()
 
 
 def channel(host):
     return grpc.secure_channel(
-        "127.0.0.1:%d" % gateway, grpc.ssl_channel_credentials(authorities),
+        gateway, grpc.ssl_channel_credentials(authorities),
         [("grpc.ssl_target_name_override", host), ("grpc.default_authority", host), big,
          ("grpc.enable_retries", 0)])
 
 
-wiki, down = channel("wiki.test"), channel("localhost")
+wiki, down = (channel(host) for host in hosts)
 signed_in = (("gatepost-service-token", token),)
 limit = {"metadata": signed_in, "timeout": 20}
 

@@ -4,7 +4,7 @@ extension ProviderKind {
     /// Microsoft Defender for Endpoint: health, risk and exposure of onboarded machines.
     static let defender = ProviderKind(
         name: "defender", title: "Microsoft Defender for Endpoint",
-        keys: microsoftKeys + [
+        keys: applicationKeys + [
             .optional(
                 "api-url", .url, "Base of the API: a region's or another cloud's own.",
                 standard: "`https://api.security.microsoft.com`",
@@ -20,6 +20,7 @@ extension ProviderKind {
         platforms: [.windows, .macos, .linux, .ios, .android],
         check: { reader in
             checkTenant(reader)
+            checkCredential(reader)
             // `lastSeen` is the last full report, normally one a day, and not the portal's column of that
             // name.
             guard let age = reader.duration("max-device-age"), age < 93_600 else { return }

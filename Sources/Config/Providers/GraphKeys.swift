@@ -2,7 +2,8 @@
 extension ProviderKind {
     static let graphURLs = [loginURL, URLKey(name: "graph-url", standard: "https://graph.microsoft.com")]
 
-    static let graphKeys: [KeySpec] =
+    /// Of an application that is known by a secret or by a certificate.
+    static let applicationKeys: [KeySpec] =
         microsoftKeys.filter { $0.name != "client-secret" } + [
             .optional(
                 "client-secret", .secret, "Our client secret there; this or `client-certificate`.",
@@ -12,6 +13,10 @@ extension ProviderKind {
                 "A certificate that is registered with the application, instead of a secret.",
                 standard: "none",
                 example: "{ chain: certs/graph.pem, key: { file: secrets/graph.key } }"),
+        ]
+
+    static let graphKeys: [KeySpec] =
+        applicationKeys + [
             .optional(
                 "refresh-token", .secret,
                 "Reads in the name of the administrator who got this token, instead of the "
@@ -49,15 +54,17 @@ extension ProviderKind {
         let isPublic =
             (reader.has("refresh-token") || permissions == "delegated") && !reader.has("client-secret")
             && !reader.has("client-certificate")
-        if !isPublic, reader.has("client-secret") == reader.has("client-certificate") {
-            reader.problem(
-                "client-secret", "needs exactly one of client-secret and client-certificate",
-                "keep one of them")
-        }
+        if !isPublic { checkCredential(reader) }
         guard reader.has("login-url") != reader.has("graph-url") else { return }
         let (set, missing) =
             reader.has("login-url") ? ("login-url", "graph-url") : ("graph-url", "login-url")
         reader.problem(
             set, "is set without \(missing)", "set both: a token of one cloud is void in another")
+    }
+
+    @Sendable static func checkCredential(_ reader: SectionReader) {
+        guard reader.has("client-secret") == reader.has("client-certificate") else { return }
+        reader.problem(
+            "client-secret", "needs exactly one of client-secret and client-certificate", "keep one of them")
     }
 }

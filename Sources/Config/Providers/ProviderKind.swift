@@ -70,6 +70,16 @@ struct ProviderKind: Sendable {
                 standard: "`\(Quantity.durationText(pace.ttl))`, or twice `refresh` when that is more",
                 example: Quantity.durationText(pace.ttl)),
             .optional(
+                "connect-timeout", .duration(1...60), "Bound of connecting to the provider.",
+                standard: "`5s`", example: "10s"),
+            .optional(
+                "first-byte-timeout", .duration(1...60),
+                "Bound of waiting for an answer to begin, from the start of the call.", standard: "`10s`",
+                example: "20s"),
+            .optional(
+                "timeout", .duration(1...60), "Bound of a whole call: one page, one device, or one token.",
+                standard: "`30s`", example: "1m"),
+            .optional(
                 "authorities", .file, "PEM file with the only authorities trusted for this provider.",
                 standard: "the system's", example: "certs/proxy-ca.pem"),
             .optional(

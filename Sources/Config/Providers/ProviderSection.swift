@@ -22,6 +22,7 @@ struct ProviderSection {
             isComplete = read(key, into: &settings) && isComplete
         }
         readPace(into: &settings, isLoopback: isLoopback(urls.compactMap(\.url)))
+        readTimeouts(into: &settings)
         if reader.has("authorities") {
             settings.authoritiesPEM = NamedFiles(reader: reader).file("authorities", holding: "CERTIFICATE")
             isComplete = isComplete && settings.authoritiesPEM != nil
@@ -99,5 +100,21 @@ struct ProviderSection {
         settings.refreshSeconds = refresh
         settings.ttlSeconds = ttl
         settings.deviceAgeSecondsMax = reader.duration("max-device-age") ?? kind.pace.deviceAge
+    }
+
+    private func readTimeouts(into settings: inout ProviderSettings) {
+        settings.callSecondsMax = reader.duration("timeout") ?? settings.callSecondsMax
+        for (key, path) in [
+            ("connect-timeout", \ProviderSettings.connectSecondsMax),
+            ("first-byte-timeout", \ProviderSettings.firstByteSecondsMax),
+        ] {
+            let standard = min(settings[keyPath: path], settings.callSecondsMax)
+            settings[keyPath: path] = reader.duration(key) ?? standard
+            if settings[keyPath: path] > settings.callSecondsMax {
+                reader.problem(
+                    key, "is longer than timeout, which bounds the whole call",
+                    "use at most \(Quantity.durationText(settings.callSecondsMax))")
+            }
+        }
     }
 }

@@ -62,6 +62,9 @@ extension ProviderKind {
             reader.problem(
                 key, "has no effect here: signals count for 24 h after a verification", "remove it")
         }
+        for key in ["connect-timeout", "first-byte-timeout", "timeout"] where reader.has(key) {
+            reader.problem(key, "has no effect here: a poll is answered late on purpose", "remove it")
+        }
         let isPush = (reader.choice("delivery") ?? "push") == "push"
         if isPush, !reader.has("push-authorization") {
             reader.problem(

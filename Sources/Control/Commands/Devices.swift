@@ -44,11 +44,25 @@ extension ControlPlane {
     func revokeDevice(_ command: JSONValue) async throws(StoreError) -> JSONValue {
         if let serial = command["serial"]?.string { return try await revokeCertificate(serial) }
         guard let id = command["device"]?.string else { return ["error": "name a device"] }
-        guard try await services.posture.revoke(deviceID: id) else {
+        let isKnown: Bool
+        do throws(StoreError) {
+            isKnown = try await services.posture.revoke(deviceID: id)
+        } catch {
+            // In memory it is revoked already.
+            _ = await endDeniedMachines()
+            throw error
+        }
+        guard isKnown else {
             return ["error": .string("no enrolled device \(id); gatepost device list shows them")]
         }
+        let machines = await endDeniedMachines()
         let removed = try await endAll(.device(id: id))
-        return ["text": .string("device \(id) revoked; \(removed.count) of its sessions ended")]
+        return [
+            "text": .string(
+                "device \(id) revoked; \(removed.count) of its sessions" + Self.andMachines(machines)
+                    + " ended"),
+            "machines": .integer(Int64(machines)),
+        ]
     }
 
     /// A certificate by its serial number, and the devices whose it is.
@@ -56,6 +70,15 @@ extension ControlPlane {
         guard let serial = Self.serial(text) else {
             return ["error": "a serial number is 1 to 40 hexadecimal digits, with colons or without"]
         }
+        guard revokedSerials.insert(CertificateFacts.number(serial)) else {
+            return [
+                "error": .string(
+                    "\(GatewaySnapshot.revokedSerialsMax) certificates are revoked one by one; put further ones on "
+                        + "their authority's list (client-certificates.crl, enrollment-ca.revocation-lists)")
+            ]
+        }
+        // Before anything is read or stored: what the data plane decides by itself is cut at once.
+        revocations.send([.revokeCertificate(CertificateFacts.number(serial))])
         let revoked: Result<[String], StoreError>
         do throws(StoreError) {
             revoked = .success(try await services.posture.revoke(serialHex: serial))
@@ -75,6 +98,7 @@ extension ControlPlane {
             }
             changes.announce()
         }
+        let machines = await endDeniedMachines()
         let devices = try revoked.get()
         var ended = 0
         for device in devices { ended += try await endAll(.device(id: device)).count }
@@ -82,9 +106,16 @@ extension ControlPlane {
             devices.isEmpty
             ? "it is no device's newest certificate" : "devices revoked: \(devices.joined(separator: ", "))"
         return [
-            "text": .string("certificate \(serial) revoked; \(whose); \(ended) sessions ended"),
-            "devices": .array(devices.map { .string($0) }),
+            "text": .string(
+                "certificate \(serial) revoked; \(whose); \(ended) sessions" + Self.andMachines(machines)
+                    + " ended"),
+            "devices": .array(devices.map { .string($0) }), "machines": .integer(Int64(machines)),
         ]
+    }
+
+    /// Nothing where there are none: most gateways serve people alone.
+    static func andMachines(_ count: Int) -> String {
+        count == 0 ? "" : " and \(count) machine\(count == 1 ? "" : "s")"
     }
 
     /// As `Certificate.serialHex` writes it: lower case, whole bytes, no zero bytes in front.

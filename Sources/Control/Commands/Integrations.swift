@@ -65,7 +65,7 @@ struct IntegrationsText {
         let table = Table(
             header: [
                 "integration", "provider", "state", "devices", "oldest report", "median", "last success",
-                "last error", "throttled for",
+                "last error", "throttled for", "notices within",
             ], rows: integrations.map(row))
         let lines = integrations.flatMap { status in
             notes(on: status).map { "\(status.integration): \($0)" }
@@ -81,8 +81,16 @@ struct IntegrationsText {
         return [
             status.integration, status.provider, status.state.rawValue, String(status.devicesKnown),
             age(status.oldestObservedSeconds), age(status.medianObservedSeconds),
-            age(status.lastSuccessSeconds), failure ?? "-", throttled ?? "-",
+            age(status.lastSuccessSeconds), failure ?? "-", throttled ?? "-", Self.notice(of: status),
         ]
+    }
+
+    /// How long a change may stay unknown: our refresh, and what the vendor says of its own way.
+    private static func notice(of status: IntegrationStatus) -> String {
+        guard status.signals == nil else { return "push" }
+        guard let seconds = status.noticedWithinSeconds else { return "-" }
+        return "\(Age(seconds: seconds))"
+            + (status.vendorDelaySeconds.map { " + \(Age(seconds: $0)) vendor" } ?? "")
     }
 
     /// What somebody has to know or do about it.
@@ -90,7 +98,7 @@ struct IntegrationsText {
         let connection = status.connection
         var notes: [String] = []
         if let reason = status.pendingReason { notes.append(reason) }
-        if status.state == .pending {
+        if status.state != .configured {
             let name = status.integration
             notes.append(
                 connection.isConnectable
@@ -101,6 +109,8 @@ struct IntegrationsText {
         } else if let failure = status.lastFailure {
             notes.append("last error: \(failure.what)")
         }
+        if let line = FailureText(status: status).clockLine { notes.append(line) }
+        if let line = status.backlog.flatMap({ BacklogText(backlog: $0).line }) { notes.append(line) }
         notes += connection.missingPermissions.map { "missing permission \($0)" }
         notes += connection.excessPermissions.map {
             "excess permission \($0): nothing here uses it; take it away"
@@ -148,13 +158,16 @@ struct IntegrationsText {
         let connection = status.connection
         members["oldest_report_at"] = seconds(status.oldestObservedSeconds)
         members["median_report_at"] = seconds(status.medianObservedSeconds)
+        members["queue"] = status.backlog.map { BacklogText(backlog: $0).json } ?? .null
+        members["notices_within"] = status.signals == nil ? seconds(status.noticedWithinSeconds) : .integer(0)
+        members["vendor_delay"] = seconds(status.vendorDelaySeconds)
+        members["last_failure_call"] = status.lastFailureCall?.json ?? .null
         members["labels"] = .array(status.labels.map { .string($0) })
         members["last_error"] = status.lastFailure.map { .string($0.what) } ?? .null
-        members["failure_counts"] = .object(
-            JSONObject(
-                status.failureCounts.sorted { $0.key.rawValue < $1.key.rawValue }.map {
-                    ($0.key.rawValue, .integer(Int64($0.value)))
-                }))
+        let failures = FailureText(status: status)
+        members["failure_counts"] = failures.counts
+        members["failure_samples"] = failures.samples
+        members["clock_skewed"] = .bool(connection.isClockSkewed)
         members["throttled_until"] = seconds(connection.throttledUntilSeconds)
         members["token_expires_at"] = seconds(connection.tokenExpiresAtSeconds)
         members["server_offset_seconds"] = seconds(connection.serverOffsetSeconds)

@@ -15,7 +15,9 @@ extension ControlPlane {
             guard let session = try await store.session(id: id) else {
                 return ["error": .string("no session \(id)")]
             }
-            removed = try await end([session.id])
+            removed = try await givingBack([session]) { () async throws(StoreError) in
+                try await end([session.id])
+            }
         } else if let user = command["user"]?.string {
             removed = try await endAll(.email(EmailAddress.folded(user)))
         } else if let device = command["device"]?.string {
@@ -37,10 +39,32 @@ extension ControlPlane {
     func endAll(_ query: SessionQuery) async throws(StoreError) -> [StoredSession] {
         var removed: [StoredSession] = []
         while true {
-            let ids = try await store.sessions(query, limit: Self.removedAtOnceMax).map(\.id)
-            if ids.isEmpty { return removed }
-            removed += try await end(ids)
+            let found = try await store.sessions(query, limit: Self.removedAtOnceMax)
+            if found.isEmpty { return removed }
+            removed += try await givingBack(found) { () async throws(StoreError) in
+                try await end(found.map(\.id))
+            }
         }
+    }
+
+    /// Sign-ins whose refresh tokens are given back at once.
+    private static let givenBackMax = 256
+
+    /// Ends sessions by an administrator's word. What their providers would still refresh is given back to them
+    /// (RFC 7009) as after a sign-out: when everything is cut, and with nobody waiting for it.
+    ///
+    /// - Parameter sessions: those that are about to end: with them the store forgets their tokens.
+    func givingBack(
+        _ sessions: [StoredSession], _ end: () async throws(StoreError) -> [StoredSession]
+    ) async throws(StoreError) -> [StoredSession] {
+        let flow = services.flow
+        let signIns = sessions.filter { $0.kind == .global }.prefix(Self.givenBackMax).map(\.id)
+        let tokens = signIns.isEmpty ? [] : await flow.refreshes(of: signIns)
+        let removed = try await end()
+        let gone = Set(removed.map(\.id))
+        let lost = tokens.filter { gone.contains($0.sessionID) }
+        if !lost.isEmpty { await flow.giveBack(lost, nowSeconds: nowSeconds()) }
+        return removed
     }
 
     func enrollToken(_ command: JSONValue) async throws(StoreError) -> JSONValue {
@@ -84,6 +108,8 @@ extension ControlPlane {
         if let name = command["identity_provider"]?.string {
             issuer = services.config.identityProviders.first { $0.name == name }?.issuer
             guard issuer != nil else { return .failure(ControlFailure(what: "no identity provider \(name)")) }
+            guard services.config.identityProviders.first(where: { $0.name == name })?.tenants.isEmpty == true
+            else { return .failure(Self.severalTenants(name)) }
         }
         let subject = command["subject"]?.string
         if let issuer, let subject {

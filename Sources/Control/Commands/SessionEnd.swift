@@ -47,13 +47,33 @@ extension ControlPlane {
         }
         let isDry = command["dry_run"] == true
         let planned = try await count(selector)
-        if planned == SessionCount(), let unknown = unknown(selector) { return ["error": .string(unknown)] }
-        if isDry { return answer(planned, selector, isDry: true) }
+        let meant = machines(of: selector).count
+        if planned == SessionCount(), meant == 0, let unknown = unknown(selector) {
+            return ["error": .string(unknown)]
+        }
+        if isDry { return answer(planned, machines: meant, selector, isDry: true) }
+        // First: what is in memory waits for no disk.
+        let gone = machines(of: selector)
+        end(gone)
         let ended = try await end(selector)
         await noteEnding(
             "sessions-ended",
-            selector.members + [("uid", uid.map { .integer(Int64($0)) } ?? .null)], ended)
-        return answer(SessionCount(ended, liveAtSeconds: nowSeconds()), selector, isDry: false)
+            selector.members + [
+                ("uid", uid.map { .integer(Int64($0)) } ?? .null),
+                ("machines", .array(Set(gone.map(\.recordID)).sorted().map { .string($0) })),
+            ], ended)
+        return answer(
+            SessionCount(ended, liveAtSeconds: nowSeconds()), machines: gone.count, selector, isDry: false)
+    }
+
+    /// Clients without a person, by what `service-token list` shows of them.
+    private func machines(of selector: EndSelector) -> [Machine] {
+        switch selector {
+        case .session(let id): machines.active { $0.recordID == id }
+        case .device(let id): machines.active { $0.device == id }
+        case .application(let name): machines.active { $0.application == name }
+        case .person, .subject, .provider: []
+        }
     }
 
     private func endSelector(_ command: JSONValue) -> Result<EndSelector, ControlFailure> {
@@ -63,6 +83,7 @@ extension ControlPlane {
             let name = command["provider"]?.string ?? ""
             let provider = services.config.identityProviders.first { $0.name == name }
             guard let provider else { return .failure(ControlFailure(what: "no identity provider \(name)")) }
+            guard provider.tenants.isEmpty else { return .failure(Self.severalTenants(name)) }
             return .success(.subject(subject, provider: name, issuer: provider.issuer))
         }
         guard given.count == 1, command["subject"] == nil, let value = command[given[0]]?.string else {
@@ -79,6 +100,11 @@ extension ControlPlane {
         case "provider": return .success(.provider(value))
         case _: return .success(.application(value))
         }
+    }
+
+    /// A subject is one person only below one issuer.
+    static func severalTenants(_ provider: String) -> ControlFailure {
+        ControlFailure(what: "\(provider) has several tenants, so a subject names nobody; use the address")
     }
 
     /// A name that nothing has, neither sessions nor the configuration, is misspelt; nil: it is known.
@@ -131,40 +157,59 @@ extension ControlPlane {
     }
 
     private func end(_ selector: EndSelector) async throws(StoreError) -> [StoredSession] {
-        let now = nowSeconds()
-        let sessions = Sessions(store: store, ring: ring)
         var removed: [StoredSession] = []
         switch selector {
         case .session, .device, .application: break
         case .subject(let subject, _, let issuer):
-            let scope = EndingScope.person(issuer: issuer, subject: subject)
-            removed = try await sessions.end(scope, nowSeconds: now, ended: ended) ?? []
-        case .provider(let name):
-            removed = try await sessions.end(.provider(name), nowSeconds: now, ended: ended) ?? []
+            removed = try await end(.person(issuer: issuer, subject: subject), selector.query)
+        case .provider(let name): removed = try await end(.provider(name), selector.query)
         case .person:
             // By person, and not by address: their sign-ins under way end as well.
             for (issuer, subject) in try await persons(selector.query) {
-                let scope = EndingScope.person(issuer: issuer, subject: subject)
-                removed += try await sessions.end(scope, nowSeconds: now, ended: ended) ?? []
+                removed += try await end(
+                    .person(issuer: issuer, subject: subject), .person(issuer: issuer, subject: subject))
             }
         }
         return removed + (try await endAll(selector.query))
     }
 
-    private func answer(_ count: SessionCount, _ selector: EndSelector, isDry: Bool) -> JSONValue {
+    /// Sessions that are looked through for tokens to give back: the cut does not wait for more.
+    private static let givenBackLookMax = 1_000
+
+    /// - Parameter query: finds the scope's sessions.
+    private func end(
+        _ scope: EndingScope, _ query: SessionQuery
+    ) async throws(StoreError) -> [StoredSession] {
+        let sessions = Sessions(store: store, ring: ring)
+        let now = nowSeconds()
+        let found = try await store.sessions(query, limit: Self.givenBackLookMax)
+        return try await givingBack(found) { () async throws(StoreError) in
+            try await sessions.end(scope, nowSeconds: now, ended: ended) ?? []
+        }
+    }
+
+    private func answer(
+        _ count: SessionCount, machines: Int, _ selector: EndSelector, isDry: Bool
+    ) -> JSONValue {
         func number(_ count: Int, _ one: String, _ many: String) -> String {
             "\(count) \(count == 1 ? one : many)"
         }
         var text =
             number(count.signIns, "sign-in", "sign-ins") + " and "
             + number(count.sessions, "session", "sessions") + " of "
-            + number(count.persons, "person", "people") + (isDry ? " would end" : " ended")
+            + number(count.persons, "person", "people") + Self.andMachines(machines)
+            + (isDry ? " would end" : " ended")
         if case .application = selector {
             text += "\nthe sign-ins stay: who is let in by policy comes back without a question"
+        }
+        if machines > 0 {
+            text +=
+                "\na machine's token or certificate still counts: revoke it, or change the policy, to keep it out"
         }
         return [
             "text": .string(text), "dry_run": .bool(isDry), "sign_ins": .integer(Int64(count.signIns)),
             "sessions": .integer(Int64(count.sessions)), "people": .integer(Int64(count.persons)),
+            "machines": .integer(Int64(machines)),
         ]
     }
 }

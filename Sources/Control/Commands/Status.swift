@@ -13,12 +13,18 @@ extension ControlPlane {
         let refresh = await refreshStatus(services)
         let deviceChecks = deviceChecks.counts
         let agents = await AgentStatusText(services, nowSeconds: nowSeconds())
+        let tokens = ServiceTokenState.last(of: machines.tokens ?? [], nowSeconds: nowSeconds())
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
             held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
             refresh: refresh, deviceChecks: deviceChecks, agents: agents, upstreams: upstreamStatus(services),
-            reloads: reloads.withLock { $0 })
+            reloads: reloads.withLock { $0 },
+            reported: ReportedRulesText(
+                counts: decisions.reported.counts(
+                    under: services.config.policy, atSeconds: nowSeconds())),
+            clientTrust: clientTrust.warnings(nowSeconds: nowSeconds()),
+            serviceTokens: tokens.compactMap { state in state.problem.map { "\($0); \(state.remedy)" } })
         return .object(
             JSONObject([
                 ("text", .string(text.text)), ("configuration", reloads.withLock { $0 }.json),
@@ -28,8 +34,14 @@ extension ControlPlane {
                 ("held", .array(text.held.map(HeldText.json))),
                 ("decision_log", text.decisions?.logJSON ?? .null),
                 ("sign_in_refresh", refresh.json), ("agents", agents.json),
+                (
+                    "service_tokens",
+                    .array(tokens.filter { $0.stage != .good }.map { .object(JSONObject($0.members)) })
+                ),
+                ("client_certificates", clientTrust.json(nowSeconds: nowSeconds())),
                 ("device_checks", DeviceCheckCounts.json(deviceChecks)),
-                ("shadow", text.decisions?.shadowJSON ?? .null), ("upstreams", text.upstreams?.json ?? .null),
+                ("shadow", text.decisions?.shadowJSON ?? .null), ("reported_rules", text.reported.json),
+                ("upstreams", text.upstreams?.json ?? .null),
                 ("data_plane", text.reactors),
             ]))
     }
@@ -50,6 +62,11 @@ struct StatusText {
     var agents: AgentStatusText?
     var upstreams: UpstreamStatusText?
     var reloads = ReloadCounts()
+    var reported = ReportedRulesText(counts: [])
+    /// What client certificates are judged by, where something is the matter.
+    var clientTrust: [String] = []
+    /// Services whose last token ends soon, or has ended.
+    var serviceTokens: [String] = []
 
     var text: String {
         var lines = ["running; policy \(policy.prefix(12)), configuration \(revision)"]
@@ -57,9 +74,12 @@ struct StatusText {
         lines += ProcessesText(reactors["processes"]).lines
         lines += held.map { HeldText.line($0, nowSeconds: nowSeconds) }
         lines += decisions?.lines ?? []
+        lines += reported.lines
         lines += refresh?.lines ?? []
         lines += DeviceCheckCounts.lines(deviceChecks)
         lines += agents?.warnings ?? []
+        lines += clientTrust
+        lines += serviceTokens
         if !integrations.isEmpty { lines += ["", integrationTable] }
         for integration in integrations {
             if let reason = integration.pendingReason {

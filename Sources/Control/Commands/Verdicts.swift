@@ -144,6 +144,8 @@ struct VerdictsText {
                 ("match_key", .string(verdict.matchKey)),
                 ("match_strength", .string(verdict.matchStrength.rawValue)),
                 ("digest", .string(verdict.digest)),
+                ("reasons", .array(verdict.reasons(atSeconds: nowSeconds).map { .string($0.rawValue) })),
+                ("provenance", verdict.provenance?.json ?? .null),
                 (
                     "checks",
                     .array(

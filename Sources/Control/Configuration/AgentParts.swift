@@ -52,11 +52,13 @@ enum AgentParts {
         return agents
     }
 
-    /// The integrations without the certificates that devices are proven by: these change at a reload, everything else
-    /// only with a restart.
+    /// The integrations without the certificates that devices are proven by, and without the secrets that
+    /// providers know us by: these change at a reload, everything else only with a restart.
     static func withoutTrust(_ integrations: [IntegrationSettings]) -> [IntegrationSettings] {
         integrations.map { integration in
-            guard case .endpointAgent(var settings) = integration.kind else { return integration }
+            guard case .endpointAgent(var settings) = integration.kind else {
+                return withoutSecrets(integration)
+            }
             settings.modes = []
             settings.statements = nil
             settings.authority?.certificatesPEM = []
@@ -65,6 +67,18 @@ enum AgentParts {
             integration.kind = .endpointAgent(settings)
             return integration
         }
+    }
+
+    /// A stream of Shared Signals told its transmitter some of them: those take a restart.
+    private static func withoutSecrets(_ integration: IntegrationSettings) -> IntegrationSettings {
+        guard case .provider(var settings) = integration.kind,
+            settings.provider != "shared-signals"
+        else { return integration }
+        settings.secrets = [:]
+        settings.files["client-certificate.chain"] = nil
+        var integration = integration
+        integration.kind = .provider(settings)
+        return integration
     }
 
     /// What only whoever knows certificates can say of a configuration: problems, and ends that are near.

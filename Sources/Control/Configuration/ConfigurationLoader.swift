@@ -14,9 +14,10 @@ public enum ConfigurationLoader {
             })
         guard readsFiles else { return snapshot }
         let agents = AgentParts.findings(snapshot, path: path, nowSeconds: systemSeconds())
-        let problems = TokenIssuers.problems(snapshot, path: path) + agents.problems
+        let clients = ClientTrust.findings(snapshot, path: path, nowSeconds: systemSeconds())
+        let problems = TokenIssuers.problems(snapshot, path: path) + agents.problems + clients.problems
         guard problems.isEmpty else { throw ConfigFailure(problems: problems) }
-        snapshot.warnings += agents.warnings
+        snapshot.warnings += agents.warnings + clients.warnings
         return snapshot
     }
 }

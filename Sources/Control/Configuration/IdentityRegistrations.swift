@@ -17,6 +17,10 @@ extension Services {
         registration.ask = ask(settings.signIn)
         registration.contextStyle = settings.asksForACRS ? .acrs : .acr
         registration.refreshSeconds = settings.refreshSeconds
+        if !settings.tenants.isEmpty {
+            registration.tenants = TenantIssuers(issuer: settings.issuer, tenants: settings.tenants)
+        }
+        registration.refreshGraceSeconds = settings.refreshGraceSeconds
         registration.emailDomains = settings.emailDomains
         registration.proof = try proof(settings)
         registration.pushedAuthorization =

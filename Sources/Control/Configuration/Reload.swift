@@ -37,24 +37,25 @@ extension ControlPlane {
             throw ControlFailure(what: error.problems.map { "\($0)" }.joined(separator: "\n"))
         }
         let old = services
-        if let needed = Self.restartReason(from: old.config, to: config) {
-            throw ControlFailure(
-                what: "\(needed) changed; the running configuration stays; restart the gateway to apply it")
+        if let message = UnappliedChanges(from: old.config, to: config).message {
+            throw ControlFailure(what: message)
         }
         let new = try Services(
             config: config, revision: revisions.wrappingAdd(1, ordering: .relaxed).newValue, store: store,
-            ring: ring,
-            fetcher: fetcher, posture: old.posture, decisions: decisions, names: upstreamNames,
+            ring: ring, fetcher: fetcher, posture: old.posture, decisions: decisions, names: upstreamNames,
             ended: ended)
+        let secrets = try await Self.secrets(for: new)
+        try clientLists.take(config.gateway.listeners)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.
         do throws(ControlFailure) {
-            try await reactors.configure(new.snapshot)
+            try await configure(new.snapshot)
         } catch {
             await takeBack()
             throw error
         }
         // Certificates come and go without a restart: a rotation has to be possible while people work.
         await new.posture.take(try AgentParts.agents(config, authOrigin: new.authOrigin))
+        await new.posture.take(secrets)
         // Before anybody is decided by the new policy: what it takes is judged as a whole.
         let batch = beginBatch(.reload(new.snapshot.revision), eventNanoseconds: monotonicNanoseconds())
         current.withLock { services in
@@ -99,35 +100,23 @@ extension ControlPlane {
         return outcome
     }
 
-    /// Of two data processes one may have taken what the other refused: all go back to what is in force.
-    private func takeBack() async {
-        var snapshot = services.snapshot
-        snapshot.revision = revisions.wrappingAdd(1, ordering: .relaxed).newValue
-        guard (try? await reactors.configure(snapshot)) != nil else { return }
-        let taken = snapshot.revision
-        current.withLock { $0.snapshot.revision = max($0.snapshot.revision, taken) }
+    private static func secrets(for new: Services) async throws(ControlFailure) -> SecretRotation {
+        do throws(ConnectorFailure) {
+            return try await new.posture.rotation(
+                to: Services.providers(new.config, authOrigin: new.authOrigin))
+        } catch {
+            throw ControlFailure(what: error.what)
+        }
     }
 
-    /// What of a change cannot be applied to a running gateway; nil: everything can.
-    static func restartReason(from old: ConfigSnapshot, to new: ConfigSnapshot) -> String? {
-        let listeners = { (config: ConfigSnapshot) in
-            config.gateway.listeners.map { "\($0.address) \($0.port)" }
-        }
-        if listeners(new) != listeners(old) { return "gateway.listeners" }
-        if AgentParts.withoutTrust(new.integrations) != AgentParts.withoutTrust(old.integrations) {
-            return "integrations"
-        }
-        // Agents, providers and device checks under way know the auth host by its address.
-        if new.gateway.authHost != old.gateway.authHost { return "gateway.auth-host" }
-        if new.gateway.publicPort != old.gateway.publicPort { return "gateway.public-port" }
-        if new.gateway.hasTwoProcesses != old.gateway.hasTwoProcesses { return "gateway.processes" }
-        if new.gateway.user != old.gateway.user { return "gateway.user" }
-        if new.gateway.workers != old.gateway.workers { return "gateway.workers" }
-        if new.gateway.storeFolder != old.gateway.storeFolder { return "gateway.store" }
-        if new.gateway.keysFolder != old.gateway.keysFolder { return "gateway.keys-folder" }
-        if new.gateway.adminSocket != old.gateway.adminSocket { return "gateway.admin-socket" }
-        if new.gateway.decisionLog != old.gateway.decisionLog { return "gateway.decision-log" }
-        return nil
+    /// Of two data processes one may have taken what the other refused: all go back to what is in force.
+    private func takeBack() async {
+        try? clientLists.take(services.config.gateway.listeners)
+        var snapshot = services.snapshot
+        snapshot.revision = revisions.wrappingAdd(1, ordering: .relaxed).newValue
+        guard (try? await configure(snapshot)) != nil else { return }
+        let taken = snapshot.revision
+        current.withLock { $0.snapshot.revision = max($0.snapshot.revision, taken) }
     }
 }
 

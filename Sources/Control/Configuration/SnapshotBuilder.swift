@@ -32,7 +32,8 @@ struct SnapshotBuilder {
         snapshot.clientCertificates = config.gateway.listeners.map { listener in
             listener.clientCertificates.map {
                 ClientCertificates(
-                    authoritiesPEM: $0.authoritiesPEM, revocationsPEM: $0.revocationsPEM,
+                    // The lists themselves come from `ClientLists`: without them no configuration is taken.
+                    authoritiesPEM: $0.authoritiesPEM, revocationsPEM: $0.revocations.map { _ in [] },
                     isRequired: $0.isRequired)
             }
         }

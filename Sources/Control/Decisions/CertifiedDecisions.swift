@@ -67,7 +67,9 @@ extension SessionRecords {
     private static func isOwner(_ session: StoredSession, by device: CertifiedDevice) -> Bool? {
         var words: [Bool] = []
         if !device.emails.isEmpty {
-            words.append(session.email.map { device.emails.contains(folded($0)) } ?? false)
+            // A name with two "@" has two readings, and a certificate that carries one is nobody's.
+            let isClear = device.emails.allSatisfy { $0.utf8.count { $0 == UInt8(ascii: "@") } == 1 }
+            words.append(isClear && session.email.map { device.emails.contains(folded($0)) } ?? false)
         }
         for owner in device.owners {
             let own: String? =

@@ -74,13 +74,18 @@ final class CertifiedSessions: Sendable {
     }
 
     /// News about this device are news about the session from now on, which was decided anew.
-    func note(device: String?, of digest: [UInt8], nowSeconds: Int64) {
+    ///
+    /// - Returns: whether it is another device than before: what became known of it while it was being decided found
+    ///   nothing here, so that the decision has to be made once more.
+    @discardableResult
+    func note(device: String?, of digest: [UInt8], nowSeconds: Int64) -> Bool {
         state.withLock { state in
             state.uses[digest]?.usedAtSeconds = nowSeconds
-            guard let known = state.uses[digest], known.device != device else { return }
+            guard let known = state.uses[digest], known.device != device else { return false }
             state.leave(digest, known.device)
             state.uses[digest]?.device = device
             if let device { state.byDevice[device, default: []].insert(digest) }
+            return device != nil
         }
     }
 

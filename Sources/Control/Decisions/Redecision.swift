@@ -98,10 +98,14 @@ extension ControlPlane {
         noteRefreshUse(of: session, now)
         let decided = try await services.records.decided(
             session, beside: use, sequence: sequence, nowSeconds: now)
-        if let use, let decided {
+        guard let use, let decided,
             certified.note(device: decided.record.device, of: use.digest, nowSeconds: now)
-        }
-        return decided
+        else { return decided }
+        // News of the device that came while it was being read found no session on it. Now they do.
+        let again = try await services.records.decided(
+            session, beside: use, sequence: sequence, nowSeconds: now)
+        certified.note(device: again?.record.device, of: use.digest, nowSeconds: now)
+        return again
     }
 
     /// Decides every application session of a global session anew.

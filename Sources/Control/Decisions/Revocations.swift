@@ -47,6 +47,8 @@ final class Revocations: Sendable {
             case .endSession(let session): touched[session] = last
             case .replace(let record): touched[record.session] = last
             case .endPerson, .endDevice, .endApplication: floor = last
+            // The machines and sessions that it opened are named by themselves.
+            case .revokeCertificate: break
             }
             guard touched.count > Revocations.touchedMax else { return }
             floor = last
@@ -71,6 +73,11 @@ final class Revocations: Sendable {
 
     /// How many sessions are in use here.
     var sessionCount: Int { state.withLock { $0.table.latest.count } }
+
+    /// Devices that somebody is signed in from.
+    func openDevices(nowSeconds: Int64) -> Set<String> {
+        state.withLock { $0.table.openDevices(nowSeconds: nowSeconds) }
+    }
 
     /// The record that a session was given last.
     func latest(_ session: String) -> SessionRecord? { state.withLock { $0.table.latest[session] } }

@@ -34,6 +34,15 @@ struct SessionTable {
     /// Whether reactors were given a record of the session, on whatever connections.
     func isKnown(_ session: String) -> Bool { latest[session] != nil || besides[session] != nil }
 
+    /// The devices of sessions that are not over.
+    func openDevices(nowSeconds: Int64) -> Set<String> {
+        var devices: Set<String> = []
+        for record in latest.values where nowSeconds < record.expiresAtSeconds {
+            if let device = record.device { devices.insert(device) }
+        }
+        return devices
+    }
+
     /// The session that a token belonged to when it was last seen.
     func sessionID(_ digest: [UInt8]) -> String? { owners[digest] }
 
@@ -70,6 +79,7 @@ struct SessionTable {
         case .endPerson(let person): forget { $0.person == person }
         case .endDevice(let device): forget { $0.device == device }
         case .endApplication(let application): forget { $0.application == application }
+        case .revokeCertificate: break
         case .replace(let record): enter(record)
         }
     }

@@ -86,9 +86,10 @@ enum RefreshText {
     private static func remedy(_ failure: RefreshFailure) -> String {
         switch failure {
         case .refusesClient:
-            "check client-id, client-secret and the registration at the provider; sessions go on until their end"
-        case .unavailable: "nothing to do here; sessions go on until their end"
-        case .unusable: "the provider's answer breaks the specification; sessions go on until their end"
+            "check client-id, client-secret and the registration at the provider; sign-ins end after refresh-grace"
+        case .unavailable:
+            "look after the provider; sign-ins that it does not confirm end after refresh-grace"
+        case .unusable: "the provider's answer breaks the specification; sign-ins end after refresh-grace"
         case .revoked, .interaction, .otherSubject: "the person signs in again"
         }
     }

@@ -26,6 +26,7 @@ extension ControlPlane {
             case .replaceClaims(let target, let claims):
                 changed += try await replace(claims, of: target, eventNanoseconds: began)
             case .setVerdict(let signal): try await services.posture.take(signal)
+            case .revokeCertificate(let certificate): try await revoke(certificate, of: origin)
             }
         }
         changes.announce()
@@ -90,6 +91,7 @@ extension ControlPlane {
             case .requireReauthentication: "require-re-authentication"
             case .replaceClaims: "replace-claims"
             case .setVerdict: "set-verdict"
+            case .revokeCertificate: "revoke-certificate"
             }
         }
         let members: [(String, JSONValue)] = [

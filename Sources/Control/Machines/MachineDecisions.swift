@@ -21,11 +21,31 @@ extension ControlPlane {
         let facts = ServiceFacts(
             id: "certificate:\(claim.issuerDigest.prefix(16)):\(claim.serial)",
             name: "certificate:\(claim.subject ?? claim.serial)", expiresAtSeconds: claim.notAfterSeconds)
-        await answer(
-            ticket,
-            Machine(
-                client: .certificate, service: facts, device: device, application: application,
-                tokenDigest: claim.tokenDigest))
+        var machine = Machine(
+            client: .certificate, service: facts, device: device, application: application,
+            tokenDigest: claim.tokenDigest)
+        machine.certificate = Machine.ShownCertificate(
+            issuerDigest: claim.issuerDigest, serial: claim.serial)
+        await answer(ticket, machine)
+    }
+
+    /// Ends the machines whose certificates count no more, and forgets them.
+    ///
+    /// - Returns: how many there were.
+    func endDeniedMachines() async -> Int {
+        let shown = machines.active { $0.certificate != nil }
+        let denied = await services.posture.areDenied(
+            shown.map { (serial: $0.certificate?.serial ?? "", device: $0.device) })
+        let gone = zip(shown, denied).filter(\.1).map(\.0)
+        end(gone)
+        return gone.count
+    }
+
+    /// Ends what these machines have open and lets none of their records be used again. A proof that still counts
+    /// makes another one.
+    func end(_ gone: [Machine]) {
+        for machine in gone { machines.forget(machine.tokenDigest) }
+        revocations.send(Set(gone.map(\.recordID)).sorted().map { .endSession($0) })
     }
 
     /// A reactor met a service token that it does not know.
@@ -117,11 +137,16 @@ extension ControlPlane {
 
 extension SessionRecords {
     /// - Parameter sequence: the revocation sequence read before anything that is decided with.
-    /// - Returns: nil when the application serves no machines, or the proof has ended.
+    /// - Returns: nil when the application serves no machines, or the proof has ended or was revoked.
     func decided(_ machine: Machine, sequence: UInt64, nowSeconds: Int64) async -> SessionRecord? {
         guard let policy = applications.policy(machine.application),
             policy.servesMachines, nowSeconds < machine.service.expiresAtSeconds
         else { return nil }
+        if let certificate = machine.certificate,
+            await posture.areDenied([(serial: certificate.serial, device: machine.device)]) == [true]
+        {
+            return nil
+        }
         var device: DeviceFacts?
         if let id = machine.device { device = await posture.machineFacts(id: id) }
         var residual = config.policy.residual(

@@ -16,6 +16,16 @@ struct Machine: Sendable {
     var tokenDigest: [UInt8]
     /// Of a bearer token: who signed it.
     var signer: Signer?
+    /// Of a client certificate: which one.
+    var certificate: ShownCertificate?
+
+    /// What a certificate is revoked by, beside the device that it names.
+    struct ShownCertificate: Sendable, Hashable {
+        /// SHA-256 of the issuing certificate, lower-case hexadecimal.
+        var issuerDigest: String
+        /// Lower-case hexadecimal.
+        var serial: String
+    }
 
     /// A signature was checked once; that it would still hold hangs on these.
     struct Signer: Sendable, Hashable {

@@ -174,8 +174,8 @@ enum ReasonTexts {
         ),
         .agentNotRunning: (
             "The Gatepost agent on this device did not answer.",
-            "Start it on this device, then try again. If it runs, it may listen on another port: tell your "
-                + "administrator."
+            "Start it on this device, then try again. If it runs, it is enrolled at another gateway or listens on "
+                + "another port: tell your administrator."
         ),
         .permissionDenied: (
             "This browser was told not to let this page reach apps on this device, and the agent is one.",
@@ -308,6 +308,10 @@ enum ReasonTexts {
         .upstreamBusy: (
             "The application has as many requests open as it may, and no place became free in time.",
             "Try again in a moment."
+        ),
+        .websocketUnsupported: (
+            "The application's server speaks HTTP/2 and takes no WebSockets over it.",
+            "Tell the application's administrator."
         ),
         .controlPlaneUnavailable: (
             "The part of the gateway that signs people in did not answer in time.",

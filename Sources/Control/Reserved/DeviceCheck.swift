@@ -88,11 +88,18 @@ extension ControlPlane {
         let answers = Answers(request: request)
         guard let session = try await sameOriginSession(request), let body = body(of: request),
             let id = body["tx"]?.string, let global = try await owner(of: id, session)
-        else { return answers.refusal(403, .sessionMismatch) }
+        else {
+            refusedStranger("a challenge was asked for without the session of its device check", request)
+            return answers.refusal(403, .sessionMismatch)
+        }
         do throws(PostureRefusal) {
             return answers.json(
-                200, try await services.posture.challenge(transaction: id, globalSession: global.id))
+                200,
+                try await services.posture.challenge(
+                    transaction: id, globalSession: global.id,
+                    isForUnaskedVisit: body["unasked"] == .bool(true)))
         } catch {
+            deviceChecks.refused(error, request, boundedAtSeconds: nowSeconds())
             return answers.refusal(403, error.reason)
         }
     }
@@ -131,14 +138,14 @@ extension ControlPlane {
                 email: global.email,
                 boundThumbprint: global.deviceThumbprint, isReturn: isReturn)
         } catch {
-            refused(error, request)
+            deviceChecks.refused(error, request)
             if error.endsSession { try await endForOtherDevice(global, request) }
             return .refused(error)
         }
         // What is held of this device stays as it was: nothing is built on it meanwhile.
         if blast.radius({ $0.isHeld(device: proof.deviceID) }) {
             let refusal = PostureRefusal(.changeHeld, "a change of device \(proof.deviceID) is held")
-            refused(refusal, request)
+            deviceChecks.refused(refusal, request)
             return .refused(refusal)
         }
         // Before the secret changes: its answer should reach the browser at once.
@@ -149,23 +156,15 @@ extension ControlPlane {
             let (cookies, written) = try await keep(
                 proof, of: global, knownAs: subjects, presentedBy: session, request)
         else {
-            return .refused(PostureRefusal(.sessionEnded, "the session ended during the check"))
+            let refusal = PostureRefusal(.sessionEnded, "the session ended during the check")
+            deviceChecks.refused(refusal, request)
+            return .refused(refusal)
         }
         try await globalChanged(
             global.id, .deviceCheck, read: ReadSignIns(sequence: sequence, byID: [global.id: written]))
         changes.announce()
         deviceChecks.proven()
         return .proven(next: proof.returnPath, setCookies: cookies)
-    }
-
-    private func refused(_ refusal: PostureRefusal, _ request: ControlRequest) {
-        deviceChecks.note(refusal.reason)
-        EventLog.write(
-            "device-check-refused",
-            [
-                ("request_id", .string(request.requestID)), ("reason", .string(refusal.reason.rawValue)),
-                ("what", .string(refusal.detail)), ("alert", .bool(refusal.isAlert)),
-            ])
     }
 
     /// Writes the proof to the session that it is for. What the browser may do has grown, so the secret of its own
@@ -246,10 +245,17 @@ extension ControlPlane {
         return (nil, [])
     }
 
+    /// Counted, and written as often as a second may have lines: whoever has no session can ask without end.
+    func refusedStranger(_ what: String, _ request: ControlRequest) {
+        deviceChecks.refused(
+            PostureRefusal(.sessionMismatch, what), request, boundedAtSeconds: nowSeconds())
+    }
+
     /// An answer that came without the session of its check: it is used up, whoever it was made for.
     private func foreign(_ request: ControlRequest) async -> ControlResponse {
-        if let assertion = body(of: request)?["assertion"]?.string {
-            await spoil(assertion, request)
+        let assertion = body(of: request)?["assertion"]?.string
+        if await !spoil(assertion, request) {
+            refusedStranger("an answer came without the session of its device check", request)
         }
         return Answers(request: request).refusal(403, .sessionMismatch)
     }

@@ -10,12 +10,31 @@ final class DeviceCheckCounts: Sendable {
     /// Pages can be made to say much: what is beyond is counted and not written.
     static let linesPerSecondMax = 20
 
+    /// Whose lines they are: pages of sessions must not be silenced by whoever has none.
+    enum Teller { case page, stranger }
+
     private struct State {
         var counts: [String: Int64] = [:]
-        var second: Int64 = 0
-        var lines = 0
+        var lines: [Teller: (second: Int64, count: Int)] = [:]
     }
     private let state = Mutex(State())
+
+    /// Counts what the gateway refused, and says it.
+    ///
+    /// - Parameter nowSeconds: where nobody had to show anything for it, the second, which has so many lines and no
+    ///   more; nil: it is always written.
+    func refused(
+        _ refusal: PostureRefusal, _ request: ControlRequest, boundedAtSeconds nowSeconds: Int64? = nil
+    ) {
+        note(refusal.reason)
+        if let nowSeconds, !refusal.isAlert, !mayWrite(.stranger, nowSeconds: nowSeconds) { return }
+        EventLog.write(
+            "device-check-refused",
+            [
+                ("request_id", .string(request.requestID)), ("reason", .string(refusal.reason.rawValue)),
+                ("what", .string(refusal.detail)), ("alert", .bool(refusal.isAlert)),
+            ])
+    }
 
     func note(_ reason: Reason) { add(reason.rawValue) }
     func proven() { add("proven") }
@@ -23,11 +42,13 @@ final class DeviceCheckCounts: Sendable {
     private func add(_ word: String) { state.withLock { $0.counts[word, default: 0] += 1 } }
 
     /// Whether one more line may be written in this second.
-    func mayWrite(nowSeconds: Int64) -> Bool {
+    func mayWrite(_ teller: Teller = .page, nowSeconds: Int64) -> Bool {
         state.withLock { state in
-            if state.second != nowSeconds { (state.second, state.lines) = (nowSeconds, 0) }
-            state.lines += 1
-            return state.lines <= Self.linesPerSecondMax
+            var lines = state.lines[teller] ?? (nowSeconds, 0)
+            if lines.second != nowSeconds { lines = (nowSeconds, 0) }
+            lines.count += 1
+            state.lines[teller] = lines
+            return lines.count <= Self.linesPerSecondMax
         }
     }
 

@@ -88,7 +88,11 @@ extension ControlPlane {
         else { return answers.failure(403, .originNotAllowed) }
         guard let session = try await globalSession(request), let global = try await owner(of: id, session)
         else {
-            if case .answer(let answer) = outcome { await spoil(answer.assertion, request) }
+            var assertion: String?
+            if case .answer(let answer) = outcome { assertion = answer.assertion }
+            if await !spoil(assertion, request) {
+                refusedStranger("a browser came back without the session of its device check", request)
+            }
             return answers.failure(403, .sessionMismatch)
         }
         let origin = services.authOrigin
@@ -112,16 +116,15 @@ extension ControlPlane {
     }
 
     /// Uses up an answer that came with another session than its own, and says so.
-    func spoil(_ assertion: String, _ request: ControlRequest) async {
-        guard await services.posture.discard(assertion: assertion) else { return }
-        deviceChecks.note(.sessionMismatch)
-        EventLog.write(
-            "device-check-refused",
-            [
-                ("request_id", .string(request.requestID)),
-                ("reason", .string(Reason.sessionMismatch.rawValue)),
-                ("what", "an agent's answer came with another session; it is used up"), ("alert", true),
-            ])
+    ///
+    /// - Returns: false where there is none that could be used up; then nothing was said.
+    func spoil(_ assertion: String?, _ request: ControlRequest) async -> Bool {
+        guard let assertion, await services.posture.discard(assertion: assertion) else { return false }
+        deviceChecks.refused(
+            PostureRefusal(
+                .sessionMismatch, "an agent's answer came with another session; it is used up", isAlert: true),
+            request)
+        return true
     }
 }
 

@@ -134,10 +134,12 @@ extension DecidedSession {
 
 extension SessionRecords {
     /// From when on pages go by way of the device check ahead of the proof's end; nil: never. Only where nobody will
-    /// notice: a proof that took a click would take one again.
+    /// notice: a proof that took a click would take one again. A page that went to the agent by itself (WebKit) goes
+    /// again, after a picture has shown that the agent is there.
     func recheckAtSeconds(of device: DeviceFacts, for policy: Application) -> Int64? {
-        guard device.statement?.transport == .fetch,
-            policy.posture.map({ $0.transports.contains(.fetch) }) ?? true
+        guard let statement = device.statement, let transport = statement.transport,
+            transport == .fetch || statement.isUnasked == true,
+            policy.posture.map({ $0.transports.contains(transport) }) ?? true
         else { return nil }
         return policy.proofAgesAtSeconds(of: device, asksAgent: config.policy.asksAgent)
     }

@@ -115,7 +115,7 @@ extension ControlPlane {
         }
         guard let changed else { return }
         do {
-            try await reactors.configure(changed)
+            try await configure(changed)
         } catch {
             EventLog.write("upstream-addresses-refused", [("what", .string(error.what))])
         }

@@ -19,7 +19,12 @@ enum HTTP2Callbacks {
         guard let callbacks, let option = makeOption(limits) else { return nil }
         defer { nghttp2_option_del(option) }
         var session: OpaquePointer?
-        guard nghttp2_session_server_new2(&session, callbacks, connection, option) == 0 else { return nil }
+        var memory = withUnsafeMutablePointer(to: &connection.pointee.frames) {
+            HTTP2FrameMemory.functions(for: $0)
+        }
+        guard nghttp2_session_server_new3(&session, callbacks, connection, option, &memory) == 0 else {
+            return nil
+        }
         return session
     }
 
@@ -146,6 +151,12 @@ private func frameReceived(
         }
     } else if kind == NGHTTP2_DATA.rawValue, endsStream, let stream = stream(session, header.stream_id) {
         connection.pointee.reactor._withUnsafeGuaranteedRef { $0.endInbound(stream) }
+    } else if kind == NGHTTP2_PING.rawValue,
+        UInt32(header.flags) & UInt32(NGHTTP2_FLAG_ACK.rawValue) != 0
+    {
+        // The only PING that is sent here follows the first GOAWAY.
+        guard connection.pointee.leaving == .asked else { return 0 }
+        connection.pointee.reactor._withUnsafeGuaranteedRef { $0.endGoaway(connection) }
     }
     return 0
 }
@@ -156,7 +167,8 @@ func dataReceived(
 ) -> Int32 {
     guard let connection = connection(data), let bytes else { return failure }
     guard let stream = stream(session, id) else {
-        _ = nghttp2_session_consume(session, id, count)
+        // Of a stream that nobody has any more: the others need the connection's window, it gets no more of its own.
+        _ = nghttp2_session_consume_connection(session, count)
         return 0
     }
     connection.pointee.reactor._withUnsafeGuaranteedRef { $0.appendInbound(stream, bytes, count) }

@@ -8,6 +8,7 @@ struct HTTP2Connection {
     let reactor: Unmanaged<Reactor>
     let slot: Int32
     var session: OpaquePointer?
+    var frames = HTTP2FrameMemory()
     /// The open streams, newest first.
     var firstStream: HTTP2StreamPointer?
     var streamCount = 0
@@ -19,8 +20,9 @@ struct HTTP2Connection {
     var room = Int32(Transport.pendingBytesHigh)
     /// Output may be waiting inside of nghttp2 or of a stream: the reactor's list names this connection.
     var isUnflushed = false
-    /// GOAWAY was said: streams in progress end, no others begin.
-    var isLeaving = false
+    /// GOAWAY was said; and when the last stream is named, should its client not answer.
+    var leaving = HTTP2Leaving.no
+    var tellAtMilliseconds: UInt64 = 0
 
     /// The field section that is being received: its stream (0: none), its lines, and what was wrong with it.
     var headStream: Int32 = 0

@@ -46,7 +46,9 @@ extension Reactor {
     ) {
         // Trailers of a request that was answered already.
         guard !connection.pointee.head.isTrailer else { return }
-        guard !connection.pointee.isLeaving else { return reset(connection, id, NGHTTP2_REFUSED_STREAM) }
+        guard connection.pointee.leaving != .told else {
+            return reset(connection, id, NGHTTP2_REFUSED_STREAM)
+        }
         let lines = connection.pointee.headLines
         // Of a head that is too large not even the beginning needs to be there.
         let isTooLarge = connection.pointee.isHeadTooLarge

@@ -34,6 +34,7 @@ extension Reactor {
         let slot = connection.pointee.slot
         guard let session = connection.pointee.session else { return }
         sendFrames(connection)
+        if connection.pointee.leaving == .asking { askForAnswer(connection, session) }
         guard !transports[Int(slot)].isFailed else {
             abandon(slot)
             return
@@ -52,7 +53,7 @@ extension Reactor {
         settle(connection)
         guard nghttp2_session_want_write(session) == 0 else { return }
         // Either everybody is served after a GOAWAY, or the client broke the protocol and was told so.
-        let isServed = connection.pointee.isLeaving && connection.pointee.streamCount == 0
+        let isServed = connection.pointee.leaving == .told && connection.pointee.streamCount == 0
         if isServed || nghttp2_session_want_read(session) == 0 { resume(slot, beginLinger(slot)) }
     }
 
@@ -70,6 +71,13 @@ extension Reactor {
                 submitRequest(current, session)
             }
         }
+        // What the socket takes at once makes room again, and no edge of epoll will tell of it: the end of an answer
+        // would wait until the client says something.
+        while sendSome(connection, session) {}
+    }
+
+    /// - Returns: whether there may be more, and there is room for it.
+    private func sendSome(_ connection: HTTP2ConnectionPointer, _ session: OpaquePointer) -> Bool {
         let transport = transports + Int(connection.pointee.slot)
         transport.pointee.isCorked = true
         while transport.pointee.pending.count < Transport.pendingBytesHigh {
@@ -85,7 +93,10 @@ extension Reactor {
             append(connection, bytes, count)
         }
         writeGathered(connection)
+        let wasFull = transport.pointee.pending.count >= Transport.pendingBytesHigh
         transport.uncork()
+        return wasFull && !transport.pointee.isFailed
+            && transport.pointee.pending.count < Transport.pendingBytesHigh
     }
 
     /// - Returns: false when nothing more may be put together now.

@@ -84,29 +84,12 @@ extension Reactor {
         var index = 12
         while index < end, text[index] != 10 { index += 1 }
         index += 1
-        while index < end, text[index] != 13 {
-            let name = text + index
-            var length = 0
-            while index < end, text[index] != UInt8(ascii: ":") {
-                if text[index] &- 65 < 26 { text[index] |= 0x20 }
-                index += 1
-                length += 1
-            }
-            index += 1
-            while index < end, text[index] == 32 { index += 1 }
-            let value = text + index
-            var bytes = 0
-            while index < end, text[index] != 13 {
-                index += 1
-                bytes += 1
-            }
-            index += 2
-            if Self.isOf(name, length, "transfer-encoding") { stream.pointee.isResponseChunked = true }
-            if Self.endsHere(name, length) { continue }
-            if stream.pointee.isTunnel, Self.isOf(name, length, "sec-websocket-accept") { continue }
-            (fields + count).initialize(
-                to: nghttp2_nv(
-                    name: name, value: value, namelen: length, valuelen: bytes, flags: 0))
+        var lines = HTTP2FieldLines(text, from: index, to: end)
+        while let field = lines.next() {
+            if Self.isOf(field, "transfer-encoding") { stream.pointee.isResponseChunked = true }
+            if Self.endsHere(field) { continue }
+            if stream.pointee.isTunnel, Self.isOf(field, "sec-websocket-accept") { continue }
+            (fields + count).initialize(to: field)
             count += 1
         }
         return count
@@ -123,9 +106,13 @@ extension Reactor {
     }
 
     /// RFC 9113 §8.2.2: they steer a connection that this is none of.
-    static func endsHere(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-        isOf(name, count, "connection") || isOf(name, count, "keep-alive") || isOf(name, count, "upgrade")
-            || isOf(name, count, "transfer-encoding") || isOf(name, count, "proxy-connection")
+    static func endsHere(_ field: nghttp2_nv) -> Bool {
+        isOf(field, "connection") || isOf(field, "keep-alive") || isOf(field, "upgrade")
+            || isOf(field, "transfer-encoding") || isOf(field, "proxy-connection")
+    }
+
+    static func isOf(_ field: nghttp2_nv, _ word: StaticString) -> Bool {
+        isOf(field.name, field.namelen, word)
     }
 
     static func isOf(_ name: UnsafePointer<UInt8>, _ count: Int, _ word: StaticString) -> Bool {
@@ -146,30 +133,10 @@ extension Reactor {
             stream.pointee.trailers.release(pool)
         }
         let fields = UnsafeMutableRawPointer(block).bindMemory(to: nghttp2_nv.self, capacity: lines)
-        let text = UnsafeMutablePointer(mutating: start)
+        var text = HTTP2FieldLines(UnsafeMutablePointer(mutating: start), from: 0, to: waiting.count)
         var count = 0
-        var index = 0
-        while index < waiting.count {
-            let name = text + index
-            var length = 0
-            while index < waiting.count, text[index] != UInt8(ascii: ":") {
-                if text[index] &- 65 < 26 { text[index] |= 0x20 }
-                index += 1
-                length += 1
-            }
-            index += 1
-            while index < waiting.count, text[index] == 32 { index += 1 }
-            let value = text + min(index, waiting.count)
-            var bytes = 0
-            while index < waiting.count, text[index] != 13 {
-                index += 1
-                bytes += 1
-            }
-            index += 2
-            guard length > 0, count < lines else { continue }
-            (fields + count).initialize(
-                to: nghttp2_nv(
-                    name: name, value: value, namelen: length, valuelen: bytes, flags: 0))
+        while count < lines, let field = text.next() {
+            (fields + count).initialize(to: field)
             count += 1
         }
         return count > 0 && nghttp2_submit_trailer(session, stream.pointee.id, fields, count) == 0

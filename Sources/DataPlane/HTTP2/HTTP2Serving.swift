@@ -184,27 +184,6 @@ extension Reactor {
 
     // MARK: Ends
 
-    /// GOAWAY with the last stream that was begun: those go on, later ones were never looked at and may be sent again
-    /// elsewhere (RFC 9113 §6.8).
-    func beginGoaway(_ slot: Int32) {
-        guard let connection = (transports + Int(slot)).http2, let session = connection.pointee.session,
-            !connection.pointee.isLeaving
-        else { return }
-        connection.pointee.isLeaving = true
-        _ = nghttp2_submit_goaway(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
-            NGHTTP2_NO_ERROR.rawValue, nil, 0)
-        connection.touch()
-    }
-
-    /// Says goodbye at once, in front of TLS's own.
-    func sayGoaway(_ connection: HTTP2ConnectionPointer) {
-        guard let session = connection.pointee.session else { return }
-        _ = nghttp2_session_terminate_session2(
-            session, nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR.rawValue)
-        sendFrames(connection)
-    }
-
     /// Frees the session; streams that are left break off.
     func endMultiplexing(_ connection: HTTP2ConnectionPointer) {
         let session = connection.pointee.session

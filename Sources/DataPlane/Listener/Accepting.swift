@@ -76,6 +76,7 @@ extension Reactor {
             return .wait
         case .failed:
             counters.add(.handshakeFailures)
+            reportRefusedCertificate(slot)
             return close(slot)
         case .done:
             counters.add(.handshakes)
@@ -83,6 +84,7 @@ extension Reactor {
             counters.record(.handshake, nowNanoseconds &- downstreams[slot].pointee.acceptedNanoseconds)
             learnCertificate(slot)
             if let proof = ClientProof(transport.pointee.ssl) {
+                proof.isRevoked = isRevoked(proof)
                 downstreams[slot].pointee.machine = MachineMemory(proof)
             }
             if speaksHTTP2(slot) { return beginMultiplexing(slot) }

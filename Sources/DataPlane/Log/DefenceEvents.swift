@@ -5,7 +5,7 @@ import JSON
 /// because an attack must not fill the disk; how often it happened is in the counters.
 enum DefenceEvent: Int {
     case connectionsOfAddress, handshakesOfAddress, handshakesOfAll, descriptorsExhausted, tooSlow
-    case memoryOfConnection, memoryOfAll, http2Flood
+    case memoryOfConnection, memoryOfAll, http2Flood, clientCertificate
 
     /// Word of the log line.
     var word: String {
@@ -18,6 +18,7 @@ enum DefenceEvent: Int {
         case .memoryOfConnection: "connection-memory-exceeded"
         case .memoryOfAll: "connection-shed"
         case .http2Flood: "http2-flood"
+        case .clientCertificate: "client-certificate-refused"
         }
     }
 }
@@ -28,7 +29,11 @@ extension Reactor {
     /// - Parameters:
     ///   - client: whom it happened to, where it was one.
     ///   - bytes: memory that the connection held.
-    func report(_ event: DefenceEvent, client: NetworkAddress? = nil, bytes: Int? = nil) {
+    ///   - more: further members.
+    func report(
+        _ event: DefenceEvent, client: NetworkAddress? = nil, bytes: Int? = nil,
+        more: (inout JSONLineWriter) -> Void = { _ in }
+    ) {
         let last = state.pointee.defence.reportedAtMilliseconds[event.rawValue]
         guard last == 0 || nowMilliseconds - last >= Self.reportEveryMilliseconds else { return }
         state.pointee.defence.reportedAtMilliseconds[event.rawValue] = nowMilliseconds
@@ -41,7 +46,22 @@ extension Reactor {
             line.field("client", bytes: address.bytes.span.extracting(0..<address.count))
         }
         if let bytes { line.field("bytes", bytes) }
+        more(&line)
         line.endObject()
         if !log.write(line.bytes.span) { counters.add(.logLinesDropped) }
+    }
+
+    /// A handshake failed. Says so where a certificate was the reason: its owner sees an alert of TLS and nothing else.
+    func reportRefusedCertificate(_ slot: Int32) {
+        let ssl = ssl(of: slot)
+        guard let refused = RefusedCertificate.of(ssl) else { return }
+        counters.add(refused.refusal.counter)
+        report(.clientCertificate, client: downstreams[slot].pointee.client) { line in
+            line.field("reason", refused.refusal.word)
+            line.field("serial", refused.serial)
+            if let issuer = refused.issuerDigest { line.field("issuer", issuer) }
+            line.field("listener", Int64(ServerContext.listener(of: ssl)))
+            if let name = ServerContext.serverName(of: ssl) { line.field("server_name", name) }
+        }
     }
 }

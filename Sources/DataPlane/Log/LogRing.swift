@@ -21,6 +21,9 @@ final class LogRing: @unchecked Sendable {
 
     deinit { bytes.deallocate() }
 
+    /// For the reader.
+    var isEmpty: Bool { head.load(ordering: .relaxed) == tail.load(ordering: .acquiring) }
+
     /// - Returns: false when the line does not fit; it is dropped whole.
     func write(_ line: Span<UInt8>) -> Bool {
         let end = tail.load(ordering: .relaxed)
@@ -36,24 +39,24 @@ final class LogRing: @unchecked Sendable {
         return true
     }
 
-    /// Writes everything that waits to `descriptor`.
-    /// - Returns: false when the descriptor took nothing (disk full, reader gone): what waits is dropped
-    ///   then.
-    func drain(to descriptor: Int32) -> Bool {
+    /// Writes everything that waits to `output`.
+    ///
+    /// - Returns: how many lines were lost because it took nothing more; 0: all of it is written.
+    func drain(to output: inout LogOutput) -> Int {
         var position = head.load(ordering: .relaxed)
         let end = tail.load(ordering: .acquiring)
-        while position < end {
+        guard position < end else { return 0 }
+        // What was torn ends here, so that the next line is one again.
+        var isTaking = output.endTornLine()
+        while isTaking, position < end {
             let offset = position & (capacity - 1)
-            let length = min(end - position, capacity - offset)
-            let written = Glibc.write(descriptor, bytes + offset, length)
-            if written < 0 && errno == EINTR { continue }
-            guard written > 0 else {
-                head.store(end, ordering: .releasing)
-                return false
-            }
+            let written = output.put(bytes + offset, min(end - position, capacity - offset))
+            isTaking = written > 0
             position += written
             head.store(position, ordering: .releasing)
         }
-        return true
+        let lost = (position..<end).count { bytes[$0 & (capacity - 1)] == LogOutput.lineEnd }
+        head.store(end, ordering: .releasing)
+        return lost
     }
 }

@@ -42,24 +42,38 @@ final class LogThread: Sendable {
 
     func run() {
         var reported = [UInt64](repeating: 0, count: sources.count)
+        var output = LogOutput(descriptor: descriptor)
         while !isEnding.load(ordering: .acquiring) {
             var poller = pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0)
             _ = poll(&poller, 1, Self.periodMilliseconds)
             wake.clear()
-            for (index, source) in sources.enumerated() {
-                _ = source.ring.drain(to: descriptor)
-                watch(index, source, &reported[index])
-            }
+            write(&output)
+            for (index, source) in sources.enumerated() { watch(index, source, &reported[index], &output) }
         }
-        for source in sources { _ = source.ring.drain(to: descriptor) }
+        write(&output)
     }
 
-    private func watch(_ index: Int, _ source: Source, _ reported: inout UInt64) {
+    private func write(_ output: inout LogOutput) {
+        var hadLines = false
+        var lost = 0
+        for source in sources where !source.ring.isEmpty {
+            hadLines = true
+            let lines = source.ring.drain(to: &output)
+            // This thread alone writes this counter, as it does `stalls`.
+            if lines > 0 { source.counters.add(.logLinesLost, UInt64(lines)) }
+            lost += lines
+        }
+        if hadLines { output.note(lost: lost) }
+    }
+
+    private func watch(
+        _ index: Int, _ source: Source, _ reported: inout UInt64, _ output: inout LogOutput
+    ) {
         let began = source.mark.beganNanoseconds
         let now = Clock.monotonicNanoseconds()
         guard began != 0, began != reported, now > began, now - began > Self.stallNanoseconds else { return }
         reported = began
-        // The one counter that this thread writes, and nobody else.
+        // Written by this thread, and by nobody else.
         source.counters.add(.stalls)
         var line = JSONLineWriter()
         line.beginObject()
@@ -67,6 +81,6 @@ final class LogThread: Sendable {
         line.field("reactor", index)
         line.field("milliseconds", Int64((now - began) / 1_000_000))
         line.endObject()
-        line.bytes.withUnsafeBytes { _ = Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        output.write(line.bytes)
     }
 }

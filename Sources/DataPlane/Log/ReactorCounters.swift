@@ -9,12 +9,14 @@ enum Counter: Int, CaseIterable {
     case upstreamWaits, upstreamWaitsExpired, upstreamBusy
     case revocations, streamsCut, streamsDrained, streamsExpired, bytesDownstream, bytesUpstream
     case proxyHeadersRefused, connectionsRefused, deadlinesPassed, stalls, logLinesDropped,
-        configurationsRefused, turns
+        logLinesLost, configurationsRefused, turns
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     case http2FrameFloods, http2ResetFloods, http2ContinuationFloods, http2FieldFloods, http2StreamsShed
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, connectionsShed
     case requestsQuarantined
+    case certificatesRefusedUntrusted, certificatesRefusedExpired, certificatesRefusedRevoked
+    case certificatesRefusedList, certificatesRefusedOther
     case upstreamStreamsRefused, upstreamProtocolErrors, trailersDropped
     // Levels rather than sums.
     case openConnections, openExchanges, parked, waitingForUpstream, openUpstreams, cachedSessions,

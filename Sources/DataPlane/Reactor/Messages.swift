@@ -52,17 +52,20 @@ extension Reactor {
             // Whoever comes now is turned away by the kernel instead of waiting in a queue that nobody reads.
             _ = shutdown(listeners[index].descriptor, Int32(SHUT_RDWR))
         }
-        if !inbox.keepsConnections { endIdle() }
         for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             downstreams[slot].pointee.endsAfterResponse = true
             beginGoaway(slot)
         }
+        if !inbox.keepsConnections { endIdle() }
     }
 
+    /// Connections of HTTP/2 end by themselves once their last stream is named: a request may be on its way.
     private func endIdle() {
-        while state.pointee.firstIdle >= 0 {
-            let slot = state.pointee.firstIdle
-            resume(slot, beginLinger(slot))
+        var next = state.pointee.firstIdle
+        while next >= 0 {
+            let slot = next
+            next = downstreams[slot].pointee.nextIdle
+            if (transports + Int(slot)).http2 == nil { resume(slot, beginLinger(slot)) }
         }
     }
 
@@ -73,11 +76,12 @@ extension Reactor {
     var drainLookMilliseconds: UInt64 {
         guard let deadline = state.pointee.drainDeadlineMilliseconds else { return .max }
         let lastCall = deadline > Self.lastCallMilliseconds ? deadline - Self.lastCallMilliseconds : 0
-        return nowMilliseconds < lastCall ? lastCall : deadline
+        return min(nowMilliseconds < lastCall ? lastCall : deadline, state.pointee.goodbyeAtMilliseconds)
     }
 
     /// Ends the loop when nobody is left, or when the time for leaving is over.
     func finishDrainIfDone(_ deadline: UInt64) {
+        if nowMilliseconds >= state.pointee.goodbyeAtMilliseconds { endGoaways() }
         if downstreams.count > 0, nowMilliseconds < deadline {
             if nowMilliseconds + Self.lastCallMilliseconds >= deadline { endIdle() }
             return

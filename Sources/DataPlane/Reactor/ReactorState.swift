@@ -12,6 +12,8 @@ struct ReactorState {
     private var wallClockReadAgainAt: UInt64 = 0
     /// The moment at which everything ends, once a drain was ordered.
     var drainDeadlineMilliseconds: UInt64?
+    /// When the next HTTP/2 client is told its last stream; `.max` while none waits for it.
+    var goodbyeAtMilliseconds = UInt64.max
     var isAccepting = true
     var isEnded = false
 
@@ -31,6 +33,8 @@ struct ReactorState {
     /// When a health check or an endpoint's return is due; `.max` while nothing is.
     var tendUpstreamsAtMilliseconds = UInt64.max { didSet { noteNextLook() } }
 
+    /// Certificates, by the numbers of their serials, that an administrator revoked: never given back.
+    var revokedSerials: Set<String>
     var random = RequestIDs()
     var recent = RecentRevocations()
     /// Connections that have more to do without an event.
@@ -72,6 +76,7 @@ struct ReactorState {
         revision = plan.snapshot.revision
         hasEncodedSlashRoute = plan.hasEncodedSlashRoute
         writesAccessLog = plan.snapshot.accessLog
+        revokedSerials = Set(plan.snapshot.revokedSerials ?? [])
         nowNanoseconds = 0
         nowMilliseconds = 0
         nowSeconds = 0
@@ -101,6 +106,7 @@ struct ReactorState {
         revision = plan.snapshot.revision
         hasEncodedSlashRoute = plan.hasEncodedSlashRoute
         writesAccessLog = plan.snapshot.accessLog
+        revokedSerials.formUnion(plan.snapshot.revokedSerials ?? [])
     }
 }
 

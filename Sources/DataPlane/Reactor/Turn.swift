@@ -37,7 +37,7 @@ extension Reactor {
         while !state.pointee.isEnded {
             let timeout = state.pointee.queue.isEmpty ? waitMilliseconds() : 0
             mark.end()
-            let count = epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
+            let count = gatepost_epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
             state.pointee.readClocks()
             mark.begin(nowNanoseconds)
             turn(events, Int(max(0, count)))

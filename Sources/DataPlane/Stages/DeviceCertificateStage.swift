@@ -63,6 +63,7 @@ extension Reactor {
     /// Under a new configuration a certificate may count no more: what it opened is decided without it in this turn.
     func checkProofs() {
         for slot in 0..<downstreams.capacity where downstreams.isInUse(slot) {
+            if let proof = downstreams[slot].pointee.machine?.proof, isRevoked(proof) { forget(proof, slot) }
             guard downstreams[slot].pointee.phase != .connecting else { continue }
             let exchange = downstreams[slot].pointee.exchange
             if exchange.upstream >= 0 { checkProof(slot, session: exchange.session) }

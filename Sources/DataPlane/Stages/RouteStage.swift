@@ -44,7 +44,8 @@ extension Reactor {
     /// The certificate that counts for a request for `route` at this second; nil: none.
     func certificate(_ slot: Int32, for route: Route?) -> CertificateFacts? {
         guard let proof = downstreams[slot].pointee.machine?.proof, let facts = proof.facts, let route,
-            route.asksForCertificate, nowSeconds < facts.notAfterSeconds, isProof(slot, for: route)
+            route.asksForCertificate, !proof.isRevoked, nowSeconds < facts.notAfterSeconds,
+            isProof(slot, for: route)
         else { return nil }
         return facts
     }

@@ -10,6 +10,7 @@ extension Reactor {
             return step
         }
         if connection.pointee.exchange.wantsUpgrade, let step = refuseUpgrade(slot) { return step }
+        if connection.pointee.exchange.method == .options, let step = answerLastHop(slot) { return step }
         guard !isLoop(slot) else { return refuse(slot, 508, .upstreamUnavailable) }
         if session >= 0, sessions[session].pointee.provenRevision != route.revision,
             !mayTell(session, route)
@@ -32,6 +33,7 @@ extension Reactor {
                 connection.pointee.phase = .connecting
                 return .wait
             case .busy: return refuse(slot, 503, .upstreamBusy)
+            case .noWebSocket: return refuse(slot, 502, .websocketUnsupported)
             case .unavailable: return refuse(slot, 502, .upstreamUnavailable)
             }
         }

@@ -26,8 +26,6 @@ extension Reactor {
     /// Whether a 101 is the application's word that it speaks WebSocket (RFC 6455 §4.1): it names the
     /// protocol, and it has answered the key. A server that was talked into a 101, or a cache that repeats
     /// one, has not; a tunnel through it would carry requests that nobody decides.
-    ///
-    /// The request's head still lies in the connection's input and is read once more, for its key.
     func isRealUpgrade(_ slot: Int32, _ head: Span<UInt8>) -> Bool {
         guard let upgrade = work.pointee.responseFields.onlyValue(.upgrade),
             contains("websocket", in: head.extracting(upgrade.indices), wholly: true),
@@ -36,15 +34,20 @@ extension Reactor {
             let accept = work.pointee.responseFields.value(named: "sec-websocket-accept", in: head),
             !work.pointee.responseFields.isRepeated(named: "sec-websocket-accept", in: head)
         else { return false }
+        guard let expected = expectedAccept(slot) else { return false }
+        return Plan.equal(expected.span, head.extracting(accept.indices))
+    }
+
+    /// What answers the key of a request whose head still lies in the connection's input.
+    func expectedAccept(_ slot: Int32) -> [UInt8]? {
         let sent = downstreams[slot].pointee.input.bytes.span
         let outcome = work.pointee.requestParser.parse(
             sent, options: [.allowsEncodedSlash, .allowsEmptySegments], into: &work.pointee.fields,
             scratch: &work.pointee.scratch)
         guard case .head = outcome, let key = work.pointee.fields.onlyValue(.secWebSocketKey) else {
-            return false
+            return nil
         }
-        let expected = WebSocketAccept.value(of: sent.extracting(key.indices))
-        return Plan.equal(expected.span, head.extracting(accept.indices))
+        return WebSocketAccept.value(of: sent.extracting(key.indices))
     }
 }
 

@@ -53,7 +53,7 @@ extension Reactor {
             if proceedsUnanswered(slot) { return }
             resume(slot, refuse(slot, 503, .controlPlaneUnavailable))
         case .connecting: connectDeadlinePassed(slot)
-        case .tunnel: abandon(slot)
+        case .tunnel: tunnelDeadlinePassed(slot)
         case .multiplexing: multiplexingDeadlinePassed(slot)
         case .forwarding: forwardingDeadlinePassed(slot)
         }

@@ -37,6 +37,7 @@ struct RecentRevocations {
         case .endPerson(let person): person == record.person
         case .endDevice(let device): device == record.device
         case .endApplication(let application): application == record.application
+        case .revokeCertificate: false
         case .replace(let newer): newer.tokenDigest == record.tokenDigest
         }
     }

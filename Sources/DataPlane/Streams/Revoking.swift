@@ -23,6 +23,7 @@ extension Reactor {
         case .endApplication(let application):
             streams = end(sessions.slots(application: application), revocation.sequence)
             streams += cutAnonymous(of: application)
+        case .revokeCertificate(let number): streams = revoke(certificate: number)
         case .replace(let record): streams = replace(record, revocation.sequence)
         }
         let now = Clock.monotonicNanoseconds()

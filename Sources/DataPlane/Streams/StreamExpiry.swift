@@ -34,22 +34,24 @@ extension Reactor {
 
     /// A certificate that has ended, or that was proven against authorities or revocations that are no longer the
     /// configured ones, counts no more for what it opened either.
-    func checkProof(_ slot: Int32, session: Int32) {
+    ///
+    /// - Returns: whether it was cut at once.
+    @discardableResult
+    func checkProof(_ slot: Int32, session: Int32) -> Bool {
         guard let route = downstreams[slot].pointee.route,
             downstreams[slot].pointee.machine?.proof?.facts != nil, certificate(slot, for: route) == nil
-        else { return }
+        else { return false }
         let record = session >= 0 ? sessions[session].pointee.record : nil
         // Its own residual does not ask for the certificate, because the certificate is who it is.
         if record?.client == .certificate {
             counters.add(.streamsExpired)
-            _ = cutOrDrain(slot)
-            return
+            return cutOrDrain(slot)
         }
         let residual =
             record.map { $0.certificate?.without ?? $0.openResidual ?? $0.residual } ?? route.anonymous
-        guard let reason = ending(slot, residual) else { return }
+        guard let reason = ending(slot, residual) else { return false }
         counters.add(.streamsExpired)
-        _ = cutOrDrain(slot, reason)
+        return cutOrDrain(slot, reason)
     }
 
     private func checkStream(_ slot: Int32, session: Int32) {

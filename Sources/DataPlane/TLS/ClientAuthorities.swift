@@ -22,12 +22,16 @@ final class ClientAuthorities {
         isRequired = settings.isRequired
         digest = Self.digest(settings)
         authorities = Self.authorities(settings.authoritiesPEM)
-        for authority in authorities { X509_STORE_add_cert(store, authority) }
-        var lists = 0
-        if let revocationsPEM = settings.revocationsPEM {
-            lists = Self.addLists(revocationsPEM, to: store)
+        let lists = Self.lists(settings.revocationsPEM ?? [])
+        defer { for list in lists { X509_CRL_free(list) } }
+        for anchor in RevokedAuthorities.standing(authorities, lists) { X509_STORE_add_cert(store, anchor) }
+        // Without this flag only self-signed certificates are anchors: whoever trusts one issuing authority would have
+        // to trust its root, and with it every other authority below.
+        X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN))
+        if settings.revocationsPEM != nil {
+            for list in lists { X509_STORE_add_crl(store, list) }
             // Of every authority of the path: a revoked intermediate one vouches for nobody. A list that is
-            // missing or out of date refuses whoever it would have to clear.
+            // missing or out of date refuses whoever it would have to clear. (`isAnchorsOwn` is the exception.)
             X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL))
         }
         ERR_clear_error()
@@ -36,7 +40,7 @@ final class ClientAuthorities {
                 what: "client-certificates: authorities holds \(authorities.count) PEM certificates; "
                     + "give 1 to \(Self.authoritiesMax)")
         }
-        guard settings.revocationsPEM == nil || lists > 0 else {
+        guard settings.revocationsPEM == nil || !lists.isEmpty else {
             throw TLSConfigurationError(what: "client-certificates: crl holds no PEM revocation list")
         }
     }
@@ -76,16 +80,12 @@ final class ClientAuthorities {
         return found
     }
 
-    private static func addLists(_ pem: [UInt8], to store: OpaquePointer) -> Int {
-        var count = 0
+    private static func lists(_ pem: [UInt8]) -> [OpaquePointer] {
+        var found: [OpaquePointer] = []
         CertificateLoading.withMemory(pem) { memory in
-            while let list = PEM_read_bio_X509_CRL(memory, nil, refusePassword, nil) {
-                X509_STORE_add_crl(store, list)
-                X509_CRL_free(list)
-                count += 1
-            }
+            while let list = PEM_read_bio_X509_CRL(memory, nil, refusePassword, nil) { found.append(list) }
         }
-        return count
+        return found
     }
 
     private static func digest(_ settings: ClientCertificates) -> Token {
@@ -102,13 +102,37 @@ final class ClientAuthorities {
 /// OpenSSL has checked signatures, validity, purpose and revocation. What it lets pass and we do not is a certificate
 /// that does not say what it is for: authorities that issue certificates for servers would vouch for clients too.
 private func judgePath(_ isFine: Int32, _ path: OpaquePointer?) -> Int32 {
-    guard isFine == 1 else { return 0 }
+    guard isFine == 1 || isAnchorsOwn(path) else { return refuse(path) }
     guard X509_STORE_CTX_get_error_depth(path) == 0 else { return 1 }
     guard let certificate = X509_STORE_CTX_get_current_cert(path),
         gatepost_may_identify_client(certificate) == 1
     else {
         X509_STORE_CTX_set_error(path, X509_V_ERR_INVALID_PURPOSE)
-        return 0
+        return refuse(path)
+    }
+    // What is named among the authorities vouches for others, not for itself.
+    guard X509_STORE_CTX_get_num_untrusted(path) > 0 || X509_self_signed(certificate, 0) == 1
+    else {
+        X509_STORE_CTX_set_error(path, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY)
+        return refuse(path)
     }
     return 1
+}
+
+/// A configured authority that is no root stands at the path's end: its issuer is not in the path, so no list of it is
+/// asked whether the authority itself counts. That it does is the configuration's word, and what lists of other
+/// authorities that are named say was heard before (`RevokedAuthorities`); below it nothing is forgiven.
+private func isAnchorsOwn(_ path: OpaquePointer?) -> Bool {
+    let depth = X509_STORE_CTX_get_error_depth(path)
+    guard depth > 0, depth == gatepost_certificates_count(X509_STORE_CTX_get0_chain(path)) - 1,
+        let anchor = X509_STORE_CTX_get_current_cert(path), X509_self_signed(anchor, 0) == 0,
+        CertificateRefusal(X509_STORE_CTX_get_error(path)).isOfList
+    else { return false }
+    X509_STORE_CTX_set_error(path, X509_V_OK)
+    return true
+}
+
+private func refuse(_ path: OpaquePointer?) -> Int32 {
+    RefusedCertificate.note(path)
+    return 0
 }

@@ -14,6 +14,8 @@ final class ClientProof {
     let authorities: Token
     /// nil: the client showed none.
     let facts: CertificateFacts?
+    /// An administrator revoked the certificate by its serial number: it counts no more.
+    var isRevoked = false
     /// What the certificate's record at this host is known by.
     let digest: Token
 
@@ -103,7 +105,7 @@ final class ClientProof {
         return names
     }
 
-    private static func serial(of certificate: OpaquePointer) -> String {
+    static func serial(of certificate: OpaquePointer) -> String {
         guard let number = X509_get0_serialNumber(certificate) else { return "" }
         let bytes = UnsafeBufferPointer(
             start: ASN1_STRING_get0_data(number), count: Int(ASN1_STRING_length(number)))

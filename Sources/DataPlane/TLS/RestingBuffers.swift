@@ -58,6 +58,7 @@ extension Reactor {
             if !isBusy {
                 transport.pointee.holdsBuffers = false
                 forgetHead(handle.slot)
+                restFrames(handle.slot)
             }
             return !isBusy
         }

@@ -172,7 +172,7 @@ extension UnsafeMutablePointer<Transport> {
     func receive(_ target: UnsafeMutablePointer<UInt8>, _ capacity: Int) -> Int {
         guard pointee.isReadable, capacity > 0 else { return -1 }
         while true {
-            let count = recv(pointee.descriptor, target, capacity, 0)
+            let count = gatepost_socket_receive(pointee.descriptor, target, capacity)
             if count > 0 {
                 pointee.bytesReceived &+= UInt32(truncatingIfNeeded: count)
                 // A short read empties the socket; the next bytes bring a new edge. After a hangup none may
@@ -211,7 +211,7 @@ extension UnsafeMutablePointer<Transport> {
 
     private func sendNow(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int {
         while true {
-            let sent = Glibc.send(pointee.descriptor, bytes, count, Int32(MSG_NOSIGNAL))
+            let sent = gatepost_socket_send(pointee.descriptor, bytes, count, Int32(MSG_NOSIGNAL))
             if sent >= 0 {
                 pointee.bytesSent &+= UInt32(truncatingIfNeeded: sent)
                 if sent < count { pointee.isWritable = false }

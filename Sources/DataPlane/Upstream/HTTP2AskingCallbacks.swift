@@ -82,7 +82,7 @@ private func answerBegan(
 ) -> Int32 {
     guard let connection = connection(data), let frame else { return failure }
     connection.pointee.asking?.status = 0
-    connection.pointee.asking?.hasLines = false
+    connection.pointee.asking?.lines = 0
     connection.pointee.reactor._withUnsafeGuaranteedRef {
         // Lines of an answer are kept as those of trailers are: none of them steers the request.
         $0.beginFieldSection(connection, frame.pointee.hd.stream_id, isTrailer: true)
@@ -139,6 +139,7 @@ private func answerFrameReceived(
             known.pointee.isPeerReset = true
             return 0
         }
+        connection.pointee.asking?.peerReset = header.stream_id
         let now = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
         connection.pointee.abuse.noteReset(upstreamBounds, now)
     } else if kind == NGHTTP2_GOAWAY.rawValue {

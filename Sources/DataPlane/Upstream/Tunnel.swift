@@ -73,16 +73,32 @@ extension Reactor {
         return .again
     }
 
+    /// Nobody has said anything for the time that a tunnel may be silent.
+    func tunnelDeadlinePassed(_ slot: Int32) {
+        // RFC 6455 §7.4.1: 1001, this end goes away. Whoever has it open may open it again.
+        guard closeTunnel(slot, status: 1_001, "idle") else {
+            abandon(slot)
+            return
+        }
+        endExchange(slot)
+        resume(slot, beginLinger(slot))
+    }
+
+    /// RFC 6455 §7.4.1: 1008, a policy was broken. The page that has it open learns which word the log has.
+    /// - Returns: whether it was said.
+    func closeTunnel(_ slot: Int32, _ reason: Reason) -> Bool {
+        closeTunnel(slot, status: 1_008, reason.rawValue)
+    }
+
     /// Says goodbye to the browser where it can be said: between two frames of what the application sends.
     ///
     /// - Returns: whether it was said.
-    func closeTunnel(_ slot: Int32, _ reason: Reason) -> Bool {
+    private func closeTunnel(_ slot: Int32, status: UInt16, _ reason: String) -> Bool {
         let connection = downstreams[slot]
         guard connection.pointee.phase == .tunnel, connection.pointee.tunnelFrames.isBetweenFrames else {
             return false
         }
-        // RFC 6455 §7.4.1: 1008, a policy was broken. The page that has it open learns which word the log has.
-        let frame = WebSocketFrames.close(status: 1_008, reason: reason.rawValue)
+        let frame = WebSocketFrames.close(status: status, reason: reason)
         frame.withUnsafeBufferPointer { frame in
             guard let start = frame.baseAddress else { return }
             write(start, frame.count, to: slot)

@@ -28,21 +28,35 @@ struct HTTP2AskingSide {
     /// When the last bytes came, and whether a PING asks for the next ones.
     var heardMilliseconds: UInt64 = 0
     var isPinged = false
-    /// When a stream was last given up by us: 0 is never.
+    /// When the word that a stream was given up by us last left: 0 is never, `.max` that it still waits to be sent.
     var gaveUpMilliseconds: UInt64 = 0
+    /// The stream that the upstream itself reset last.
+    var peerReset: Int32 = 0
     var isIdle = false
-    /// Of the field section that is being received: its `:status` (0: none came), and whether other lines did.
+    /// Of the field section that is being received: its `:status` (0: none came), and how many other lines did.
     var status: Int32 = 0
-    var hasLines = false
+    var lines = 0
     /// Streams whose answer was read whole while their END_STREAM had not come.
     var detached = InlineArray<8, Int32>(repeating: 0)
     var nextDetached = 0
+
+    /// How many of them the upstream still counts among the streams that it takes.
+    var detachedCount: Int {
+        var count = 0
+        for index in detached.indices where detached[index] > 0 { count += 1 }
+        return count
+    }
+
+    mutating func forgetDetached(_ id: Int32) {
+        for index in detached.indices where detached[index] == id { detached[index] = 0 }
+    }
 }
 
 extension UnsafeMutablePointer<HTTP2Connection> {
     /// Whether frames of streams that were given up may still be on their way.
     var hasJustGivenUp: Bool {
         guard let at = pointee.asking?.gaveUpMilliseconds, at > 0 else { return false }
+        guard at != .max else { return true }
         let now = pointee.reactor._withUnsafeGuaranteedRef { $0.nowMilliseconds }
         return now &- at < 10_000
     }
@@ -72,8 +86,6 @@ extension Reactor {
 
     /// A stream of a connection that has room; another connection only when none has.
     func acquireStream(_ slot: Int32, _ endpoint: Endpoint, _ group: UpstreamGroup) -> Acquired {
-        // A stream is no socket: an upgrade would arrive there as an ordinary request (RFC 9113 §8.6).
-        guard !downstreams[slot].pointee.exchange.wantsUpgrade else { return .unavailable }
         var parent = endpoint.state.pointee.firstConnection
         // One of them takes nothing now.
         var isClosed = false
@@ -82,9 +94,15 @@ extension Reactor {
             else {
                 break
             }
+            // What one connection says of its endpoint is said of all.
+            guard side.phase != .ready || mayCarry(slot, connection) else {
+                admitWaiting(group)
+                return .noWebSocket
+            }
             let most = streamsMax(connection)
             isClosed = isClosed || most == 0
             if connection.pointee.streamCount < most {
+                if connection.pointee.streamCount + side.detachedCount >= most { giveUpDetached(connection) }
                 guard openStream(slot, on: parent, connection, endpoint, group) else { return .unavailable }
                 guard side.phase == .ready else { return .connecting }
                 counters.add(.upstreamReuses)
@@ -230,7 +248,7 @@ extension Reactor {
         for (index, user) in users(of: connection).enumerated() {
             let slot = user.slot
             downstreams[slot].pointee.phase = .head
-            if index < most {
+            if index < most, mayCarry(slot, connection) {
                 upstreams[downstreams[slot].pointee.exchange.upstream].pointee.phase = .streaming
             } else {
                 releaseForRepetition(slot)

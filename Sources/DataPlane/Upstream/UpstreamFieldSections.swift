@@ -13,45 +13,71 @@ extension Reactor {
         let known = nghttp2_session_get_stream_user_data(connection.pointee.session, id)
         // Of a request that was given up.
         guard let stream = known?.assumingMemoryBound(to: HTTP2Stream.self) else { return true }
+        // Of one that was refused already, and whose end the upstream does not know yet.
+        guard upstreams[stream.pointee.slot].pointee.ending == .none else { return true }
         guard connection.pointee.headError == nil else { return false }
         if connection.pointee.isHeadTooLarge {
-            // Allowed, and too much for us: whoever asked for it has no answer, and the others go on.
-            upstreams[stream.pointee.slot].pointee.ending = .reset
-            stream.pointee.isHeadReceived = true
-            stream.pointee.isRemoteEnded = endsStream
-            failed(stream)
+            refuseAnswer(stream, endsStream: endsStream)
             return true
         }
         guard !stream.pointee.isHeadReceived else {
-            guard endsStream, (connection.pointee.asking?.status ?? 0) == 0 else { return false }
+            guard endsStream, connection.pointee.asking?.status == 0 else { return false }
             endInbound(stream, trailersOf: connection)
             return true
         }
-        guard (100...599).contains((connection.pointee.asking?.status ?? 0)) else { return false }
-        let isInterim = (connection.pointee.asking?.status ?? 0) < 200
-        if isInterim, endsStream || !takeInterim(stream) { return false }
+        let status = connection.pointee.asking?.status ?? 0
+        guard (100...599).contains(status) else { return false }
+        let isInterim = status < 200
+        if isInterim {
+            guard !endsStream else { return false }
+            guard takeInterim(stream) else {
+                refuseAnswer(stream, endsStream: false)
+                return true
+            }
+        }
+        guard writeAnswerHead(connection, stream, endsStream: endsStream) else {
+            refuseAnswer(stream, endsStream: endsStream)
+            return true
+        }
         stream.pointee.isHeadReceived = !isInterim
-        writeAnswerHead(connection, stream, endsStream: endsStream)
         stream.pointee.isRemoteEnded = endsStream
         wake(stream)
         return true
     }
 
+    /// An answer that the protocol allows and that is too much for us: whoever asked for it has none, and the others
+    /// of the connection go on.
+    private func refuseAnswer(_ stream: HTTP2StreamPointer, endsStream: Bool) {
+        upstreams[stream.pointee.slot].pointee.ending = .reset
+        stream.pointee.isHeadReceived = true
+        stream.pointee.isRemoteEnded = endsStream
+        failed(stream)
+    }
+
     /// As HTTP/1.1 would say it, for the one parser. What END_STREAM said becomes a length of zero, where the length of
     /// an answer is not something else (RFC 9110 §8.6).
+    /// - Returns: false when the parser would refuse it for its size.
     private func writeAnswerHead(
         _ connection: HTTP2ConnectionPointer, _ stream: HTTP2StreamPointer, endsStream: Bool
-    ) {
-        let status = (connection.pointee.asking?.status ?? 0)
+    ) -> Bool {
+        let status = connection.pointee.asking?.status ?? 0
+        var lines = connection.pointee.asking?.lines ?? 0
         var output = HeadOutput(work.pointee.output)
-        output.append("HTTP/1.1 ")
-        output.append(decimal: Int64(status))
-        output.append(" \r\n")
-        connection.pointee.head.writeTrailers(from: connection.pointee.headLines, into: &output)
         let user = upstreams[stream.pointee.slot].pointee.downstream
+        let isOpened = stream.pointee.isTunnel && (200..<300).contains(status)
+        if isOpened {
+            guard user >= 0, writeSwitching(user, into: &output) else { return false }
+            lines += 3
+        } else {
+            output.append("HTTP/1.1 ")
+            output.append(decimal: Int64(status))
+            output.append(" \r\n")
+        }
+        connection.pointee.head.writeTrailers(from: connection.pointee.headLines, into: &output)
         let isHead = user >= 0 && downstreams[user].pointee.exchange.method == .head
-        let mayHaveBody = status >= 200 && status != 204 && status != 304 && !isHead
+        let mayHaveBody = !isOpened && status >= 200 && status != 204 && status != 304 && !isHead
         if mayHaveBody, !connection.pointee.head.hasContentLength {
+            lines += 1
             stream.pointee.isBodyChunked = !endsStream
             if endsStream {
                 output.append("content-length: 0\r\n")
@@ -60,10 +86,12 @@ extension Reactor {
             }
         }
         output.append("\r\n")
-        guard !output.isOverflowed, let start = work.pointee.outputBytes else {
-            return failed(stream)
-        }
+        let limits = work.pointee.responseParser.limits
+        guard lines <= limits.fieldsMax, output.count <= limits.headBytesMax, !output.isOverflowed,
+            let start = work.pointee.outputBytes
+        else { return false }
         stream.pointee.inbound.append(start, output.count, pool)
+        return true
     }
 }
 
@@ -72,11 +100,11 @@ extension UnsafeMutablePointer<HTTP2Connection> {
     /// - Returns: false when the connection ends.
     func takeAnswer(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Bool {
         guard let first = name.first, first == UInt8(ascii: ":") else {
-            pointee.asking?.hasLines = true
+            pointee.asking?.lines += 1
             return take(name, value)
         }
         let isStatus = name.baseAddress.map { Reactor.isOf($0, name.count, ":status") } ?? false
-        guard isStatus, pointee.asking?.status == 0, pointee.asking?.hasLines == false, value.count == 3
+        guard isStatus, pointee.asking?.status == 0, pointee.asking?.lines == 0, value.count == 3
         else {
             return false
         }

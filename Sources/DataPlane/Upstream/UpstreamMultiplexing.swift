@@ -8,8 +8,8 @@ import HTTP
 extension Reactor {
     private static let readsPerVisitMax = 16
     /// A connection with streams that says nothing for so long is asked whether it lives.
-    private static let pingAfterMilliseconds: UInt64 = 10_000
-    private static let pingAnswerMilliseconds: UInt64 = 5_000
+    private var pingAfterMilliseconds: UInt64 { UInt64(limits.http2.pingAfterMilliseconds) }
+    private var pingAnswerMilliseconds: UInt64 { UInt64(limits.http2.pingAnswerMilliseconds) }
 
     // MARK: Visits
 
@@ -27,7 +27,10 @@ extension Reactor {
             case .bytes(let count):
                 upstreams[upstream].pointee.input.commit(count)
                 connection.pointee.asking?.heardMilliseconds = nowMilliseconds
-                connection.pointee.asking?.isPinged = false
+                if connection.pointee.asking?.isPinged == true {
+                    connection.pointee.asking?.isPinged = false
+                    timers.set(upstream, at: nowMilliseconds + pingAfterMilliseconds)
+                }
                 guard feed(upstream, connection) else { return multiplexingFailed(upstream, .malformed) }
                 if connection.pointee.asking?.isGreeted == true { greeted(upstream, connection) }
                 // A health check ends with its answer, or without one.
@@ -61,6 +64,7 @@ extension Reactor {
         guard let session = connection.pointee.session else { return }
         sendFrames(connection)
         guard !transports[Int(upstream)].isFailed else { return multiplexingFailed(upstream, .noAnswer) }
+        noteGivenUp(upstream, connection, session)
         // nghttp2 no longer reads: it found something that no protocol allows, and has said so.
         let isOver = nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
         let isLeaving = connection.pointee.asking?.phase == .leaving
@@ -79,6 +83,16 @@ extension Reactor {
             wakeUser(of: current)
         }
         settle(upstream, connection)
+    }
+
+    /// From the moment on at which the upstream can have heard that a stream was given up, it has so long to heed it.
+    private func noteGivenUp(
+        _ upstream: Int32, _ connection: HTTP2ConnectionPointer, _ session: OpaquePointer
+    ) {
+        guard connection.pointee.asking?.gaveUpMilliseconds == .max,
+            transports[Int(upstream)].pending.isEmpty, nghttp2_session_want_write(session) == 0
+        else { return }
+        connection.pointee.asking?.gaveUpMilliseconds = nowMilliseconds
     }
 
     /// It gave up by itself, or nobody needs it.
@@ -100,7 +114,7 @@ extension Reactor {
         guard !upstreams[upstream].pointee.isProbe else { return }
         timers.set(
             upstream,
-            at: nowMilliseconds + (isIdle ? UInt64(limits.idleMilliseconds) : Self.pingAfterMilliseconds))
+            at: nowMilliseconds + (isIdle ? UInt64(limits.idleMilliseconds) : pingAfterMilliseconds))
     }
 
     func multiplexedDeadlinePassed(_ upstream: Int32) {
@@ -121,8 +135,8 @@ extension Reactor {
             return endInOrder(upstream, connection)
         }
         let quiet = nowMilliseconds &- side.heardMilliseconds
-        guard quiet >= Self.pingAfterMilliseconds else {
-            return timers.set(upstream, at: side.heardMilliseconds + Self.pingAfterMilliseconds)
+        guard quiet >= pingAfterMilliseconds else {
+            return timers.set(upstream, at: side.heardMilliseconds + pingAfterMilliseconds)
         }
         guard !side.isPinged else {
             counters.add(.deadlinesPassed)
@@ -132,7 +146,7 @@ extension Reactor {
         connection.pointee.asking?.isPinged = true
         _ = nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
         connection.touch()
-        timers.set(upstream, at: nowMilliseconds + Self.pingAnswerMilliseconds)
+        timers.set(upstream, at: nowMilliseconds + pingAnswerMilliseconds)
     }
 
     // MARK: Ends

@@ -4,7 +4,7 @@ import Glibc
 
 /// Connections to upstreams: taken from the pool, made, given back.
 extension Reactor {
-    enum Acquired { case ready, connecting, waiting, unavailable, busy }
+    enum Acquired { case ready, connecting, waiting, unavailable, busy, noWebSocket }
 
     /// Finds an idle connection or begins a new one, to the endpoint that the application's balance chooses.
     func acquireUpstream(_ slot: Int32, _ route: Route, _ session: Int32) -> Acquired {

@@ -9,6 +9,13 @@ extension Reactor {
     private static let schemeName: StaticString = ":scheme"
     private static let authorityName: StaticString = ":authority"
     private static let pathName: StaticString = ":path"
+    private static let protocolName: StaticString = ":protocol"
+    private static let connect: StaticString = "CONNECT"
+    private static let webSocket: StaticString = "websocket"
+
+    private static func field(_ name: StaticString, _ value: StaticString) -> nghttp2_nv {
+        field(name, UnsafeMutablePointer(mutating: value.utf8Start), value.utf8CodeUnitCount)
+    }
 
     /// Hands over what was written to a stream since the last flush.
     func submitRequest(_ stream: HTTP2StreamPointer, _ session: OpaquePointer) {
@@ -16,8 +23,12 @@ extension Reactor {
         let upstream = upstreams[stream.pointee.slot]
         guard !stream.pointee.isForgotten, upstream.pointee.phase == .streaming else { return }
         let user = upstream.pointee.downstream
-        // The framing of a request with a length says nothing at its end: the relay knows.
-        stream.pointee.isEnded = user < 0 || downstreams[user].pointee.exchange.isRequestComplete
+        if user >= 0, downstreams[user].pointee.exchange.wantsUpgrade { stream.pointee.isTunnel = true }
+        // The framing of a request with a length says nothing at its end: the relay knows. A tunnel ends with its
+        // record.
+        stream.pointee.isEnded =
+            !stream.pointee.isTunnel
+            && (user < 0 || downstreams[user].pointee.exchange.isRequestComplete)
         if !stream.pointee.isHeadSubmitted { submitHead(of: stream, session) }
         guard stream.pointee.isDeferred else { return }
         stream.pointee.isDeferred = false
@@ -28,8 +39,8 @@ extension Reactor {
         let transport = transports + Int(stream.pointee.slot)
         let waiting = transport.pointee.pending.bytes
         guard let start = waiting.baseAddress, let (end, lines) = Self.head(waiting) else { return }
-        // One for each line but the first, which is three; Host stays one.
-        let most = lines + 3
+        // One for each line but the first, which is three; Host stays one. A tunnel names its protocol.
+        let most = lines + 4
         let (block, size) = pool.pointee.take(atLeast: most * MemoryLayout<nghttp2_nv>.stride)
         defer { pool.pointee.giveBack(block, size: size) }
         let fields = UnsafeMutableRawPointer(block).bindMemory(to: nghttp2_nv.self, capacity: most)
@@ -66,54 +77,46 @@ extension Reactor {
         index += 1
         while text[index] != 32 { index += 1 }
         let scheme: StaticString = isTLS ? "https" : "http"
-        fields.initialize(to: Self.field(Self.methodName, text, method))
-        (fields + 1).initialize(
-            to: Self.field(
-                Self.schemeName, UnsafeMutablePointer(mutating: scheme.utf8Start), scheme.utf8CodeUnitCount))
+        if stream.pointee.isTunnel {
+            fields.initialize(to: Self.field(Self.methodName, Self.connect))
+        } else {
+            fields.initialize(to: Self.field(Self.methodName, text, method))
+        }
+        (fields + 1).initialize(to: Self.field(Self.schemeName, scheme))
         (fields + 2).initialize(to: Self.field(Self.pathName, text + method + 1, index - method - 1))
         var count = 3
+        if stream.pointee.isTunnel {
+            (fields + 3).initialize(to: Self.field(Self.protocolName, Self.webSocket))
+            count = 4
+        }
+        let pseudo = count
         while text[index] != 10 { index += 1 }
         index += 1
-        while index < end, text[index] != 13 {
-            let name = text + index
-            var length = 0
-            while index < end, text[index] != UInt8(ascii: ":") {
-                if text[index] &- 65 < 26 { text[index] |= 0x20 }
-                index += 1
-                length += 1
-            }
-            index += 1
-            while index < end, text[index] == 32 { index += 1 }
-            let value = text + index
-            var bytes = 0
-            while index < end, text[index] != 13 {
-                index += 1
-                bytes += 1
-            }
-            index += 2
-            if Self.isOf(name, length, "transfer-encoding") { stream.pointee.isResponseChunked = true }
-            if Self.endsHere(name, length) { continue }
-            guard !Self.isOf(name, length, "host") else {
+        var lines = HTTP2FieldLines(text, from: index, to: end)
+        while var field = lines.next() {
+            if Self.isOf(field, "transfer-encoding") { stream.pointee.isResponseChunked = true }
+            if Self.endsHere(field) { continue }
+            // RFC 8441 §5: no handshake by a key and its digest.
+            if stream.pointee.isTunnel, Self.isOf(field, "sec-websocket-key") { continue }
+            guard !Self.isOf(field, "host") else {
                 // Pseudo-fields come first (RFC 9113 §8.3): the line there changes places.
-                if count > 3 { (fields + count).initialize(to: (fields + 3).pointee) }
-                (fields + 3).initialize(to: Self.field(Self.authorityName, value, bytes))
+                if count > pseudo { (fields + count).initialize(to: (fields + pseudo).pointee) }
+                (fields + pseudo).initialize(to: Self.field(Self.authorityName, field.value, field.valuelen))
                 count += 1
                 continue
             }
-            (fields + count).initialize(
-                to: nghttp2_nv(
-                    name: name, value: value, namelen: length, valuelen: bytes,
-                    flags: Self.flags(name, length)))
+            field.flags = Self.flags(field)
+            (fields + count).initialize(to: field)
             count += 1
         }
         return count
     }
 
     /// What differs with every request, or is a secret, is not worth a place in the table of the connection.
-    private static func flags(_ name: UnsafeMutablePointer<UInt8>, _ length: Int) -> UInt8 {
+    private static func flags(_ field: nghttp2_nv) -> UInt8 {
         let isFresh =
-            isOf(name, length, "traceparent") || isOf(name, length, "gatepost-request-id")
-            || isOf(name, length, "authorization") || isOf(name, length, "cookie")
+            isOf(field, "traceparent") || isOf(field, "gatepost-request-id")
+            || isOf(field, "authorization") || isOf(field, "cookie")
         return UInt8((isFresh ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE).rawValue)
     }
 }

@@ -5,8 +5,8 @@ import HTTP
 
 /// One stream of an HTTP/2 connection to an upstream: a record like any upstream's, whose transport is fed by frames.
 extension Reactor {
-    /// Of one stream, in front of its answer. A few more than the relay takes, which says what is wrong.
-    private static let interimHeadsMax: UInt8 = 24
+    /// Of one stream, in front of its answer: as many as the relay takes.
+    private static let interimHeadsMax: UInt8 = 16
 
     /// - Returns: false when there is no record left.
     func openStream(
@@ -41,8 +41,8 @@ extension Reactor {
         let connection = stream.pointee.connection
         if let session = connection.pointee.session {
             if stream.pointee.id > 0, !stream.pointee.isForgotten {
-                _ = nghttp2_session_set_stream_user_data(session, stream.pointee.id, nil)
                 forget(upstream, stream, connection, session)
+                _ = nghttp2_session_set_stream_user_data(session, stream.pointee.id, nil)
             }
             if stream.pointee.owedWindow > 0 {
                 _ = nghttp2_session_consume_connection(session, stream.pointee.owedWindow)
@@ -79,21 +79,28 @@ extension Reactor {
     ) {
         let user = upstreams[upstream].pointee.downstream
         let isWhole = user >= 0 && downstreams[user].pointee.exchange.isResponseComplete
-        if isWhole, stream.pointee.isEndSent {
-            guard !stream.pointee.isRemoteEnded, let next = connection.pointee.asking?.nextDetached else {
-                return
-            }
-            let oldest = connection.pointee.asking?.detached[next] ?? 0
-            if oldest > 0, nghttp2_session_get_stream_remote_close(session, oldest) == 0 {
-                connection.pointee.asking?.gaveUpMilliseconds = nowMilliseconds
-                reset(connection, oldest, NGHTTP2_CANCEL)
-            }
+        if stream.pointee.isTunnel, stream.pointee.isHeadReceived { endTunnel(stream, session) }
+        if isWhole || stream.pointee.isTunnel, stream.pointee.isEndSent {
+            guard !stream.pointee.isRemoteEnded, let side = connection.pointee.asking else { return }
+            let next = side.nextDetached
+            if side.detached[next] > 0 { giveUp(connection, side.detached[next]) }
             connection.pointee.asking?.detached[next] = stream.pointee.id
             connection.pointee.asking?.nextDetached = (next + 1) % 8
             return
         }
-        connection.pointee.asking?.gaveUpMilliseconds = nowMilliseconds
-        reset(connection, stream.pointee.id, NGHTTP2_CANCEL)
+        giveUp(connection, stream.pointee.id)
+    }
+
+    /// Where the upstream takes few streams, none may be kept from a request by a formality.
+    func giveUpDetached(_ connection: HTTP2ConnectionPointer) {
+        guard let detached = connection.pointee.asking?.detached else { return }
+        for index in detached.indices where detached[index] > 0 { giveUp(connection, detached[index]) }
+    }
+
+    private func giveUp(_ connection: HTTP2ConnectionPointer, _ id: Int32) {
+        connection.pointee.asking?.forgetDetached(id)
+        connection.pointee.asking?.gaveUpMilliseconds = .max
+        reset(connection, id, NGHTTP2_CANCEL)
     }
 
     /// Its request goes on: there is something to read, or room for more of its body.
@@ -116,8 +123,10 @@ extension Reactor {
     ) {
         if connection.pointee.headStream == id { releaseFieldSection(connection) }
         guard let stream else {
-            // Ours say CANCEL: this is nghttp2's word about a stream that nobody reads any more.
-            if code == NGHTTP2_PROTOCOL_ERROR { connection.pointee.asking?.isBroken = true }
+            connection.pointee.asking?.forgetDetached(id)
+            // Ours say CANCEL: this is nghttp2's word about a stream that nobody reads any more, or the upstream's own.
+            let isOwnWord = connection.pointee.asking?.peerReset == id
+            if code == NGHTTP2_PROTOCOL_ERROR, !isOwnWord { connection.pointee.asking?.isBroken = true }
             return
         }
         stream.pointee.isForgotten = true

@@ -109,7 +109,7 @@ extension SignInFlow {
         let metadata = try await directory.metadata(of: provider, nowSeconds: request.nowSeconds)
         // Before the error and before the code: an answer of somebody else is neither (RFC 9207 §2.4).
         if let issuer = parameters["iss"] {
-            guard ExactText.isEqual(issuer, provider.issuer) else {
+            guard provider.admits(issuer) else {
                 throw IdentityError(.tokenInvalid, "iss of the answer is not the provider's")
             }
         } else if metadata.announcesIssuerParameter {

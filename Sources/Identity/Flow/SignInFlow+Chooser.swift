@@ -174,7 +174,7 @@ extension SignInFlow {
         // Who is to choose an account is not told which.
         guard prompt != "select_account" else { return nil }
         if let address = wish.address, !address.isEmpty { return address }
-        guard let known = wish.known, ExactText.isEqual(known.issuer, provider.issuer) else { return nil }
+        guard let known = wish.known, provider.admits(known.issuer) else { return nil }
         let named = ["login_hint", "preferred_username"].lazy.compactMap { claim -> String? in
             if case .text(let text)? = known.claims[claim] { text } else { nil }
         }.first

@@ -1,6 +1,6 @@
 import Access
 import Signatures
-import Store
+public import Store
 
 /// Refresh tokens at the beginning and at the end of a sign-in.
 extension SignInFlow {
@@ -44,7 +44,7 @@ extension SignInFlow {
 
     /// The tokens of sign-ins that are about to end. A store that fails shows itself where the sessions are
     /// ended.
-    func refreshes(of sessionIDs: [String]) async -> [StoredRefresh] {
+    public func refreshes(of sessionIDs: [String]) async -> [StoredRefresh] {
         (try? await store.refreshes(sessionIDs: sessionIDs)) ?? []
     }
 
@@ -56,7 +56,7 @@ extension SignInFlow {
     }
 
     /// Gives the tokens of ended sessions back to their providers (RFC 7009). Nobody waits for it.
-    func giveBack(_ refreshes: [StoredRefresh], nowSeconds: Int64) {
+    public func giveBack(_ refreshes: [StoredRefresh], nowSeconds: Int64) {
         for refresh in refreshes where givingBack.count < Self.givingBackMax {
             guard let provider = configuration.provider(refresh.provider) else { continue }
             givenBackCount += 1

@@ -24,8 +24,8 @@ struct LogoutTokenRefusal: Error, Hashable {
 /// Everything that costs nothing is checked before a key is looked for: whoever sends rubbish costs no
 /// signature.
 struct LogoutTokenReader: Sendable {
-    /// `iss`, byte for byte.
-    var issuer: String
+    /// Whether `iss` is the provider's.
+    var isIssuer: @Sendable (String) -> Bool
     /// Must be in `aud`.
     var clientID: String
     var nowSeconds: Int64
@@ -53,7 +53,7 @@ struct LogoutTokenReader: Sendable {
             throw LogoutTokenRefusal(error.what)
         }
         try checkType(token.header["typ"])
-        guard let iss = claims["iss"]?.string, ExactText.isEqual(iss, issuer) else {
+        guard let iss = claims["iss"]?.string, isIssuer(iss) else {
             throw LogoutTokenRefusal("iss is not the issuer")
         }
         try checkAudience(claims["aud"])

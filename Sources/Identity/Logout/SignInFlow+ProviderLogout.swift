@@ -52,7 +52,7 @@ extension SignInFlow {
             return .tooMany(retryAfterSeconds: LogoutLimits.windowSeconds)
         }
         let reader = LogoutTokenReader(
-            issuer: provider.issuer, clientID: provider.clientID, nowSeconds: now)
+            isIssuer: { provider.admits($0) }, clientID: provider.clientID, nowSeconds: now)
         do throws(LogoutTokenRefusal) {
             let token = try reader.read(try Self.logoutToken(request.body, contentType))
             guard logoutLimits.checksSignature(of: provider.name, from: address, nowSeconds: now),
@@ -160,7 +160,7 @@ extension SignInFlow {
         }
         // Both, though §2 leaves them to the provider: without them any page could sign people out.
         guard let issuer = parameters["iss"], let sid = parameters["sid"], !sid.isEmpty,
-            ExactText.isEqual(issuer, provider.issuer), request.method == "GET"
+            provider.admits(issuer), request.method == "GET"
         else { return page([]) }
         do throws(StoreError) {
             guard

@@ -39,6 +39,10 @@ public struct IdentityProviderRegistration: Sendable, Hashable {
     public var keySource = KeySource.metadata
     /// How often sign-ins that are in use are refreshed at least; nil: never, and no refresh token is kept.
     public var refreshSeconds: Int64?
+    /// How long a sign-in goes on whose refresh fails, or waits because those of others fail.
+    public var refreshGraceSeconds: Int64 = 900
+    /// Of a provider that signs for many tenants: those that count; nil: `issuer` is the one issuer.
+    public var tenants: TenantIssuers?
 
     /// How a provider is asked for an authentication context.
     public enum ContextStyle: String, Sendable, Hashable, CaseIterable {

@@ -6,7 +6,7 @@ public struct ProviderMetadata: Sendable, Hashable {
     /// How we prove at the token endpoint which client we are.
     public enum ClientAuthentication: Sendable { case basic, post, none }
 
-    /// Equal to the configured issuer, byte for byte.
+    /// Equal to the configured issuer, byte for byte; of one with tenants the text that stands for all of them.
     public var issuer: String
     /// Where people are sent.
     public var authorizationEndpoint: String
@@ -47,7 +47,7 @@ public struct ProviderMetadata: Sendable, Hashable {
             throw IdentityError(.providerMalformed, "discovery document: \(error)")
         }
         // A different issuer here is somebody else's document (Discovery §4.3): its keys would sign for that one.
-        guard let issuer = document["issuer"]?.string, ExactText.isEqual(issuer, registration.issuer) else {
+        guard let issuer = document["issuer"]?.string, registration.isDocumented(as: issuer) else {
             throw IdentityError(.providerMalformed, "discovery document: issuer is not the configured one")
         }
         guard document["response_types_supported"]?.array?.contains("code") == true else {

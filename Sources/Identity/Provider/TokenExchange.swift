@@ -33,6 +33,8 @@ struct TokenExchange: Sendable {
             issuer: registration.issuer, clientID: registration.clientID, nonce: nonce,
             accessToken: tokens.accessToken, nowSeconds: nowSeconds)
         validator.code = code
+        validator.tenants = registration.tenants
+        validator.demandsVerifiedEmail = registration.demandsVerifiedEmail
         let token = try validator.parse(tokens.idToken)
         let keys = try await directory.candidates(
             keyID: token.keyID, algorithm: token.algorithm, of: registration, nowSeconds: nowSeconds)

@@ -33,7 +33,9 @@ struct PersonNews: Sendable, Equatable {
             for name in Self.proofClaims where person.claims[name] == nil {
                 session.claims[name] = known[name]
             }
-            for (name, value) in known where name.hasPrefix(ClaimReader.ownPrefix) {
+            // The token's id is the new token's, whether it has one or not.
+            for (name, value) in known
+            where name.hasPrefix(ClaimReader.ownPrefix) && name != StoredSession.tokenClaim {
                 session.claims[name] = value
             }
             // By it the provider ends the session, whether or not a new token names it again.

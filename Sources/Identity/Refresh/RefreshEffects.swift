@@ -16,13 +16,16 @@ public struct RefreshEnd: Sendable, Hashable {
     public var sessionID: String
     /// The configured name.
     public var provider: String
-    /// `.revoked`, `.interaction` or `.otherSubject`.
+    /// `.revoked`, `.interaction` or `.otherSubject`; any other one when the provider's grace is over.
     public var failure: RefreshFailure
     /// An answer of before was lost, perhaps with a new token in it: the refusal may be of the old one alone.
     public var wasAnswerLost: Bool
+    /// The provider has said nothing that counts for longer than it may.
+    public var isGraceOver = false
 
     /// The stable word (docs/reasons.md).
     public var word: String {
+        if isGraceOver { return "refresh-grace-over" }
         if case .revoked = failure, wasAnswerLost { return "refresh-answer-lost" }
         return failure.word
     }

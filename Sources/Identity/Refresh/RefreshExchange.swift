@@ -19,7 +19,7 @@ extension TokenExchange {
     private static let revocationMilliseconds = 5_000
 
     /// Asks the provider again. It is asked once; whoever calls sees to it that nobody else asks with this token.
-    func refresh(_ kept: KeptRefresh, subject: String) async -> RefreshAnswer {
+    func refresh(_ kept: KeptRefresh, issuer: String, subject: String) async -> RefreshAnswer {
         let response: FetchResponse
         do throws(IdentityError) {
             response = try await ask(
@@ -43,17 +43,18 @@ extension TokenExchange {
         }
         return RefreshAnswer(
             token: KeptRefresh.token(answer), expiresInSeconds: KeptRefresh.expiresInSeconds(answer),
-            isGranted: true, result: await news(answer, kept, subject: subject))
+            isGranted: true, result: await news(answer, kept, issuer: issuer, subject: subject))
     }
 
     private func news(
-        _ answer: JSONObject, _ kept: KeptRefresh, subject: String
+        _ answer: JSONObject, _ kept: KeptRefresh, issuer: String, subject: String
     ) async -> Result<PersonNews, RefreshFailure> {
         do throws(IdentityError) {
             let accessToken = try TokenAnswerCheck.accessToken(answer, from: registration.name)
             switch answer["id_token"] {
             case .string(let compact):
-                return try await news(compact, accessToken, kept, subject: subject)
+                return try await news(
+                    compact, accessToken, kept, issuer: issuer, subject: subject)
             case nil, .null: return try await news(accessToken, kept, subject: subject)
             case .bool, .integer, .number, .array, .object:
                 throw IdentityError(.tokenInvalid, "id_token is no text")
@@ -73,12 +74,13 @@ extension TokenExchange {
 
     /// Core §12.2: issuer, audience and subject are the sign-in's.
     private func news(
-        _ compact: String, _ accessToken: String?, _ kept: KeptRefresh, subject: String
+        _ compact: String, _ accessToken: String?, _ kept: KeptRefresh, issuer: String, subject: String
     ) async throws(IdentityError) -> Result<PersonNews, RefreshFailure> {
         var validator = IDTokenValidator(
-            issuer: registration.issuer, clientID: registration.clientID, nonce: kept.nonce,
+            issuer: issuer, clientID: registration.clientID, nonce: kept.nonce,
             accessToken: accessToken, nowSeconds: nowSeconds)
         validator.mayLackNonce = true
+        validator.demandsVerifiedEmail = registration.demandsVerifiedEmail
         let token = try validator.parse(compact)
         let keys = try await directory.candidates(
             keyID: token.keyID, algorithm: token.algorithm, of: registration, nowSeconds: nowSeconds)
@@ -103,7 +105,8 @@ extension TokenExchange {
             news.areGroupsUnknown = kept.takesGroupsFromUserinfo
             return .success(news)
         }
-        let reader = ClaimReader(claims: info)
+        let reader = ClaimReader(
+            claims: info, demandsVerifiedEmail: registration.demandsVerifiedEmail)
         guard ExactText.isEqual(try reader.subject(), subject) else { return .failure(.otherSubject) }
         if kept.takesEmailFromUserinfo, info["email"] != nil {
             news.email =

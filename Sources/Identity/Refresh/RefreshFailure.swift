@@ -39,6 +39,12 @@ public enum RefreshFailure: Error, Sendable, Hashable {
         }
     }
 
+    /// The token may have been used up without an answer that was heard.
+    var mayHaveRotated: Bool {
+        if case .unavailable(let unavailable) = self { return unavailable.mayHaveRotated }
+        return false
+    }
+
     /// The provider's code, or what was wrong.
     public var detail: String {
         switch self {

@@ -44,6 +44,8 @@ struct ProviderPace: Sendable {
 
     private(set) var failures: Int64 = 0
     private(set) var failingSinceSeconds: Int64?
+    /// When its last failure was heard, of those since then.
+    private(set) var lastFailureSeconds: Int64?
     private(set) var failure: RefreshFailure?
     private(set) var lastSuccessSeconds: Int64?
     private var notBeforeSeconds: Int64 = 0
@@ -71,11 +73,18 @@ struct ProviderPace: Sendable {
     init() {}
     private init(lastSuccessSeconds: Int64) { self.lastSuccessSeconds = lastSuccessSeconds }
 
+    /// However long it wants to be left alone: when the grace is over it is asked before anybody is given up, and from
+    /// then on often enough for the others.
+    ///
     /// - Returns: whether this is to be told.
-    mutating func failed(_ failure: RefreshFailure, nowSeconds: Int64, random: Double) -> Bool {
+    mutating func failed(
+        _ failure: RefreshFailure, graceSeconds: Int64, nowSeconds: Int64, random: Double
+    ) -> Bool {
         let isNew = self.failure?.word != failure.word
         self.failure = failure
-        failingSinceSeconds = failingSinceSeconds ?? nowSeconds
+        let since = failingSinceSeconds ?? nowSeconds
+        failingSinceSeconds = since
+        lastFailureSeconds = nowSeconds
         // Those that were on their way together are one failure.
         if !isPaused(nowSeconds) {
             failures += 1
@@ -86,6 +95,10 @@ struct ProviderPace: Sendable {
         if case .unavailable(let unavailable) = failure, let wanted = unavailable.retryAfterSeconds {
             notBeforeSeconds = max(notBeforeSeconds, nowSeconds + wanted)
         }
+        let graceEndSeconds = since + graceSeconds
+        notBeforeSeconds = min(
+            notBeforeSeconds,
+            nowSeconds < graceEndSeconds ? graceEndSeconds : nowSeconds + RefreshTimes.retrySecondsMax)
         let isQuiet = toldAtSeconds.map { (0..<Self.tellAgainSeconds).contains(nowSeconds - $0) } ?? false
         guard isNew || !isQuiet else { return false }
         toldAtSeconds = nowSeconds

@@ -24,16 +24,17 @@ extension SignInRefreshes {
         }
         let now = nowSeconds()
         if case .ending(row, let end)? = unfinished[id] { return try await finish(row, end, asking) }
-        guard now < session.expiresAtSeconds, isUsed(session, asking, now) else {
+        // One that is about to be given up is asked, whether it is used or not.
+        guard now < session.expiresAtSeconds, isUsed(session, asking, now) || isOverdue(row, asking, now)
+        else {
             return try await rest(row, asking)
         }
-        guard let kept = token(row, asking), ExactText.isEqual(session.issuer, asking.registration.issuer)
-        else {
+        guard let kept = token(row, asking), asking.registration.admits(session.issuer) else {
             try await store.removeRefresh(sessionID: id)
             asking.effects.told(.unreadable(sessionID: id, provider: row.provider))
             return true
         }
-        return try await ask(row, kept, subject: session.subject, asking, now)
+        return try await ask(row, kept, session, asking, now)
     }
 
     private func isUsed(_ session: StoredSession, _ asking: RefreshAsking, _ now: Int64) -> Bool {
@@ -69,7 +70,8 @@ extension SignInRefreshes {
     }
 
     private func ask(
-        _ row: StoredRefresh, _ kept: KeptRefresh, subject: String, _ asking: RefreshAsking, _ now: Int64
+        _ row: StoredRefresh, _ kept: KeptRefresh, _ session: StoredSession, _ asking: RefreshAsking,
+        _ now: Int64
     ) async throws(StoreError) -> Bool {
         let metadata: ProviderMetadata
         do throws(IdentityError) {
@@ -90,7 +92,7 @@ extension SignInRefreshes {
         let exchange = TokenExchange(
             registration: asking.registration, metadata: metadata, directory: asking.directory,
             fetcher: fetcher, nowSeconds: now)
-        let answer = await exchange.refresh(kept, subject: subject)
+        let answer = await exchange.refresh(kept, issuer: session.issuer, subject: session.subject)
         var newest = kept
         newest.token = answer.token ?? kept.token
         let said = Said(
@@ -173,7 +175,10 @@ extension SignInRefreshes {
             switch try await store.replace(said.asked, with: row, sessions: changes) {
             case .done:
                 unfinished[row.sessionID] = nil
-                if !changes.isEmpty { await asking.effects.changed(globalID: row.sessionID) }
+                // The id of the token alone decides nothing.
+                if changes.contains(where: { $0.old.facts != $0.new.facts }) {
+                    await asking.effects.changed(globalID: row.sessionID)
+                }
                 return true
             case .refreshChanged: return try await superseded(said, asking)
             case .sessionChanged: continue
@@ -253,28 +258,38 @@ extension SignInRefreshes {
         return true
     }
 
-    /// The session goes on until its own end; nothing of it is made longer.
+    /// The session goes on until its own end or that of the provider's grace; nothing of it is made longer.
     private func failed(
         _ row: StoredRefresh, with failure: RefreshFailure, _ kept: KeptRefresh, _ said: Said?,
         _ asking: RefreshAsking
     ) async throws(StoreError) -> Bool {
         let now = nowSeconds()
         let name = asking.registration.name
-        if paces[name, default: ProviderPace()].failed(failure, nowSeconds: now, random: random()) {
+        let since = unconfirmedSince(row, now)
+        let grace = asking.registration.refreshGraceSeconds
+        if paces[name, default: ProviderPace()].failed(
+            failure, graceSeconds: grace, nowSeconds: now, random: random())
+        {
             asking.effects.told(.failing(provider: name, failure))
+        }
+        if now - since >= grace {
+            if try await giveUp(row, failure, asking.effects) { return true }
+            guard let said else { return true }
+            return try await superseded(said, asking)
         }
         var next = row
         next.sealedToken = kept.sealed(sealer, for: binding(row, asking))
         next.failure = failure.word
-        next.failingSinceSeconds = row.failingSinceSeconds ?? now
+        next.failingSinceSeconds = since
         next.failureCount = row.failureCount + 1
-        next.dueAtSeconds = RefreshTimes.retry(
+        let retry = RefreshTimes.retry(
             count: next.failureCount,
             everySeconds: asking.registration.refreshSeconds ?? RefreshTimes.retrySecondsMax, nowSeconds: now,
             random: random())
+        next.dueAtSeconds = min(retry, since + grace)
         if let said {
             // A refusal means that the token was not used, and an answer that nothing is missing.
-            let isSettled = said.answer.isGranted || (!mayHaveRotated(failure) && !said.wasAnswerLost)
+            let isSettled = said.answer.isGranted || (!failure.mayHaveRotated && !said.wasAnswerLost)
             if isSettled { next.unansweredSinceSeconds = nil }
         }
         guard try await store.replace(row, with: next, sessions: []) == .done else {
@@ -283,10 +298,5 @@ extension SignInRefreshes {
         }
         unfinished[row.sessionID] = nil
         return true
-    }
-
-    private func mayHaveRotated(_ failure: RefreshFailure) -> Bool {
-        if case .unavailable(let unavailable) = failure { return unavailable.mayHaveRotated }
-        return false
     }
 }

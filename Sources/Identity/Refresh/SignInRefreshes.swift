@@ -28,6 +28,8 @@ public actor SignInRefreshes {
     var flights: [String: Task<Void, Never>] = [:]
     var running: [String: Int] = [:]
     var paces: [String: ProviderPace] = [:]
+    /// By provider: what it has not confirmed for too long is being ended.
+    var givingUp: [String: Task<Void, Never>] = [:]
     var unfinished: [String: UnfinishedRefresh] = [:]
     private var storePausedUntilSeconds: Int64 = 0
     /// The last tick's: whatever begins goes by it, and not by what held when the one before began.
@@ -50,12 +52,15 @@ public actor SignInRefreshes {
     public func tick(_ source: RefreshSource, for effects: any RefreshEffects) async {
         self.source = source
         await wake(effects)
-        for registration in source.registrations { await fill(registration, source, effects) }
+        for registration in source.registrations {
+            giveUpOverdue(registration, effects)
+            await fill(registration, source, effects)
+        }
     }
 
     /// Returns when nothing is under way.
     public func settled() async {
-        while let flight = flights.values.first { await flight.value }
+        while let task = flights.values.first ?? givingUp.values.first { await task.value }
     }
 
     /// Forgets uses that matter to nobody any more. Now and then.
@@ -137,7 +142,7 @@ public actor SignInRefreshes {
 
     // MARK: The store
 
-    private var isStorePaused: Bool {
+    var isStorePaused: Bool {
         (1...Self.storePauseSeconds).contains(storePausedUntilSeconds - nowSeconds())
     }
 

@@ -6,6 +6,8 @@ import JSON
 /// Bounds refuse and never cut: with half of the groups, a rule that excludes a group would let somebody through.
 struct ClaimReader {
     var claims: JSONObject
+    /// Only an address that the provider says to be verified counts.
+    var demandsVerifiedEmail = false
 
     static let subjectBytesMax = 255
     static let groupsMax = 2_000
@@ -41,18 +43,19 @@ struct ClaimReader {
     }
 
     /// The address, lower-cased, unless the provider says that nobody verified it. Many providers say nothing about
-    /// verification; such an address counts, and the claim `email_verified` then reads `absent`.
+    /// verification; such an address counts, unless a verified one is demanded, and the claim `email_verified` then
+    /// reads `absent`.
     func email() throws(IdentityError) -> String? {
         guard let value = claims["email"], !value.isNull, value != "" else { return nil }
         guard let text = value.string else { throw IdentityError(.tokenInvalid, "email is no text") }
-        guard !isDenied(claims["email_verified"]), !isDenied(claims["xms_edov"]) else { return nil }
+        let said = [claims["email_verified"], claims["xms_edov"]].compactMap { $0 }
+        guard said.allSatisfy(isConfirmed), !said.isEmpty || !demandsVerifiedEmail else { return nil }
         return Self.address(text)
     }
 
     /// false, "false", 0 and "0" are all in use; what is neither yes nor no is no.
-    private func isDenied(_ value: JSONValue?) -> Bool {
-        guard let value else { return false }
-        return value != true && value != "true" && value != 1 && value != "1"
+    private func isConfirmed(_ value: JSONValue) -> Bool {
+        value == true || value == "true" || value == 1 || value == "1"
     }
 
     /// One mailbox in the form that is compared; nil for what is none.

@@ -66,7 +66,8 @@ extension TokenExchange {
             if lacksGroups { person.claims[ClaimReader.unknownGroupsClaim] = .flag(true) }
             return person
         }
-        let reader = ClaimReader(claims: info)
+        let reader = ClaimReader(
+            claims: info, demandsVerifiedEmail: registration.demandsVerifiedEmail)
         if lacksEmail, let email = try reader.email() {
             person.email = email
             person.claims["email_verified"] = try reader.otherClaims()["email_verified"]
@@ -127,9 +128,10 @@ extension TokenExchange {
     func claims(
         of compact: String, audience: String, what: String, expires: Bool
     ) async throws(IdentityError) -> JSONObject {
-        let validator = IDTokenValidator(
+        var validator = IDTokenValidator(
             issuer: registration.issuer, clientID: audience, nonce: "", accessToken: nil,
             nowSeconds: nowSeconds)
+        validator.tenants = registration.tenants
         let token = try validator.parse(compact)
         let keys = try await directory.candidates(
             keyID: token.keyID, algorithm: token.algorithm, of: registration, nowSeconds: nowSeconds)

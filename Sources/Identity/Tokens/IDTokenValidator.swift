@@ -1,6 +1,7 @@
 public import Access
 public import JSON
 public import Signatures
+import Store
 
 /// A validated id token.
 public struct IDToken: Sendable {
@@ -12,8 +13,10 @@ public struct IDToken: Sendable {
 
 /// What an id token must say to be ours (OpenID Connect Core 1.0 §3.1.3.7). Pure: keys, clock and nonce are given.
 public struct IDTokenValidator: Sendable {
-    /// `iss`, byte for byte.
+    /// `iss`, byte for byte, unless there are `tenants`.
     public var issuer: String
+    /// Whose tokens count of a provider that signs for many.
+    public var tenants: TenantIssuers?
     /// Must be in `aud`.
     public var clientID: String
     /// Must be `nonce`.
@@ -26,6 +29,8 @@ public struct IDTokenValidator: Sendable {
     public var nowSeconds: Int64
     /// Of a refresh: `nonce` need not be there (Core §12.2); one that is there must be the sign-in's all the same.
     var mayLackNonce = false
+    /// See `IdentityProviderRegistration.demandsVerifiedEmail`.
+    var demandsVerifiedEmail = false
 
     /// How far two clocks may be apart.
     public static let skewSeconds: Int64 = 120
@@ -75,8 +80,9 @@ public struct IDTokenValidator: Sendable {
         try checkHash("at_hash", of: accessToken, in: claims, token.algorithm, "is another token's")
         try checkHash("c_hash", of: code, in: claims, token.algorithm, "is another code's")
         // Not `iat` instead: a token made anew from an old session would prove a person who is not there.
-        let person = try ClaimReader(claims: claims).person(
-            issuer: issuer, authenticatedAtSeconds: try authenticationTime(claims))
+        var person = try ClaimReader(claims: claims, demandsVerifiedEmail: demandsVerifiedEmail).person(
+            issuer: claims["iss"]?.string ?? issuer, authenticatedAtSeconds: try authenticationTime(claims))
+        person.claims.merge(StoredSession.tokenClaims(id: claims["jti"]?.string)) { $1 }
         return IDToken(person: person, claims: claims)
     }
 
@@ -87,8 +93,9 @@ public struct IDTokenValidator: Sendable {
         do throws(SignatureError) { claims = try token.payloadObject } catch {
             throw IdentityError(.tokenInvalid, error.what)
         }
-        guard let iss = claims["iss"]?.string, ExactText.isEqual(iss, issuer) else {
-            throw invalid("iss is not the issuer")
+        let iss = claims["iss"]?.string ?? ""
+        guard tenants?.admits(iss, claims) ?? ExactText.isEqual(iss, issuer) else {
+            throw invalid(tenants == nil ? "iss is not the issuer" : "iss and tid are no tenant that counts")
         }
         return claims
     }

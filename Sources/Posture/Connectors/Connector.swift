@@ -13,6 +13,8 @@ public struct ConnectorFailure: Error, Sendable, Hashable {
         case tlsError = "tls_error"
         case malformedResponse = "malformed_response"
         case pagingLoop = "paging_loop"
+        /// Its clock and ours differ so much that times in its answers mean something else here.
+        case clockSkew = "clock_skew"
         case configError = "config_error"
     }
     /// The class.
@@ -114,6 +116,12 @@ public struct ConnectorStatus: Sendable, Hashable {
     public var excessPermissions: [String] = []
     /// Whether an administrator connects it in a browser.
     public var isConnectable = false
+    /// Whether there is anything to ask with; false: it is read in the name of somebody who has not connected it yet.
+    public var hasCredentials = true
+    /// Whether its clock and ours differ by more than records are forgiven for.
+    public var isClockSkewed: Bool {
+        serverOffsetSeconds.map { $0.magnitude > UInt64(RecordReading.skewSeconds) } ?? false
+    }
     /// Come with every sign-in and read no device.
     static let signInScopes: Set<String> = ["openid", "profile", "email", "offline_access", "User.Read"]
     /// What the newest token may do; nil: not known.
@@ -178,6 +186,8 @@ struct KnownDevice: Sendable, Hashable {
     var email: String?
     /// Pinned, strongest kind first; never empty.
     var keys: [DeviceKey]
+    /// Of its network hardware, as its current statement says; it is looked up by none of them.
+    var addresses: [DeviceKey] = []
 }
 
 extension Connector {
@@ -217,4 +227,6 @@ struct RefreshPace: Sendable, Hashable {
     var fullSeconds: Int64
     /// How long an answer "no such device" may be used.
     var ttlSeconds: Int64
+    /// Questions about devices under way at once, beside those of people who wait in front of a page.
+    var questionsAtOnceMax = 6
 }

@@ -206,7 +206,7 @@ struct DeclaredConnector: Connector {
             case .forbidden: await missing.note(detail.permission, isMissing: true)
             case .notFound: break
             case .authFailed, .throttled, .unavailable, .timeout, .tlsError, .malformedResponse, .pagingLoop,
-                .configError:
+                .clockSkew, .configError:
                 return .failure(error)
             }
             record[detail.member] = .null

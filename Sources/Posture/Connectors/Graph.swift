@@ -16,7 +16,9 @@ enum Graph {
         return ProviderAPI(
             name: "Graph", base: tenant.graphURL, credentials: .token(grant),
             requestIDField: "client-request-id",
-            errorWord: errorWord, allowsPlainHTTP: tenant.allowsPlainHTTP,
+            errorWord: errorWord,
+            // Of 2,000 in 20 s for an application in a tenant: two integrations or gateways may be one application.
+            windows: [RateWindow(calls: 900, seconds: 20)], allowsPlainHTTP: tenant.allowsPlainHTTP,
             authoritiesPEM: tenant.authoritiesPEM)
     }
 

@@ -114,6 +114,7 @@ extension Graph.Tenant {
     /// Whose name, which permissions, for administrators to read.
     func describe(needing permissions: [String], in status: inout ConnectorStatus) async {
         status.isConnectable = true
+        if let delegation { status.hasCredentials = await delegation.isConnected() }
         status.account = await delegation?.account
         status.accountEndsAtSeconds = await delegation?.receivedAtSeconds.map {
             $0.addingReportingOverflow(Graph.Delegation.idleSecondsMax).partialValue

@@ -67,6 +67,9 @@ extension Graph {
             fingerprint = Base64URL.encode(Digest.sha256(Array((seed ?? "connect " + application).utf8)))
         }
 
+        /// Whether somebody has connected.
+        func isConnected() async -> Bool { await newest() != nil }
+
         /// nil: nobody has connected yet.
         func token() async -> String? {
             let token = await newest()

@@ -70,10 +70,40 @@ extension Graph {
     }
 }
 
+extension Graph.Credential {
+    /// The certificate or the secret of a configured provider.
+    init(_ connection: ProviderConnection) throws(ConnectorFailure) {
+        if let chain = connection.files["client-certificate.chain"] {
+            let key = try connection.secret("client-certificate.key")
+            self = .certificate(try Graph.ClientCertificate(chainPEM: chain, keyPEM: Array(key.utf8)))
+        } else {
+            self = .secret(try connection.secret("client-secret"))
+        }
+    }
+
+    /// Who the application is, and its proof where it has one.
+    func proof(clientID: String, tokenURL: String, nowSeconds: Int64) -> [(name: String, value: String)] {
+        let name = (name: "client_id", value: clientID)
+        switch self {
+        case .none: return [name]
+        case .secret(let secret): return [name, (name: "client_secret", value: secret)]
+        case .certificate(let certificate):
+            let assertion = certificate.assertion(
+                clientID: clientID, audience: tokenURL, nowSeconds: nowSeconds)
+            return [
+                name,
+                (
+                    name: "client_assertion_type",
+                    value: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+                ), (name: "client_assertion", value: assertion),
+            ]
+        }
+    }
+}
+
 extension Graph.Tenant {
     /// The tenant of a configured provider that is read through Graph.
     init(_ connection: ProviderConnection, vault: TokenVault = .none) throws(ConnectorFailure) {
-        let credential: Graph.Credential
         let (tenant, clientID) = (try connection.text("tenant"), try connection.text("client-id"))
         let loginURL = try connection.text("login-url")
         let seed = connection.secrets["refresh-token"]
@@ -84,15 +114,10 @@ extension Graph.Tenant {
                 integration: connection.integration, seed: seed, application: "\(tenant)/\(clientID)",
                 vault: vault)
             : nil
-        if let chain = connection.files["client-certificate.chain"] {
-            let key = try connection.secret("client-certificate.key")
-            credential = .certificate(
-                try Graph.ClientCertificate(chainPEM: chain, keyPEM: Array(key.utf8)))
-        } else if delegation != nil, connection.secrets["client-secret"] == nil {
-            credential = .none
-        } else {
-            credential = .secret(try connection.secret("client-secret"))
-        }
+        let isPublic =
+            delegation != nil && connection.secrets["client-secret"] == nil
+            && connection.files["client-certificate.chain"] == nil
+        let credential = try isPublic ? Graph.Credential.none : Graph.Credential(connection)
         self.init(
             id: tenant, clientID: clientID, credential: credential, delegation: delegation,
             loginURL: loginURL, graphURL: try connection.text("graph-url"),
@@ -125,20 +150,6 @@ extension Graph.Tenant {
 
     /// Who the application is, and its proof where it has one.
     func proof(nowSeconds: Int64) -> [(name: String, value: String)] {
-        let name = (name: "client_id", value: clientID)
-        switch credential {
-        case .none: return [name]
-        case .secret(let secret): return [name, (name: "client_secret", value: secret)]
-        case .certificate(let certificate):
-            let assertion = certificate.assertion(
-                clientID: clientID, audience: tokenURL, nowSeconds: nowSeconds)
-            return [
-                name,
-                (
-                    name: "client_assertion_type",
-                    value: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-                ), (name: "client_assertion", value: assertion),
-            ]
-        }
+        credential.proof(clientID: clientID, tokenURL: tokenURL, nowSeconds: nowSeconds)
     }
 }

@@ -20,6 +20,8 @@ public struct ProviderConnection: Sendable, Hashable {
     public var deviceAgeSecondsMax: Int64
     /// How long a fetched answer may be used, seconds.
     public var ttlSeconds: Int64
+    /// Of each call to the provider.
+    public var timeouts = CallTimeouts()
     /// PEM of the only authorities trusted for the provider; nil: the system's.
     public var authoritiesPEM: [UInt8]?
     /// Plain HTTP is accepted, on loopback only.
@@ -108,6 +110,8 @@ struct Vendor: Sendable {
         guard let vendor = all.first(where: { $0.name == connection.provider }) else {
             throw ConnectorFailure(.configError, "no connector for provider \(connection.provider)")
         }
-        return try vendor.make(connection, parts)
+        var bounded = parts
+        bounded.fetcher = BoundedFetcher(inner: parts.fetcher, timeouts: connection.timeouts)
+        return try vendor.make(connection, bounded)
     }
 }

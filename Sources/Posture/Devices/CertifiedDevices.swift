@@ -79,10 +79,11 @@ extension PostureService {
     public func certified(
         _ certificate: DeviceCertificate, beside agentDevice: String?
     ) async -> CertifiedDevice? {
-        guard !withdrawn.serials.contains(where: { Self.isSerial($0, certificate.serial) }),
+        guard
             let machine = MachineDirectory.Machine(
                 CertificateNames(commonName: certificate.commonName, dnsNames: certificate.dnsNames),
-                suffix: certificate.suffix, domain: certificate.domain, platform: certificate.platform)
+                suffix: certificate.suffix, domain: certificate.domain, platform: certificate.platform),
+            !isDenied(serial: certificate.serial, machine)
         else { return nil }
         let name = machines.keep(machine)
         let findings = await findings(of: machine)
@@ -90,13 +91,10 @@ extension PostureService {
         var facts: DeviceFacts
         var strength = findings.isAmbiguous ? nil : findings.strength
         if let enrolled {
-            // Revoked, or its agent's certificate is: no other word brings it back.
             guard let known = await deviceFacts(id: enrolled, statement: nil) else { return nil }
             facts = known
             // The id is pinned to the key that enrolled: the gateway knows the device itself.
             if !findings.isAmbiguous { strength = .strong }
-        } else if let id = machine.id, directory.wasRevoked(id) {
-            return nil
         } else if let name {
             facts = DeviceFacts(
                 id: name, platform: machine.platform,
@@ -111,12 +109,6 @@ extension PostureService {
         return CertifiedDevice(
             facts: facts, emails: certificate.emails, owners: findings.owners,
             relation: relation(of: findings.keys(of: machine), enrolled: enrolled, to: agentDevice))
-    }
-
-    /// Numbers are compared, however many zeros stand in front.
-    private static func isSerial(_ one: String, _ other: String) -> Bool {
-        ExactText.isEqual(
-            String(one.lowercased().drop { $0 == "0" }), String(other.lowercased().drop { $0 == "0" }))
     }
 
     private func relation(

@@ -12,12 +12,22 @@ struct DeviceDirectory: Sendable {
     private var counters: [ExactKey: CounterWindow] = [:]
     /// Kinds of ids about which a device's last statement contradicted what is pinned.
     private var conflicts: [ExactKey: Set<String>] = [:]
+    /// Hardware addresses of devices' current statements, as far as those were used since the start.
+    private var addresses: [ExactKey: [DeviceKey]] = [:]
+    private var byAddress: [DeviceKey: Set<ExactKey>] = [:]
+    /// Of one device.
+    private static let addressesMax = 32
     /// Revoked by somebody, not by a succession that may still fail.
     private var revokedForGood: Set<ExactKey> = []
-    /// What named them, until another device has it: since the start.
+    /// What named them, until another device has it.
     private var revokedPins: Set<DeviceKey> = []
 
-    init(_ stored: [StoredDevice] = []) {
+    /// - Parameter revokedPins: what named revoked devices before the start.
+    init(_ stored: [StoredDevice] = [], revokedPins: [RevokedPin] = []) {
+        self.revokedPins = Set(
+            revokedPins.compactMap { pin in
+                DeviceKey.Kind(rawValue: pin.kind).flatMap { DeviceKey($0, pin.value) }
+            })
         for device in stored {
             keep(device)
             if device.isRevoked { revokedForGood.insert(ExactKey(device.id)) }
@@ -62,12 +72,36 @@ struct DeviceDirectory: Sendable {
     /// The device that this id is pinned to.
     func owner(of key: DeviceKey) -> String? { byPin[key] }
 
-    /// Whether it named a device that was revoked since the start, and names none now.
+    /// Whether it named a device that was revoked, and names none now.
     func wasRevoked(_ key: DeviceKey) -> Bool { revokedPins.contains(key) }
 
-    /// The devices that these keys are pinned to.
+    /// The devices that these keys are pinned to, and those that state them as their hardware's addresses.
     func owners(of keys: [DeviceKey]) -> Set<ExactKey> {
-        Set(keys.compactMap { byPin[$0].map(ExactKey.init) })
+        var owners: Set<ExactKey> = []
+        for key in keys {
+            if let device = byPin[key] { owners.insert(ExactKey(device)) }
+            if key.kind == .mac, let devices = byAddress[key] { owners.formUnion(devices) }
+        }
+        return owners
+    }
+
+    /// The addresses that the device stated.
+    func addresses(of id: String) -> [DeviceKey] { addresses[ExactKey(id)] ?? [] }
+
+    /// Takes what a device's statement says, beside what its others said: each of them may have an open session, and
+    /// who is asked about for nothing is only decided once more. Nothing of a device that is not known or was revoked.
+    mutating func note(addresses stated: [DeviceKey], of id: String) {
+        let device = ExactKey(id)
+        let known = addresses[device] ?? []
+        let isKnown = self[id]?.isRevoked == false
+        let wanted = isKnown ? (known + stated.filter { !known.contains($0) }).suffix(Self.addressesMax) : []
+        guard !wanted.elementsEqual(known) else { return }
+        for key in addresses[device] ?? [] {
+            byAddress[key]?.remove(device)
+            if byAddress[key]?.isEmpty == true { byAddress[key] = nil }
+        }
+        addresses[device] = wanted.isEmpty ? nil : Array(wanted)
+        for key in wanted { byAddress[key, default: []].insert(device) }
     }
 
     /// The keys that name this device at a provider, strongest kind first, without those in conflict.
@@ -134,6 +168,7 @@ struct DeviceDirectory: Sendable {
         if successor == nil { revokedForGood.insert(ExactKey(id)) }
         conflicts[ExactKey(id)] = nil
         keep(device)
+        note(addresses: [], of: id)
         return device
     }
 

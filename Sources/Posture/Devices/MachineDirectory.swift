@@ -91,6 +91,25 @@ extension PostureService {
         ).flatMap { machines.keep($0) }
     }
 
+    /// Whether a client certificate counts no more, whoever shows it: an administrator revoked it by its serial number,
+    /// or the device that it names. Revoked, or its agent's certificate is: no other word brings a device back.
+    func isDenied(serial: String, _ machine: MachineDirectory.Machine?) -> Bool {
+        if withdrawn.numbers.contains(CertificateFacts.number(serial)) { return true }
+        guard let id = machine?.id else { return false }
+        if let enrolled = directory.owner(of: id) { return directory[enrolled].map(isRevoked) ?? true }
+        return directory.wasRevoked(id)
+    }
+
+    /// Which of these client certificates count no more.
+    ///
+    /// - Parameter shown: serial numbers, each with what `machine` returned for its certificate.
+    public func areDenied(_ shown: [(serial: String, device: String?)]) -> [Bool] {
+        shown.map { isDenied(serial: $0.serial, $0.device.flatMap { machines[$0] }) }
+    }
+
+    /// Serial numbers that were revoked by themselves, as `CertificateFacts.number`.
+    public func revokedSerials() -> Set<String> { withdrawn.numbers }
+
     /// What providers say of such a device, for a decision; nil when it is not known.
     public func machineFacts(id: String) async -> DeviceFacts? {
         guard let machine = machines[id] else { return nil }

@@ -118,11 +118,14 @@ extension PostureService {
     private func match(
         _ found: [VerdictRecord], _ machine: MachineDirectory.Machine
     ) -> CertificateNames.Match {
+        let current = CurrentRecords.current(found, nowSeconds: clock.nowSeconds())
         let devices = found.map { record in
             CertificateNames.NamedDevice(
                 nativeID: record.verdict.nativeID, intuneID: record.keys.first { $0.kind == .intune },
                 name: record.keys.first { $0.kind == .name }?.value ?? "",
-                isCurrent: record.verdict.state != .notFound)
+                isCurrent: current.contains {
+                    ExactText.isEqual($0.verdict.nativeID, record.verdict.nativeID)
+                })
         }
         return machine.names.match(devices, suffix: machine.suffix, domain: machine.domain)
     }

@@ -10,6 +10,8 @@ enum StatementFacts {
     static let checksMax = 32
     /// Where contradicting provider ids are remembered in a statement, so that they outlive a restart.
     static let conflictFact = "device-id-conflict"
+    /// The permanent addresses of the device's network hardware.
+    static let addressesFact = "mac-addresses"
     /// Begins the names of custom checks, so that none of them can pass for a fact of the agent itself.
     static let checkPrefix = "check-"
 
@@ -49,6 +51,12 @@ enum StatementFacts {
             }
             facts[fact] = claim
         }
+        // Some agents name one address among the device's ids.
+        if wanted.contains(addressesFact), facts[addressesFact] == nil,
+            let address = posture["device_ids"]?["mac"]?.string, (1...64).contains(address.utf8.count)
+        {
+            facts[addressesFact] = .list([address])
+        }
         for (name, value) in (posture["checks"]?.object?.members ?? []).prefix(checksMax) {
             let fact = checkPrefix + name
             guard wanted.contains(fact), let result = value.bool else { continue }
@@ -64,6 +72,19 @@ enum StatementFacts {
         return DeviceKey.Kind.allCases.filter { $0 != .name && $0 != .owner }.compactMap { kind in
             ids[kind.memberName]?.string.flatMap { DeviceKey(kind, $0) }
         }
+    }
+
+    /// The addresses of a statement that still counts, normalised and without randomised ones (003.8).
+    static func addresses(_ statement: AgentStatement?, nowSeconds: Int64) -> [DeviceKey] {
+        guard let statement, nowSeconds < statement.openUntilSeconds ?? statement.expiresAtSeconds,
+            case .list(let texts)? = statement.facts[addressesFact]
+        else { return [] }
+        var keys: [DeviceKey] = []
+        for text in texts {
+            guard let key = DeviceKey(.mac, text), !keys.contains(key) else { continue }
+            keys.append(key)
+        }
+        return keys
     }
 
     static func platform(_ posture: JSONObject) -> Platform? {

@@ -66,6 +66,8 @@ public struct TrustCertificate: Sendable, Hashable {
         case enrollment = "enrollment-ca"
         /// The management server's statements.
         case statement = "statements"
+        /// Clients' certificates, at the listener that stands in the integration's place.
+        case clients = "client-certificates"
     }
 
     /// The configured integration.
@@ -74,4 +76,11 @@ public struct TrustCertificate: Sendable, Hashable {
     public var use: Use
     /// The certificate.
     public var certificate: Certificate
+
+    /// Takes the members as they are.
+    public init(integration: String, use: Use, certificate: Certificate) {
+        self.integration = integration
+        self.use = use
+        self.certificate = certificate
+    }
 }

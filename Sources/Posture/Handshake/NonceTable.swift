@@ -8,6 +8,8 @@ struct IssuedChallenge: Sendable, Hashable {
     /// base64url(SHA-256(challenge JWS)): the assertion's `chh` must be this.
     var challengeHash: String
     var expiresAtSeconds: Int64
+    /// The page said that it goes to the agent by itself with it.
+    var isForUnaskedVisit = false
     /// A used nonce stays until its end, so that a replay is told from an unknown one.
     var isUsed = false
 }

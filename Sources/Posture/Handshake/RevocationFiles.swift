@@ -125,7 +125,7 @@ struct RevocationFiles: Sendable {
         }
     }
 
-    private static func stamp(of path: String) -> Stamp? {
+    static func stamp(of path: String) -> Stamp? {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }
         return Stamp(
@@ -133,7 +133,7 @@ struct RevocationFiles: Sendable {
             modifiedSeconds: Int64(info.st_mtim.tv_sec), modifiedNanoseconds: Int64(info.st_mtim.tv_nsec))
     }
 
-    private static func read(_ path: String) throws(SignatureError) -> [UInt8] {
+    static func read(_ path: String) throws(SignatureError) -> [UInt8] {
         // Non-blocking, so that a pipe of that name is refused instead of waited for.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
@@ -159,8 +159,21 @@ struct RevocationFiles: Sendable {
     }
 }
 
-/// What a configuration check says of lists, before anything runs.
+/// Files with lists, for whoever follows some.
 public enum RevocationListFile {
+    /// What tells a replaced file from the one that was read.
+    public struct Stamp: Sendable, Hashable {
+        let stamp: RevocationFiles.Stamp
+    }
+
+    /// nil: there is no such file.
+    public static func stamp(of path: String) -> Stamp? { RevocationFiles.stamp(of: path).map(Stamp.init) }
+
+    /// - Throws: `SignatureError` for what is no regular file of at most `RevocationList.bytesMax`.
+    public static func read(_ path: String) throws(SignatureError) -> [UInt8] {
+        try RevocationFiles.read(path)
+    }
+
     /// Files that hold no usable list, and why.
     public static func problems(
         _ settings: RevocationSettings, authority: EnrollmentAuthority

@@ -31,6 +31,7 @@ struct Transactions: Sendable {
     private var transactions: [ExactKey: Transaction] = [:]
     private var bySession: [ExactKey: [ExactKey]] = [:]
     private let countMax: Int
+    private var sweptAtSeconds: Int64?
 
     init(countMax: Int = Transactions.countMax) { self.countMax = countMax }
 
@@ -42,7 +43,8 @@ struct Transactions: Sendable {
     @discardableResult
     mutating func start(_ transaction: Transaction) throws(PostureRefusal) -> String? {
         let now = transaction.startedAtSeconds
-        if transactions.count >= countMax { removeExpired(nowSeconds: now) }
+        // Once a second is enough: a full table must not make every attempt walk all of it.
+        if transactions.count >= countMax, sweptAtSeconds != now { removeExpired(nowSeconds: now) }
         let session = ExactKey(transaction.globalSession)
         var own = bySession[session] ?? []
         var displaced: ExactKey?
@@ -99,6 +101,7 @@ struct Transactions: Sendable {
     }
 
     mutating func removeExpired(nowSeconds: Int64) {
+        sweptAtSeconds = nowSeconds
         for (id, transaction) in transactions
         where nowSeconds >= transaction.startedAtSeconds + Self.lifeSeconds {
             remove(id)

@@ -128,7 +128,7 @@ struct PublishQueue: Sendable {
             forbiddenInRow += 1
             guard forbiddenInRow >= Self.forbiddenInRowMax else { return }
             status.pausedUntilSeconds = nowSeconds + Self.forbiddenSeconds
-        case .notFound, .malformedResponse, .pagingLoop, .configError:
+        case .notFound, .malformedResponse, .pagingLoop, .clockSkew, .configError:
             // This device's news alone is refused: the others go on.
             if waiting[device] == wish { take(device) }
             if refused.count >= Self.waitingMax { refused.removeAll() }

@@ -12,6 +12,22 @@ public enum SignalEffect: Sendable, Hashable {
     case replaceClaims(SignalTarget, ClaimChanges)
     /// The transmitter says something about a device.
     case setVerdict(DeviceSignal)
+    /// A certificate counts no more, where one of our own authorities issued it.
+    case revokeCertificate(SignalledCertificate)
+}
+
+/// A certificate as an event names it (CAEP 1.0 §3.3).
+public struct SignalledCertificate: Sendable, Hashable {
+    /// A distinguished name, in the transmitter's writing.
+    public var issuer: String
+    /// In hexadecimal, in the transmitter's writing.
+    public var serial: String
+
+    /// Takes the members as they are.
+    public init(issuer: String, serial: String) {
+        self.issuer = issuer
+        self.serial = serial
+    }
 }
 
 /// Which sessions an event is about. A session is meant when everything that is named fits it; nothing
@@ -25,12 +41,28 @@ public struct SignalTarget: Sendable, Hashable {
         case email(String)
     }
 
+    /// An ID token as an event names it.
+    public struct Token: Sendable, Hashable {
+        /// Its `iss`.
+        public var issuer: String
+        /// Its `jti`, or Entra's `uti`.
+        public var id: String
+
+        /// Takes the members as they are.
+        public init(issuer: String, id: String) {
+            self.issuer = issuer
+            self.id = id
+        }
+    }
+
     /// Names of the same person: any of them fits.
     public var persons: [Person] = []
     /// Our id of the device that the session was proven on.
     public var deviceID: String?
     /// Our id of the session, or the identity provider's (`sid`): any of them fits.
     public var sessions: [String] = []
+    /// ID tokens that the session was made or renewed with last: any of them fits, and so does any of `sessions`.
+    public var tokens: [Token] = []
     /// The identity provider's tenant (`tid`): any of them fits.
     public var tenants: [String] = []
 
@@ -38,7 +70,9 @@ public struct SignalTarget: Sendable, Hashable {
     public init() {}
 
     /// Whether it names anything.
-    public var isEmpty: Bool { persons.isEmpty && deviceID == nil && sessions.isEmpty && tenants.isEmpty }
+    public var isEmpty: Bool {
+        persons.isEmpty && deviceID == nil && sessions.isEmpty && tokens.isEmpty && tenants.isEmpty
+    }
 
     /// What to list so that every session that is meant is among it; the narrowest that is named.
     public var queries: [SessionQuery] {
@@ -62,12 +96,25 @@ public struct SignalTarget: Sendable, Hashable {
         guard !isEmpty else { return false }
         if let deviceID, session.deviceID.map({ !ExactText.isEqual($0, deviceID) }) ?? true { return false }
         if !persons.isEmpty, !persons.contains(where: { Self.fits($0, session) }) { return false }
-        if !sessions.isEmpty, !sessions.contains(where: { ExactText.isEqual($0, session.id) }),
-            !fits(session.claims["sid"], sessions)
-        {
-            return false
-        }
+        guard sessions.isEmpty && tokens.isEmpty || isNamed(session) else { return false }
         return tenants.isEmpty || fits(session.claims["tid"], tenants)
+    }
+
+    private func isNamed(_ session: StoredSession) -> Bool {
+        sessions.contains { ExactText.isEqual($0, session.id) }
+            || !sessions.isEmpty && fits(session.claims["sid"], sessions)
+            || !tokens.isEmpty && isOfToken(session)
+    }
+
+    /// As with a provider's session: of a person's session whose token is not known it may be the one.
+    private func isOfToken(_ session: StoredSession) -> Bool {
+        let ids = [StoredSession.tokenClaim, "uti"].compactMap { name -> String? in
+            if case .text(let id)? = session.claims[name] { id } else { nil }
+        }
+        guard !ids.isEmpty else { return !persons.isEmpty || deviceID != nil }
+        return tokens.contains { token in
+            ExactText.isEqual(token.issuer, session.issuer) && ExactText.contains(ids, token.id)
+        }
     }
 
     private func fits(_ claim: ClaimValue?, _ wanted: [String]) -> Bool {

@@ -5,7 +5,9 @@ enum SignalEvent: Sendable, Hashable {
     case sessionRevoked
     case claimsChanged(JSONObject)
     /// A credential was removed, replaced or changed: whoever used it proves anew who they are.
-    case credentialLost(kind: String)
+    ///
+    /// - certificate: the one that was revoked, where it is one and the event names it.
+    case credentialLost(kind: String, certificate: SignalledCertificate?)
     case credentialCreated(kind: String)
     case assuranceDecreased
     case assuranceNotDecreased
@@ -72,7 +74,10 @@ enum SignalEvent: Sendable, Hashable {
             let kind = try members.text("credential_type")
             switch try members.word("change_type", of: ["create", "revoke", "update", "delete"]) {
             case "create": return .credentialCreated(kind: kind)
-            case _: return .credentialLost(kind: kind)
+            case "revoke":
+                return .credentialLost(
+                    kind: kind, certificate: kind == "x509" ? SignalledCertificate(members.members) : nil)
+            case _: return .credentialLost(kind: kind, certificate: nil)
             }
         case "assurance-level-change":
             _ = try members.text("namespace")

@@ -49,7 +49,14 @@ struct SignalReader {
         case .sessionRevoked: return acting(target(token, simple: .session)) { .endSessions($0) }
         case .accountEnded, .identifierChanged:
             return acting(target(token, simple: .user)) { .endSessions($0) }
-        case .credentialLost: return acting(target(token, simple: .user)) { .requireReauthentication($0) }
+        case .credentialLost(_, let certificate):
+            var reading = acting(target(token, simple: .user)) { .requireReauthentication($0) }
+            // Whoever it was issued to: what is revoked is the certificate, and it is named.
+            if let certificate {
+                reading.outcome = .applied
+                reading.effects.append(.revokeCertificate(certificate))
+            }
+            return reading
         case .assuranceDecreased:
             return acting(target(token, simple: .session)) { .requireReauthentication($0) }
         case .claimsChanged(let claims): return changes(claims, token)
@@ -122,6 +129,7 @@ struct SignalReader {
             target.persons = subjects.compactMap(Self.person)
             if target.persons.isEmpty, simple == .session {
                 target.sessions = subjects.compactMap(Self.opaque)
+                target.tokens = subjects.compactMap(Self.token)
             }
             return target
         }
@@ -135,7 +143,8 @@ struct SignalReader {
                 if target.deviceID == nil { return nil }
             case "session":
                 target.sessions = subjects.compactMap(Self.opaque)
-                if target.sessions.isEmpty { return nil }
+                target.tokens = subjects.compactMap(Self.token)
+                if target.sessions.isEmpty, target.tokens.isEmpty { return nil }
             case "tenant":
                 target.tenants = subjects.compactMap(Self.opaque)
                 if target.tenants.isEmpty { return nil }
@@ -159,7 +168,8 @@ struct SignalReader {
         switch member {
         case "user": subjects.contains { Self.person($0) != nil }
         case "device": subjects.contains { deviceID($0) != nil }
-        case "session", "tenant": subjects.contains { Self.opaque($0) != nil }
+        case "session": subjects.contains { Self.opaque($0) != nil || Self.token($0) != nil }
+        case "tenant": subjects.contains { Self.opaque($0) != nil }
         case _: false
         }
     }
@@ -187,6 +197,11 @@ struct SignalReader {
             ExactText.isEqual(issuer, self.issuer) ? device(subject) : nil
         case .account, .email, .tokenID, .other: nil
         }
+    }
+
+    private static func token(_ subject: SimpleSubject) -> SignalTarget.Token? {
+        guard case .tokenID(let issuer, let id) = subject else { return nil }
+        return SignalTarget.Token(issuer: issuer, id: id)
     }
 
     private static func opaque(_ subject: SimpleSubject) -> String? {

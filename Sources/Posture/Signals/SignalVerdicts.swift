@@ -92,7 +92,7 @@ struct SignalVerdicts: Sendable {
         {
             state = .noncompliant
         }
-        return Verdict(
+        var verdict = Verdict(
             id: "\(record.stream):\(record.deviceID):\(record.receivedAtSeconds)",
             integration: record.stream,
             provider: provider, nativeID: record.deviceID, state: state, risk: record.risk,
@@ -101,6 +101,8 @@ struct SignalVerdicts: Sendable {
             expiresAtSeconds: verifiedAtSeconds + unverifiedSecondsMax,
             matchKey: record.keys.first?.kind.rawValue ?? "device-id", matchStrength: .strong,
             rawState: rawState(record), remedies: remedies(state))
+        verdict.provenance = Verdict.Provenance(transport: .ssf, endpoint: record.stream)
+        return verdict
     }
 
     /// A provider's verdict under a signal about the same device: `not-compliant` holds against it at once,

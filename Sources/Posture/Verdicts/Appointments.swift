@@ -13,6 +13,8 @@ struct Appointments: Sendable {
 
     func contains(_ device: ExactKey) -> Bool { dueAt[device] != nil }
 
+    func dueSeconds(of device: ExactKey) -> Int64? { dueAt[device] }
+
     mutating func set(_ device: ExactKey, atSeconds due: Int64) {
         dueAt[device] = due
         bySecond[due, default: []].append(device)
@@ -26,7 +28,7 @@ struct Appointments: Sendable {
     /// - Parameter within: no appointment is further away than this, unless the clock has jumped back: then it is due
     ///   as well.
     mutating func take(nowSeconds: Int64, within seconds: Int64, max: Int) -> [ExactKey] {
-        guard let first = nextSeconds() else { return [] }
+        guard max > 0, let first = nextSeconds() else { return [] }
         if first - nowSeconds > seconds { moveAll(to: nowSeconds) }
         var taken: [ExactKey] = []
         while taken.count < max, let second = nextSeconds(), second <= nowSeconds {

@@ -3,10 +3,19 @@
 ///
 /// Open addressing with linear probing. An entry is 32 bits of the hash and the slot; whoever looks something up
 /// compares the name with the record's own, so two names of one hash cost a comparison and nothing else.
+///
+/// Some names are those of very many records (one person's for a whole room of kiosks). Entries of one hash stand
+/// behind each other, and each of 50,000 would pass all that came before it: all but a few of them are kept apart.
 struct SlotIndex: Sendable {
     private static let empty = UInt64.max
+    /// Entries of one hash among the others.
+    private static let runMax = 8
 
     private var entries: [UInt64] = []
+    /// For such a hash its further slots, and how often each is there.
+    private var crowds: [UInt32: [UInt32: Int]] = [:]
+    /// Of `entries`.
+    private var placed = 0
     private(set) var count = 0
 
     /// The hash of a name's bytes; seeded anew with every process, so that nobody outside can make them collide.
@@ -31,6 +40,7 @@ struct SlotIndex: Sendable {
             }
             position = next(position)
         }
+        for (slot, times) in crowds[hash] ?? [:] { found += repeatElement(slot, count: times) }
         return found
     }
 
@@ -43,13 +53,25 @@ struct SlotIndex: Sendable {
             if entries[position] >> 32 == UInt64(hash), isRight(slot) { return slot }
             position = next(position)
         }
-        return nil
+        return crowds[hash]?.keys.first(where: isRight)
     }
 
     /// Adds an entry. The same one twice is there twice.
     mutating func insert(_ hash: UInt32, _ slot: UInt32) {
-        if count + 1 > entries.count / 4 * 3 { grow() }
-        place(UInt64(hash) << 32 | UInt64(slot))
+        if placed + 1 > entries.count / 4 * 3 { grow() }
+        var position = home(hash)
+        var run = 0
+        while entries[position] != Self.empty {
+            if entries[position] >> 32 == UInt64(hash) { run += 1 }
+            guard run < Self.runMax else {
+                crowds[hash, default: [:]][slot, default: 0] += 1
+                count += 1
+                return
+            }
+            position = next(position)
+        }
+        entries[position] = UInt64(hash) << 32 | UInt64(slot)
+        placed += 1
         count += 1
     }
 
@@ -59,10 +81,11 @@ struct SlotIndex: Sendable {
         let wanted = UInt64(hash) << 32 | UInt64(slot)
         var position = home(hash)
         while entries[position] != wanted {
-            guard entries[position] != Self.empty else { return }
+            guard entries[position] != Self.empty else { return removeFromCrowd(hash, slot) }
             position = next(position)
         }
         count -= 1
+        placed -= 1
         // Entries behind move into the gap where their way from home leads over it: a gap would hide them.
         var gap = position
         position = next(position)
@@ -75,6 +98,13 @@ struct SlotIndex: Sendable {
             position = next(position)
         }
         entries[gap] = Self.empty
+    }
+
+    private mutating func removeFromCrowd(_ hash: UInt32, _ slot: UInt32) {
+        guard let times = crowds[hash]?[slot] else { return }
+        crowds[hash]?[slot] = times == 1 ? nil : times - 1
+        count -= 1
+        if crowds[hash]?.isEmpty == true { crowds[hash] = nil }
     }
 
     private func home(_ hash: UInt32) -> Int { Int(hash) & (entries.count - 1) }

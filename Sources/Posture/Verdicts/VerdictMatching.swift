@@ -34,8 +34,8 @@ enum VerdictMatching {
         for key in question.keys {
             let found = table.records(named: key)
             guard !found.isEmpty else { continue }
-            // Records that are gone do not make a living one ambiguous.
-            let current = found.filter { $0.verdict.state != .notFound }
+            // Records that are gone, retired or replaced do not make a living one ambiguous.
+            let current = CurrentRecords.current(found, nowSeconds: nowSeconds)
             let candidates = current.isEmpty ? [found[0]] : current
             if !question.conflicts.isEmpty || candidates.count > 1 {
                 return ambiguous(candidates[0].verdict, key: key)

@@ -39,7 +39,7 @@ public struct VerdictRecords: Sendable, RandomAccessCollection, ExpressibleByArr
     ///
     /// - Precondition: it is of the same integration as the others.
     public mutating func append(_ record: VerdictRecord) {
-        append(Self.packed(record), of: record.verdict.integration)
+        append(Self.packed(record.said(by: CallTrace.current?.last)), of: record.verdict.integration)
     }
 
     /// Adds a record that is packed already.

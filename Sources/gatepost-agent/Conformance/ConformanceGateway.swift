@@ -18,6 +18,12 @@ final class ConformanceGateway: Sendable {
     let authority: EnrollmentAuthority
     /// A key that no agent has pinned.
     let stranger = SigningKey.generateP256()
+    /// The management server's key for statements (profile `stmt`).
+    private let management = SigningKey.generateP256()
+    /// Another gateway's ring, with newer announcements than ours.
+    private let foreign = KeyRing.ephemeral()
+    /// Ours from before the enrolment.
+    private let older: [String]
     private let agentPort: UInt16
     private let clock: AgentClock
     private let state = Mutex(State())
@@ -25,6 +31,10 @@ final class ConformanceGateway: Sendable {
     private struct State {
         var device: Device?
         var renewals = 0
+        var attempts = 0
+        /// The first renewal hears of keys by a root that nobody pinned, and of our own older ones.
+        var isMisleading = true
+        var isRotated = false
         var proofs: Set<String> = []
     }
 
@@ -43,10 +53,39 @@ final class ConformanceGateway: Sendable {
         let pair = try EnrollmentAuthority.generateSelfSigned(
             commonName: "Conformance devices", nowSeconds: clock.nowSeconds() - 600)
         authority = try EnrollmentAuthority(certificatePEM: pair.certificatePEM, keyPEM: pair.keyPEM)
+        older = KeyAnnouncement.signed(by: ring, issuer: origin, audience: Self.audience)
+        try ring.rotate(.challenge)
+        for _ in 0..<4 { try foreign.rotate(.challenge) }
     }
 
     var device: Device? { state.withLock { $0.device } }
+    /// Renewals that were answered as they should be.
     var renewals: Int { state.withLock { $0.renewals } }
+    /// All that proved their key.
+    var attempts: Int { state.withLock { $0.attempts } }
+    var foreignKey: (kid: String, key: SigningKey) { foreign.signingKey(.challenge) }
+
+    /// Once in a run: from now on challenges name newer keys than an agent has that enrolled before.
+    func rotateOnce() throws(SignatureError) {
+        let isFirst = state.withLock { state in
+            defer { state.isRotated = true }
+            return !state.isRotated
+        }
+        if isFirst { try ring.rotate(.challenge) }
+    }
+
+    static let statedName = "conformance-stated"
+
+    /// What a management server says of the device that enrolled; nil before that.
+    func statement(nowSeconds: Int64) -> String? {
+        guard let device else { return nil }
+        let payload = JSONObject([
+            ("iss", "https://management.invalid"), ("sub", .string(Self.statedName)),
+            ("iat", .integer(nowSeconds)), ("exp", .integer(nowSeconds + 86_400)), ("managed", true),
+            ("last_seen", .integer(nowSeconds)), ("cnf", ["jkt": .string(device.thumbprint)]),
+        ])
+        return JWS.sign(header: ["typ": "device-statement+jwt"], payload: payload, with: management)
+    }
 
     /// `POST enroll` and `POST renew`: the status and the body to answer with.
     func answer(path: String, body: [UInt8]) -> (status: Int, body: [UInt8]) {
@@ -105,12 +144,20 @@ final class ConformanceGateway: Sendable {
                 csrDER: csr, deviceID: device.id, validSeconds: Self.certificateSeconds, nowSeconds: now),
             Self.same(leaf.publicKey.thumbprint, device.thumbprint)
         else { return Self.refusal("signature-invalid") }
-        state.withLock { $0.renewals += 1 }
-        return (200, answer(device.id, leaf, now))
+        let isMisleading = state.withLock { state in
+            defer { state.isMisleading = false }
+            state.attempts += 1
+            if !state.isMisleading { state.renewals += 1 }
+            return state.isMisleading
+        }
+        let forged = KeyAnnouncement.signed(by: foreign, issuer: origin, audience: Self.audience)
+        return (200, answer(device.id, leaf, now, keys: isMisleading ? [forged[0], older[0]] : nil))
     }
 
-    private func answer(_ id: String, _ leaf: Certificate, _ now: Int64) -> [UInt8] {
-        let keys = KeyAnnouncement.signed(by: ring, issuer: origin, audience: Self.audience)
+    private func answer(
+        _ id: String, _ leaf: Certificate, _ now: Int64, keys forged: [String]? = nil
+    ) -> [UInt8] {
+        let keys = forged ?? KeyAnnouncement.signed(by: ring, issuer: origin, audience: Self.audience)
         let chain = [leaf, authority.certificate].map { JSONValue.string(Base64.encode($0.der)) }
         return JSONObject([
             ("device_id", .string(id)), ("certificates", .array(chain)),

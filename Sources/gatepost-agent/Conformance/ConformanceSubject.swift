@@ -10,12 +10,23 @@ final class ConformanceSubject: Sendable {
     let clock: AgentClock
     /// Between two requests that count for the agent's rate.
     private let paceMilliseconds: Int64
+    /// The management server's statement that the agent was given; nil: none.
+    let statement: String?
+    /// Ends the agent without warning and starts it again; nil: the runner cannot. False: it does not come back.
+    let restart: (@Sendable () -> Bool)?
+    /// How long an agent may take to ask for newer keys.
+    let renewalMilliseconds: Int64
     private let paid = Mutex<Int64?>(nil)
 
     init(
-        gateway: ConformanceGateway, probe: AgentProbe, clock: AgentClock, paceMilliseconds: Int64 = 250
+        gateway: ConformanceGateway, probe: AgentProbe, clock: AgentClock, paceMilliseconds: Int64 = 250,
+        renewalMilliseconds: Int64 = 60_000, statement: String? = nil,
+        restart: (@Sendable () -> Bool)? = nil
     ) {
+        self.renewalMilliseconds = renewalMilliseconds
         self.gateway = gateway
+        self.statement = statement
+        self.restart = restart
         self.probe = probe
         self.clock = clock
         self.paceMilliseconds = paceMilliseconds
@@ -74,7 +85,8 @@ final class ConformanceSubject: Sendable {
 
     func attest(_ challenge: String) -> ProbeReply { attest(request(challenge)) }
 
-    private func pace() {
+    /// Before whatever costs the agent's rate.
+    func pace() {
         guard paceMilliseconds > 0 else { return }
         let wait = paid.withLock { last in
             let now = clock.nowMilliseconds()

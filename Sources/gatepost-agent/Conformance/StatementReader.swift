@@ -10,6 +10,8 @@ struct StatementReader {
     var transport = "fetch"
     /// What the agent must say that it saw; nil: nothing, because the transport carries no origin.
     var origin: String?
+    /// Of a management server, beside the assertion; nil: the assertion brings its certificate.
+    var statement: String?
 
     /// Asks over fetch and checks the whole answer.
     ///
@@ -32,10 +34,28 @@ struct StatementReader {
         guard jws.header["typ"] == "posture+jwt", jws.header["alg"] == "ES256" else {
             throw ConformanceFailure("typ is not posture+jwt or alg is not ES256")
         }
-        for name in ["jwk", "jku", "x5u", "crit"] where jws.header[name] != nil {
+        for name in ["jku", "x5u", "crit"] where jws.header[name] != nil {
             throw ConformanceFailure("the header carries \(name)")
         }
         let now = subject.clock.nowSeconds()
+        let (subjectName, key) = try statement == nil ? certified(jws, now: now) : stated(jws)
+        guard jws.verify(with: key) else {
+            throw ConformanceFailure("the signature is not of the key that is vouched for")
+        }
+        guard let payload = try? jws.payloadObject else {
+            throw ConformanceFailure("the payload is not one object without doubled members")
+        }
+        guard payload["sub"] == .string(subjectName), payload["cnf"]?["jkt"] == .string(key.thumbprint) else {
+            throw ConformanceFailure("sub or cnf.jkt is not that of the key that is vouched for")
+        }
+        try readBinding(payload)
+        try readForm(payload, now: now)
+        return payload
+    }
+
+    /// Profile x5c: the device and its key by the certificate.
+    private func certified(_ jws: JWS, now: Int64) throws(ConformanceFailure) -> (String, VerificationKey) {
+        guard jws.header["jwk"] == nil else { throw ConformanceFailure("the header carries jwk") }
         guard let chain = ConformanceGateway.chain(of: jws) else {
             throw ConformanceFailure("x5c is not 1 to 4 certificates in base64")
         }
@@ -45,18 +65,18 @@ struct StatementReader {
         } catch {
             throw ConformanceFailure("x5c: \(error.what)")
         }
-        guard jws.verify(with: verified.leaf.publicKey) else {
-            throw ConformanceFailure("the signature is not of the certificate's key")
+        return (verified.deviceID, verified.leaf.publicKey)
+    }
+
+    /// Profile stmt: the runner's statement names the enrolled key by its thumbprint, so the answer brings the key.
+    private func stated(_ jws: JWS) throws(ConformanceFailure) -> (String, VerificationKey) {
+        guard jws.header["x5c"] == nil else {
+            throw ConformanceFailure("the header carries x5c beside a statement")
         }
-        guard let payload = try? jws.payloadObject else {
-            throw ConformanceFailure("the payload is not one object without doubled members")
-        }
-        guard payload["sub"] == .string(verified.deviceID),
-            payload["cnf"]?["jkt"] == .string(verified.leaf.publicKey.thumbprint)
-        else { throw ConformanceFailure("sub or cnf.jkt is not the certificate's") }
-        try readBinding(payload)
-        try readForm(payload, now: now)
-        return payload
+        guard let members = jws.header["jwk"]?.object, let key = try? VerificationKey(jwk: members),
+            key.thumbprint == subject.gateway.device?.thumbprint
+        else { throw ConformanceFailure("jwk is not the key that the statement names") }
+        return (ConformanceGateway.statedName, key)
     }
 
     private func readBinding(_ payload: JSONObject) throws(ConformanceFailure) {

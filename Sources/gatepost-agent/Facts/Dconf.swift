@@ -10,6 +10,7 @@ struct DconfDatabase {
     enum Setting: Hashable {
         case flag(Bool)
         case number(UInt32)
+        case signed(Int32)
     }
 
     private let bytes: [UInt8]
@@ -46,6 +47,11 @@ struct DconfDatabase {
             let number = Self.word(bytes, start)
         {
             return .number(UInt32(number))
+        }
+        if value.count == 6, value.last == UInt8(ascii: "i"), value[start + 4] == 0,
+            let number = Self.word(bytes, start)
+        {
+            return .signed(Int32(truncatingIfNeeded: number))
         }
         return nil
     }

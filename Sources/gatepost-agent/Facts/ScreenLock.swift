@@ -4,7 +4,9 @@ import JSON
 /// `screen_lock_seconds`: after how long at most.
 ///
 /// By what the administrator enforces where there is such a thing, else by each person's own setting of the
-/// desktop that they run. Other desktops, and homes that we may not read, are unknown.
+/// desktop that they run. Other desktops (Xfce, sway and the like keep it in programs of the person's choice), and
+/// homes that we may not read, are unknown. logind's LockedHint is no answer: it says that a screen is locked
+/// now, not that it will be.
 struct ScreenLockFact: FactProbe {
     static let sessionsMax = 64
     let names = ["screen_lock", "screen_lock_seconds"]
@@ -18,13 +20,15 @@ struct ScreenLockFact: FactProbe {
 
     func read(_ machine: Machine) -> [Fact] {
         let root = machine.root
-        let gnome = GnomeLock(root)
+        let gnome = DconfLock(.gnome, root)
         guard let sessions = Self.sessions(root) else { return Self.facts(gnome.enforced, "dconf, locked") }
         if sessions.isEmpty { return Self.facts(gnome.enforced, "dconf, locked") }
         var answers: [Lock] = []
         for session in sessions {
             switch session.desktop {
             case .gnome: answers.append(gnome.lock(home: session.home))
+            case .cinnamon: answers.append(DconfLock(.cinnamon, root).lock(home: session.home))
+            case .mate: answers.append(DconfLock(.mate, root).lock(home: session.home))
             case .plasma: answers.append(PlasmaLock.lock(root, home: session.home))
             case .other: answers.append(Lock())
             }
@@ -48,7 +52,7 @@ struct ScreenLockFact: FactProbe {
     }
 
     private struct Session {
-        enum Desktop { case gnome, plasma, other }
+        enum Desktop { case gnome, cinnamon, mate, plasma, other }
         var desktop: Desktop
         /// nil: not known to the machine's own list of users.
         var home: String?
@@ -66,13 +70,18 @@ struct ScreenLockFact: FactProbe {
                 values["STATE"] != "closing", let user = values["UID"]
             else { continue }
             let desktop = values["DESKTOP"]?.lowercased() ?? ""
-            let kind: Session.Desktop =
-                ["gnome", "ubuntu", "gnome-classic", "gnome-xorg", "ubuntu-xorg"].contains(desktop)
-                ? .gnome : ["kde", "plasma", "plasmax11"].contains(desktop) ? .plasma : .other
-            found.append(Session(desktop: kind, home: home(root, user)))
+            found.append(Session(desktop: desktops[desktop] ?? .other, home: home(root, user)))
         }
         return found
     }
+
+    /// By the names that display managers give to sessions (the files in /usr/share/xsessions).
+    private static let desktops: [String: Session.Desktop] = [
+        "gnome": .gnome, "ubuntu": .gnome, "gnome-classic": .gnome, "gnome-xorg": .gnome,
+        "ubuntu-xorg": .gnome, "kde": .plasma, "plasma": .plasma, "plasmax11": .plasma,
+        "cinnamon": .cinnamon, "cinnamon2d": .cinnamon, "cinnamon-wayland": .cinnamon,
+        "x-cinnamon": .cinnamon, "mate": .mate,
+    ]
 
     private static func home(_ root: HostRoot, _ user: String) -> String? {
         for line in (root.text("/etc/passwd", bytesMax: 1 << 20) ?? "").split(separator: "\n") {
@@ -80,81 +89,6 @@ struct ScreenLockFact: FactProbe {
             if columns.count == 7, columns[2] == user, columns[5].hasPrefix("/") { return String(columns[5]) }
         }
         return nil
-    }
-}
-
-/// GNOME's setting: locks by the administrator first, then the person's own, then the administrator's
-/// default, then the schema's (on, after five minutes) where no vendor changed it.
-private struct GnomeLock {
-    static let enabled = "/org/gnome/desktop/screensaver/lock-enabled"
-    static let delay = "/org/gnome/desktop/screensaver/lock-delay"
-    static let idle = "/org/gnome/desktop/session/idle-delay"
-    static let schemas = "/usr/share/glib-2.0/schemas"
-
-    private let root: HostRoot
-    private let system: [DconfDatabase]
-    private let isVendorDefault: Bool
-
-    init(_ root: HostRoot) {
-        self.root = root
-        let profile = root.text("/etc/dconf/profile/user", bytesMax: 16 << 10) ?? "system-db:local"
-        system = profile.split(separator: "\n").compactMap { line -> DconfDatabase? in
-            let plain = line.filter { $0 != " " }
-            guard plain.hasPrefix("system-db:") else { return nil }
-            let name = plain.dropFirst("system-db:".count)
-            guard !name.isEmpty, !name.contains("/"), name != ".." else { return nil }
-            return root.bytes("/etc/dconf/db/\(name)", bytesMax: DconfDatabase.bytesMax).flatMap(
-                DconfDatabase.init)
-        }
-        let overrides = (root.names(Self.schemas) ?? []).filter { $0.hasSuffix(".gschema.override") }
-        isVendorDefault =
-            root.exists(Self.schemas + "/org.gnome.desktop.screensaver.gschema.xml")
-            && overrides.allSatisfy { name in
-                guard let text = root.text(Self.schemas + "/" + name, bytesMax: 1 << 20) else { return false }
-                return !text.contains("lock-enabled") && !text.contains("lock-delay")
-                    && !text.contains("idle-delay")
-            }
-    }
-
-    /// What holds whoever sits there.
-    var enforced: ScreenLockFact.Lock {
-        guard case .flag(let isOn)? = locked(Self.enabled) else { return .init() }
-        // Never idle is never locked.
-        if isOn, case .number(0)? = locked(Self.idle) { return .init(isOn: false) }
-        guard case .number(let idle)? = locked(Self.idle), case .number(let delay)? = locked(Self.delay)
-        else {
-            return .init(isOn: isOn)
-        }
-        return .init(isOn: isOn, seconds: Int64(idle) + Int64(delay))
-    }
-
-    func lock(home: String?) -> ScreenLockFact.Lock {
-        var own: DconfDatabase?
-        var isReadable = false
-        if let home {
-            let path = home + "/.config/dconf/user"
-            let bytes = root.bytes(path, bytesMax: DconfDatabase.bytesMax)
-            own = bytes.flatMap(DconfDatabase.init)
-            isReadable = own != nil || root.presence(path) == .absent
-        }
-        func value(_ path: String, _ standard: DconfDatabase.Setting) -> DconfDatabase.Setting? {
-            if let value = locked(path) { return value }
-            guard isReadable else { return nil }
-            if let value = own?.setting(path) { return value }
-            if let value = system.lazy.compactMap({ $0.setting(path) }).first { return value }
-            return isVendorDefault ? standard : nil
-        }
-        guard case .flag(let isOn)? = value(Self.enabled, .flag(true)) else { return .init() }
-        guard isOn else { return .init(isOn: false) }
-        guard case .number(let idle)? = value(Self.idle, .number(300)) else { return .init() }
-        guard idle > 0 else { return .init(isOn: false) }
-        guard case .number(let delay)? = value(Self.delay, .number(0)) else { return .init(isOn: true) }
-        return .init(isOn: true, seconds: Int64(idle) + Int64(delay))
-    }
-
-    private func locked(_ path: String) -> DconfDatabase.Setting? {
-        guard let database = system.first(where: { $0.isLocked(path) }) else { return nil }
-        return database.setting(path) ?? system.lazy.compactMap { $0.setting(path) }.first
     }
 }
 

@@ -108,11 +108,14 @@ final class AttestGate: Sendable {
         guard let user = peerUser(peer), users?.contains(user) ?? true else { throw .wrongUser }
         // Entered and asked in one step: of two equal challenges at the same moment one is answered.
         let until = challenge.expiresAtSeconds + Challenge.skewSeconds
-        guard
-            memory.withLock({
-                $0.signed.insert(challenge.identifier, untilSeconds: until, nowSeconds: nowSeconds)
-            })
-        else { throw .challengeReplayed }
+        let entered = memory.withLock {
+            $0.signed.insert(challenge.identifier, untilSeconds: until, nowSeconds: nowSeconds)
+        }
+        switch entered {
+        case .entered: break
+        case .known: throw .challengeReplayed
+        case .full: throw .overloaded
+        }
         guard
             let assertion = maker.assertion(
                 for: challenge, origin: origin, transport: transport, userID: user, nowSeconds: nowSeconds)

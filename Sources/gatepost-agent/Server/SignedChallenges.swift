@@ -8,12 +8,19 @@ struct SignedChallenges: Sendable {
 
     func contains(_ id: String) -> Bool { endings[Array(id.utf8)] != nil }
 
-    /// - Returns: false when the id was answered before, or when the table is full of living ones.
-    mutating func insert(_ id: String, untilSeconds: Int64, nowSeconds: Int64) -> Bool {
+    enum Outcome: Sendable { case entered, known, full }
+
+    var count: Int { endings.count }
+
+    /// Enters an id, unless it was answered before or the table is full of living ones. A full one says so: a page that
+    /// heard "replayed" would ask again at once.
+    mutating func insert(_ id: String, untilSeconds: Int64, nowSeconds: Int64) -> Outcome {
         let id = Array(id.utf8)
-        if endings.count >= Self.countMax { endings = endings.filter { $0.value > nowSeconds } }
-        guard endings.count < Self.countMax, endings[id] == nil else { return false }
+        guard endings[id] == nil else { return .known }
+        // One whose last second this is may still come again.
+        if endings.count >= Self.countMax { endings = endings.filter { $0.value >= nowSeconds } }
+        guard endings.count < Self.countMax else { return .full }
         endings[id] = untilSeconds
-        return true
+        return .entered
     }
 }

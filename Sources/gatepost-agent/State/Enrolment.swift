@@ -22,6 +22,8 @@ struct Enrolment: Sendable {
     var notAfterSeconds: Int64
     /// Local users whose browsers are answered; empty: the agent's own user.
     var users: [UInt32]
+    /// What the gateway's clock said with this answer; not kept.
+    var statedNowSeconds: Int64?
     /// PEM of the authorities that the gateway's own TLS certificate comes from; nil: the system's.
     var authoritiesPEM: [UInt8]?
 
@@ -108,6 +110,7 @@ struct Enrolment: Sendable {
         renewAfterSeconds = renewAfter
         self.renewedAtSeconds = renewedAtSeconds
         notAfterSeconds = notAfter
+        statedNowSeconds = answer["now"]?.integer.flatMap { (0...253_402_300_799).contains($0) ? $0 : nil }
         self.users = users
         self.authoritiesPEM = authoritiesPEM
     }

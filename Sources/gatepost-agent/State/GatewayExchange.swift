@@ -118,23 +118,64 @@ struct GatewayExchange: Sendable {
         do throws(FetchError) {
             response = try await fetcher.fetch(request)
         } catch {
-            throw AgentError(
-                "\(url): \(error.what)", remedy: "check the address, the network and --authorities")
+            throw Self.failure(url, error)
         }
         let value = try? JSONValue(parsing: response.body, limits: JSONLimits(bytesMax: Self.answerBytesMax))
         guard response.status == 200, let value else {
-            let reason = value?["reason"]?.string.map { String($0.prefix(64)) } ?? "no reason"
+            guard let reason = value?["reason"]?.string.map({ String($0.prefix(64)) }) else {
+                throw AgentError(
+                    "\(url): answered \(response.status), and not as a gateway",
+                    remedy: "check the address: it is the auth host's, not an application's or a proxy's")
+            }
+            let words = Self.words(for: reason)
             throw AgentError(
-                "\(url): answered \(response.status) (\(reason))", remedy: Self.remedy(for: reason))
+                "\(url): answered \(response.status) (\(reason)): \(words.happened)", remedy: words.remedy)
         }
         return value
     }
 
-    private static func remedy(for reason: String) -> String {
+    /// What kept the question from the gateway, for whoever stands before the machine.
+    private static func failure(_ url: String, _ error: FetchError) -> AgentError {
+        switch error.kind {
+        case .unreachable:
+            AgentError(
+                "\(url): cannot be reached (\(error.what))",
+                remedy: "check the address, whether its name is known here (getent hosts), and the network")
+        case .timedOut:
+            AgentError("\(url): no answer within 15 s", remedy: "check the network and firewalls on the way")
+        case .tlsFailed:
+            AgentError(
+                "\(url): its certificate is not trusted here (\(error.what))",
+                remedy: "name its authorities with --authorities, and check this machine's clock: timedatectl"
+            )
+        case .tooLarge, .malformed, .refusedURL, .cancelled:
+            AgentError("\(url): \(error.what)", remedy: "check the address: it is the auth host's")
+        }
+    }
+
+    /// The gateway's words (PROTOCOL.md, 3), and what somebody at this machine can do.
+    private static func words(for reason: String) -> (happened: String, remedy: String) {
         switch reason {
-        case "attestation-invalid": "try again, or enrol with --key-storage file"
-        case "device-key-known": "enrol again with the same token: a new key is made"
-        case _: "ask for a new enrolment token"
+        case "enrollment-token-invalid":
+            (
+                "the token is wrong, was used, is older than 24 hours, or was made for another serial number",
+                "ask for a new one; at the gateway: gatepost enroll-token --email ADDRESS"
+            )
+        case "attestation-invalid":
+            ("it does not believe the security chip", "try again, or enrol with --key-storage file")
+        case "device-key-known":
+            ("a device with this key exists", "enrol again with the same token: a new key is made")
+        case "clock-skew": ("this machine's clock is more than 120 s off", "repair it: timedatectl")
+        case "request-malformed": ("it does not understand this agent", "update the agent, or the gateway")
+        case "overloaded", "store-unavailable":
+            ("it cannot do this at the moment", "try again in some minutes; a token stays good")
+        case "device-unknown", "certificate-revoked", "certificate-expired", "certificate-untrusted",
+            "signature-invalid":
+            (
+                "it no longer knows this device by its key",
+                "ask for a new enrolment token, and enrol again with --force"
+            )
+        case _: ("it refuses", "look for the request in the gateway's log")
         }
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes challenges.json, assertions.json and announcements.json beside this file.
+"""Makes the files of vectors beside this file.
 
     generate.py            writes them
     generate.py --check    says whether the files are exactly what this program makes
@@ -12,6 +12,8 @@ import json
 import pathlib
 import sys
 
+from enrolment_vectors import attestations, renewals, successions
+from statement_vectors import statements
 from vectorlib import *
 
 HERE = pathlib.Path(__file__).parent
@@ -79,6 +81,7 @@ def challenges() -> dict:
     case("without optional claims", "6.1",
          challenge(app=None, txh=None, req=None, key_seq=None), "accepted")
     case("with claims that nobody knows", "13", challenge(future={"a": [1]}), "accepted")
+    case("for devices with a statement only", "6.1", challenge(profiles=["stmt"]), "accepted")
     case("another profile beside the known one", "6.1", challenge(profiles=["x5c", "unknown"]), "accepted")
     case("a wider range of versions", "13", challenge(versions={"min": 1, "max": 7}), "accepted")
     for offset, word in ((-121, "clock-skew"), (-120, "accepted"), (180, "clock-skew"), (120, "accepted"),
@@ -307,7 +310,9 @@ def announcements() -> dict:
 def main() -> int:
     problems = 0
     for file, value in (("challenges.json", challenges()), ("assertions.json", assertions()),
-                        ("announcements.json", announcements())):
+                        ("announcements.json", announcements()), ("statements.json", statements(CHALLENGE)),
+                        ("renewals.json", renewals(authority_der, leaf)), ("successions.json", successions()),
+                        ("attestations.json", attestations())):
         text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
         path = HERE / file
         if "--check" in sys.argv:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Judges the vectors as PROTOCOL.md says, without any of the product's code, and says where it disagrees.
 
-    judge.py              all three files
+    judge.py              all files
     judge.py --answer     reads {"challenge", "assertion", "authority", "now"} from standard input: an answer of a real agent
+    judge.py --credential reads {"credential", "seed", "name"}: what a real gateway sealed for the vectors' endorsement key;
+                          prints the secret in base64
 
 A second reading of the document: generate.py writes what is expected, this file finds out. Signatures are checked by PyJWT,
 certificates by `cryptography`.
@@ -42,7 +44,7 @@ def integer(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
-def open_token(text: str, kind: str, limit: int, word: str):
+def open_token(text: str, kind: str, limit: int, word: str, algorithms=("ES256",)):
     """Header and payload of a token whose form is right; nothing is verified yet."""
     try:
         if len(text.encode()) > limit:
@@ -53,19 +55,20 @@ def open_token(text: str, kind: str, limit: int, word: str):
         header, payload = strict_json(unb64(parts[0])), strict_json(unb64(parts[1]))
         signature = unb64(parts[2])
         if not isinstance(header, dict) or not isinstance(payload, dict) or len(signature) != 64:
-            raise ValueError("no object, or no ES256 signature")
+            raise ValueError("no object, or no signature of ES256 or EdDSA")
     except ValueError:
         refuse(word)
-    if header.get("typ") != kind or header.get("alg") != "ES256" or "crit" in header or "b64" in header:
+    if header.get("typ") != kind or header.get("alg") not in algorithms or "crit" in header or "b64" in header:
         refuse(word)
     return header, payload
 
 
 def signed_by(text: str, public) -> bool:
     try:
-        jwt.api_jws.PyJWS().decode(text, public, algorithms=["ES256"])
+        kind = "ES256" if isinstance(public, ec.EllipticCurvePublicKey) else "EdDSA"
+        jwt.api_jws.PyJWS().decode(text, public, algorithms=[kind])
         return True
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, jwt.InvalidKeyError, TypeError, ValueError):
         return False
 
 
@@ -97,9 +100,13 @@ def judge_challenge(text: str, now: int, pins: dict) -> dict:
     versions, profiles = payload.get("versions"), payload.get("profiles")
     if not isinstance(versions, dict) or not integer(versions.get("min")) or not integer(versions.get("max")):
         refuse("request-malformed")
-    if not versions["min"] <= 1 <= versions["max"] or not isinstance(profiles, list) or "x5c" not in profiles:
+    if not versions["min"] <= 1 <= versions["max"] or not isinstance(profiles, list):
         refuse("request-malformed")
-    if not back.startswith(pins["auth_origin"] + "/"):
+    if "x5c" not in profiles and "stmt" not in profiles:
+        refuse("request-malformed")
+    if not back.startswith(pins["auth_origin"] + "/") or len(back.encode()) > 2048:
+        refuse("request-malformed")
+    if any(not "!" <= letter <= "~" or letter in '#"<>\\^`{|}' for letter in back):
         refuse("request-malformed")
     if now > expires + 120:
         refuse("challenge-expired")
@@ -164,7 +171,7 @@ def device_names(leaf) -> list:
     return [uri.removeprefix("urn:device:") for uri in uris if uri.startswith("urn:device:")]
 
 
-def judge_assertion(text: str, now: int, trust: dict) -> dict:
+def judge_nonce(text: str, trust: dict):
     asked = strict_json(unb64(trust["challenge"].split(".")[1]))
     try:
         nonce = strict_json(unb64(text.split(".")[1]))["eat_nonce"]
@@ -174,6 +181,10 @@ def judge_assertion(text: str, now: int, trust: dict) -> dict:
         refuse("statement-invalid")
     if nonce != asked["nonce"]:
         refuse("nonce-unknown")
+
+
+def judge_assertion(text: str, now: int, trust: dict) -> dict:
+    judge_nonce(text, trust)
     header, payload = open_token(text, "posture+jwt", 16 << 10, "signature-invalid")
     if any(name in header for name in ("jwk", "jku", "x5u")):
         refuse("signature-invalid")
@@ -183,8 +194,13 @@ def judge_assertion(text: str, now: int, trust: dict) -> dict:
         refuse("certificate-revoked")
     if not signed_by(text, leaf.public_key()):
         refuse("signature-invalid")
+    judge_claims(payload, device, thumbprint(leaf.public_key()), now, trust)
+    return payload
+
+
+def judge_claims(payload: dict, device: str, named: str, now: int, trust: dict):
     judge_form(payload)
-    if payload["sub"] != device or payload["cnf"]["jkt"] != thumbprint(leaf.public_key()):
+    if payload["sub"] != device or payload["cnf"]["jkt"] != named:
         refuse("signature-invalid")
     if payload["aud"] != trust["auth_origin"]:
         refuse("audience-mismatch")
@@ -199,7 +215,6 @@ def judge_assertion(text: str, now: int, trust: dict) -> dict:
         refuse("origin-not-allowed")
     if payload["transport"] != "fetch" or payload["version"] != 1:
         refuse("statement-invalid")
-    return payload
 
 
 def judge_form(payload: dict):
@@ -245,25 +260,39 @@ def verdict(judge, *arguments) -> str:
 
 
 def main() -> int:
+    if "--credential" in sys.argv:
+        sealed = json.load(sys.stdin)
+        print(std64(judge_keys.opened(*(base64.b64decode(sealed[part]) for part in ("credential", "seed", "name")))))
+        return 0
     if "--answer" in sys.argv:
         answer = json.load(sys.stdin)
         trust = {**answer, "auth_origin": ORIGIN, "revoked": []}
         print(verdict(judge_assertion, answer["assertion"], answer["now"], trust))
         return 0
     count, problems = 0, []
-    files = [json.loads((HERE / name).read_text()) for name in ("challenges.json", "assertions.json", "announcements.json")]
-    for file, judge in zip(files, (
-            lambda case, file: verdict(judge_challenge, case["challenge"], case["now"], file),
-            lambda case, file: verdict(judge_assertion, case["assertion"], case["now"], file),
-            lambda case, file: verdict(judge_announcement, case["texts"], file["pinned"]))):
-        for case in file["cases"]:
+    judges = {
+        "challenges.json": lambda case, file: verdict(judge_challenge, case["challenge"], case["now"], file),
+        "assertions.json": lambda case, file: verdict(judge_assertion, case["assertion"], case["now"], file),
+        "announcements.json": lambda case, file: verdict(judge_announcement, case["texts"], file["pinned"]),
+        "statements.json": lambda case, file: verdict(judge_statements.judge_answer, case, file),
+        "renewals.json": lambda case, file: verdict(judge_keys.judge_renewal, case["proof"], case["now"], file),
+        "successions.json": lambda case, file: verdict(judge_keys.judge_succession, case["predecessor"], file),
+        "attestations.json": lambda case, file: verdict(judge_keys.judge_attestation, case["attestation"], file),
+    }
+    for name, judge in judges.items():
+        file = json.loads((HERE / name).read_text())
+        for case in file["cases"] + file.get("openings", []):
             count += 1
             said = judge(case, file)
             if said != case["expected"]:
-                problems.append(f"{case['name']}: {said}, expected {case['expected']}")
+                problems.append(f"{name}: {case['name']}: {said}, expected {case['expected']}")
     print("\n".join(problems + [f"{count} vectors judged, {len(problems)} disagree"]))
     return 1 if problems else 0
 
 
 if __name__ == "__main__":
+    # By its name, so that the others find this one and not a second copy.
+    sys.modules["judge"] = sys.modules["__main__"]
+    import judge_keys
+    import judge_statements
     sys.exit(main())

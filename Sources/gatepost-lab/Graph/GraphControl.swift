@@ -8,6 +8,7 @@ extension GraphEmulator {
         switch segments.first {
         case "faults":
             return try faults.answer(exchange) { fault in
+                if fault.certificate != nil, !address.hasPrefix("https:") { return true }
                 guard fault == .expireTokens else { return false }
                 state.withLock { $0.expireTokens() }
                 return true
@@ -34,6 +35,11 @@ extension GraphEmulator {
                                 + "limits, resource-units")
                 ], status: 404)
         }
+    }
+
+    /// What the certificate of the next connection has to be like.
+    func certificateFault() -> CertificateFault? {
+        GraphFault.allCases.first { $0.certificate != nil && faults.fires($0) != nil }?.certificate
     }
 
     private func number(_ exchange: Exchange, _ name: String, _ use: (Int64) -> Void) throws -> Response {

@@ -22,8 +22,8 @@ final class GraphEmulator: Site {
     let certificate = Mutex<Certificate?>(nil)
     let consent = Mutex(ConsentState())
 
-    init(port: UInt16, devices: [ManagedDevice], clock: LabClock) {
-        address = "http://127.0.0.1:\(port)"
+    init(port: UInt16, devices: [ManagedDevice], clock: LabClock, scheme: String = "http") {
+        address = "\(scheme)://127.0.0.1:\(port)"
         self.clock = clock
         state = Mutex(GraphState(devices: devices))
         directory = Mutex(DirectoryState(devices))
@@ -34,8 +34,10 @@ final class GraphEmulator: Site {
         if segments.first == "lab" {
             return try exchange.send(answerControl(exchange, Array(segments.dropFirst())))
         }
-        if faults.fires(.down) != nil { throw DroppedConnection() }
-        if let slow = faults.fires(.slow) { Thread.sleep(forTimeInterval: Double(slow.milliseconds) / 1000) }
+        if faults.fires(.down, at: exchange.head.path) != nil { throw DroppedConnection() }
+        if let slow = faults.fires(.slow, at: exchange.head.path) {
+            Thread.sleep(forTimeInterval: Double(slow.milliseconds) / 1000)
+        }
         if segments.count == 4, segments[1...3] == ["oauth2", "v2.0", "token"] {
             return try exchange.send(token(exchange, tenant: segments[0]))
         }
@@ -91,20 +93,35 @@ final class GraphEmulator: Site {
     /// Throttling first, then who asks, then what they may: a throttled request is not looked at any further.
     private func admission(_ exchange: Exchange) -> Response? {
         let isAdmitted = state.withLock { $0.admitRequest(nowSeconds: exchange.nowSeconds) }
-        if let setting = faults.fires(.throttle) {
+        if let setting = faults.fires(.throttle, at: exchange.head.path) {
             return throttled(exchange, "\(setting.retryAfterSeconds)")
         }
-        if let setting = faults.fires(.throttleDate) {
+        if let setting = faults.fires(.throttleDate, at: exchange.head.path) {
             let until = exchange.nowSeconds + Int64(setting.retryAfterSeconds)
             return throttled(exchange, Timestamp.httpDate(until))
         }
-        if faults.fires(.throttleSilent) != nil { return throttled(exchange, nil) }
+        if let setting = faults.fires(.throttleEpoch, at: exchange.head.path) {
+            return throttled(exchange, "\(exchange.nowSeconds + Int64(setting.retryAfterSeconds))")
+        }
+        if let setting = faults.fires(.throttleEpochMilliseconds, at: exchange.head.path) {
+            let until = exchange.nowSeconds + Int64(setting.retryAfterSeconds)
+            return throttled(exchange, "\(until * 1_000)")
+        }
+        if faults.fires(.throttleSilent, at: exchange.head.path) != nil { return throttled(exchange, nil) }
         if !isAdmitted { return throttled(exchange, "\(GraphState.windowSeconds)") }
-        if faults.fires(.serverError) != nil {
+        if let setting = faults.fires(.fail, at: exchange.head.path) {
+            return error(exchange, setting.status, "UnknownError", "Told to fail.")
+        }
+        if faults.fires(.serverError, at: exchange.head.path) != nil {
             return error(exchange, 500, "InternalServerError", "Something went wrong.")
         }
-        if faults.fires(.badGateway) != nil { return .html("<h1>502 Bad Gateway</h1>", status: 502) }
-        if let setting = faults.fires(.unavailable) {
+        if faults.fires(.badGateway, at: exchange.head.path) != nil {
+            return .html("<h1>502 Bad Gateway</h1>", status: 502)
+        }
+        if faults.fires(.gatewayTimeout, at: exchange.head.path) != nil {
+            return .html("<h1>504</h1>", status: 504)
+        }
+        if let setting = faults.fires(.unavailable, at: exchange.head.path) {
             var response = error(
                 exchange, 503, "serviceNotAvailable", "The service is temporarily unavailable.")
             response.fields.append(("Retry-After", "\(setting.retryAfterSeconds)"))
@@ -123,14 +140,14 @@ final class GraphEmulator: Site {
             response.fields.append(("WWW-Authenticate", "Bearer realm=\"\", error=\"invalid_token\""))
             return response
         }
-        if faults.fires(.claimsChallenge) != nil {
+        if faults.fires(.claimsChallenge, at: exchange.head.path) != nil {
             var response = error(exchange, 401, "InvalidAuthenticationToken", "Continuous access evaluation.")
             let claims = Base64.encode(Array("{\"access_token\":{\"nbf\":{\"essential\":true}}}".utf8))
             let challenge = "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"\(claims)\""
             response.fields.append(("WWW-Authenticate", challenge))
             return response
         }
-        guard faults.fires(.missingScope) == nil else {
+        guard faults.fires(.missingScope, at: exchange.head.path) == nil else {
             return error(
                 exchange, 403, "Forbidden", "Application is not authorized to perform this operation.")
         }
@@ -169,22 +186,37 @@ final class GraphEmulator: Site {
     /// Sends a good answer, or spoils it as a fault wants.
     private func spoil(_ exchange: Exchange, _ response: Response) throws {
         guard response.status == 200 else { return try exchange.send(response) }
-        if faults.fires(.malformed) != nil {
+        if faults.fires(.malformed, at: exchange.head.path) != nil {
             return try exchange.send(
                 Response(
                     status: 200, fields: response.fields, body: response.body.dropLast() + Array(",}".utf8)))
         }
-        if faults.fires(.truncated) != nil {
+        if faults.fires(.truncated, at: exchange.head.path) != nil {
             let half = Array(response.body.prefix(response.body.count / 2))
             return try exchange.send(Response(status: 200, fields: response.fields, body: half))
         }
-        if faults.fires(.halfBody) != nil { return try exchange.sendTruncated(response) }
-        if faults.fires(.htmlAnswer) != nil { return try exchange.send(.html("<h1>Maintenance</h1>")) }
-        if faults.fires(.wrongType) != nil {
+        if faults.fires(.headersOnly, at: exchange.head.path) != nil {
+            return try exchange.sendHeadOnly(response)
+        }
+        if faults.fires(.hugePage, at: exchange.head.path) != nil {
+            return try exchange.send(
+                Response(status: 200, fields: response.fields, body: VendorEmulator.hugePage))
+        }
+        if let raw = faults.fires(.rawBody, at: exchange.head.path) {
+            return try exchange.send(
+                Response(status: 200, fields: [("Content-Type", raw.contentType)], body: raw.body))
+        }
+        if faults.fires(.halfBody, at: exchange.head.path) != nil {
+            return try exchange.sendTruncated(response)
+        }
+        if faults.fires(.htmlAnswer, at: exchange.head.path) != nil {
+            return try exchange.send(.html("<h1>Maintenance</h1>"))
+        }
+        if faults.fires(.wrongType, at: exchange.head.path) != nil {
             return try exchange.send(
                 Response(status: 200, fields: [("Content-Type", "text/plain")], body: response.body))
         }
-        if let drip = faults.fires(.drip) {
+        if let drip = faults.fires(.drip, at: exchange.head.path) {
             let fields = response.fields.filter { $0.0 != "Content-Length" }
             return try exchange.sendStream(fields) { write in
                 for byte in response.body {

@@ -1,9 +1,11 @@
 /// How the Microsoft Graph emulator misbehaves when told to (`POST /lab/faults {"name": …}`).
 
 enum GraphFault: String, CaseIterable, Sendable {
-    // Throttling: with seconds, with an HTTP date, with no hint at all.
+    // Throttling: with seconds, with an HTTP date, with a point in time, with no hint at all.
     case throttle
     case throttleDate = "throttle-http-date"
+    case throttleEpoch = "throttle-epoch-seconds"
+    case throttleEpochMilliseconds = "throttle-epoch-milliseconds"
     case throttleSilent = "throttle-no-hint"
 
     // Paging.
@@ -29,10 +31,22 @@ enum GraphFault: String, CaseIterable, Sendable {
     case serverError = "server-error"
     case badGateway = "bad-gateway"
     case unavailable
+    case gatewayTimeout = "gateway-timeout"
     case slow
     case drip
     case down
     case halfBody = "half-body"
+    case headersOnly = "headers-only"
+    case hugePage = "huge-page"
+    /// Any status (`status`), with Graph's error document.
+    case fail
+    /// Any bytes with 200 (`body`, `contentType`).
+    case rawBody = "raw-body"
+
+    // The certificate, where the emulator is served over TLS.
+    case untrustedCertificate = "tls-bad-cert"
+    case expiredCertificate = "tls-expired"
+    case wrongHost = "tls-wrong-host"
 
     // Credentials.
     case revokedSecret = "revoked-secret"
@@ -52,4 +66,16 @@ enum GraphFault: String, CaseIterable, Sendable {
     case duplicateSerial = "duplicate-serial"
     case deviceMissing = "device-missing"
     case wrappedSingle = "wrapped-single"
+}
+
+extension GraphFault {
+    /// What it does to the certificate; nil: nothing.
+    var certificate: CertificateFault? {
+        switch self {
+        case .untrustedCertificate: .untrusted
+        case .expiredCertificate: .expired
+        case .wrongHost: .wrongHost
+        case _: nil
+        }
+    }
 }

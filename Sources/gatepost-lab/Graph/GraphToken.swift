@@ -90,20 +90,12 @@ extension GraphEmulator {
     /// RFC 7523 §3 as Entra holds it: of the registered certificate, for this endpoint, for ten minutes at
     /// most.
     private func accepts(_ text: String, type: String?, _ exchange: Exchange) -> Bool {
-        guard type == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            faults.fires(.revokedSecret) == nil,
-            let certificate = certificate.withLock({ $0 }), let token = try? JWS(compact: text),
-            let claims = try? token.payloadObject, token.verify(with: certificate.publicKey)
+        guard faults.fires(.revokedSecret) == nil, let certificate = certificate.withLock({ $0 }),
+            let id = RegisteredCertificate(certificate: certificate).acceptedID(
+                of: text, type: type, clientID: Self.clientID, endpoint: address + exchange.head.path,
+                nowSeconds: exchange.nowSeconds)
         else { return false }
-        let now = exchange.nowSeconds
-        let endpoint = address + exchange.head.path
-        let isFresh = claims["jti"]?.string.map { id in
-            state.withLock { $0.usedAssertions.insert(id).inserted }
-        }
-        return token.header["x5t#S256"]?.string == Base64URL.encode(certificate.sha256)
-            && claims["iss"]?.string == Self.clientID && claims["sub"]?.string == Self.clientID
-            && claims["aud"]?.string == endpoint && (claims["nbf"]?.integer ?? 0) <= now + 300
-            && (now...now + 600).contains(claims["exp"]?.integer ?? 0) && isFresh == true
+        return state.withLock { $0.usedAssertions.insert(id).inserted }
     }
 
     /// `POST /lab/certificate` with the PEM as the body registers it.

@@ -4,6 +4,7 @@
 /// order. It also has its own small parser on purpose: a second opinion of what the gateway forwarded, not
 /// the gateway's own.
 
+import COpenSSL
 import Glibc
 
 /// Why a connection ended before its answer was complete. Only written to the log.
@@ -18,9 +19,13 @@ final class ByteStream {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
     private var start = 0
+    /// nil: plain.
+    private let tls: OpaquePointer?
 
-    init(descriptor: Int32) {
+    /// - Parameter tls: of a finished handshake on `descriptor`; this stream frees it.
+    init(descriptor: Int32, tls: OpaquePointer? = nil) {
         self.descriptor = descriptor
+        self.tls = tls
         limitReads(seconds: 30)
         var limit = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -32,6 +37,10 @@ final class ByteStream {
     }
 
     func close() {
+        if let tls {
+            SSL_shutdown(tls)
+            SSL_free(tls)
+        }
         shutdown(descriptor, Int32(SHUT_RDWR))
         _ = Glibc.close(descriptor)
     }
@@ -46,14 +55,27 @@ final class ByteStream {
         }
         var failure: Int32 = 0
         let piece = [UInt8](unsafeUninitializedCapacity: Self.chunkBytes) { space, count in
-            var got = recv(descriptor, space.baseAddress, Self.chunkBytes, 0)
-            while got < 0 && errno == EINTR { got = recv(descriptor, space.baseAddress, Self.chunkBytes, 0) }
+            var got = receive(space.baseAddress)
+            while got < 0 && errno == EINTR { got = receive(space.baseAddress) }
             if got < 0 { failure = errno }
             count = max(got, 0)
         }
         guard failure == 0 else { throw StreamError(what: "read failed or timed out (errno \(failure))") }
         buffer += piece
         return !piece.isEmpty
+    }
+
+    private func receive(_ space: UnsafeMutablePointer<UInt8>?) -> Int {
+        guard let tls else { return recv(descriptor, space, Self.chunkBytes, 0) }
+        // Both an orderly end and a broken connection are the end here.
+        return max(0, Int(SSL_read(tls, space, Int32(Self.chunkBytes))))
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let tls else {
+            return Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        }
+        return Int(SSL_write(tls, bytes.baseAddress, Int32(min(bytes.count, 1 << 20))))
     }
 
     /// Everything up to and including the empty line; nil when the peer closed before its first byte.
@@ -128,9 +150,9 @@ final class ByteStream {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes { raw in
-                send(descriptor, raw.baseAddress?.advanced(by: sent), raw.count - sent, Int32(MSG_NOSIGNAL))
+                send(UnsafeRawBufferPointer(rebasing: raw[sent...]))
             }
-            if count < 0 && errno == EINTR { continue }
+            if tls == nil, count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw StreamError(what: "write failed or timed out (errno \(errno))") }
             sent += count
         }

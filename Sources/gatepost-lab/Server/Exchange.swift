@@ -90,6 +90,9 @@ final class Exchange {
 
     // MARK: the answer
 
+    /// This answer is the connection's last.
+    func endsConnection() { isReusable = false }
+
     func send(_ response: Response) throws {
         // An unread rest would be taken for the next request, so this answer is the last one.
         if !bodyEnded { isReusable = false }
@@ -108,6 +111,14 @@ final class Exchange {
         let fields = response.fields + [("Content-Length", String(response.body.count))]
         try stream.write(Response.head(status: response.status, fields: fields))
         try stream.write(Array(response.body.prefix(response.body.count / 2)))
+    }
+
+    /// Promises a body, sends nothing of it and closes.
+    func sendHeadOnly(_ response: Response) throws {
+        isReusable = false
+        status = response.status
+        let fields = response.fields + [("Content-Length", String(max(1, response.body.count)))]
+        try stream.write(Response.head(status: response.status, fields: fields))
     }
 
     /// A body whose length is not known: chunked. `write` gets each piece; the stream ends when `produce`

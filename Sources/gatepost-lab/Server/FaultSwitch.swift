@@ -11,17 +11,30 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
         var timesLeft: Int?
         var milliseconds: Int
         var retryAfterSeconds: Int
+        /// Only calls of these paths: segments and `*` for any run of characters; nil: every path.
+        var path: String?
+        /// Of a fault that answers whatever it is told to.
+        var status = 500
+        /// What such a fault answers with, byte for byte.
+        var body: [UInt8] = []
+        var contentType = "application/json"
     }
 
     private let active = Mutex<[Name: Setting]>([:])
     private let happened = Mutex<[Name: Int]>([:])
 
-    func activate(_ name: Name, times: Int? = nil, milliseconds: Int = 3000, retryAfterSeconds: Int = 1) {
-        active.withLock {
-            $0[name] = Setting(
-                timesLeft: times, milliseconds: milliseconds, retryAfterSeconds: retryAfterSeconds)
-        }
+    func activate(
+        _ name: Name, times: Int? = nil, milliseconds: Int = 3000, retryAfterSeconds: Int = 1,
+        path: String? = nil
+    ) {
+        activate(
+            name,
+            Setting(
+                timesLeft: times, milliseconds: milliseconds, retryAfterSeconds: retryAfterSeconds, path: path
+            ))
     }
+
+    func activate(_ name: Name, _ setting: Setting) { active.withLock { $0[name] = setting } }
 
     func clear() { active.withLock { $0.removeAll() } }
 
@@ -33,15 +46,18 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
     func timesHappened(_ name: Name) -> Int { happened.withLock { $0[name] ?? 0 } }
 
     /// The setting when the fault is to happen now; counts it.
-    func fires(_ name: Name) -> Setting? {
-        let setting = due(name)
+    ///
+    /// - Parameter path: of the call; nil where a fault is about no call, which those that name paths pass over.
+    func fires(_ name: Name, at path: String? = nil) -> Setting? {
+        let setting = due(name, path)
         if setting != nil { happened.withLock { $0[name, default: 0] += 1 } }
         return setting
     }
 
-    private func due(_ name: Name) -> Setting? {
+    private func due(_ name: Name, _ path: String?) -> Setting? {
         active.withLock { active in
             guard var setting = active[name] else { return nil }
+            if let glob = setting.path, !(path.map { PathGlob.matches(glob, $0) } ?? false) { return nil }
             if let left = setting.timesLeft {
                 setting.timesLeft = left - 1
                 active[name] = left > 1 ? setting : nil
@@ -80,9 +96,20 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
             let milliseconds = min(max(value["milliseconds"]?.integer ?? 3000, 0), 60_000)
             let retryAfter = min(max(value["retryAfter"]?.integer ?? 1, 0), 86_400)
             let times = value["count"]?.integer.map { Int(min(max($0, 1), 1_000_000)) }
-            activate(name, times: times, milliseconds: Int(milliseconds), retryAfterSeconds: Int(retryAfter))
+            var setting = Setting(
+                timesLeft: times, milliseconds: Int(milliseconds), retryAfterSeconds: Int(retryAfter))
+            setting.path = value["path"]?.string
+            setting.status = Int(min(max(value["status"]?.integer ?? 500, 200), 599))
+            setting.body = Array((value["body"]?.string ?? "").utf8)
+            setting.contentType = Self.fieldText(value["contentType"]?.string) ?? setting.contentType
+            activate(name, setting)
         }
         return .json(listing)
+    }
+
+    /// nil for what would write further field lines.
+    private static func fieldText(_ text: String?) -> String? {
+        text.flatMap { $0.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f } ? $0 : nil }
     }
 
     private var listing: JSONValue {
@@ -91,5 +118,24 @@ where Name: RawRepresentable<String> & CaseIterable & Hashable & Sendable {
             "active": .array(names.map { .string($0) }),
             "known": .array(Name.allCases.map { .string($0.rawValue) }),
         ]
+    }
+}
+
+/// `*` stands for any run of characters, all else for itself.
+enum PathGlob {
+    static func matches(_ glob: String, _ path: String) -> Bool {
+        let parts = glob.split(separator: "*", omittingEmptySubsequences: false).map { Array($0.utf8) }
+        let bytes = Array(path.utf8)
+        guard parts.count > 1 else { return parts[0] == bytes }
+        guard bytes.starts(with: parts[0]) else { return false }
+        var place = parts[0].count
+        for part in parts[1..<(parts.count - 1)] {
+            guard let found = (place...bytes.count).first(where: { bytes[$0...].starts(with: part) }) else {
+                return false
+            }
+            place = found + part.count
+        }
+        let last = parts[parts.count - 1]
+        return bytes.count - place >= last.count && bytes.suffix(last.count).elementsEqual(last)
     }
 }

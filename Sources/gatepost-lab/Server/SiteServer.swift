@@ -24,6 +24,7 @@ final class SiteServer: Sendable {
     let port: UInt16
     private let descriptor: Int32
     private let connections = Mutex<Int>(0)
+    private let tls = Mutex<ServerTLS?>(nil)
 
     /// `port` 0 takes any free one. Only ever on loopback: what runs here has known passwords.
     init(port wanted: UInt16) throws(ListenError) {
@@ -55,7 +56,11 @@ final class SiteServer: Sendable {
     }
 
     /// Accepts until `stop`. Returns at once; the work is on threads of its own.
-    func start(_ site: any Site, clock: LabClock, log: LabLog) {
+    ///
+    /// - Parameter tls: nil: plain HTTP. With it each connection has one exchange, so that the next one is shown the
+    ///   certificate of its own moment.
+    func start(_ site: any Site, clock: LabClock, log: LabLog, tls: ServerTLS? = nil) {
+        self.tls.withLock { $0 = tls }
         Thread.detachNewThread { [self] in
             while true {
                 let peer = accept(descriptor, nil, nil)
@@ -84,10 +89,16 @@ final class SiteServer: Sendable {
         var one: Int32 = 1
         setsockopt(peer, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
         Thread.detachNewThread { [self] in
-            let stream = ByteStream(descriptor: peer)
-            SiteConnection(stream: stream, site: site, clock: clock, log: log).run()
+            defer { connections.withLock { $0 -= 1 } }
+            let tls = tls.withLock { $0 }
+            let session = tls?.accept(peer)
+            let stream = ByteStream(descriptor: peer, tls: session)
+            if tls == nil || session != nil {
+                SiteConnection(
+                    stream: stream, site: site, clock: clock, log: log, isSingle: tls != nil
+                ).run()
+            }
             stream.close()
-            connections.withLock { $0 -= 1 }
         }
     }
 }
@@ -98,6 +109,8 @@ struct SiteConnection {
     let site: any Site
     let clock: LabClock
     let log: LabLog
+    /// One exchange and no more.
+    var isSingle = false
 
     func run() {
         while true {
@@ -105,6 +118,7 @@ struct SiteConnection {
                 guard let bytes = try stream.readHead(bytesMax: RequestHead.bytesMax) else { return }
                 let exchange = Exchange(
                     head: try RequestHead(parsing: bytes), stream: stream, nowSeconds: clock.nowSeconds)
+                if isSingle { exchange.endsConnection() }
                 try answer(exchange)
                 guard exchange.isReusable else { return }
             } catch let refusal as HeadRefusal {

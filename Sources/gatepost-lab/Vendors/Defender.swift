@@ -1,4 +1,5 @@
 import JSON
+import Synchronization
 
 /// Microsoft Defender for Endpoint: Entra's tokens and the list of machines (providers.md 4).
 struct Defender: Vendor {
@@ -63,9 +64,7 @@ struct Defender: Vendor {
         guard form["client_id"] == Self.clientID else {
             return Self.refuse("unauthorized_client", 700_016, 400)
         }
-        guard form["client_secret"] == Self.clientSecret, emulator.faults.fires(.revokedSecret) == nil else {
-            return Self.refuse("invalid_client", 7_000_215, 401)
-        }
+        if let refusal = credentialRefusal(form, exchange, emulator) { return refusal }
         // A token for Graph is void here.
         guard form["scope"] == Self.scope else { return Self.refuse("invalid_scope", 70_011, 400) }
         let token = emulator.issueToken(nowSeconds: exchange.nowSeconds, lifeSeconds: Self.tokenSeconds)
@@ -73,6 +72,26 @@ struct Defender: Vendor {
             "token_type": "Bearer", "expires_in": .integer(Self.tokenSeconds),
             "ext_expires_in": .integer(Self.tokenSeconds), "access_token": .string(token),
         ])
+    }
+
+    /// nil: the secret is right, or the assertion is the registered certificate's.
+    private func credentialRefusal(
+        _ form: Parameters, _ exchange: Exchange, _ emulator: VendorEmulator
+    ) -> Response? {
+        let isRevoked = emulator.faults.fires(.revokedSecret) != nil
+        guard let assertion = form["client_assertion"] else {
+            let isRight = form["client_secret"] == Self.clientSecret && !isRevoked
+            return isRight ? nil : Self.refuse("invalid_client", 7_000_215, 401)
+        }
+        let isRight = emulator.certificate.withLock { certificate in
+            certificate.map {
+                RegisteredCertificate(certificate: $0).acceptedID(
+                    of: assertion, type: form["client_assertion_type"], clientID: Self.clientID,
+                    endpoint: "\(emulator.address)/\(Self.tenant)/oauth2/v2.0/token",
+                    nowSeconds: exchange.nowSeconds) != nil
+            } ?? false
+        }
+        return isRight && !isRevoked ? nil : Self.refuse("invalid_client", 700_027, 401)
     }
 
     private static func refuse(_ word: String, _ number: Int64, _ status: Int) -> Response {

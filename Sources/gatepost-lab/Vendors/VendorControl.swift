@@ -8,6 +8,8 @@ extension VendorEmulator {
         switch path.first {
         case "faults":
             return try faults.answer(exchange) { fault in
+                // What could not happen must not look as if it were switched on.
+                if fault.certificate != nil, !address.hasPrefix("https:") { return true }
                 guard fault == .expireTokens else { return false }
                 state.withLock { $0.tokens = [:] }
                 return true
@@ -108,11 +110,13 @@ final class VendorSite: Site {
     let signals: SignalTransmitter
     let management: ManagementServer
 
-    init(port: UInt16, clock: LabClock) {
+    init(port: UInt16, clock: LabClock, scheme: String = "http") {
         management = ManagementServer(issuer: "http://127.0.0.1:\(port)/management", clock: clock)
         signals = SignalTransmitter(port: port, clock: clock)
         emulators = Dictionary(
-            uniqueKeysWithValues: Self.vendors.map { ($0.name, VendorEmulator($0, port: port, clock: clock)) }
+            uniqueKeysWithValues: Self.vendors.map {
+                ($0.name, VendorEmulator($0, port: port, clock: clock, scheme: scheme))
+            }
         )
     }
 
@@ -125,5 +129,15 @@ final class VendorSite: Site {
             return try exchange.send(.text("No such vendor; there are: \(names)\n", status: 404))
         }
         try emulator.answer(Array(path.dropFirst()), exchange)
+    }
+
+    /// What the certificate of the next connection has to be like: one port serves all vendors.
+    func certificateFault() -> CertificateFault? {
+        for emulator in emulators.values {
+            for fault in VendorFault.allCases where fault.certificate != nil {
+                if emulator.faults.fires(fault) != nil { return fault.certificate }
+            }
+        }
+        return nil
     }
 }

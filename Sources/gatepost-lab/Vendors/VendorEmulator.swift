@@ -7,6 +7,9 @@ import Synchronization
 /// and limits, and misbehaves when told to (providers.md 1.2).
 final class VendorEmulator: Sendable {
     static let tokensMax = 10_000
+    /// Beyond every reader's bound (providers.md 1.1: 16 MiB).
+    static let hugePage =
+        Array("{\"padding\":\"".utf8) + [UInt8](repeating: 0x61, count: 20 << 20) + Array("\"}".utf8)
 
     struct State: Sendable {
         var devices: [VendorDevice]
@@ -27,22 +30,27 @@ final class VendorEmulator: Sendable {
     let vendor: any Vendor
     let clock: LabClock
     let faults = FaultSwitch<VendorFault>()
+    /// The certificate that is registered with the application, where the vendor takes such and one is.
+    let certificate = Mutex<Certificate?>(nil)
     let state: Mutex<State>
     /// `http://127.0.0.1:port/vendor`, set once the port is known.
     let address: String
 
-    init(_ vendor: any Vendor, port: UInt16, clock: LabClock) {
+    init(_ vendor: any Vendor, port: UInt16, clock: LabClock, scheme: String = "http") {
         self.vendor = vendor
         self.clock = clock
-        address = "http://127.0.0.1:\(port)/\(vendor.name)"
+        address = "\(scheme)://127.0.0.1:\(port)/\(vendor.name)"
         state = Mutex(State(devices: vendor.demo))
     }
 
     /// - Parameter path: segments behind the vendor's name, percent-decoded.
     func answer(_ path: [String], _ exchange: Exchange) throws {
         if path.first == "lab" { return try exchange.send(control(Array(path.dropFirst()), exchange)) }
-        if faults.fires(.down) != nil { throw DroppedConnection() }
-        if let slow = faults.fires(.slow) { Thread.sleep(forTimeInterval: Double(slow.milliseconds) / 1000) }
+        let place = "/" + path.joined(separator: "/")
+        if faults.fires(.down, at: place) != nil { throw DroppedConnection() }
+        if let slow = faults.fires(.slow, at: place) {
+            Thread.sleep(forTimeInterval: Double(slow.milliseconds) / 1000)
+        }
         if let early = try vendor.open(path, exchange, self) { return try exchange.send(early) }
         if var refusal = admission(path, exchange) {
             refusal.fields += limitFields()
@@ -50,7 +58,7 @@ final class VendorEmulator: Sendable {
         }
         var response = try vendor.answer(path, exchange, self) ?? vendor.error(404, exchange)
         response.fields += limitFields()
-        try spoil(exchange, response)
+        try spoil(exchange, response, at: place)
     }
 
     private func limitFields() -> [(String, String)] {
@@ -103,22 +111,26 @@ final class VendorEmulator: Sendable {
     /// Throttling first, then who asks, then what they may: a throttled request is not looked at any further.
     private func admission(_ path: [String], _ exchange: Exchange) -> Response? {
         let now = exchange.nowSeconds
+        let place = "/" + path.joined(separator: "/")
         let full = state.withLock { state -> Int64? in
             state.calls[path.joined(separator: "/"), default: 0] += 1
             return Self.note(now, in: &state.callSeconds, vendor.windows, callsMax: state.callsMax)
         }
-        if let hint = throttleHint(now) { return throttled(exchange, hint.isEmpty ? nil : hint) }
+        if let hint = throttleHint(now, at: place) { return throttled(exchange, hint.isEmpty ? nil : hint) }
         if let full { return throttled(exchange, vendor.hint(seconds: full, nowSeconds: now)) }
-        if faults.fires(.serverError) != nil { return vendor.error(500, exchange) }
-        if faults.fires(.badGateway) != nil { return .html("<h1>502 Bad Gateway</h1>", status: 502) }
-        if faults.fires(.gatewayTimeout) != nil { return .html("<h1>504</h1>", status: 504) }
-        if let setting = faults.fires(.unavailable) {
+        if let setting = faults.fires(.fail, at: place) { return vendor.error(setting.status, exchange) }
+        if faults.fires(.serverError, at: place) != nil { return vendor.error(500, exchange) }
+        if faults.fires(.badGateway, at: place) != nil {
+            return .html("<h1>502 Bad Gateway</h1>", status: 502)
+        }
+        if faults.fires(.gatewayTimeout, at: place) != nil { return .html("<h1>504</h1>", status: 504) }
+        if let setting = faults.fires(.unavailable, at: place) {
             var response = vendor.error(503, exchange)
             response.fields.append(("Retry-After", "\(setting.retryAfterSeconds)"))
             return response
         }
         guard vendor.isAuthorized(exchange, self) else { return unauthorized(exchange) }
-        return faults.fires(.missingScope) == nil ? nil : vendor.error(403, exchange)
+        return faults.fires(.missingScope, at: place) == nil ? nil : vendor.error(403, exchange)
     }
 
     private func unauthorized(_ exchange: Exchange) -> Response {
@@ -145,16 +157,18 @@ final class VendorEmulator: Sendable {
     }
 
     /// nil: not throttled; empty: throttled without a hint.
-    private func throttleHint(_ now: Int64) -> String? {
-        if let setting = faults.fires(.throttle) { return "\(setting.retryAfterSeconds)" }
-        if let setting = faults.fires(.throttleDate) {
+    private func throttleHint(_ now: Int64, at place: String) -> String? {
+        if let setting = faults.fires(.throttle, at: place) { return "\(setting.retryAfterSeconds)" }
+        if let setting = faults.fires(.throttleDate, at: place) {
             return Timestamp.httpDate(now + Int64(setting.retryAfterSeconds))
         }
-        if let setting = faults.fires(.throttleEpoch) { return "\(now + Int64(setting.retryAfterSeconds))" }
-        if let setting = faults.fires(.throttleEpochMilliseconds) {
+        if let setting = faults.fires(.throttleEpoch, at: place) {
+            return "\(now + Int64(setting.retryAfterSeconds))"
+        }
+        if let setting = faults.fires(.throttleEpochMilliseconds, at: place) {
             return "\((now + Int64(setting.retryAfterSeconds)) * 1_000)"
         }
-        return faults.fires(.throttleSilent) == nil ? nil : ""
+        return faults.fires(.throttleSilent, at: place) == nil ? nil : ""
     }
 
     private func throttled(_ exchange: Exchange, _ hint: String?) -> Response {
@@ -164,21 +178,29 @@ final class VendorEmulator: Sendable {
     }
 
     /// Sends a good answer, or spoils it as a fault wants.
-    private func spoil(_ exchange: Exchange, _ response: Response) throws {
+    private func spoil(_ exchange: Exchange, _ response: Response, at place: String) throws {
         guard (200...299).contains(response.status) else { return try exchange.send(response) }
         var spoiled = response
-        if faults.fires(.malformed) != nil { spoiled.body = response.body.dropLast() + Array(",}".utf8) }
-        if faults.fires(.truncated) != nil {
+        if faults.fires(.malformed, at: place) != nil {
+            spoiled.body = response.body.dropLast() + Array(",}".utf8)
+        }
+        if faults.fires(.truncated, at: place) != nil {
             spoiled.body = Array(response.body.prefix(response.body.count / 2))
         }
-        if faults.fires(.hugePage) != nil {
-            spoiled.body =
-                Array("{\"padding\":\"".utf8) + [UInt8](repeating: 0x61, count: 20 << 20) + Array("\"}".utf8)
+        if faults.fires(.hugePage, at: place) != nil {
+            spoiled.body = Self.hugePage
         }
-        if faults.fires(.wrongType) != nil { spoiled.fields = [("Content-Type", "text/plain")] }
-        if faults.fires(.halfBody) != nil { return try exchange.sendTruncated(response) }
-        if faults.fires(.htmlAnswer) != nil { return try exchange.send(.html("<h1>Maintenance</h1>")) }
-        if let drip = faults.fires(.drip) {
+        if faults.fires(.wrongType, at: place) != nil { spoiled.fields = [("Content-Type", "text/plain")] }
+        if faults.fires(.headersOnly, at: place) != nil { return try exchange.sendHeadOnly(response) }
+        if let raw = faults.fires(.rawBody, at: place) {
+            spoiled = Response(
+                status: 200, fields: [("Content-Type", raw.contentType)], body: raw.body)
+        }
+        if faults.fires(.halfBody, at: place) != nil { return try exchange.sendTruncated(response) }
+        if faults.fires(.htmlAnswer, at: place) != nil {
+            return try exchange.send(.html("<h1>Maintenance</h1>"))
+        }
+        if let drip = faults.fires(.drip, at: place) {
             return try exchange.sendStream(response.fields) { write in
                 for byte in response.body {
                     try write([byte])

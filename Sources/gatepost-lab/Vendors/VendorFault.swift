@@ -29,11 +29,22 @@ enum VendorFault: String, CaseIterable, Sendable {
     case drip
     case down
     case halfBody = "half-body"
+    /// The connection ends behind the fields of an answer that promised a body.
+    case headersOnly = "headers-only"
     case hugePage = "huge-page"
+    /// Any status (`status`), with the vendor's error document.
+    case fail
+    /// Any bytes with 200 (`body`, `contentType`).
+    case rawBody = "raw-body"
     /// 200 with the vendor's own way of saying that something went wrong.
     case errorInside = "error-in-200"
     /// The token answer says that the account is elsewhere.
     case wrongCloud = "wrong-cloud"
+
+    // The certificate, where the emulator is served over TLS.
+    case untrustedCertificate = "tls-bad-cert"
+    case expiredCertificate = "tls-expired"
+    case wrongHost = "tls-wrong-host"
 
     // Credentials.
     case revokedSecret = "revoked-secret"
@@ -47,4 +58,16 @@ enum VendorFault: String, CaseIterable, Sendable {
     case staleSeen = "stale-last-seen"
     case duplicateSerial = "duplicate-serial"
     case deviceMissing = "device-missing"
+}
+
+extension VendorFault {
+    /// What it does to the certificate; nil: nothing.
+    var certificate: CertificateFault? {
+        switch self {
+        case .untrustedCertificate: .untrusted
+        case .expiredCertificate: .expired
+        case .wrongHost: .wrongHost
+        case _: nil
+        }
+    }
 }

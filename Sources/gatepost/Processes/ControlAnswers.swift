@@ -14,13 +14,23 @@ extension ControlLink {
         try connection.revocations.readFrames(bytesMax: Frames.bytesMaxFromControl) { bytes in
             let revocation = try BinaryDecoding.value(Revocation.self, from: bytes)
             // What is open is cut first; what is remembered of it can wait.
-            engine?.revoke(revocation)
+            reactors(for: revocation)?.revoke(revocation)
             state.withLock { state in
                 state.records.apply(revocation.effect, nowSeconds: Int64(time(nil)))
                 state.sequence = max(state.sequence, revocation.sequence)
             }
             connection.delivered(revocation.sequence)
             return true
+        }
+    }
+
+    /// nil: there are none yet, and nobody has a session at them. A certificate counts from the first handshake on.
+    private func reactors(for revocation: Revocation) -> DataPlaneEngine? {
+        state.withLock { state in
+            if state.engine == nil, case .revokeCertificate = revocation.effect {
+                state.early.append(revocation)
+            }
+            return state.engine
         }
     }
 
@@ -91,7 +101,11 @@ extension ControlLink {
                 while try !engine.broadcast(configuration: snapshot) { usleep(1_000) }
             } else {
                 let engine = try start(snapshot)
-                state.withLock { $0.engine = engine }
+                state.withLock { state in
+                    for revocation in state.early { engine.revoke(revocation) }
+                    state.early = []
+                    state.engine = engine
+                }
                 started.signal()
             }
             state.withLock { $0.revision = snapshot.revision }

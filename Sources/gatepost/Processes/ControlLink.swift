@@ -24,6 +24,8 @@ final class ControlLink: Sendable {
         var held: [ToControl] = []
         var asked: [Ticket: ToControl] = [:]
         var records = KnownRecords()
+        /// Certificates that were revoked while the engine began: its first configuration may not name them yet.
+        var early: [Revocation] = []
     }
 
     let state = Mutex(State())

@@ -31,14 +31,9 @@ struct ControlProcess {
         let plane = LockedValue<ControlPlane?>(nil)
         let reloading = ReloadOrders { GatewayProcess.reload($0) }
         let joined = DispatchSemaphore(value: 0)
-        let early = LockedValue<[DataProcesses.News]>([])
+        let early = EarlyNews<ControlPlane, DataProcesses.News>(countsAtOnce: Self.isJoining, Self.take)
         let data = DataProcesses { news in
-            var ready: ControlPlane?
-            early.change {
-                ready = plane.get()
-                if ready == nil { $0.append(news) }
-            }
-            if let ready { Self.take(news, ready) }
+            early.tell(news)
             joined.signal()
         } broken: { [leash] life, breach in
             ConfigurationFile.report("gatepost: the border is broken, data process \(life) ends: \(breach)")
@@ -48,24 +43,21 @@ struct ControlProcess {
         // Revocations are numbered on from what the data process has; alone there is nothing to go on from.
         _ = joined.wait(timeout: .now() + .milliseconds(Self.firstDataMilliseconds))
         let control = try ControlStart.make(configPath: configPath, config: config, reactors: data)
-        while true {
-            var next: [DataProcesses.News] = []
-            early.change {
-                next = $0
-                $0 = []
-                // In the same step: what comes later goes to the plane itself.
-                if next.isEmpty { plane.set(control) }
-            }
-            if next.isEmpty { break }
-            for news in next { Self.take(news, control) }
-        }
+        plane.set(control)
+        early.begin(control)
+        try GatewayProcess.wait { try await control.prepare() }
         data.serve { control.snapshot }
         try GatewayProcess.wait { try await control.start() }
+        early.open(control)
         try control.serveCommands()
         leash.send(Leash.ready)
         reloading.begin(control)
         ConfigurationWatch.begin(control, configPath: configPath, since: read) { reloading.order() }
         while true { sleep(3_600) }
+    }
+
+    private static func isJoining(_ news: DataProcesses.News) -> Bool {
+        if case .joins = news { true } else { false }
     }
 
     private static func take(_ news: DataProcesses.News, _ control: ControlPlane) {

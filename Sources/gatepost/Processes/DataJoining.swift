@@ -65,7 +65,10 @@ extension DataProcesses {
             guard let made = state.snapshot, !state.isConfiguring else { return nil }
             let current = made()
             state.lives[life.number] = JoinedLife(life: life)
-            return state.configured.map { $0.revision > current.revision ? $0 : current } ?? current
+            var newest = state.configured.map { $0.revision > current.revision ? $0 : current } ?? current
+            // Certificates that were revoked since that one was made.
+            newest.revokedSerials = current.revokedSerials
+            return newest
         }
         guard let newest else { return }
         ask(life, { .configure(number: $0, newest) }) { answer in

@@ -78,7 +78,9 @@ final class Supervisor {
     func run() -> Int32 {
         var signals = sigset_t()
         sigemptyset(&signals)
-        for number in [SIGINT, SIGTERM, SIGHUP, SIGUSR2, SIGCHLD] { sigaddset(&signals, number) }
+        for number in GatewayProcess.endingSignals + [SIGHUP, SIGUSR2, SIGCHLD] {
+            sigaddset(&signals, number)
+        }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         let news = signalfd(-1, &signals, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
         // Who was there before this program came is not started again by it.

@@ -47,7 +47,7 @@ class World {
     this.permission = row.permission || 'prompt';
     this.statuses = [];
     this.seen = {states: [], went: [], replaced: [], opened: [], closed: 0, told: [], challenges: 0, asked: 0,
-      handedIn: 0, probes: 0, reloads: 0};
+      handedIn: 0, probes: 0, reloads: 0, unasked: 0};
     this.element('check').dataset = {
       tx: 'tx-1', application: 'wiki', home: 'https://wiki.corp.example/x', states: JSON.stringify(row.states),
       otherTitle: 'other', ...(row.back ? {back: row.back} : {}), ...(row.failed ? {failed: row.failed, days: row.days || ''} : {}),
@@ -127,6 +127,7 @@ class World {
     if (path.endsWith('/challenge')) {
       if (this.row.refusesChallenge) return answer({reason: this.row.refusesChallenge, happened: 'h', remedy: 'r'});
       this.seen.challenges += 1;
+      if (body.unasked === true) this.seen.unasked += 1;
       return answer({
         challenge: 'challenge-' + this.seen.challenges, renew_in_seconds: 45, now: Math.floor(this.clock.now / 1000),
         agent: {urls: this.ports().map(port => `http://127.0.0.1:${port}/v1/attest`), timeout_ms: 60000},

@@ -21,6 +21,14 @@ enum ProviderWord: CaseIterable {
     case granted, grantedWithoutRotation, revoked, interaction, otherSubject
     case down, unreachable, refusesClient
 
+    /// The provider has said something about the sign-in.
+    var counts: Bool {
+        switch self {
+        case .granted, .grantedWithoutRotation, .revoked, .interaction, .otherSubject: true
+        case .down, .unreachable, .refusesClient: false
+        }
+    }
+
     /// A refresh that is answered so ends its sign-in.
     var ends: Bool {
         switch self {

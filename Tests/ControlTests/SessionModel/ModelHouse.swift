@@ -24,6 +24,7 @@ struct ModelConfig: Equatable {
     }
     static func sessionSeconds(_ provider: String) -> Int64 { provider == "partner" ? 1_800 : 3_000 }
     static func sessionSeconds(at application: String) -> Int64 { application == "wiki" ? 1_500 : 2_400 }
+    static let graceSeconds: Int64 = 120
     static func idleSeconds(_ provider: String, at application: String) -> Int64? {
         let all: [Int64?] = [provider == "partner" ? 600 : nil, application == "vault" ? 300 : nil]
         return all.compactMap { $0 }.min()
@@ -36,7 +37,8 @@ struct ModelConfig: Equatable {
     var text: String {
         let registrations = providers.map { name in
             "  \(name): { issuer: \"\(Self.issuer(name))\", client-id: \(Self.clients[name] ?? ""), "
-                + "client-secret: { file: secrets/corp }, session: \(Self.sessionSeconds(name))s, refresh: 3m"
+                + "client-secret: { file: secrets/corp }, session: \(Self.sessionSeconds(name))s, refresh: 3m, "
+                + "refresh-grace: \(Self.graceSeconds)s"
                 + (name == "partner" ? ", idle: 600s }" : " }")
         }
         let applications = Self.applications.map { name in
@@ -74,6 +76,11 @@ final class StoryClock: Sendable {
     private let seconds = Mutex(Gatehouse.start)
     var now: Int64 { seconds.withLock { $0 } }
     func advance(_ by: Int64) { seconds.withLock { $0 += by } }
+}
+
+extension SignInRefreshes {
+    /// What a provider is being asked, and whether sign-ins are being given up.
+    var underWay: (flights: Int, isGivingUp: Bool) { (flights.count, !givingUp.isEmpty) }
 }
 
 /// How much is under way in one process.
@@ -184,7 +191,8 @@ final class ModelHouse {
     }
 
     private func isResting() async -> Bool {
-        await underWay.count + control.refreshes.flights.count <= provider.held
+        let (flights, isGivingUp) = await control.refreshes.underWay
+        return underWay.count + flights <= provider.held && !isGivingUp
     }
 
     /// Ends the story: nothing of it may outlive its folder.

@@ -16,6 +16,10 @@ struct SessionModel {
         var family: String
         /// The others of the browser, newest first.
         var linked: [String] = []
+        /// Since when every answer to a refresh says nothing that counts.
+        var failingSinceSeconds: Int64?
+        /// The same, or since when its provider failed others before: when it was due the model does not know.
+        var doubtedSinceSeconds: Int64?
 
         var issuer: String { ModelConfig.issuer(provider) }
     }
@@ -48,6 +52,10 @@ struct SessionModel {
     /// Of sessions, also of those that have ended: the sign-in that they were under.
     private(set) var signInOfSession: [String: String] = [:]
     private(set) var marks: [(mark: Mark, atSeconds: Int64)] = []
+    /// Providers that fail, as the process knows it.
+    private(set) var failing: [String: Int64] = [:]
+    /// When they did so last.
+    private var heardFailing: [String: Int64] = [:]
     /// Open streams by number, with the session that opened them.
     var streams: [Int: String] = [:]
 
@@ -163,7 +171,35 @@ struct SessionModel {
         for (stream, id) in streams where !isAccepted(id) { streams[stream] = nil }
     }
 
+    /// What a provider said to a refresh of this family's sign-in.
+    mutating func refreshed(_ family: String, at provider: String, counts: Bool, atSeconds now: Int64) {
+        let since = failing[provider] ?? now
+        failing[provider] = counts ? nil : since
+        heardFailing[provider] = counts ? nil : now
+        for signIn in signIns.values where signIn.family == family {
+            signIns[signIn.id]?.failingSinceSeconds = counts ? nil : signIn.failingSinceSeconds ?? now
+            signIns[signIn.id]?.doubtedSinceSeconds = counts ? nil : signIn.doubtedSinceSeconds ?? since
+        }
+    }
+
+    /// A new process knows of no failures until it has asked.
+    mutating func forgetFailing() { (failing, heardFailing) = ([:], [:]) }
+
     // MARK: Questions
+
+    /// Not confirmed for the grace, itself or because its provider fails others.
+    func mayBeGivenUp(_ signIn: SignIn, atSeconds now: Int64) -> Bool {
+        let since = signIn.doubtedSinceSeconds ?? failing[signIn.provider] ?? now
+        return now - since >= ModelConfig.graceSeconds
+    }
+
+    /// It was asked about in vain for the grace, and its provider has failed since then: before that it may be back.
+    func mustBeGivenUp(_ signIn: SignIn, atSeconds now: Int64) -> Bool {
+        guard let since = signIn.failingSinceSeconds, let heard = heardFailing[signIn.provider] else {
+            return false
+        }
+        return heard - since >= ModelConfig.graceSeconds && now > heard
+    }
 
     static func concerns(_ mark: Mark, _ signIn: SignIn) -> Bool {
         switch mark {

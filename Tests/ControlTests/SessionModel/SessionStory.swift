@@ -120,7 +120,9 @@ final class SessionStory {
         case 23..<27: try await release()
         case 27..<29: try await endSomething()
         case 29..<31: try await advance(Int64(random(1..<20)))
-        case 31..<35: try await advance(Int64(random(20..<700)))
+        case 31..<35:
+            // Now and then in an outage.
+            try await advance(Int64(random(20..<700)), saying: isLikely(1, of: 5) ? .down : nil)
         case 35..<37: try await storm()
         case 37: try await configure()
         case 38: await proveDevice()

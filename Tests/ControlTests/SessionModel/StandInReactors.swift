@@ -167,6 +167,7 @@ extension StandInReactors.State {
             case .endPerson(let person): end(index, revocation.sequence) { $0.person == person }
             case .endDevice(let device): end(index, revocation.sequence) { $0.device == device }
             case .endApplication(let name): end(index, revocation.sequence) { $0.application == name }
+            case .revokeCertificate: break
             case .replace(let record): replace(index, record, revocation.sequence)
             }
         }
@@ -288,6 +289,7 @@ extension StandInReactors.State {
             case .endPerson(let person): person == record.person
             case .endDevice(let device): device == record.device
             case .endApplication(let application): application == record.application
+            case .revokeCertificate: false
             case .replace(let newer): newer.tokenDigest == record.tokenDigest
             }
         }

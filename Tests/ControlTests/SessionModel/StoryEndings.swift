@@ -25,8 +25,10 @@ extension SessionStory {
         let question = house.provider.take(index)
         note("\(question.isRefresh ? "refresh" : "code") of \(question.family?.id ?? "nobody"): \(word)")
         meet("\(question.isRefresh ? "refresh" : "code") \(word)")
-        if question.isRefresh, word.ends, let family = question.family?.id {
-            model.end { $0.family == family }
+        if question.isRefresh, let family = question.family {
+            if word.ends { model.end { $0.family == family.id } }
+            let provider = ModelConfig.clients.first { $0.value == family.client }?.key ?? ""
+            model.refreshed(family.id, at: provider, counts: word.counts, atSeconds: now)
         }
         HeldProvider.say(word, to: question)
     }
@@ -34,6 +36,22 @@ extension SessionStory {
     func refresh() async throws {
         await house.control.refreshSignIns()
         await house.settle()
+        try await learnGivenUp(isTicked: true)
+    }
+
+    /// What its provider did not confirm for too long may have ended, and after a tick has: the store says what did.
+    func learnGivenUp(isTicked: Bool = false) async throws {
+        guard model.signIns.values.contains(where: { model.mayBeGivenUp($0, atSeconds: now) }) else { return }
+        let rows = Set(try await house.store.sessions(.all, limit: 10_000).map(\.id))
+        for signIn in model.signIns.values where model.mayBeGivenUp(signIn, atSeconds: now) {
+            if !rows.contains(signIn.id) {
+                note("\(signIn.id) was not confirmed any more")
+                meet("sign-in given up")
+                model.end(signIns: [signIn.id])
+            } else if isTicked, house.provider.held == 0, model.mustBeGivenUp(signIn, atSeconds: now) {
+                fail("\(signIn.id) lives, and its provider has not confirmed it for too long")
+            }
+        }
     }
 
     // MARK: Endings
@@ -222,6 +240,7 @@ extension SessionStory {
         }
         raced = []
         try await learnIdle()
+        try await learnGivenUp()
         for session in asked { model.use(session, atSeconds: now) }
         try await finishCallbacks()
         endedAtOnce = [:]
@@ -248,6 +267,7 @@ extension SessionStory {
             while end - now > 10, house.provider.held > 0 {
                 say(house.provider.isRefreshFirst ? word ?? randomWord() : .unreachable, to: 0)
                 await house.settle()
+                try await learnGivenUp()
                 try await finishCallbacks()
             }
             let quiet = house.reactors.quietSeconds(nowSeconds: now)
@@ -300,6 +320,7 @@ extension SessionStory {
         try house.write(next)
         if isRestart {
             try await house.startAnew()
+            model.forgetFailing()
             model.streams = [:]
         } else {
             try await house.control.reload()

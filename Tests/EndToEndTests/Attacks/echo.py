@@ -72,7 +72,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
                 raise ValueError("chunk end")
         while (line := self.rfile.readline()) != b"\r\n":
             # The only one that is sent.
-            if line != b"X-Trailer: late\r\n":
+            if line.lower() != b"x-trailer: late\r\n":
                 raise ValueError("trailer")
         return body
 

@@ -103,7 +103,12 @@ struct SignalReadingTests {
             .unmappedSubject),
         Row(
             "by a token's id", "session-revoked", ["format": "jwt_id", "iss": "https://i", "jti": "1"],
-            .unmappedSubject),
+            .applied,
+            .endSessions(target { $0.tokens = [SignalTarget.Token(issuer: "https://i", id: "1")] })),
+        Row(
+            "a person is not named by a token", "credential-change",
+            ["format": "jwt_id", "iss": "https://i", "jti": "1"],
+            ["credential_type": "password", "change_type": "revoke"], .unmappedSubject),
         Row(
             "a member that is not understood is passed over", "session-revoked",
             complex(["user": user, "org_unit": stranger]), .applied, .endSessions(byPerson)),

@@ -144,6 +144,9 @@ struct DecisionLines {
         if let result = made.deviceResult {
             members.append(("class", .string(result.deviceClass.rawValue)))
             if let policy = result.policyName { members.append(("device_policy", .string(policy))) }
+            if !result.warnings.isEmpty {
+                members.append(("warnings", .array(result.warnings.map(\.logged))))
+            }
         }
         members += [
             ("result", .string(digest(of: made.residual))),
@@ -229,6 +232,7 @@ struct DecisionLines {
         ]
         if let seconds = mark.assessedAtSeconds { members.append(("assessed_at", .integer(seconds))) }
         if let seconds = mark.graceUntilSeconds { members.append(("grace_until", .integer(seconds))) }
+        if digest != nil, let call = mark.provenance { members += call.members }
         return .object(JSONObject(members))
     }
 

@@ -32,6 +32,7 @@ final class DecisionRecorder: Sendable {
     }
 
     let shadow = ShadowPolicy()
+    let reported = ReportedRules()
     let evaluations = EvaluationCount()
     /// nil: switched off; decisions have names all the same.
     let log: DecisionLog?
@@ -43,6 +44,7 @@ final class DecisionRecorder: Sendable {
     /// Names a decision and puts it on record. Called beside the requests, for every session record.
     func record(_ made: MadeDecision) -> DecisionID {
         let finding = shadow.find(made)
+        reported.note(made)
         let print = DecisionPrint(made, finding)
         let generation = log?.generation ?? 0
         let marks = (made.device?.verdicts ?? []).map(VerdictMark.init)
@@ -97,15 +99,19 @@ final class DecisionRecorder: Sendable {
     }
 
     /// From now on this is the policy in force.
-    func begin(_ policy: PolicySnapshot) { log?.append(.policy(policy)) }
+    func begin(_ policy: PolicySnapshot) {
+        reported.keep(policy)
+        log?.append(.policy(policy))
+    }
 
     /// A line of another kind.
     func note(_ kind: String, atSeconds seconds: Int64, _ members: [(String, JSONValue)]) {
         log?.append(.event(kind: kind, atSeconds: seconds, members))
     }
 
-    /// Once a minute: confirms and forgets the sessions that nobody uses any more, and tells of the shadow policy.
-    func sweep(nowSeconds now: Int64) {
+    /// Once a minute: confirms and forgets the sessions that nobody uses any more, and tells of the shadow policy and
+    /// of the rules of `policy` that only report.
+    func sweep(under policy: PolicySnapshot, nowSeconds now: Int64) {
         state.withLock { state in
             for (session, known) in state.known
             where !(0..<Self.idleSeconds).contains(now - known.last.atSeconds) {
@@ -114,6 +120,9 @@ final class DecisionRecorder: Sendable {
             }
         }
         if let members = shadow.report(atSeconds: now) { note("shadow", atSeconds: now, members) }
+        if let members = reported.report(under: policy, atSeconds: now) {
+            note("reported-rules", atSeconds: now, members)
+        }
     }
 
     /// Confirms everything that is not confirmed yet and waits until it is written.

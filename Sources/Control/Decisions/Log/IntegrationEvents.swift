@@ -48,8 +48,20 @@ final class IntegrationEvents: Sendable {
                     ("event", "failed"), ("failed_at", .integer(at)),
                     ("failure", .string(failure.kind.rawValue)),
                     ("failures", .integer(Int64(failures - before))),
-                ])
+                ] + (status.lastFailureCall?.members ?? []))
         }
         return lines
+    }
+}
+
+extension Verdict.Provenance {
+    /// Which call it was, for a line of JSON.
+    var members: [(String, JSONValue)] {
+        [("endpoint", .string(endpoint))] + (requestID.map { [("request_id", .string($0))] } ?? [])
+    }
+
+    /// The same with how it came.
+    var json: JSONValue {
+        .object(JSONObject([("transport", .string(transport.rawValue))] + members))
     }
 }

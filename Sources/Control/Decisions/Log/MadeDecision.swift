@@ -57,8 +57,11 @@ struct VerdictMark: Sendable, Hashable {
     var fetchedAtSeconds: Int64
     var expiresAtSeconds: Int64
     var graceUntilSeconds: Int64?
+    /// Which call said it.
+    var provenance: Verdict.Provenance?
 
     init(_ verdict: Verdict) {
+        provenance = verdict.provenance
         id = verdict.id
         integration = verdict.integration
         provider = verdict.provider
@@ -80,6 +83,7 @@ extension Verdict {
         content.fetchedAtSeconds = 0
         content.expiresAtSeconds = 0
         content.graceUntilSeconds = nil
+        content.provenance = nil
         return content
     }
 }
@@ -112,7 +116,16 @@ struct DecisionPrint: Sendable, Hashable {
         residual.validUntilSeconds = 0
         var open = made.open
         open?.validUntilSeconds = 0
-        result = [residual, open].hashValue
+        var came = Hasher()
+        came.combine([residual, open])
+        // What a rule that only reports says is no part of the residual, and changes with time alone as well.
+        for warning in made.deviceResult?.warnings ?? [] {
+            came.combine(warning.policy)
+            came.combine(warning.rule)
+            came.combine(warning.outcome)
+            came.combine(warning.reason)
+        }
+        result = came.finalize()
         shadow = finding.hashValue
     }
 

@@ -60,8 +60,9 @@ extension Scripts {
         };
 
         // Whether anything listens: what it says cannot be read, that it answers can.
-        const hears = async () => (await within(1500, signal =>
-          fetch(addressOf(0, '/v1/p.gif'), {mode: 'no-cors', credentials: 'omit', cache: 'no-store', signal}))).value;
+        const hears = async () => (await Promise.all(offer.agent.urls.map((_, index) => within(1500, signal =>
+          fetch(addressOf(index, '/v1/p.gif'), {mode: 'no-cors', credentials: 'omit', cache: 'no-store', signal})))))
+          .some(outcome => outcome.value);
 
         // Why no answer came; `seen`: the agent that a picture showed.
         const diagnose = async isLate => {

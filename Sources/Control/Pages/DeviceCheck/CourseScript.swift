@@ -83,7 +83,7 @@ extension Scripts {
             showWork('Asking the next agent on this device…');
             await renew();
             const seen = soFar < offer.agent.urls.length ? await firstSeen(soFar) : -1;
-            if (seen >= 0) return visit(seen);
+            if (seen >= 0) return visit(seen, true);
             port = soFar < offer.agent.urls.length ? soFar : 0;
             return showState(failed, otherWays());
           }
@@ -113,6 +113,8 @@ extension Scripts {
         // Back from another page by the history: what stood here is old.
         window.addEventListener('pageshow', event => { if (event.persisted) location.reload(); });
         watchPermission();
+        // Back from the agent with a refusal, from a check ahead of time: nobody waits for it now either.
+        if (root.dataset.failed && recall('ahead') === tx) { forget('ahead'); back = home; }
         if (back) setTimeout(goBack, backAfter);
         if (root.dataset.failed) goOn().catch(showRefusal);
         else run(true);

@@ -14,8 +14,9 @@ extension Scripts {
         // The challenge that the next way uses. A gateway that refuses one says why: that is thrown as it came.
         let offer = null, offeredAt = 0;
         const isFresh = () => offer !== null && Date.now() - offeredAt < offer.renew_in_seconds * 1000;
-        const renew = async () => {
-          const answer = await post('/.gatepost/posture/challenge', {tx});
+        // `more`: what the way is, where that matters to the gateway.
+        const renew = async (more = {}) => {
+          const answer = await post('/.gatepost/posture/challenge', {tx, ...more});
           if (!answer.challenge) throw answer;
           offer = answer; offeredAt = Date.now();
           return offer;

@@ -2,7 +2,8 @@ extension Scripts {
     /// What the person sees. Two kinds of screens: something is going on, or a state with its words and ways on.
     static let deviceCheckScreen = #"""
         const part = id => document.getElementById(id);
-        const root = part('check'), {tx, application, home, back} = root.dataset;
+        const root = part('check'), {tx, application, home} = root.dataset;
+        let {back} = root.dataset;
         const states = JSON.parse(root.dataset.states);
         const say = text => { part('status').textContent = text; };
         const show = (id, isShown) => { part(id).hidden = !isShown; };

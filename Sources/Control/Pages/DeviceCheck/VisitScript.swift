@@ -53,21 +53,26 @@ extension Scripts {
         };
 
         // Leaves this page. If nobody comes back to it the browser has shown why; a page that is still here says so.
-        const visit = async index => {
+        const visit = async (index, isUnasked = false) => {
           rememberVisit(index + 1);
           showWork('Going to the agent…');
-          if (!isFresh()) await renew();
+          if (isUnasked) await renew({unasked: true});
+          else if (!isFresh()) await renew();
+          if (isGone) return;
           stopRenewing();
-          location.assign(addressOf(index, '/v1/nav') + location.hash);
+          const address = addressOf(index, '/v1/nav') + location.hash;
+          // Ahead of time this page is a detour that the way back should not know.
+          if (back) { remember('ahead', tx); location.replace(address); }
+          else location.assign(address);
           setTimeout(() => showState('agent-not-running', otherWays()), 10000);
         };
 
         // Going there unasked strands a person where nobody answers: only after a picture has shown the agent, and
         // once.
         const visitUnasked = async (state, seen) => {
-          if (back) return goBack();
           const mayGo = seen >= 0 && seen >= visitsSoFar() && otherWays().includes('navigation');
-          if (mayGo) return visit(seen);
+          if (mayGo) return visit(seen, true);
+          if (back) return goBack();
           // Asked for from the start, it is no failure.
           if (state !== 'device-required') tell(state);
           showState(state, otherWays());

@@ -21,7 +21,8 @@ struct ProviderAPI: Sendable {
     var failureInside: @Sendable (JSONValue) -> ConnectorFailure? = { _ in nil }
     /// How often we may call, by the vendor's published limits.
     var windows: [RateWindow] = []
-    var bodyBytesMax = 16 << 20
+    /// As much as can be read as JSON: what is fetched and then refused for its size would never be complete.
+    var bodyBytesMax = JSONLimits.provider.bytesMax
     var allowsPlainHTTP = false
     /// PEM of the only authorities trusted; nil: the system's.
     var authoritiesPEM: [UInt8]?
@@ -84,11 +85,14 @@ struct RateLedger: Sendable {
     init(_ windows: [RateWindow]) { self.windows = windows }
 
     /// Seconds until the next call is within every window; 0: now.
-    func wait(nowSeconds: Int64) -> Int64 {
+    ///
+    /// - Parameter leavesRoom: whether a tenth of each window stays free for others.
+    func wait(nowSeconds: Int64, leavesRoom: Bool = false) -> Int64 {
         windows.reduce(0) { wait, window in
             let inside = times.filter { $0 > nowSeconds - window.seconds }
-            guard inside.count >= window.calls else { return wait }
-            return max(wait, inside[inside.count - window.calls] + window.seconds - nowSeconds)
+            let calls = leavesRoom ? max(1, window.calls - window.calls / 10) : window.calls
+            guard inside.count >= calls else { return wait }
+            return max(wait, inside[inside.count - calls] + window.seconds - nowSeconds)
         }
     }
 

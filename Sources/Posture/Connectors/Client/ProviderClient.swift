@@ -1,3 +1,4 @@
+import Access
 import Fetch
 import Foundation
 import JSON
@@ -9,6 +10,9 @@ actor ProviderClient {
     static let triesMax = 4
     static let smallBodyBytesMax = 64 << 10
     static let callMilliseconds = 30_000
+    /// Set for questions that nobody waits for: they are patient, and leave a part of each window to people who do.
+    @TaskLocal static var isNobodyWaiting = false
+    static let patienceSeconds = 30.0
 
     let api: ProviderAPI
     private let fetcher: any Fetcher
@@ -64,7 +68,8 @@ actor ProviderClient {
         guard let origin, URLOrigin(call.url) == origin else {
             throw ConnectorFailure(.malformedResponse, "\(api.name): a link leads to another host")
         }
-        var patience = Patience(secondsMax: waitSecondsMax)
+        var patience = Patience(
+            secondsMax: Self.isNobodyWaiting ? max(waitSecondsMax, Self.patienceSeconds) : waitSecondsMax)
         var hasRenewed = false
         var attempt = 0
         while true {
@@ -110,7 +115,9 @@ actor ProviderClient {
     private func waitForTurn(_ patience: inout Patience) async throws(ConnectorFailure) {
         while true {
             let now = clock.nowSeconds()
-            let wait = max(throttledUntilSeconds - now, ledger.wait(nowSeconds: now))
+            let wait = max(
+                throttledUntilSeconds - now,
+                ledger.wait(nowSeconds: now, leavesRoom: Self.isNobodyWaiting))
             guard wait > 0 else { return ledger.note(nowSeconds: now) }
             guard patience.takes(Double(wait)) else {
                 throw ConnectorFailure(.throttled, "\(api.name): throttled", retryAfterSeconds: wait)
@@ -122,7 +129,8 @@ actor ProviderClient {
     private static func isRetried(_ kind: ConnectorFailure.Kind) -> Bool {
         switch kind {
         case .throttled, .unavailable, .timeout, .tlsError: true
-        case .authFailed, .forbidden, .notFound, .malformedResponse, .pagingLoop, .configError: false
+        case .authFailed, .forbidden, .notFound, .malformedResponse, .pagingLoop, .clockSkew, .configError:
+            false
         }
     }
 
@@ -136,14 +144,29 @@ actor ProviderClient {
         case .token: if let bearer { request.fields.append(("authorization", "Bearer \(bearer)")) }
         case .fixed(let fields): request.fields += fields
         }
-        if let name = api.requestIDField { request.fields.append((name, UUID().uuidString.lowercased())) }
+        var sentID: String?
+        if let name = api.requestIDField {
+            let id = UUID().uuidString.lowercased()
+            sentID = id
+            request.fields.append((name, id))
+        }
         if let body = call.body {
             request.fields.append(("content-type", "application/json"))
             request.body = body.serialized()
         }
         request.timeoutMilliseconds = Self.callMilliseconds
         request.bodyBytesMax = api.bodyBytesMax
-        let response = try await send(request)
+        func told(_ response: FetchResponse?) -> Verdict.Provenance {
+            CallTrace.provenance(call.method, call.url, base: api.base, sentID: sentID, response)
+        }
+        let response: FetchResponse
+        do throws(ConnectorFailure) {
+            response = try await send(request)
+        } catch {
+            CallTrace.current?.note(told(nil))
+            throw error
+        }
+        CallTrace.current?.note(told(response))
         guard call.acceptsStatus.contains(response.status) else { throw failure(of: response) }
         if response.status == 204 { return .null }
         let answer = try Self.parse(response.body)

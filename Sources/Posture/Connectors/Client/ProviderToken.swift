@@ -80,7 +80,12 @@ extension ProviderClient {
         let body = try? JSONValue(
             parsing: response.body, limits: JSONLimits(bytesMax: Self.smallBodyBytesMax))
         let word = body.flatMap(grant.errorWord).map(Self.plain) ?? "no error code"
-        let what = "\(api.name) token endpoint: \(response.status) \(word)"
+        var what = "\(api.name) token endpoint: \(response.status) \(word)"
+        // Assertions and signatures carry times, and a refusal does not say that it is for those.
+        let own = status()
+        if own.isClockSkewed, let offset = own.serverOffsetSeconds {
+            what += "; its clock is \(offset) s from ours"
+        }
         switch response.status {
         case 429: return ConnectorFailure(.throttled, what, retryAfterSeconds: noteHint(response))
         case 500...599: return ConnectorFailure(.unavailable, what)

@@ -14,7 +14,8 @@ struct CrowdStrikeConnector: Connector {
         "us-gov-1": "https://api.laggar.gcw.crowdstrike.com",
         "us-gov-2": "https://api.us-gov-2.crowdstrike.mil",
     ]
-    static let hostsPerPage = 1_000
+    /// A host with its policies and groups is 5 KB, some are much more, and a page may have 16 MiB.
+    static let hostsPerPage = 500
     /// Of a GET with repeated `ids`.
     static let idsPerCall = 100
     /// The whole list is read at the pace of `refresh`, with scores in groups: that is fewer calls than

@@ -175,7 +175,8 @@ struct EvaluationRequest: Sendable {
             }
             return [
                 "device_id": .string(device.id), "email": .string(device.email ?? ""),
-                "serial_number": value(.serial), "mac_address": value(.mac), "virtual_ipv4": "",
+                "serial_number": value(.serial), "mac_address": .string(device.addresses.first?.value ?? ""),
+                "virtual_ipv4": "",
                 "hostname": "",
             ]
         }

@@ -7,11 +7,12 @@ struct DefenderConnector: Connector {
     static let vendor = Vendor(name: "defender", title: "Microsoft Defender for Endpoint") {
         connection, parts throws(ConnectorFailure) in try DefenderConnector(connection, parts)
     }
-    static let machinesPerPage = 10_000
+    /// The vendor allows 10,000. A machine with many adapters and tags is 3 KB or more, and a page may have 16 MiB.
+    static let machinesPerPage = 2_000
     static let permission = "Machine.Read.All"
     static let standardScope = "https://api.securitycenter.microsoft.com/.default"
     /// The whole list is read at the pace of `refresh`: risk moves without `lastSeen`, so a list filtered by
-    /// it would miss that, and 50,000 machines are six calls.
+    /// it would miss that, and 50,000 machines are 26 calls.
     static let deviceSeconds: Int64 = 86_400
 
     private let connection: ProviderConnection
@@ -26,23 +27,28 @@ struct DefenderConnector: Connector {
     var pace: RefreshPace {
         RefreshPace(
             deviceSeconds: Self.deviceSeconds, fullSeconds: connection.refreshSeconds,
-            ttlSeconds: connection.ttlSeconds)
+            // The vendor's limit for questions about single machines is one a second.
+            ttlSeconds: connection.ttlSeconds, questionsAtOnceMax: 1)
     }
 
     init(_ connection: ProviderConnection, _ parts: ConnectorParts) throws(ConnectorFailure) {
-        let form = [
+        let (login, tenant) = (try connection.text("login-url"), try connection.text("tenant"))
+        let clientID = try connection.text("client-id")
+        let credential = try Graph.Credential(connection)
+        let tokenURL = "\(login)/\(tenant)/oauth2/v2.0/token"
+        let request = [
             (name: "grant_type", value: "client_credentials"),
-            (name: "client_id", value: try connection.text("client-id")),
-            (name: "client_secret", value: try connection.secret("client-secret")),
             (name: "scope", value: connection.texts["scope"] ?? Self.standardScope),
         ]
-        let (login, tenant) = (try connection.text("login-url"), try connection.text("tenant"))
         let facts = TokenFacts(tenant: tenant, loginURL: login)
         self.facts = facts
         // A token of this API: what the same application may do at Graph is no part of it.
-        application = "defender \(tenant) \(try connection.text("client-id"))"
+        application = "defender \(tenant) \(clientID)"
         let grant = TokenGrant(
-            url: "\(login)/\(tenant)/oauth2/v2.0/token", form: { _ in form }, errorWord: Graph.tokenErrorWord,
+            url: tokenURL,
+            form: { nowSeconds in
+                credential.proof(clientID: clientID, tokenURL: tokenURL, nowSeconds: nowSeconds) + request
+            }, errorWord: Graph.tokenErrorWord,
             received: { answer, client async throws(ConnectorFailure) in
                 try await facts.received(answer, client)
             })

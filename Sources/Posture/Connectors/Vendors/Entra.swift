@@ -116,7 +116,8 @@ struct EntraConnector: Connector {
             switch error.kind {
             // syncStateNotFound, resyncRequired, and a link that leads nowhere or in circles.
             case .malformedResponse, .pagingLoop, .notFound: return .baselineNeeded(error.what)
-            case .authFailed, .forbidden, .throttled, .unavailable, .timeout, .tlsError, .configError:
+            case .authFailed, .forbidden, .throttled, .unavailable, .timeout, .tlsError, .clockSkew,
+                .configError:
                 return .failed(error, read: reading.records)
             }
         }
@@ -268,7 +269,7 @@ struct EntraReading: Sendable {
         }
         walk.malformedCount += malformed
         for (id, record) in read {
-            latest[id] = VerdictRecords.packed(record)
+            latest[id] = VerdictRecords.packed(record.said(by: CallTrace.current?.last))
             gone.remove(id)
         }
     }

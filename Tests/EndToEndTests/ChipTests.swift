@@ -1,0 +1,72 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    @Suite("A device whose key is in a security chip, while keys and certificates change")
+    struct ChipTests {
+        @Test("enrolled with a TPM it is attested, and goes on over rotated gateway keys and its own renewal")
+        func chip() async throws {
+            let stack = try Stack.current()
+            let (folder, chip) = (stack.path("chip"), stack.path("chip/tpm"))
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try stack.start(
+                "swtpm", "/usr/bin/swtpm",
+                [
+                    "socket", "--tpm2", "--tpmstate", "dir=\(folder)", "--server", "type=unixio,path=\(chip)",
+                    "--flags", "not-need-init,startup-clear",
+                ])
+            defer { try? stack.child("swtpm").stop(with: SIGKILL) }
+            try poll("the chip's socket") { FileManager.default.fileExists(atPath: chip).whenTrue }
+            try await BriefStage.with(stack, agents: "grace: 5s") {
+                try BriefStage.enrol(stack, "chipped", ["--tpm", chip, "--key-storage", "tpm"])
+                try BriefStage.startAgent(stack, "chipped")
+                defer {
+                    try? stack.child("agent").stop()
+                    try? stack.startAgent()
+                }
+                let device = try stack.deviceID(state: "chipped")
+                try Self.check(stack, "enrolled")
+                let row = try stack.gatepost("device", "list").split(separator: "\n").first {
+                    $0.contains(device)
+                }
+                #expect(row?.contains("attested") == true, "\(row ?? "no row")")
+                for purpose in ["challenge", "root"] {
+                    _ = try stack.gatepost("keys", "rotate", purpose)
+                    try Self.check(stack, purpose)
+                }
+                // A certificate that is due: the agent renews as soon as it runs.
+                let before = try Self.enrolment(stack)
+                try stack.child("agent").stop()
+                var due = before
+                due["renewed_at"] = 1
+                try JSONSerialization.data(withJSONObject: due).write(
+                    to: stack.agentFile("chipped", "enrolment.json"))
+                try BriefStage.startAgent(stack, "chipped")
+                try poll("the renewal", seconds: 40, every: 0.2) {
+                    (try Self.certificate(Self.enrolment(stack)) != Self.certificate(before)).whenTrue
+                }
+                #expect(try stack.deviceID(state: "chipped") == device)
+                try Self.check(stack, "renewed")
+                _ = try stack.gatepost("keys", "rotate", "challenge")
+                try Self.check(stack, "rotated-again")
+            }
+        }
+
+        /// Somebody who comes for the first time.
+        private static func check(_ stack: Stack, _ name: String) throws {
+            let browser = try Chromium(stack)
+            defer { browser.quit() }
+            try BriefStage.enter(browser, path: "/" + name)
+            try browser.waitForApplication(BriefStage.application)
+        }
+
+        private static func enrolment(_ stack: Stack) throws -> [String: Any] {
+            let data = try Data(contentsOf: stack.agentFile("chipped", "enrolment.json"))
+            return try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
+        }
+
+        private static func certificate(_ enrolment: [String: Any]) -> String? {
+            (enrolment["certificates"] as? [String])?.first
+        }
+    }
+}
