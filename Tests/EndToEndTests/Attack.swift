@@ -111,12 +111,15 @@ struct Outcome {
     }
 
     private struct Raw: Decodable {
+        var source: String
         var answers: [Answer]
         var end: String
         var reached: [Reached]
     }
 
     var attack: Attack
+    /// The address that the connection came from.
+    var source: String
     var answers: [Answer]
     /// How the connection stood afterwards: `open`, `closed`, `timeout` or `broken: …`.
     var end: String
@@ -132,7 +135,7 @@ struct Outcome {
         let all = try JSONDecoder().decode([Raw].self, from: Data(json.utf8))
         guard all.count == attacks.count else { throw Failure(description: "\(all.count) outcomes: \(json)") }
         return zip(attacks, all).map {
-            Outcome(attack: $0, answers: $1.answers, end: $1.end, reached: $1.reached)
+            Outcome(attack: $0, source: $1.source, answers: $1.answers, end: $1.end, reached: $1.reached)
         }
     }
 }

@@ -110,7 +110,7 @@ extension Browser {
     func seen() -> String {
         let text = (try? self.text) ?? ""
         return
-            "\(engine) \(String((try? url) ?? "?").prefix(120)): \"\((try? title) ?? "?")\": \(text.prefix(300))"
+            "\(engine) \(String((try? url) ?? "?").prefix(120)): \"\((try? title) ?? "?")\": \(text.prefix(600))"
     }
 
     func text(of selector: String) throws -> String? {

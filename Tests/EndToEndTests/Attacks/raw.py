@@ -4,14 +4,15 @@ raw.py JOB: a JSON file {"address", "port", "authority", "record", "cases": [{"n
 "answers": 1, "heads": false}]}. Prints one JSON array. Each case has a connection of its own, unless "keep" is true: then
 they follow each other on one as long as the gateway lets them; `parts` are sent one by
 one, and `answers` says how many responses are waited for (fewer when the gateway closes). `record` is the upstream's
-list of what reached it: each case gets the lines that were added while it ran.
+list of what reached it: each case gets the lines that were added while it ran. Every connection comes from an address of
+its own in 127.1.0.0/16, `source`: what one address may do in a second is another test's subject.
 """
 
+import itertools
 import json
 import socket
 import ssl
 import sys
-import time
 
 job = json.load(open(sys.argv[1]))
 context = ssl.create_default_context(cafile=job["authority"])
@@ -56,12 +57,13 @@ def read_answer(stream, is_head):
 
 
 kept = {}
+sources = ("127.1.%d.%d" % divmod(number, 256) for number in itertools.count(1))
 
 
 def connection(host):
     if host in kept:
         return kept.pop(host)
-    plain = socket.create_connection((job["address"], job["port"]), timeout=10)
+    plain = socket.create_connection((job["address"], job["port"]), timeout=10, source_address=(next(sources), 0))
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     secure = context.wrap_socket(plain, server_hostname=host)
     return secure, secure.makefile("rb")
@@ -69,9 +71,10 @@ def connection(host):
 
 def play(case):
     before = len(lines())
-    answers, end = [], "open"
+    answers, end, source = [], "open", ""
     try:
         secure, stream = connection(case["host"])
+        source = secure.getsockname()[0]
         for part in case["parts"]:
             secure.sendall(bytes.fromhex(part))
         while len(answers) < case.get("answers", 1):
@@ -91,7 +94,8 @@ def play(case):
     except (OSError, ValueError, IndexError) as error:
         end = "broken: " + str(error)
     reached = lines()[before:]
-    return {"name": case["name"], "answers": answers, "end": end, "reached": [json.loads(line) for line in reached]}
+    return {"name": case["name"], "source": source, "answers": answers, "end": end,
+            "reached": [json.loads(line) for line in reached]}
 
 
 json.dump([play(case) for case in job["cases"]], sys.stdout)

@@ -6,6 +6,7 @@ made good on this side. Prints the array that raw.py prints; a stream that was r
 `reset CODE`. With "keep" cases of one host share a connection as long as the gateway lets them.
 """
 
+import itertools
 import json
 import socket
 import ssl
@@ -28,9 +29,13 @@ def lines():
         return []
 
 
+sources = ("127.1.%d.%d" % divmod(number, 256) for number in itertools.count(1))
+
+
 class Connection:
     def __init__(self, host):
-        plain = socket.create_connection((job["address"], job["port"]), timeout=10)
+        plain = socket.create_connection(
+            (job["address"], job["port"]), timeout=10, source_address=(next(sources), 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = context.wrap_socket(plain, server_hostname=host)
         if self.socket.selected_alpn_protocol() != "h2":
@@ -92,9 +97,10 @@ kept = {}
 
 def play(case):
     before = len(lines())
-    answers, end = [], "open"
+    answers, end, source = [], "open", ""
     try:
         connection = kept.pop(case["host"], None) or Connection(case["host"])
+        source = connection.socket.getsockname()[0]
         answer, end = connection.ask(case)
         if answer:
             answers.append(answer)
@@ -107,7 +113,8 @@ def play(case):
     except (OSError, ValueError, h2.exceptions.H2Error) as error:
         end = "broken: %s %s" % (type(error).__name__, error)
     reached = lines()[before:]
-    return {"name": case["name"], "answers": answers, "end": end, "reached": [json.loads(line) for line in reached]}
+    return {"name": case["name"], "source": source, "answers": answers, "end": end,
+            "reached": [json.loads(line) for line in reached]}
 
 
 json.dump([play(case) for case in job["cases"]], sys.stdout)
