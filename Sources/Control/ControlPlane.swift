@@ -38,6 +38,7 @@ public final class ControlPlane: Sendable {
     let deviceChecks = DeviceCheckCounts()
     let forms = KeptForms()
     let rechecks = AskedRechecks()
+    let renewals = RenewalQueue()
     let machines = MachineRegistry()
     let certified: CertifiedSessions
     let revokedSerials = RevokedSerials()
@@ -143,7 +144,7 @@ public final class ControlPlane: Sendable {
                 await reactors.send(.response(response), to: Int(request.ticket.reactor))
             }
         case .renew(let digest, let application):
-            Task(priority: .utility) { await renew(digest, application) }
+            renewSoon(Renewal(digest: digest, application: application))
         case .upstream(let news): take(news)
         case .cut(let sequence, let reactor, let streams, let nanoseconds):
             guard streams > 0 else { return }

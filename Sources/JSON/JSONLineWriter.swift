@@ -73,13 +73,7 @@ public struct JSONLineWriter: Sendable {
     public mutating func field(_ name: String, bytes value: Span<UInt8>) {
         beginMember(name)
         bytes.append(UInt8(ascii: "\""))
-        for index in value.indices {
-            if value[index] < 0x7F {
-                JSONText.append(value[index], to: &bytes)
-            } else {
-                JSONText.appendEscape(value[index], to: &bytes)
-            }
-        }
+        value.withUnsafeBufferPointer { JSONText.append($0, .unknown, to: &bytes) }
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -99,12 +93,14 @@ public struct JSONLineWriter: Sendable {
     /// Digits without an intermediate `String`.
     private mutating func appendDecimal(_ value: Int64) {
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        var digits = InlineArray<20, UInt8>(repeating: 0)
         var rest = value.magnitude
-        let start = bytes.count
+        var first = digits.count
         repeat {
-            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            first -= 1
+            digits[first] = UInt8(ascii: "0") + UInt8(rest % 10)
             rest /= 10
         } while rest > 0
-        bytes[start...].reverse()
+        digits.span.extracting(first...).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
     }
 }

@@ -61,26 +61,64 @@ extension JSONObject {
 enum JSONText {
     private static let hex = Array("0123456789abcdef".utf8)
 
+    /// What is done with bytes beyond ASCII.
+    enum Encoding {
+        /// They are UTF-8 and stay as they are.
+        case utf8
+        /// Nobody knows: each, and DEL with them, is written as the code point of the same number.
+        case unknown
+    }
+
     /// Appends `text` in quotes, escaping only what RFC 8259 §7 demands.
     static func append(_ text: String, to bytes: inout [UInt8]) {
+        var text = text
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 { append(byte, to: &bytes) }
+        text.withUTF8 { append($0, .utf8, to: &bytes) }
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// Appends one byte of a UTF-8 string.
-    static func append(_ byte: UInt8, to bytes: inout [UInt8]) {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-            bytes.append(UInt8(ascii: "\\"))
-            bytes.append(byte)
-        case 0x00...0x1F: appendEscape(byte, to: &bytes)
-        default: bytes.append(byte)
+    /// Appends text without quotes: most needs no escape and is copied in runs.
+    static func append(_ text: UnsafeBufferPointer<UInt8>, _ encoding: Encoding, to bytes: inout [UInt8]) {
+        var start = 0
+        var at = 0
+        while at < text.count {
+            if text.count - at >= 8,
+                isPlain(UnsafeRawPointer(text.baseAddress! + at).loadUnaligned(as: UInt64.self), encoding)
+            {
+                at += 8
+                continue
+            }
+            let byte = text[at]
+            let isEscaped = byte < 0x20 || (encoding == .unknown && byte >= 0x7F)
+            if isEscaped || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+                bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<at]))
+                if isEscaped {
+                    appendEscape(byte, to: &bytes)
+                } else {
+                    bytes.append(UInt8(ascii: "\\"))
+                    bytes.append(byte)
+                }
+                start = at + 1
+            }
+            at += 1
         }
+        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
+    }
+
+    /// Whether none of eight bytes needs an escape. May say no where all are plain, never yes where one is not.
+    private static func isPlain(_ word: UInt64, _ encoding: Encoding) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        /// A byte that is zero has its highest bit set here.
+        func zeros(_ word: UInt64) -> UInt64 { (word &- ones) & ~word }
+        var found = zeros(word ^ (ones &* 0x22)) | zeros(word ^ (ones &* 0x5C))
+        found |= (word &- ones &* 0x20) & ~word
+        if encoding == .unknown { found |= word | zeros(word ^ (ones &* 0x7F)) }
+        return found & highs == 0
     }
 
     /// Appends `byte` as the code point of the same number, in six characters.
-    static func appendEscape(_ byte: UInt8, to bytes: inout [UInt8]) {
+    private static func appendEscape(_ byte: UInt8, to bytes: inout [UInt8]) {
         bytes.append(contentsOf: "\\u00".utf8)
         bytes.append(hex[Int(byte >> 4)])
         bytes.append(hex[Int(byte & 15)])

@@ -28,6 +28,38 @@ struct JSONWriterTests {
         #expect(try JSONValue(parsing: writer.bytes) == expected)
     }
 
+    /// Eight bytes are looked at together: each byte at each place must come out as it does alone.
+    @Test func `every byte is written alike at every place of a text`() throws {
+        func escaped(_ byte: UInt8) -> String {
+            switch byte {
+            case 0x22: "\\\""
+            case 0x5C: "\\\\"
+            case 0x20..<0x7F: String(UnicodeScalar(byte))
+            default: "\\u00" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
+        for byte in UInt8.min...UInt8.max {
+            for length in [1, 7, 8, 9, 16, 19] {
+                for place in 0..<length {
+                    var value = [UInt8](repeating: UInt8(ascii: "a"), count: length)
+                    value[place] = byte
+                    if place + 1 < length { value[place + 1] = UInt8(ascii: "!") }
+                    var writer = JSONLineWriter()
+                    writer.beginObject()
+                    writer.field("n", bytes: value.span)
+                    writer.endObject()
+                    let expected = "{\"n\":\"" + value.map(escaped).joined() + "\"}\n"
+                    #expect(String(decoding: writer.bytes, as: UTF8.self) == expected)
+                    guard byte < 0x80 else { continue }
+                    let text = String(decoding: value, as: UTF8.self)
+                    let written = JSONValue.string(text).serializedText()
+                    let kept = byte == 0x7F ? written.replacing("\u{7F}", with: "\\u007f") : written
+                    #expect("{\"n\":" + kept + "}\n" == expected)
+                }
+            }
+        }
+    }
+
     @Test func `storage is reused without its content, and every line stands alone`() throws {
         var writer = JSONLineWriter(reusing: Array("left over".utf8))
         for number in 0..<2 {

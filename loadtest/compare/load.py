@@ -183,13 +183,13 @@ def uploads(bench, port, mebibytes=100, count=2):
     for name, value in fields(bench):
         options += ["-H", f"{name}: {value}"]
     for _ in range(count):
-        status = run(
+        sent = run(
             bench, ["curl", "-sS", "--http1.1", "--max-time", "120", "--cacert", bench.authorities, "--connect-to",
                     f"{HOST}:{port}:127.0.0.1:{port}", "-H", "Expect:", "-X", "POST", "-T",
-                    f"{bench.run}/mebibytes-{mebibytes}", "-o", "/dev/null", "-w", "%{http_code}", *options,
+                    f"{bench.run}/mebibytes-{mebibytes}", "-o", "/dev/null", "-w", "%{http_code} %{size_upload}", *options,
                     f"https://{HOST}:{port}/upload"], 120)
-        if status != "200":
-            fail(f"port {port} answered an upload with {status}")
+        if sent != f"200 {mebibytes << 20}":
+            fail(f"port {port}: status and uploaded bytes of {mebibytes} MiB were {sent}")
     return Load(count * mebibytes, time.monotonic() - began)
 
 

@@ -231,7 +231,8 @@ int main(int count, char **arguments) {
             struct connection *connection = connections[socket];
             if (!connection) continue;
             if (connection->listens) take_connections(socket);
-            else if (send_left(socket, connection) && connection->out_left == 0)
+            // Whoever answers in the middle of a body makes the client break it off: nothing would be uploaded.
+            else if (connection->body_left > 0 || (send_left(socket, connection) && connection->out_left == 0))
                 serve(socket, connection, events[at].events & EPOLLRDHUP);
         }
     }

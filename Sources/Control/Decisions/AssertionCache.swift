@@ -11,6 +11,7 @@ final class AssertionCache: Sendable {
     static let reuseSeconds: Int64 = 60
     /// Tokens remembered; beyond, the old ones of a part go first.
     static let tokensMax = 200_000
+    private static let partsCount = 64
 
     /// A token and when it was made.
     struct Made: Sendable {
@@ -22,7 +23,7 @@ final class AssertionCache: Sendable {
     private final class Part: Sendable {
         let made = Mutex<[String: Made]>([:])
     }
-    private let parts = (0..<64).map { _ in Part() }
+    private let parts = (0..<partsCount).map { _ in Part() }
     private let count = Atomic<Int>(0)
 
     /// How many signatures were made.
@@ -43,13 +44,17 @@ final class AssertionCache: Sendable {
             }
             count.add(1, ordering: .relaxed)
             let new = Made(token: sign(), atSeconds: nowSeconds, content: content)
-            if made.count >= Self.tokensMax / parts.count {
-                made = made.filter { (0..<Self.reuseSeconds).contains(nowSeconds - $0.value.atSeconds) }
-                // All of them are in use: then this one is not remembered.
-                guard made.count < Self.tokensMax / parts.count else { return new }
-            }
+            if made.count >= Self.tokensMax / Self.partsCount { Self.makeRoom(in: &made, nowSeconds) }
             made[key] = new
             return new
         }
+    }
+
+    /// Room for many at a time: looking at all of them is paid for by as many new ones.
+    private static func makeRoom(in made: inout [String: Made], _ nowSeconds: Int64) {
+        made = made.filter { (0..<reuseSeconds).contains(nowSeconds - $0.value.atSeconds) }
+        let most = tokensMax / partsCount
+        // All of them are in use: some are made once more.
+        for key in Array(made.keys.prefix(max(0, made.count - (most - most / 16)))) { made[key] = nil }
     }
 }

@@ -99,6 +99,9 @@ final class CertifiedSessions: Sendable {
         }
     }
 
+    /// Whether reactors know a session beside a certificate by this.
+    func isUse(_ digest: [UInt8]) -> Bool { state.withLock { $0.uses[digest] != nil } }
+
     func uses(of session: String) -> [CertifiedSession] {
         state.withLock { state in (state.bySession[session] ?? []).compactMap { state.uses[$0] } }
     }

@@ -46,7 +46,7 @@ extension ControlPlane {
         }
     }
 
-    /// A reactor uses a record that nears its end. Several reactors may; one renewal serves them all.
+    /// A record nears its end and is in use; this way knows every kind of it.
     func renew(_ digest: [UInt8], _ application: String) async {
         let now = nowSeconds()
         // Another reactor pulled a fresh one: this one has not heard of it.

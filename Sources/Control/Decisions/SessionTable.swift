@@ -119,9 +119,12 @@ struct SessionTable {
         for session in Set(known) { forget(session) }
     }
 
+    /// Room for many at a time: looking at all of them is paid for by as many new ones.
     private mutating func makeRoom(_ nowSeconds: Int64) {
         forget { $0.renewAtSeconds <= nowSeconds }
-        // Everybody is active: somebody loses a short cut, nobody a session.
-        if records.count >= Self.recordsMax, let any = records.values.first?.session { forget(any) }
+        let left = records.count - (Self.recordsMax - Self.recordsMax / 16)
+        guard left > 0 else { return }
+        // Everybody is active: some lose a short cut, nobody a session.
+        for session in records.values.prefix(left).map(\.session) { forget(session) }
     }
 }
