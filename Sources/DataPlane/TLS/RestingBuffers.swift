@@ -10,7 +10,7 @@ import HTTP
 extension Reactor {
     /// Connections of one reactor that hold buffers: 36 MiB at most.
     private static let holdersMax = 1_024
-    private static let sweepMilliseconds: UInt64 = 1_000
+    private static let sweepMilliseconds: UInt64 = 250
 
     /// After a visit to a connection that may have read or written.
     func restLater(_ slot: Int32) {
