@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import Signatures
 import Synchronization
+import Testing
 
 @testable import gatepost_agent
 
@@ -77,6 +78,15 @@ final class AgentSetting: Sendable {
 
     let certificate: Certificate
     let authority: EnrollmentAuthority
+
+    /// Writes this enrolment as an agent of one gateway left it, all in the state folder itself.
+    func write(into state: StateFolder) throws {
+        try state.prepare()
+        let key = try #require(identity.key as? SigningKey)
+        try state.write(DeviceIdentity.keyFileName, key.pem)
+        try state.write(StatementCounter.fileName, Array("65".utf8))
+        try state.write(Enrolment.fileName, identity.enrolment.stored)
+    }
 
     /// What the gateway answers to `enroll` and `renew`.
     static func answer(_ leaf: Certificate, _ ring: KeyRing) -> JSONValue {

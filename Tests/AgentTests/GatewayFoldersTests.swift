@@ -37,12 +37,8 @@ struct GatewayFoldersTests {
 
     @Test("an enrolment of an older agent moves to its gateway's folder, also when that was interrupted")
     func migration() throws {
-        let setting = try AgentSetting()
         let state = StateFolder(path: folder.path)
-        let key = try #require(setting.identity.key as? SigningKey)
-        try state.write(DeviceIdentity.keyFileName, key.pem)
-        try state.write(StatementCounter.fileName, Array("65".utf8))
-        try state.write(Enrolment.fileName, setting.identity.enrolment.stored)
+        try AgentSetting().write(into: state)
         // As a power cut after the first file leaves it.
         let target = folder.path + "/gateways/auth.corp.example"
         try FileManager.default.createDirectory(

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Glibc
-import Signatures
 import Testing
 
 @testable import gatepost_agent
@@ -123,12 +122,7 @@ struct PackagingTests {
     func migratedOwner() throws {
         let folder = try TemporaryFolder()
         let state = StateFolder(path: folder.path + "/state")
-        try state.prepare()
-        let setting = try AgentSetting()
-        let key = try #require(setting.identity.key as? SigningKey)
-        try state.write(DeviceIdentity.keyFileName, key.pem)
-        try state.write(StatementCounter.fileName, Array("65".utf8))
-        try state.write(Enrolment.fileName, setting.identity.enrolment.stored)
+        try AgentSetting().write(into: state)
         let outside = folder.path + "/outside"
         try folder.put("/outside", "x")
         symlink(outside, state.path + "/link")

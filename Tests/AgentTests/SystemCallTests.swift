@@ -1,7 +1,6 @@
 import Foundation
 import Glibc
 import JSON
-import Signatures
 import Testing
 
 @testable import gatepost_agent
@@ -145,12 +144,8 @@ struct SystemCallTests {
     @Test("the part that the network reaches, with a device check and a stranger") func agent() throws {
         let folder = try TemporaryFolder()
         let state = StateFolder(path: folder.path + "/state")
-        try state.prepare()
         let setting = try AgentSetting()
-        let key = try #require(setting.identity.key as? SigningKey)
-        try state.write(DeviceIdentity.keyFileName, key.pem)
-        try state.write(StatementCounter.fileName, Array("65".utf8))
-        try state.write(Enrolment.fileName, setting.identity.enrolment.stored)
+        try setting.write(into: state)
         let free = try ListeningSocket(port: 0)
         free.close()
         var isRefused = false

@@ -21,7 +21,7 @@ final class Gateway: Sendable {
     init(
         _ routes: [ApplicationRoute], limits: Limits = Limits(), workers: Int = 1, accessLog: Bool = false,
         clients: [ClientCertificates?] = [], addresses: ClientAddressTrust? = nil,
-        answer: @escaping Answer = { _, _ in }
+        answer: @escaping Answer = { _, _ in }, ahead: (DataPlaneEngine) -> Void = { _ in }
     ) throws {
         var pipes: [Int32] = [0, 0]
         pipe(&pipes)
@@ -34,6 +34,7 @@ final class Gateway: Sendable {
                 routes, limits: limits, accessLog: accessLog, clients: clients, addresses: addresses),
             toControl: control,
             accessLog: logWriter)
+        ahead(engine)
         engine.start()
         let control = control
         Thread.detachNewThread { [weak self] in

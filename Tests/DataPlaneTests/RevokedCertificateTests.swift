@@ -70,6 +70,30 @@ extension ClientCertificateTests {
         #expect(again.get()?.status == 401)
     }
 
+    @Test func `what is revoked before the reactors run counts for whoever waited for them`() throws {
+        let origin = TestOrigin.echo()
+        let lost = Workshop.client("scanner-7", under: Self.root)
+        let kept = Workshop.client("scanner-7", under: Self.root)
+        var waiting: [TestSocket] = []
+        let gateway = try Gateway(
+            [Self.route(origin.port)], clients: Self.clients(),
+            ahead: { engine in
+                // The kernel connects them; the first turn accepts them.
+                waiting = (0..<2).map { _ in TestSocket.connected(engine.boundPorts[0]) }
+                engine.revoke(
+                    RevocationTests.revocation(
+                        1, .revokeCertificate(CertificateFacts.number(lost.serial.uppercased()))))
+            })
+        for (index, (made, status)) in [(lost, 401), (kept, 200)].enumerated() {
+            let client = try #require(
+                try TestClient(port: gateway.port, identity: made.identity, over: waiting[index]))
+            #expect(client.get()?.status == status)
+        }
+        #expect(
+            gateway.waitFor { if case .cut(1, 0, 0, _) = $0 { true } else { false } } != nil,
+            "it is answered as one that cut nothing")
+    }
+
     @Test func `what was revoked before the start is revoked, and no configuration gives it back`() throws {
         let origin = TestOrigin.echo()
         let lost = Workshop.client("scanner-7", under: Self.root)

@@ -32,9 +32,10 @@ final class TestClient {
 
     init?(
         port: UInt16, serverName: String = "wiki.test", receiveBuffer: Int32 = 0,
-        identity: TestIdentity? = nil, protocols: String? = nil, preamble: [[UInt8]] = []
+        identity: TestIdentity? = nil, protocols: String? = nil, preamble: [[UInt8]] = [],
+        over connected: TestSocket? = nil
     ) throws {
-        socket = TestSocket.connected(port)
+        socket = connected ?? TestSocket.connected(port)
         for part in preamble { socket.write(part) }
         if receiveBuffer > 0 {
             var size = receiveBuffer

@@ -101,7 +101,8 @@ extension EndToEnd {
                             try !PageStreams.isOpen(browser)
                         }
                     }
-                    let end = try PageStreams.waitForEnd(browser, seconds: Self.graceSeconds + 10)
+                    let end = try PageStreams.waitForEnd(
+                        browser, seconds: Self.graceSeconds + patienceSeconds)
                     print("measured: \(engine): cut \(Int(end.at - refused)) s after the first refusal")
                     #expect(end.code == 1_008, "\(engine)")
                     #expect(end.at - refused <= Self.graceSeconds + 2, "\(engine)")

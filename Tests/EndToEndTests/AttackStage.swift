@@ -180,7 +180,7 @@ final class AttackStage: Sendable {
 
     private func waitFor(_ name: String, port: Int) throws {
         let child = try child(name)
-        try poll("\(name) to listen", seconds: 40, every: 0.1) { () -> Void? in
+        try poll("\(name) to listen", every: 0.1) { () -> Void? in
             if let status = child.status {
                 throw Failure(description: "\(name) ended with \(status): \(child.output.suffix(2_000))")
             }

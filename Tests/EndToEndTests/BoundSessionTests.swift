@@ -47,7 +47,7 @@ extension EndToEnd {
                 let browser = try Chromium(stack, features: Self.features)
                 try browser.open(Self.page)
                 try browser.signInAtLab("alice")
-                try browser.waitForApplication("strongroom", seconds: 30)
+                try browser.waitForApplication("strongroom")
                 // Lines come to the log within a tenth of a second; the page may come to the browser before them.
                 let registered = try poll("the registration's line in the access log") {
                     let lines = try stack.accessLog().filter {
@@ -66,7 +66,7 @@ extension EndToEnd {
                 // As if it had run out.
                 try browser.throwAway(cookie: "__Host-gatepost")
                 try browser.open(Self.page + "again")
-                try browser.waitForApplication("strongroom", seconds: 30)
+                try browser.waitForApplication("strongroom")
                 let current = try #require(try browser.cookie("__Host-gatepost"))
                 #expect(current != stolen)
                 try poll("the copied cookie to die", seconds: 60, every: 1) {

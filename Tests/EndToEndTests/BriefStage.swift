@@ -120,7 +120,9 @@ enum PageStreams {
     }
 
     /// - Returns: when the last of them ended, in seconds since 1970 by the browser's clock, and the socket's status.
-    static func waitForEnd(_ browser: any Browser, seconds: Double) throws -> (at: Double, code: Double?) {
+    static func waitForEnd(_ browser: any Browser, seconds: Double = patienceSeconds) throws -> (
+        at: Double, code: Double?
+    ) {
         try browser.wait(for: "the streams' end", seconds: seconds) {
             try browser.number("window.ends.events") != nil && browser.number("window.ends.socket") != nil
         }

@@ -88,7 +88,7 @@ extension Browser {
 
     /// Waits for the element: pages come when they come.
     private func find(_ selector: String) throws -> String {
-        try poll("the element \(selector)", seconds: 10) {
+        try poll("the element \(selector)") {
             let found = try? command("POST", "/element", ["using": "css selector", "value": selector])
             return (found as? [String: Any])?[Self.elementKey] as? String
         }
@@ -106,12 +106,14 @@ extension Browser {
         get throws { try script("return document.body ? document.body.innerText : ''") as? String ?? "" }
     }
 
-    /// Where the browser is and what it shows, for messages.
+    /// Where the browser is and all that it shows, for messages.
     func seen() -> String {
-        let text = (try? self.text) ?? ""
-        return
-            "\(engine) \(String((try? url) ?? "?").prefix(120)): \"\((try? title) ?? "?")\": \(text.prefix(600))"
+        let (url, title, text) = ((try? self.url) ?? "?", (try? self.title) ?? "?", (try? self.text) ?? "?")
+        return "\(engine) \(url.prefix(120)): \"\(title)\": \(text.prefix(Self.shownMax))"
     }
+
+    /// More than any page of the gateway has, and less than a page of an application may have.
+    private static var shownMax: Int { 8_000 }
 
     func text(of selector: String) throws -> String? {
         try script("const e = document.querySelector(arguments[0]); return e && e.innerText", [selector])
@@ -128,7 +130,7 @@ extension Browser {
     }
 
     /// Waits until something holds; the failure says what was on the screen instead.
-    func wait(for what: String, seconds: Double = 15, _ condition: () throws -> Bool) throws {
+    func wait(for what: String, seconds: Double = patienceSeconds, _ condition: () throws -> Bool) throws {
         do {
             // In the middle of a navigation a command may find no page; that is not an answer.
             try poll(what, seconds: seconds) { ((try? condition()) ?? false).whenTrue }
@@ -164,7 +166,7 @@ extension Browser {
     }
 
     /// Until the application itself is on the screen.
-    func waitForApplication(_ name: String, seconds: Double = 15) throws {
+    func waitForApplication(_ name: String, seconds: Double = patienceSeconds) throws {
         try wait(for: "the application \(name)", seconds: seconds) {
             try url.hasPrefix("https://\(name).corp.test/")
                 && text.contains("This page comes from the protected application")
@@ -175,7 +177,8 @@ extension Browser {
     ///
     /// - Parameter choosing: the place of Canaille among the choices, where there are several.
     func enter(
-        _ application: String, as user: String, path: String = "/", choosing: Int? = nil, seconds: Double = 15
+        _ application: String, as user: String, path: String = "/", choosing: Int? = nil,
+        seconds: Double = patienceSeconds
     ) throws {
         try open("https://\(application).corp.test\(path)")
         if let choosing { try click("nav a:nth-of-type(\(choosing))") }

@@ -34,7 +34,7 @@ extension EndToEnd {
             let kinds = ["websocket", "events"]
             let staying = try kinds.map { try Held($0, "people", load.client, stack, seconds: 9) }
             let leaving = try kinds.map { try Held($0, "archive", gone, stack, seconds: 9) }
-            try poll("four open streams", seconds: 8) {
+            try poll("four open streams") {
                 let text = try stack.gatepost("status", "--json")
                 let all = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
                 let counters = (all?["data_plane"] as? [String: Any])?["counters"] as? [String: Any]
@@ -99,11 +99,11 @@ extension EndToEnd {
                 toFile: main, atomically: true, encoding: .utf8)
             #expect(try stack.gatepost("reload").contains("~ gateway"))
             try Self.leaving.write(toFile: file, atomically: true, encoding: .utf8)
-            try poll("the new application", seconds: 15) {
+            try poll("the new application") {
                 ([302, 303].contains(try Client(stack).get("https://archive.corp.test/").status)).whenTrue
             }
             try FileManager.default.removeItem(atPath: file)
-            try poll("its end", seconds: 15) {
+            try poll("its end") {
                 (try Client(stack).get("https://archive.corp.test/").status == 421).whenTrue
             }
             let counts = try load.finish()
@@ -139,7 +139,7 @@ extension EndToEnd {
             #expect(patched > 0)
             try Self.install(other, at: program)
             _ = try stack.gatepost("upgrade")
-            try poll("both processes of the new version", seconds: 40) {
+            try poll("both processes of the new version") {
                 // Between two control processes nobody answers.
                 let status = (try? load.status()) ?? [:]
                 return (status["version"] as? String == new && status["control_version"] as? String == new)
@@ -178,7 +178,7 @@ extension EndToEnd {
             let client = Client(stack)
             let keys = "https://\(PrivateNetwork.authHost)/.gatepost/jwks.json"
             // The first one waits in the socket until there is a gateway.
-            try poll("systemd-socket-activate", seconds: 15) {
+            try poll("systemd-socket-activate") {
                 (try client.get(keys, ["--max-time", "30"]).status == 200).whenTrue
             }
             let load = try Load(seconds: 14, http2: 2)
@@ -187,7 +187,7 @@ extension EndToEnd {
             // The supervisor may change its program without giving the sockets up.
             let data = try load.pid("data")
             _ = try stack.gatepost("upgrade")
-            try poll("new processes", seconds: 40) {
+            try poll("new processes") {
                 (try? load.pid("data")).flatMap { $0 != data ? () : nil }
             }
             let counts = try load.finish()

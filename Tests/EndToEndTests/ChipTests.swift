@@ -20,35 +20,44 @@ extension EndToEnd {
             try await BriefStage.with(stack, agents: "grace: 5s") {
                 try BriefStage.enrol(stack, "chipped", ["--tpm", chip, "--key-storage", "tpm"])
                 try BriefStage.startAgent(stack, "chipped")
-                defer {
-                    try? stack.child("agent").stop()
-                    try? stack.startAgent()
-                }
-                let device = try stack.deviceID(state: "chipped")
-                try Self.check(stack, "enrolled")
-                let row = try stack.gatepost("device", "list").split(separator: "\n").first {
-                    $0.contains(device)
-                }
-                #expect(row?.contains("attested") == true, "\(row ?? "no row")")
-                for purpose in ["challenge", "root"] {
-                    _ = try stack.gatepost("keys", "rotate", purpose)
-                    try Self.check(stack, purpose)
-                }
-                // A certificate that is due: the agent renews as soon as it runs.
-                let before = try Self.enrolment(stack)
-                try stack.child("agent").stop()
-                var due = before
-                due["renewed_at"] = 1
-                try JSONSerialization.data(withJSONObject: due).write(
-                    to: stack.agentFile("chipped", "enrolment.json"))
-                try BriefStage.startAgent(stack, "chipped")
-                try poll("the renewal", seconds: 40, every: 0.2) {
-                    (try Self.certificate(Self.enrolment(stack)) != Self.certificate(before)).whenTrue
-                }
-                #expect(try stack.deviceID(state: "chipped") == device)
-                try Self.check(stack, "renewed")
-                _ = try stack.gatepost("keys", "rotate", "challenge")
-                try Self.check(stack, "rotated-again")
+                let result = Result { try Self.goOn(stack) }
+                // It slept through two rotations and knows none of today's keys: it would refuse the first page that
+                // comes, and ask for them behind that.
+                try Self.renew(stack, "agent") { try stack.startAgent() }
+                try result.get()
+            }
+        }
+
+        private static func goOn(_ stack: Stack) throws {
+            let device = try stack.deviceID(state: "chipped")
+            try check(stack, "enrolled")
+            let row = try stack.gatepost("device", "list").split(separator: "\n").first {
+                $0.contains(device)
+            }
+            #expect(row?.contains("attested") == true, "\(row ?? "no row")")
+            for purpose in ["challenge", "root"] {
+                _ = try stack.gatepost("keys", "rotate", purpose)
+                try check(stack, purpose)
+            }
+            try renew(stack, "chipped") { try BriefStage.startAgent(stack, "chipped") }
+            #expect(try stack.deviceID(state: "chipped") == device)
+            try check(stack, "renewed")
+            _ = try stack.gatepost("keys", "rotate", "challenge")
+            try check(stack, "rotated-again")
+        }
+
+        /// Starts the agent of this folder in the place of the one that runs, with a certificate that is due: it renews
+        /// as soon as it runs, and gets the gateway's keys of today.
+        private static func renew(_ stack: Stack, _ state: String, _ start: () throws -> Void) throws {
+            let before = try enrolment(stack, state)
+            try stack.child("agent").stop()
+            var due = before
+            due["renewed_at"] = 1
+            try JSONSerialization.data(withJSONObject: due).write(
+                to: stack.agentFile(state, "enrolment.json"))
+            try start()
+            try poll("the renewal of \(state)", every: 0.2) {
+                (try certificate(enrolment(stack, state)) != certificate(before)).whenTrue
             }
         }
 
@@ -60,8 +69,8 @@ extension EndToEnd {
             try browser.waitForApplication(BriefStage.application)
         }
 
-        private static func enrolment(_ stack: Stack) throws -> [String: Any] {
-            let data = try Data(contentsOf: stack.agentFile("chipped", "enrolment.json"))
+        private static func enrolment(_ stack: Stack, _ state: String) throws -> [String: Any] {
+            let data = try Data(contentsOf: stack.agentFile(state, "enrolment.json"))
             return try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
         }
 

@@ -81,7 +81,7 @@ extension EndToEnd {
             _ = try Self.damage(stack)
             defer { try? Self.repair(stack) }
             kill(before, SIGKILL)
-            try poll("the reason", seconds: 20) {
+            try poll("the reason") {
                 said("sessions.sqlite: is damaged (").whenTrue
             }
             #expect(said("restore a backup, or move it away to begin with an empty one"))
@@ -92,7 +92,7 @@ extension EndToEnd {
             #expect(stranger.field("gatepost-reason") == "control-plane-unavailable")
 
             try Self.repair(stack)
-            try poll("a control process that serves", seconds: 45, every: 0.25) {
+            try poll("a control process that serves", every: 0.25) {
                 (try? load.pid("control")).flatMap { $0 != before ? () : nil }
             }
             #expect(try Client.signedIn(stack, application: "people").fetch(Self.people).status == 200)

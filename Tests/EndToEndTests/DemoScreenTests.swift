@@ -47,7 +47,7 @@ extension EndToEnd {
 
             let broken = try demo.run(try demo.printed(after: "Break   "))
             #expect(broken.status == 0, "\(broken.text)")
-            try browser.wait(for: "the wiki to be closed", seconds: 10) {
+            try browser.wait(for: "the wiki to be closed") {
                 try browser.open(Self.wiki)
                 return try browser.title == "Access to wiki is blocked"
             }
@@ -88,7 +88,7 @@ extension EndToEnd {
         }
 
         private static func waitForWiki(_ browser: Chromium) throws {
-            try browser.wait(for: "the wiki", seconds: 20) {
+            try browser.wait(for: "the wiki") {
                 try browser.url.hasPrefix(wiki)
                     && browser.text.contains("This page comes from the protected application")
             }

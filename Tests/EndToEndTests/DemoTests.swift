@@ -53,7 +53,7 @@ extension EndToEnd {
             defer { demo.stop() }
             #expect(try demo.programs().count >= 4, "lab, agent, the gateway and its control process")
             kill(-demo.child.pid, SIGINT)
-            let status = try poll("make run to end", seconds: 20) { demo.child.status }
+            let status = try poll("make run to end") { demo.child.status }
             #expect(status != 0, "make takes an interrupted command for one that failed")
             try Self.expectNothingLeft(demo)
             // The script stopped the gateway, once: a second signal would have ended open requests at once.
@@ -62,7 +62,7 @@ extension EndToEnd {
             let again = try Demo(folder: demo.folder, throughMake: true)
             #expect(try demo.programs().count >= 4)
             kill(-again.child.pid, SIGINT)
-            try poll("make run to end again", seconds: 20) { again.child.status }
+            try poll("make run to end again") { again.child.status }
             try Self.expectNothingLeft(again)
         }
 
@@ -89,7 +89,7 @@ extension EndToEnd {
             // Signals that wait are taken in the order of their numbers, SIGHUP first: the second one comes after both.
             for reload in 1...2 {
                 gateway.signal(SIGHUP)
-                try poll("a reload after the interrupt", seconds: 15) {
+                try poll("a reload after the interrupt") {
                     (reloads() >= count + reload).whenTrue
                 }
             }
@@ -144,7 +144,7 @@ struct Demo {
                 environment: environment, log: log, in: network)
         self.child = child
         do {
-            try poll("make run's screenful", seconds: 60) {
+            try poll("make run's screenful") {
                 if let status = child.status {
                     throw Failure(description: "scripts/run ended with \(status)")
                 }

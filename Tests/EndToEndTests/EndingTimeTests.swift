@@ -46,14 +46,14 @@ extension EndToEnd {
                     let ended = Int(Date().timeIntervalSince1970)
                     let outcomes = try streams.map { try $0.finish() }
                     #expect(outcomes.allSatisfy { !$0.isOpen }, "\(outcomes)")
-                    try poll("the cut's record", seconds: 10) {
+                    try poll("the cut's record") {
                         try (Self.cuts(stack).dropFirst(before).reduce(0) { $0 + $1.streams } >= 2).whenTrue
                     }
                     slowest.append(
                         try Self.cuts(stack).dropFirst(before).map(\.microseconds).max() ?? .max)
                     #expect(try client.fetch("https://archive.corp.test/").status == 401)
                     // A sign-in that begins in the second of an ending is ended by it, too.
-                    try poll("the next second", seconds: 5) {
+                    try poll("the next second") {
                         (Int(Date().timeIntervalSince1970) > ended).whenTrue
                     }
                     if way != .byProvider {
@@ -72,7 +72,7 @@ extension EndToEnd {
             let streams = try ["events", "websocket"].map {
                 try Held($0, "archive", client, stack, seconds: 25)
             }
-            try poll("two open streams", seconds: 10) { try (forwarded(stack) >= before + 2).whenTrue }
+            try poll("two open streams") { try (forwarded(stack) >= before + 2).whenTrue }
             return streams
         }
 

@@ -121,6 +121,22 @@ extension Trait where Self == ThreeEnginesTrait {
     static var threeEngines: Self { Self() }
 }
 
+/// The agent, started anew, and whether it has signed anything since: it writes its first signature down.
+struct AgentSilence {
+    private let counter: URL
+    private let before: String
+
+    init(_ stack: Stack) throws {
+        try stack.child("agent").stop()
+        try stack.startAgent()
+        counter = stack.agentFile("agent", "counter")
+        before = try String(contentsOf: counter, encoding: .utf8)
+    }
+
+    /// Whether nothing was signed until now.
+    func lasts() throws -> Bool { try String(contentsOf: counter, encoding: .utf8) == before }
+}
+
 /// The device-check page as a program reads it.
 struct CheckPage: CustomStringConvertible {
     var reason: String?
@@ -142,7 +158,7 @@ struct CheckPage: CustomStringConvertible {
 
     /// Waits for the reason, and for the page to be at rest with it.
     static func wait(
-        _ browser: any Browser, for reason: String, seconds: Double = 20
+        _ browser: any Browser, for reason: String, seconds: Double = patienceSeconds
     ) throws -> CheckPage {
         try browser.wait(for: "the reason \(reason)", seconds: seconds) {
             let page = try CheckPage(browser)

@@ -63,7 +63,7 @@ extension EndToEnd {
             // An engine that blocks what a click did not open lets this one through: it opens in the click itself.
             try browser.click("#popup")
             try browser.wait(for: "the popup") { try browser.windows.count == 2 }
-            let page = try CheckPage.wait(browser, for: "agent-not-running", seconds: 30)
+            let page = try CheckPage.wait(browser, for: "agent-not-running")
             #expect(try browser.windows.count == 1, "nothing answered, and the popup is closed: \(page)")
             try stage.stack.startAgent()
             isRunning = true

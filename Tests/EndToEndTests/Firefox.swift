@@ -23,7 +23,7 @@ final class Firefox: Browser {
         let program = program
         do {
             // It writes the port that it took, once it listens.
-            let port = try poll("Firefox to listen", seconds: 40) {
+            let port = try poll("Firefox to listen") {
                 if let status = program.status {
                     throw Failure(description: "Firefox ended with \(status)")
                 }

@@ -72,7 +72,7 @@ extension EndToEnd {
                 try Self.expectRefused(try new.get(callback))
                 try Self.expectService(known)
                 try Self.expectFailedRevocation(stack)
-                _ = try? stack.gatepost("reload")
+                try Self.loseDecisions(stack)
 
                 try disk.free()
                 let later = try Self.afterDecisionLog(stack)
@@ -91,10 +91,9 @@ extension EndToEnd {
 
         /// Somebody who signs in once decisions are on record again: that is tried every two seconds.
         private static func afterDecisionLog(_ stack: Stack) throws -> Client {
-            try poll("the decision log to go on", seconds: 20, every: 0.5) {
+            try poll("the decision log to go on", every: 0.5) {
                 let client = try Client.signedIn(stack, application: "people")
-                let log = try stack.status()["decision_log"] as? [String: Any]
-                return log?["failing"] as? Bool == false ? client : nil
+                return try decisionLog(stack)["failing"] as? Bool == false ? client : nil
             }
         }
 
@@ -122,10 +121,42 @@ extension EndToEnd {
             #expect(run.errors.contains("the disk or the quota is full; free some space"))
         }
 
+        /// Another policy, by which everybody who is signed in is decided anew: that needs no room in the store, and
+        /// finds none on record. The file's last page may take some of it, so there are further ones until it is full.
+        private static func loseDecisions(_ stack: Stack) throws {
+            let file = stack.path("full-disk.yaml")
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            func lost() throws -> Int { try #require(try decisionLog(stack)["entries_lost"] as? Int) }
+            let before = try lost()
+            var number = 0
+            try poll("a decision that finds no room", every: 0.1) {
+                number += 1
+                try """
+                version: 1
+                applications:
+                  archive:
+                    host: archive.corp.test
+                    upstreams: [ "http://127.0.0.1:\(Stack.echoPort)" ]
+                    identity-providers: [ hr-staff ]
+                    policies:
+                      - { name: staff-\(number), action: allow, include: [ { group: staff } ] }
+
+                """.write(toFile: file, atomically: true, encoding: .utf8)
+                let said = try stack.gatepost("reload")
+                #expect(said.contains("application archive"), "\(said)")
+                return try (lost() > before).whenTrue
+            }
+            #expect(try decisionLog(stack)["failing"] as? Bool == true)
+        }
+
+        private static func decisionLog(_ stack: Stack) throws -> [String: Any] {
+            try #require(try stack.status()["decision_log"] as? [String: Any])
+        }
+
         private static func expectLogs(_ disk: SmallDisk, _ later: Client) throws {
             let stack = disk.stack
             #expect(try later.fetch(people + "after").status == 200)
-            let lines = try poll("the access log to go on", seconds: 10) {
+            let lines = try poll("the access log to go on") {
                 let lines = try disk.accessLines()
                 return lines.contains { $0.contains(#""/after""#) } ? lines : nil
             }
@@ -137,15 +168,18 @@ extension EndToEnd {
             #expect(said.contains(#""event":"access-log-failed","what":"No space left on device""#))
             #expect(said.contains(#""event":"access-log-works-again""#))
 
-            let log = try #require(try stack.status()["decision_log"] as? [String: Any])
-            // Whether a decision fell into that time is chance; that lost ones are counted is shown without a disk.
+            let log = try decisionLog(stack)
             #expect(log["failing"] as? Bool == false)
+            #expect((log["entries_lost"] as? Int ?? 0) > 0, "\(log)")
+            // As soon as there was room the log said so itself.
+            let lost = try stack.gatepost("events", "--kind", "lost", "--json")
+            #expect(lost.contains(#""entries":"#), "\(lost)")
             print("a full disk: \(counters?["log_lines_lost"] ?? "?") lines of the access log lost; \(log)")
             // Whatever was lost before it, a decision of afterwards is on record with its inputs.
             let line = try #require(lines.last { $0.contains(#""/after""#) })
             let request = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             let decision = try #require(request?["decision"] as? String)
-            let explained = try poll("the decision to be on record", seconds: 10, every: 0.25) {
+            let explained = try poll("the decision to be on record", every: 0.25) {
                 try? stack.gatepost("explain", "--decision", decision)
             }
             #expect(explained.contains("at people: forward"), "\(explained)")

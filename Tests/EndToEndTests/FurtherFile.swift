@@ -26,7 +26,7 @@ struct FurtherFile {
 
     private func reload(_ stack: Stack, until status: Int) throws {
         try stack.child("gateway").signal(SIGHUP)
-        try poll("the gateway to read its configuration", seconds: 15) {
+        try poll("the gateway to read its configuration") {
             (try Client(stack).fetch(sign.url).status == status).whenTrue
         }
     }

@@ -50,7 +50,7 @@ extension EndToEnd {
                 }
                 defer { for stream in open { stream.child.stop(seconds: 2) } }
                 for stream in open {
-                    try poll("\(stream.what) to be open", seconds: 20) {
+                    try poll("\(stream.what) to be open") {
                         guard stream.child.status == nil else {
                             throw Failure(description: "\(stream.what): \(stream.child.output)")
                         }
@@ -60,7 +60,7 @@ extension EndToEnd {
                 let said = try stack.gatepost("session", "revoke", "--user", "alice@corp.example")
                 #expect(said.contains("ended"))
                 for stream in open {
-                    try poll("\(stream.what) to end", seconds: 20) { stream.child.status.map { _ in () } }
+                    try poll("\(stream.what) to end") { stream.child.status.map { _ in () } }
                     let word = stream.what == "events2" ? "reset 8" : "closed 1008 session-ended"
                     #expect(stream.child.output == "open\n\(word)\nok\n", "\(stream.what)")
                 }
@@ -110,7 +110,7 @@ extension EndToEnd {
                 let data = try load.pid("data")
                 for _ in 1...2 { _ = try stack.gatepost("reload") }
                 _ = try stack.gatepost("upgrade")
-                try poll("new processes", seconds: 40) {
+                try poll("new processes") {
                     (try? load.pid("data")).flatMap { $0 != data ? () : nil }
                 }
                 let counts = try load.finish()

@@ -48,7 +48,7 @@ enum HTTP2Stage {
             )
         }
         for kind in Kind.allCases {
-            try poll("the \(kind) application", seconds: 30) { () -> Void? in
+            try poll("the \(kind) application") { () -> Void? in
                 guard let descriptor = try? stack.network.connect(port: kind.port) else { return nil }
                 close(descriptor)
                 return ()

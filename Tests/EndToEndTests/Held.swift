@@ -30,7 +30,7 @@ struct Held {
     }
 
     func finish() throws -> Outcome {
-        try poll("the stream's holder to end", seconds: 30) { child.status.map { _ in () } }
+        try poll("the stream's holder to end") { child.status.map { _ in () } }
         guard let line = child.output.split(separator: "\n").last else {
             throw Failure(description: "the stream's holder said nothing")
         }

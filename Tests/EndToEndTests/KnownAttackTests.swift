@@ -166,7 +166,7 @@ extension EndToEnd.Attacks {
             }
             try stack.child("gateway").signal(SIGHUP)
             let host = "https://ledger.corp.test/"
-            try poll("the application", seconds: 15) {
+            try poll("the application") {
                 (try Client(stack).fetch(host).status == 401).whenTrue
             }
             let carol = Client(stack)

@@ -187,7 +187,7 @@ extension EndToEnd.Attacks.KnownAttackTests {
         for (number, text) in wrong.enumerated() {
             try stage.write("gateway.yaml", text)
             try stage.child("gateway").signal(SIGHUP)
-            try poll("the reload to be refused", seconds: 20) {
+            try poll("the reload to be refused") {
                 let said = try stage.child("gateway").output
                 return (said.components(separatedBy: "configuration not taken").count == number + 2)
                     .whenTrue

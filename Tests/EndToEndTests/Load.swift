@@ -51,7 +51,7 @@ struct Load {
                 "443", host, stack.path("certs/dev-ca.pem"), cookie, "\(seconds)", "\(http1.kept)",
                 "\(http1.fresh)", "\(http2)", path,
             ], log: log, in: stack.network)
-        try poll("the load to begin", seconds: 10) { (try Self.hits(stack) > before + 20).whenTrue }
+        try poll("the load to begin") { (try Self.hits(stack) > before + 20).whenTrue }
     }
 
     private static func hits(_ stack: Stack) throws -> Int {
@@ -69,7 +69,7 @@ struct Load {
     }
 
     func finish() throws -> Counts {
-        try poll("the load to end", seconds: seconds + 20) { child.status.map { _ in () } }
+        try poll("the load to end", seconds: seconds + patienceSeconds) { child.status.map { _ in () } }
         guard let line = child.output.split(separator: "\n").last else {
             throw Failure(description: "no counts")
         }

@@ -114,7 +114,7 @@ struct MachineStage {
     func killControl() throws {
         let pid = try controlPID()
         kill(pid, SIGKILL)
-        try poll("another control process", seconds: 20) {
+        try poll("another control process") {
             (try? controlPID()).flatMap { $0 != pid ? () : nil }
         }
     }

@@ -92,7 +92,7 @@ extension EndToEnd {
             #expect(end.says("Request <code>"))
             #expect(try known.fetch(Self.people).status == 200)
             try stack.fault("openid", "none")
-            try poll("sign-in to work again", seconds: 15, every: 0.25) {
+            try poll("sign-in to work again", every: 0.25) {
                 try new.follow(try new.get(Self.people)).answer.input("transaction")
             }
         }
@@ -109,7 +109,7 @@ extension EndToEnd {
                 try stack.fault("graph", "none")
                 let before = stack.graphRequests()
                 try stack.fault("graph", fault)
-                try poll("the gateway to ask Graph during \(fault)", seconds: 15) {
+                try poll("the gateway to ask Graph during \(fault)") {
                     (stack.graphRequests() > before + 1).whenTrue
                 }
                 try browser.open("https://wiki.corp.test/\(fault)")

@@ -89,7 +89,7 @@ extension EndToEnd.Attacks {
                         ]
                     ]
                 ], port: port)
-            try poll("the narrow gateway to serve again", seconds: 20, every: 0.5) {
+            try poll("the narrow gateway to serve again", every: 0.5) {
                 try stage.run("/usr/bin/python3", ["-B", AttackStage.file("raw.py"), job]).contains(
                     "\"status\": 200"
                 )

@@ -23,7 +23,7 @@ extension EndToEnd {
             let poison = ["-H", "X-Poison: \(word)", "--max-time", "30"]
             let person = Client(stack)
             #expect(try person.get("https://people.corp.test/", poison).status == 0)
-            try poll("another data process", seconds: 30) {
+            try poll("another data process") {
                 (try? load.pid("data")).flatMap { $0 != before ? () : nil }
             }
             let log = try stack.child("gateway").output
@@ -58,7 +58,7 @@ extension EndToEnd {
             let gateway = try load.stack.child("gateway")
             let before = gateway.output.components(separatedBy: #""event":"upgraded""#).count
             kill(supervisor, SIGUSR2)
-            try poll("the upgrade", seconds: 40) {
+            try poll("the upgrade") {
                 (gateway.output.components(separatedBy: #""event":"upgraded""#).count > before).whenTrue
             }
             let counts = try load.finish()
@@ -90,16 +90,16 @@ extension EndToEnd {
             }
             defer { try? restore() }
             kill(supervisor, SIGUSR2)
-            try poll("a control process that failed", seconds: 30) {
+            try poll("a control process that failed") {
                 (count(#""process-ended""#) > ended).whenTrue
             }
             kill(supervisor, SIGUSR2)
-            try poll("the second upgrade to be refused", seconds: 10) {
+            try poll("the second upgrade to be refused") {
                 (count(#""upgrade-refused""#) > refused).whenTrue
             }
             // What is in its way has its time first.
             var asked: Int?
-            try poll("an upgrade that is taken", seconds: 40, every: 1) {
+            try poll("an upgrade that is taken", every: 1) {
                 let now = count(#""upgrade-refused""#)
                 if asked == now { return true }
                 asked = now
@@ -107,7 +107,7 @@ extension EndToEnd {
                 return nil
             }
             try restore()
-            try poll("the upgrade", seconds: 40) { (count(#""upgraded""#) > upgraded).whenTrue }
+            try poll("the upgrade") { (count(#""upgraded""#) > upgraded).whenTrue }
             let counts = try load.finish()
             print("an upgrade that stalled, and the one after it: \(counts)")
             #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")

@@ -9,7 +9,8 @@ struct ProgramRun {
 
     /// - Parameter environment: all that it has beside the names that every child has.
     init(
-        _ stack: Stack, _ arguments: [String], environment: [String: String] = [:], seconds: Double = 30
+        _ stack: Stack, _ arguments: [String], environment: [String: String] = [:],
+        seconds: Double = patienceSeconds
     ) throws {
         let errors = stack.folder.appending(path: "errors-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: errors) }

@@ -29,7 +29,7 @@ final class ProviderStage: Sendable {
         // The refresh of a device that was enrolled under a running gateway begins up to a minute later.
         try stack.child("gateway").stop()
         try stack.startGateway()
-        try poll("the gateway's stream of signals", seconds: 15, every: 0.1) {
+        try poll("the gateway's stream of signals", every: 0.1) {
             try stack.lab(.vendors, "/signals/lab/streams").contains("\"enabled\"").whenTrue
         }
         linux = try Chromium(stack)

@@ -32,10 +32,10 @@ extension EndToEnd {
             let asking = Asking(stack, "https://wiki.corp.test/", ["-H", "Cookie: \(name)=\(value)"])
             try stack.child("gateway").stop(seconds: 15)
             try stack.startGateway()
-            try poll("answers after the start", seconds: 20) { (asking.answers >= 20).whenTrue }
+            try poll("answers after the start") { (asking.answers >= 20).whenTrue }
             kill(try stack.processID("control"), SIGKILL)
             let before = asking.answers
-            try poll("answers of the next control process", seconds: 20) {
+            try poll("answers of the next control process") {
                 (asking.answers >= before + 40).whenTrue
             }
             // 0: nobody listened. Who is asked before anything can be decided waits, or is asked to come again.

@@ -56,7 +56,7 @@ extension EndToEnd {
                             "--socket", folder + "/run/collector.sock", "--device-ids",
                             folder + "/root/ids.json",
                         ])
-                try poll("the collector's socket", seconds: 20) {
+                try poll("the collector's socket") {
                     FileManager.default.fileExists(atPath: folder + "/run/collector.sock").whenTrue
                 }
             }

@@ -99,7 +99,7 @@ final class Stack: Sendable {
 
     /// Runs something to its end and returns what it printed; fails when it does.
     @discardableResult
-    func run(_ program: String, _ arguments: [String], seconds: Double = 30) throws -> String {
+    func run(_ program: String, _ arguments: [String], seconds: Double = patienceSeconds) throws -> String {
         let program = program.hasPrefix("/") ? program : bin.appending(path: program).path
         let (status, text) = try Child.output(of: program, arguments, seconds: seconds, in: network)
         guard status == 0 else {
@@ -214,7 +214,7 @@ final class Stack: Sendable {
     private func waitFor(_ name: String, _ answers: () throws -> Bool) throws {
         let child = try child(name)
         do {
-            try poll(name, seconds: 40, every: 0.1) {
+            try poll(name, every: 0.1) {
                 if let status = child.status { throw Failure(description: "\(name) ended with \(status)") }
                 return try answers().whenTrue
             }

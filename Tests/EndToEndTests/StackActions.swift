@@ -19,7 +19,9 @@ extension Stack {
         let sent = body.map { ["--data-binary", $0] } ?? []
         return try run(
             "/usr/bin/curl",
-            ["-sS", "--fail-with-body", "--max-time", "5"] + sent + ["http://127.0.0.1:\(port)\(path)"])
+            ["-sS", "--fail-with-body", "--max-time", "\(Int(patienceSeconds))"] + sent + [
+                "http://127.0.0.1:\(port)\(path)"
+            ])
     }
 
     /// A file of what an agent keeps of this gateway in its state folder.
@@ -56,7 +58,7 @@ extension Stack {
     func waitForDecision(_ outcome: String, device: String? = nil) throws -> Double {
         var asked = Date()
         let device = device.map { ["--device", $0] } ?? []
-        try poll("the gateway to decide \(outcome)", seconds: 15, every: 0.005) {
+        try poll("the gateway to decide \(outcome)", every: 0.005) {
             let now = Date()
             let answer = try gatepost(
                 ["explain", "--user", "alice@corp.example", "--application", "wiki", "--json"] + device)
@@ -96,7 +98,7 @@ extension Stack {
 
     /// Waits until Canaille has said goodbye on an idle connection of the gateway, which has not looked yet.
     func waitForIdleProviderConnection() throws {
-        try poll("Canaille to end an idle connection", seconds: 10) {
+        try poll("Canaille to end an idle connection") {
             let rows = try run("/bin/ss", ["-Htnp", "dst", PrivateNetwork.providerAddress]).split(
                 separator: "\n")
             return rows.contains { row in

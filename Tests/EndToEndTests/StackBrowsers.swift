@@ -11,7 +11,7 @@ extension Stack {
                 ["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"])
         }
         let server = try child("xvfb")
-        return try poll("Xvfb to open a display", seconds: 20) {
+        return try poll("Xvfb to open a display") {
             if let status = server.status {
                 throw Failure(description: "Xvfb ended with \(status): \(server.output.suffix(500))")
             }

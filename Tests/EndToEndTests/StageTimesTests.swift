@@ -19,13 +19,13 @@ extension EndToEnd {
                     "https://people.corp.test/sse",
                 ], log: stack.folder.appending(path: "stream-\(UUID().uuidString).log"), in: stack.network)
             defer { stream.stop() }
-            try poll("the stream to begin", seconds: 10) { stream.output.contains("data:").whenTrue }
+            try poll("the stream to begin") { stream.output.contains("data:").whenTrue }
             #expect(try Self.counts(stack)["cut"] == 0, "nothing was cut yet")
             let revoked = try stack.gatepost("session", "revoke", "--user", "alice@corp.example")
             #expect(revoked.contains("ended"))
-            try poll("the stream to be cut", seconds: 10) { stream.status }
+            try poll("the stream to be cut") { stream.status }
             let names = ["handshake", "walk", "park", "upstream_head", "request", "cut"]
-            let counts = try poll("the cut to be counted", seconds: 10) {
+            let counts = try poll("the cut to be counted") {
                 let counts = try Self.counts(stack)
                 return counts["cut"] ?? 0 > 0 ? counts : nil
             }

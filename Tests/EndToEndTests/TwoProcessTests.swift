@@ -42,7 +42,7 @@ extension EndToEnd {
             let before = gateway.output.components(separatedBy: "configuration reloaded").count
             for reload in 1...5 {
                 gateway.signal(SIGHUP)
-                try poll("reload \(reload)", seconds: 20) {
+                try poll("reload \(reload)") {
                     (gateway.output.components(separatedBy: "configuration reloaded").count >= before + reload)
                         .whenTrue
                 }
@@ -61,7 +61,7 @@ extension EndToEnd {
             let counts = try load.finish()
             print("changed to another program: \(counts)")
             #expect(counts.lost == 0 && counts.answered > 100, "\(counts)")
-            try poll("new processes", seconds: 20) {
+            try poll("new processes") {
                 (try load.pid("data") != data && load.pid("control") != control).whenTrue
             }
             #expect(try load.supervisor() == supervisor)
@@ -145,7 +145,7 @@ extension EndToEnd {
             let poison = ["-H", "X-Poison: \(word)"]
             let person = Client(stack)
             #expect(try person.get("https://people.corp.test/", poison).status == 0)
-            try poll("another data process", seconds: 10) {
+            try poll("another data process") {
                 (try? load.pid("data")).flatMap { $0 != before ? () : nil }
             }
             let pid = try load.pid("data")
@@ -164,7 +164,7 @@ extension EndToEnd {
             let pids = try [load.pid("data"), load.pid("control")]
             _ = try load.finish()
             kill(try load.supervisor(), SIGKILL)
-            try poll("the others to end", seconds: 5) {
+            try poll("the others to end") {
                 pids.allSatisfy { pid in
                     let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ") X"
                     // A zombie has ended; whoever inherited it has not looked yet.

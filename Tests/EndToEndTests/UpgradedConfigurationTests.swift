@@ -42,7 +42,7 @@ extension EndToEnd {
             #expect(try Self.integrations(stack) == ["intune"])
             try Self.upgrade(stack)
             #expect(try Self.integrations(stack) == ["intune", "second-intune"])
-            try poll("the new integration to be asked", seconds: 20) {
+            try poll("the new integration to be asked") {
                 let all = try stack.status()["integrations"] as? [[String: Any]] ?? []
                 let new = all.first { $0["integration"] as? String == "second-intune" }
                 return (new?["last_success"] as? Int).map { _ in () }
@@ -58,7 +58,7 @@ extension EndToEnd {
             func count() -> Int { gateway.output.components(separatedBy: #""event":"upgraded""#).count }
             let before = count()
             #expect(try stack.gatepost("upgrade").contains("asked process"))
-            try poll("the upgrade", seconds: 40, every: 0.1) { (count() > before).whenTrue }
+            try poll("the upgrade", every: 0.1) { (count() > before).whenTrue }
         }
 
         private static func integrations(_ stack: Stack) throws -> [String] {

@@ -30,7 +30,7 @@ final class WebKit: Browser {
         let driver = WebDriver(network: stack.network, name: "WebKitWebDriver", port: port)
         self.driver = driver
         do {
-            try poll("WebKitWebDriver to listen", seconds: 20) {
+            try poll("WebKitWebDriver to listen") {
                 if let status = program.status {
                     throw Failure(description: "WebKitWebDriver ended with \(status)")
                 }

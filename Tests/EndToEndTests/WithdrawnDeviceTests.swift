@@ -42,7 +42,7 @@ extension EndToEnd {
                     #expect(said.contains(device), "\(said)")
                 case .list: try list.publish(revoking: [serial])
                 }
-                let end = try PageStreams.waitForEnd(browser, seconds: 15)
+                let end = try PageStreams.waitForEnd(browser)
                 print("measured: withdrawn by \(way): streams cut after \(Int((end.at - begun) * 1000)) ms")
                 #expect(end.code == 1_008)
                 #expect(end.at - begun <= way.secondsMax)

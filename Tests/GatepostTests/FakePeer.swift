@@ -38,11 +38,18 @@ final class FakePeer: Sendable {
         try write(try Frames.frame(value, bytesMax: Frames.bytesMaxFromControl))
     }
 
-    func write(_ bytes: [UInt8]) throws {
+    /// On the lane of its own.
+    func revoke(_ revocation: Revocation) throws {
+        try write(try Frames.frame(revocation, bytesMax: Frames.bytesMaxFromControl), to: revocations)
+    }
+
+    func write(_ bytes: [UInt8]) throws { try write(bytes, to: messages) }
+
+    private func write(_ bytes: [UInt8], to socket: Int32) throws {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(messages, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw Failure(description: "send: \(errno)") }
             sent += count

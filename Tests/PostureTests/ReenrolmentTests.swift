@@ -44,91 +44,79 @@ struct ReenrolmentTests {
         }
     }
 
-    static let serial: (DeviceKey.Kind, String) = (.serial, "S1")
-    static let machine: [(DeviceKey.Kind, String)] = [serial, (.hardware, guid)]
+    typealias Keys = [(DeviceKey.Kind, String)]
+    static let serial: Keys = [(.serial, "S1")]
+    static let machine: Keys = serial + [(.hardware, guid)]
+    static let entry: Keys = serial + [(.entra, guid)]
 
-    static let table: [Case] = [
+    /// How each of two records is and how long ago its device reported; both are named alike.
+    static func two(
+        _ name: String, old: (Verdict.State, Int64), new: (Verdict.State, Int64), _ keys: Keys,
+        counts: String?
+    ) -> Case {
         Case(
-            "the old record is retired",
+            name,
             [
-                Row(id: "old", state: .notManaged, age: 900, keys: [serial]),
-                Row(id: "new", state: .compliant, age: 60, keys: [serial]),
-            ], "new"),
-        Case(
-            "retired in the same second as the new one reported",
-            [
-                Row(id: "old", state: .notManaged, age: 60, keys: [serial]),
-                Row(id: "new", state: .noncompliant, age: 60, keys: [serial]),
-            ], "new"),
-        Case(
-            "retired a second after the new one reported: which one is it",
-            [
-                Row(id: "old", state: .notManaged, age: 59, keys: [serial]),
-                Row(id: "new", state: .compliant, age: 60, keys: [serial]),
-            ], nil),
+                Row(id: "old", state: old.0, age: old.1, keys: keys),
+                Row(id: "new", state: new.0, age: new.1, keys: keys),
+            ], counts)
+    }
+
+    static let pairs: [Case] = [
+        two(
+            "the old record is retired", old: (.notManaged, 900), new: (.compliant, 60), serial, counts: "new"
+        ),
+        two(
+            "retired in the same second as the new one reported", old: (.notManaged, 60),
+            new: (.noncompliant, 60), serial, counts: "new"),
+        two(
+            "retired a second after the new one reported: which one is it", old: (.notManaged, 59),
+            new: (.compliant, 60), serial, counts: nil),
+        two("both are retired", old: (.notManaged, 900), new: (.notManaged, 800), serial, counts: nil),
+        two(
+            "serial number and hardware id agree: the newest", old: (.compliant, 900), new: (.compliant, 60),
+            machine, counts: "new"),
+        two(
+            "serial number and the directory's id agree: the newest", old: (.compliant, 900),
+            new: (.compliant, 60), entry, counts: "new"),
+        two(
+            "only the serial number agrees: boards share those", old: (.compliant, 900),
+            new: (.compliant, 60),
+            serial, counts: nil),
+        two(
+            "both reported in the same second", old: (.compliant, 60), new: (.compliant, 60), machine,
+            counts: nil),
+        two(
+            "a new record does not take the place of one that says non-compliant and still counts",
+            old: (.noncompliant, 86_399), new: (.compliant, 60), machine, counts: nil),
+        two(
+            "once that one's time is over it does", old: (.noncompliant, 86_400), new: (.compliant, 60),
+            machine, counts: "new"),
+        two(
+            "a report whose time is not known replaces nothing", old: (.compliant, 900),
+            new: (.compliant, now), machine, counts: "old"),
+        two(
+            "a newer one that says better of it replaces none that still counts", old: (.grace, 900),
+            new: (.compliant, 60), machine, counts: nil),
+        two(
+            "one that says worse does", old: (.compliant, 900), new: (.noncompliant, 60), machine,
+            counts: "new"),
+    ]
+
+    static let others: [Case] = [
         Case(
             "two retired and one managed",
             [
-                Row(id: "a", state: .notManaged, age: 900, keys: [serial]),
-                Row(id: "b", state: .notManaged, age: 800, keys: [serial]),
-                Row(id: "new", state: .grace, age: 60, keys: [serial]),
+                Row(id: "a", state: .notManaged, age: 900, keys: serial),
+                Row(id: "b", state: .notManaged, age: 800, keys: serial),
+                Row(id: "new", state: .grace, age: 60, keys: serial),
             ], "new"),
-        Case(
-            "two retired and none managed",
-            [
-                Row(id: "a", state: .notManaged, age: 900, keys: [serial]),
-                Row(id: "b", state: .notManaged, age: 800, keys: [serial]),
-            ], nil),
-        Case(
-            "serial number and hardware id agree: the newest",
-            [
-                Row(id: "old", state: .compliant, age: 900, keys: machine),
-                Row(id: "new", state: .noncompliant, age: 60, keys: machine),
-            ], "new"),
-        Case(
-            "serial number and the directory's id agree: the newest",
-            [
-                Row(id: "old", state: .compliant, age: 900, keys: [serial, (.entra, guid)]),
-                Row(id: "new", state: .compliant, age: 60, keys: [serial, (.entra, guid)]),
-            ], "new"),
-        Case(
-            "only the serial number agrees: boards share those",
-            [
-                Row(id: "old", state: .compliant, age: 900, keys: [serial]),
-                Row(id: "new", state: .compliant, age: 60, keys: [serial]),
-            ], nil),
         Case(
             "the hardware ids differ, whatever else agrees",
             [
                 Row(id: "old", state: .compliant, age: 900, keys: machine + [(.entra, guid)]),
-                Row(
-                    id: "new", state: .compliant, age: 60,
-                    keys: [serial, (.hardware, otherGuid), (.entra, guid)]),
+                Row(id: "new", state: .compliant, age: 60, keys: entry + [(.hardware, otherGuid)]),
             ], nil),
-        Case(
-            "both reported in the same second",
-            [
-                Row(id: "old", state: .compliant, age: 60, keys: machine),
-                Row(id: "new", state: .compliant, age: 60, keys: machine),
-            ], nil),
-        Case(
-            "a new record does not take the place of one that says non-compliant and still counts",
-            [
-                Row(id: "old", state: .noncompliant, age: 86_399, keys: machine),
-                Row(id: "new", state: .compliant, age: 60, keys: machine),
-            ], nil),
-        Case(
-            "once that one's time is over it does",
-            [
-                Row(id: "old", state: .noncompliant, age: 86_400, keys: machine),
-                Row(id: "new", state: .compliant, age: 60, keys: machine),
-            ], "new"),
-        Case(
-            "a report whose time is not known replaces nothing",
-            [
-                Row(id: "old", state: .compliant, age: 900, keys: machine),
-                Row(id: "new", state: .compliant, age: now, keys: machine),
-            ], "old"),
         Case(
             "three of one machine: the newest",
             [
@@ -137,27 +125,24 @@ struct ReenrolmentTests {
                 Row(id: "new", state: .compliant, age: 60, keys: machine),
             ], "new"),
         Case(
-            "a newer one that says better of it replaces none that still counts",
-            [
-                Row(id: "old", state: .grace, age: 900, keys: machine),
-                Row(id: "new", state: .compliant, age: 60, keys: machine),
-            ], nil),
-        Case(
-            "one that says worse does",
-            [
-                Row(id: "old", state: .compliant, age: 900, keys: machine),
-                Row(id: "new", state: .noncompliant, age: 60, keys: machine),
-            ], "new"),
-        Case(
             "one of three is another machine",
             [
                 Row(id: "a", state: .compliant, age: 900, keys: machine),
-                Row(id: "b", state: .compliant, age: 800, keys: [serial, (.hardware, otherGuid)]),
+                Row(id: "b", state: .compliant, age: 800, keys: serial + [(.hardware, otherGuid)]),
                 Row(id: "new", state: .compliant, age: 60, keys: machine),
             ], nil),
     ]
 
-    @Test("providers.md 13: which of several records counts", arguments: table) func counts(_ row: Case)
+    @Test("no two rows are the same but for their names") func rows() {
+        let bodies = (Self.pairs + Self.others).map { row in
+            row.rows.map { "\($0.state) \($0.age) \($0.keys)" }.joined(separator: "; ")
+        }
+        #expect(Set(bodies).count == bodies.count, "\(bodies.sorted())")
+    }
+
+    @Test("providers.md 13: which of several records counts", arguments: pairs + others) func counts(
+        _ row: Case
+    )
         throws
     {
         let key = try #require(DeviceKey(.serial, "S1"))

@@ -3,13 +3,18 @@
 
 # How often something is said, in seconds.
 progress_every=10
+# How long a line is waited for before the clock is looked at again, in seconds.
+progress_wait=1
 
-# next_line: the next line of standard input in `line`, waited for one second at most.
+# progress_clock: seconds that only grow, in `now`. Tests put a clock of their own in its place.
+progress_clock() { now=$SECONDS; }
+
+# next_line: the next line of standard input in `line`, waited for `progress_wait` at most.
 # 0: it came whole; 1: no more comes; 2: none came, or only its beginning, which is kept for the next call.
 # What the reader keeps between calls is in `line_begun`, which its caller has made.
 next_line() {
     local status=0
-    IFS= read -r -t 1 line || status=$?
+    IFS= read -r -t "$progress_wait" line || status=$?
     if [ $status -gt 128 ]; then
         line_begun+=$line
         return 2
@@ -22,7 +27,9 @@ next_line() {
 
 # heartbeat WHAT: of the lines that come in, errors, and every ten seconds the last one; in silence, how long it takes.
 heartbeat() {
-    local what=$1 line line_begun='' last='' begun=$SECONDS said=$SECONDS status
+    local what=$1 line line_begun='' last='' status now begun said
+    progress_clock
+    begun=$now said=$now
     while true; do
         status=0
         next_line || status=$?
@@ -31,9 +38,10 @@ heartbeat() {
             last=$line
             case $line in *error:* | E:* | ERROR:*) printf '%s\n' "$line" ;; esac
         fi
-        [ $((SECONDS - said)) -ge $progress_every ] || continue
-        said=$SECONDS
-        printf '%s: %d s%s\n' "$what" $((SECONDS - begun)) "${last:+: ${last:0:100}}"
+        progress_clock
+        [ $((now - said)) -ge $progress_every ] || continue
+        said=$now
+        printf '%s: %d s%s\n' "$what" $((now - begun)) "${last:+: ${last:0:100}}"
     done
 }
 
@@ -52,7 +60,9 @@ progress() {
 # began last; each: also every test that begins. Read line by line here: Debian's awk would hold lines back until its
 # buffer is full.
 show_tests() {
-    local each=${1:-} line line_begun='' running='' passed=0 said=$SECONDS status
+    local each=${1:-} line line_begun='' running='' passed=0 status now said
+    progress_clock
+    said=$now
     while true; do
         status=0
         next_line || status=$?
@@ -66,15 +76,17 @@ show_tests() {
                 running=${running%" started."}
                 if [ "$each" = each ]; then
                     echo "test: $(date +%H:%M:%S) ${running:0:110}"
-                    said=$SECONDS
+                    progress_clock
+                    said=$now
                 fi
                 ;;
             *"Test run "* | "measured: "*) printf '%s\n' "$line" ;;
             "✔ Test "*) ((++passed)) ;;
             ✘* | *"WARNING: ThreadSanitizer"* | *"ERROR: AddressSanitizer"* | *"recorded an issue"* | *"recorded a known issue"* | *error:* | *"Fatal error"* | "↳"*) printf '%s\n' "$line" ;;
         esac
-        [ $((SECONDS - said)) -ge $progress_every ] || continue
-        said=$SECONDS
+        progress_clock
+        [ $((now - said)) -ge $progress_every ] || continue
+        said=$now
         echo "test: $(date +%H:%M:%S) $passed passed so far${running:+; began last: ${running:0:90}}"
     done
 }

@@ -7,6 +7,9 @@ import Synchronization
 ///
 /// The control plane holds this and a `ControlInbox`; nothing but values of `Border` passes between the two.
 public final class DataPlaneEngine: Sendable {
+    /// Revocations that every reactor takes before `start`; for one more `revoke` would wait for ever.
+    public static var revocationsAheadMax: Int { Inbox.capacity }
+
     /// The port of each listener, in the order given; what 0 became.
     public let boundPorts: [UInt16]
     /// How many reactors there are; they are numbered from 0.
@@ -88,7 +91,10 @@ public final class DataPlaneEngine: Sendable {
         return inboxes.reduce(true) { $1.send(.configuration(snapshot)) && $0 }
     }
 
-    /// Sends a revocation to every reactor by the lane that never drops; waits where a lane is full.
+    /// Sends a revocation to every reactor by the lane that never drops; waits where a lane is full. What is sent
+    /// before `start` is in force before the first connection is accepted.
+    ///
+    /// - Precondition: of the calls before `start` this is at most number `revocationsAheadMax`.
     public func revoke(_ revocation: Revocation) {
         for inbox in inboxes { inbox.send(revocation) }
     }

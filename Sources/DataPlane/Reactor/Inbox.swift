@@ -14,7 +14,10 @@ final class Inbox: Sendable {
     /// A drain leaves idle connections one more request.
     private let keeps = Atomic<Bool>(false)
 
-    init(capacity: Int = 4_096) throws {
+    /// Of each lane.
+    static let capacity = 4_096
+
+    init(capacity: Int = Inbox.capacity) throws {
         revocations = BoundedQueue(capacity: capacity)
         messages = BoundedQueue(capacity: capacity)
         wake = try Wake()

@@ -91,11 +91,9 @@ struct DataProcess {
         let beats = Beats(adopting: first + Int32(workers * listeners) + 1)
         if held > 0 { ConfigurationFile.report("gatepost: \(held) heads that a process died of are refused") }
         let link = ControlLink(inbox: inbox, bell: bell) { snapshot in
-            let engine = try DataPlaneEngine(
+            try DataPlaneEngine(
                 listeners: sockets[0].map { _ in ListenerAddress(address: "0.0.0.0", port: 0) },
                 workers: sockets.count, snapshot: snapshot, toControl: inbox, sockets: sockets)
-            engine.start()
-            return engine
         } broken: { breach in
             // Whom it cannot understand it cannot be told to end sessions by: the supervisor starts it anew.
             ConfigurationFile.report("gatepost: the border is broken, the data process ends: \(breach)")

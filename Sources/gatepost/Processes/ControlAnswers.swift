@@ -14,7 +14,7 @@ extension ControlLink {
         try connection.revocations.readFrames(bytesMax: Frames.bytesMaxFromControl) { bytes in
             let revocation = try BinaryDecoding.value(Revocation.self, from: bytes)
             // What is open is cut first; what is remembered of it can wait.
-            reactors(for: revocation)?.revoke(revocation)
+            try reactors(for: revocation)?.revoke(revocation)
             state.withLock { state in
                 state.records.apply(revocation.effect, nowSeconds: Int64(time(nil)))
                 state.sequence = max(state.sequence, revocation.sequence)
@@ -25,13 +25,22 @@ extension ControlLink {
     }
 
     /// nil: there are none yet, and nobody has a session at them. A certificate counts from the first handshake on.
-    private func reactors(for revocation: Revocation) -> DataPlaneEngine? {
-        state.withLock { state in
-            if state.engine == nil, case .revokeCertificate = revocation.effect {
-                state.early.append(revocation)
+    ///
+    /// - Throws: `BorderBreach` for more of them than can be kept: an administrator revokes them one by one.
+    private func reactors(for revocation: Revocation) throws -> DataPlaneEngine? {
+        let (engine, isKept) = state.withLock { state in
+            guard state.engine == nil, case .revokeCertificate = revocation.effect else {
+                return (state.engine, true)
             }
-            return state.engine
+            guard state.early.count < Self.earlyMax else { return (nil, false) }
+            state.early.append(revocation)
+            return (nil, true)
         }
+        guard isKept else {
+            throw BorderBreach(
+                "more than \(Self.earlyMax) certificates were revoked before there are reactors")
+        }
+        return engine
     }
 
     func readMessages(_ connection: ControlConnection) throws {
@@ -100,10 +109,12 @@ extension ControlLink {
             if let engine {
                 while try !engine.broadcast(configuration: snapshot) { usleep(1_000) }
             } else {
-                let engine = try start(snapshot)
+                let engine = try make(snapshot)
                 state.withLock { state in
+                    // Before anything is accepted; and whoever finds the engine finds it running.
                     for revocation in state.early { engine.revoke(revocation) }
                     state.early = []
+                    engine.start()
                     state.engine = engine
                 }
                 started.signal()

@@ -12,8 +12,11 @@ final class ControlLink: Sendable {
     /// Questions that wait here for the next control process.
     static let heldMax = 8_192
 
+    /// Certificates that may be revoked while the engine begins.
+    static var earlyMax: Int { DataPlaneEngine.revocationsAheadMax }
+
     /// What the first configuration is given to; afterwards the engine takes them by itself.
-    typealias Starter = @Sendable (GatewaySnapshot) throws -> DataPlaneEngine
+    typealias Maker = @Sendable (GatewaySnapshot) throws -> DataPlaneEngine
 
     struct State {
         var engine: DataPlaneEngine?
@@ -24,14 +27,15 @@ final class ControlLink: Sendable {
         var held: [ToControl] = []
         var asked: [Ticket: ToControl] = [:]
         var records = KnownRecords()
-        /// Certificates that were revoked while the engine began: its first configuration may not name them yet.
+        /// Certificates that were revoked while the engine began: its first configuration may not name them yet. At
+        /// most `earlyMax`.
         var early: [Revocation] = []
     }
 
     let state = Mutex(State())
     let inbox: ControlInbox
     let bell: Bell
-    let start: Starter
+    let make: Maker
     let started = DispatchSemaphore(value: 0)
     private let broken: @Sendable (BorderBreach) -> Void
     /// One control process after the other, in the order in which they came.
@@ -39,15 +43,15 @@ final class ControlLink: Sendable {
 
     /// - Parameters:
     ///   - bell: wakes the thread that sends questions.
-    ///   - start: makes and starts the engine.
+    ///   - make: makes the engine; it is started here.
     ///   - broken: told when the control process says what it may not say; the link is of no use then.
     init(
-        inbox: ControlInbox, bell: Bell, start: @escaping Starter,
+        inbox: ControlInbox, bell: Bell, make: @escaping Maker,
         broken: @escaping @Sendable (BorderBreach) -> Void
     ) {
         self.inbox = inbox
         self.bell = bell
-        self.start = start
+        self.make = make
         self.broken = broken
         Thread.detachNewThread { [self] in
             while true { forward() }

@@ -104,7 +104,9 @@ public struct ReplayReport {
 
     private func line(of counts: RequestReplay.Counts) -> String {
         "\(counts.requests) requests: \(counts.different) different, \(counts.undecided) undecided, "
-            + "\(counts.unknown) by decisions that are not here, \(counts.cutPaths) with a path cut short, "
+            + "\(counts.unknown) by decisions that are not here, "
+            + "\(counts.unnamedCertificates) not replayable because the log does not name the client certificate, "
+            + "\(counts.cutPaths) not replayable because their path is cut short, "
             + "\(counts.malformed) damaged lines; \(counts.decided) decided, "
             + "\(rate(counts.requests, requestSeconds)) requests/s with reading"
     }
@@ -142,6 +144,13 @@ public struct ReplayReport {
             ("requests", .integer(requests.counts.requests)),
             ("requests_different", .integer(requests.counts.different)),
             ("requests_unknown", .integer(requests.counts.unknown)),
+            (
+                "requests_not_replayable",
+                [
+                    "client-certificate-not-logged": .integer(requests.counts.unnamedCertificates),
+                    "path-cut-short": .integer(requests.counts.cutPaths),
+                ]
+            ),
             ("request_differences", .array(requests.differences.map { .string($0) })),
             (
                 "request_changes",

@@ -23,6 +23,8 @@ public struct RequestReplay {
         public var unknown: Int64 = 0
         /// The access log has only the beginning of the path.
         public var cutPaths: Int64 = 0
+        /// Which client certificate was shown decides, and the access log does not name it: now or by the candidate.
+        public var unnamedCertificates: Int64 = 0
         public var malformed: Int64 = 0
     }
 
@@ -46,7 +48,9 @@ public struct RequestReplay {
     private var nobodys: [String: Pair] = [:]
     private let policies: [String: PolicySnapshot]
     private let candidate: PolicySnapshot?
-    private var decided: [String: (before: Reason, after: Reason?)] = [:]
+    private var decided: [String: Outcome] = [:]
+
+    private typealias Outcome = (before: DecidedAgain, after: DecidedAgain?)
 
     /// - Parameter replay: made with `keepsResiduals`.
     public init(_ replay: Replay) {
@@ -56,7 +60,7 @@ public struct RequestReplay {
         candidate = replay.candidatePolicy
     }
 
-    /// Whether every request came to what the access log says.
+    /// Whether every request that can be decided again came to what the access log says.
     public var isEqual: Bool { counts.different == 0 && counts.malformed == 0 }
 
     /// - Throws: `ControlFailure` when the file cannot be read.
@@ -113,23 +117,30 @@ public struct RequestReplay {
         }
         let request = RequestFacts(method: RequestMethod(rawValue: method) ?? .other, client: address)
         let key = "\(name) \(application) \(method) \(client) \(text)"
-        let (before, after) = decided[key] ?? decide(pair, request, path, key)
+        let outcome = decided[key] ?? decide(pair, request, path, key)
         let place = "\(application) \(method) \(text)"
-        if let logged = Reason(rawValue: logged), Self.decisive.contains(logged), logged != before {
+        let word = Reason(rawValue: logged).flatMap { Self.decisive.contains($0) ? $0 : nil }
+        if let word, !outcome.before.permits(word) {
             counts.different += 1
-            list("\(place): logged \(logged.rawValue), decided again \(before.rawValue) by \(name)")
+            list("\(place): logged \(word.rawValue), decided again \(outcome.before.text) by \(name)")
+        } else if outcome.before.isOpen || outcome.after?.isOpen ?? false {
+            counts.unnamedCertificates += 1
         }
-        if let after, after != before { note(pair, application, before, after, place) }
+        if let before = outcome.before.word(logged: word), let after = outcome.after?.word(logged: nil),
+            after != before
+        {
+            note(pair, application, before, after, place)
+        }
         return nil
     }
 
     private mutating func decide(
         _ pair: Pair, _ request: RequestFacts, _ path: [UInt8], _ key: String
-    ) -> (before: Reason, after: Reason?) {
+    ) -> Outcome {
         counts.decided += 1
         let found = (
-            before: Self.reason(pair.live, request, path),
-            after: pair.candidate.map { Self.reason($0, request, path) }
+            before: pair.live.decidedAgain(request, path: path),
+            after: pair.candidate?.decidedAgain(request, path: path)
         )
         // Bounded: what is forgotten is decided again.
         if decided.count >= 1_000_000 { decided = [:] }
@@ -154,17 +165,6 @@ public struct RequestReplay {
 
     private static func forwards(_ reason: Reason) -> Bool {
         reason == .policyAllows || reason == .policyBypasses
-    }
-
-    /// The word that the access log has for what a residual says of a request.
-    private static func reason(_ residual: Residual, _ request: RequestFacts, _ path: [UInt8]) -> Reason {
-        var lasting = residual
-        lasting.validUntilSeconds = .max
-        return switch lasting.decide(request, path: path.span, atSeconds: 0) {
-        case .forward(let policy): lasting.policies[policy].reason
-        case .signIn, .recompute: .signInRequired
-        case .refuse(let reason): reason
-        }
     }
 
     private mutating func pair(_ name: String, _ application: String) -> Pair? {
