@@ -31,7 +31,8 @@ extension DeviceRuleCondition {
     var askedFact: String? { rule.askedFact }
 
     func remedy(for facts: DecidedFacts) -> String {
-        finding(in: facts)?.remedy(of: rule) ?? "Continue to the device check."
+        finding(in: facts)?.remedy(of: rule, on: facts.deviceFacts?.platform)
+            ?? "Continue to the device check."
     }
 
     private func finding(in facts: DecidedFacts) -> RuleFinding? {

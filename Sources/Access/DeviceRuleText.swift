@@ -31,30 +31,44 @@ extension DeviceRule: CustomStringConvertible {
     }
 
     /// What to do about a definite failure when the provider itself names no remedy.
-    var remedy: String {
+    ///
+    /// - Parameter platform: the device's; nil: not known.
+    func remedy(on platform: Platform?) -> String {
         switch self {
-        case .tags(let name, _, let values): "Bring the device to \(ExactText.list(values)) in \(name)."
+        case .tags(let name, let matchesAll, let values):
+            "Put right what \(name) lists for this device, until \(name) calls it "
+                + "\(matchesAll ? "" : values.count > 1 ? "one of: " : "")\(ExactText.list(values))."
         case .score(let name, let comparison, let value):
             "Repair what \(name) lists until its score is \(comparison.rawValue) \(value)."
         case .risk(let name, let comparison, let value):
             "Repair what \(name) lists until its risk is \(comparison.rawValue) \(value.rawValue)."
-        case .sensorRunning(let name, let wanted): "\(wanted ? "Start" : "Stop") the sensor of \(name)."
+        case .sensorRunning(let name, let wanted):
+            wanted
+                ? "The protection software that \(name) watches does not run on this device. Start it, or "
+                    + "restart the device; if it stays off, ask whoever manages this device."
+                : "Stop the sensor of \(name)."
         case .managed(let name, let wanted):
             wanted ? "Enrol the device with \(name)." : "Remove it from \(name)."
-        case .agentFact(_, let name, let values):
-            "Set \(name) on this device to \(values.map(\.description).joined(separator: " or "))."
+        case .agentFact(_, let name, let values): FactRemedy.text(name, oneOf: values, on: platform)
         case .agentFactIs(_, let name, let comparison, let value):
-            "Bring \(name) of this device to \(comparison.rawValue) \(value)."
+            FactRemedy.text(name, comparison, value, on: platform)
         case .agentManaged: "Enrol the device with your organisation's management."
-        case .agentVersion(_, let minimum): "Update the agent to version \(minimum) or later."
-        case .agentKey(_, let minimum):
-            "Enrol the device again with a key that is at least \(minimum.rawValue)."
+        case .agentVersion(_, let minimum): Self.agentUpdate(to: minimum, on: platform)
+        case .agentKey:
+            "Enrol this device again with its key in the security chip"
+                + (platform == .linux ? ": sudo gatepost-agent enroll --key-storage tpm." : ".")
         case .setting(let integration, let name, _): "Repair \(name), which \(integration) checks."
         case .verdictAge(let name, _, _): "Let the device report to \(name), then try again."
         case .matchStrength(let name, _): "Enrol the device again, so that \(name) knows it by its own id."
         case .provenBy(let proofs, _):
             proofs.contains(.agent) ? "Continue to the device check." : DeviceProofCondition.certificateRemedy
         }
+    }
+
+    /// What to do about an agent that is too old.
+    static func agentUpdate(to minimum: String, on platform: Platform?) -> String {
+        "Update Gatepost’s agent on this device to version \(minimum) or later"
+            + (platform == .linux ? ": install the newest package gatepost-agent." : ".")
     }
 
     func observed(in evidence: RuleFinding.Evidence) -> String {

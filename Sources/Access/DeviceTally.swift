@@ -52,13 +52,16 @@ extension DevicePolicy {
             let now = trace.nowSeconds
             let helps = result == .compliant || effect != .require
             trace.note(
-                finding.line("\(name).rules[\(index)]", rule, effect.note, helps: helps, atSeconds: now))
+                finding.line(
+                    "\(name).rules[\(index)]", rule, effect.note, helps: helps, on: device.platform,
+                    atSeconds: now))
             guard let reason = finding.reason, effect != .require else {
                 if effect == .require { tally.require(finding) }
                 continue
             }
             if effect == .report {
-                tally.warnings.append(warning(of: finding, reason, at: index, rule, strategy))
+                tally.warnings.append(
+                    warning(of: finding, reason, at: index, rule, strategy, on: device.platform))
             } else if effect == .partial {
                 tally.limit(to: .partial, reason)
             } else {
@@ -70,13 +73,13 @@ extension DevicePolicy {
 
     private func warning(
         of finding: RuleFinding, _ reason: Reason, at index: Int, _ rule: DeviceRule,
-        _ strategy: CheckStrategy
+        _ strategy: CheckStrategy, on platform: Platform?
     ) -> CheckWarning {
         CheckWarning(
             policy: name, rule: index, condition: rule.description, outcome: finding.outcome,
             reason: reason, effect: strategy.effect,
             untilSeconds: strategy.effect == .report ? nil : strategy.warnsUntilSeconds,
-            remedy: finding.remedy(of: rule))
+            remedy: finding.remedy(of: rule, on: platform))
     }
 }
 

@@ -223,7 +223,7 @@ extension Trace {
                 ageSeconds: statement.map { max(0, now.difference(saturating: $0.verifiedAtSeconds)) },
                 remedy: shortfall.map { reason in
                     reason == .agentOutdated
-                        ? "Update the agent to version \(demand.minimumVersion ?? "") or later."
+                        ? DeviceRule.agentUpdate(to: demand.minimumVersion ?? "", on: device.platform)
                         : "Continue to the device check; the agent has to answer again."
                 }))
         return shortfall

@@ -25,12 +25,14 @@ extension RuleFinding {
     /// - Parameters:
     ///   - note: what follows the condition in words, where its failure is not the policy's.
     ///   - helps: false for rules of a policy that denies: there `yes` is what needs a remedy.
+    ///   - platform: the device's; nil: not known.
     func line(
-        _ position: String, _ rule: DeviceRule, _ note: String, helps: Bool, atSeconds nowSeconds: Int64
+        _ position: String, _ rule: DeviceRule, _ note: String, helps: Bool, on platform: Platform?,
+        atSeconds nowSeconds: Int64
     ) -> ExplainLine {
         let failed = helps ? outcome != .yes : outcome != .no
         // What held and should not has no opposite in words: "bring it to noncompliant" would be bad advice.
-        let advice = helps || outcome != .yes ? remedy(of: rule) : repair(of: rule)
+        let advice = helps || outcome != .yes ? remedy(of: rule, on: platform) : repair(of: rule)
         return ExplainLine(
             rule: position, condition: rule.description + note, outcome: outcome,
             observed: rule.observed(in: evidence), source: source, ageSeconds: age(atSeconds: nowSeconds),
@@ -62,7 +64,7 @@ extension RuleFinding {
         }
     }
 
-    func remedy(of rule: DeviceRule) -> String {
+    func remedy(of rule: DeviceRule, on platform: Platform?) -> String {
         if outcome != .indeterminate, case .verdict(let verdict) = evidence, !verdict.remedies.isEmpty {
             return verdict.remedies.joined(separator: " ")
         }
@@ -76,7 +78,7 @@ extension RuleFinding {
         case .deviceNotManaged: return "Enrol the device with your organisation's management."
         case .postureIndeterminate:
             return "Wait a moment; if it stays, tell your administrator what \(name) says."
-        default: return rule.remedy
+        default: return rule.remedy(on: platform)
         }
     }
 }

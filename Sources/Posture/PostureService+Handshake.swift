@@ -23,7 +23,7 @@ extension PostureService {
     ) throws(PostureRefusal) -> String {
         guard let integration = self.agent(named: agent) else {
             throw PostureRefusal(
-                .deviceRequired, "no endpoint-agent integration \(agent ?? "") is configured")
+                .agentNotConfigured, "no endpoint-agent integration \(agent ?? "") is configured")
         }
         guard returnPath.utf8.count <= 8192 else { throw PostureRefusal(.requestTooLarge, "return path") }
         var hint: String?
@@ -69,7 +69,7 @@ extension PostureService {
         let now = clock.nowSeconds()
         let found = try transactions.find(transaction, globalSession: globalSession, nowSeconds: now)
         guard let agent = agent(named: found.agent) else {
-            throw PostureRefusal(.deviceRequired, "integration \(found.agent) is gone")
+            throw PostureRefusal(.agentNotConfigured, "integration \(found.agent) is gone")
         }
         let issuer = ChallengeIssuer(
             settings: agent.handshake, ring: ring,
@@ -156,10 +156,10 @@ extension PostureService {
     ) throws(PostureRefusal) -> Judged {
         let now = clock.nowSeconds()
         guard assertion.utf8.count <= AssertionClaims.bytesMax else {
-            throw PostureRefusal(.requestTooLarge, "an assertion of \(assertion.utf8.count) bytes")
+            throw PostureRefusal(.answerTooLarge, "an assertion of \(assertion.utf8.count) bytes")
         }
         if let statement, statement.utf8.count > DeviceStatement.bytesMax {
-            throw PostureRefusal(.requestTooLarge, "a statement of \(statement.utf8.count) bytes")
+            throw PostureRefusal(.answerTooLarge, "a statement of \(statement.utf8.count) bytes")
         }
         let nonce = try AssertionClaims.nonce(ofUnverified: assertion)
         let challenge = try nonces.consume(nonce, nowSeconds: now)
@@ -170,7 +170,7 @@ extension PostureService {
                 .sessionMismatch, "the challenge was made for another device check", isAlert: true)
         }
         guard let agent = agent(named: transaction.agent) else {
-            throw PostureRefusal(.deviceRequired, "integration \(transaction.agent) is gone")
+            throw PostureRefusal(.agentNotConfigured, "integration \(transaction.agent) is gone")
         }
         let verifier = verifier(of: agent)
         let verified = try verifier.verify(

@@ -228,7 +228,7 @@ struct PostureDemandTests {
                 + "by an agent of version 8 or later")
         #expect(line.outcome == .no && line.ageSeconds == 42 && line.source == "agents (statement)")
         #expect(line.observed == "x5c over fetch, agent 7.2.1")
-        #expect(line.remedy == "Update the agent to version 8 or later.")
+        #expect(line.remedy == "Update Gatepost’s agent on this device to version 8 or later.")
         #expect(record.residual.refusal == .agentOutdated && record.deviceClass == nil)
         #expect(
             PostureDemand.aging(ageSecondsMax: 900).description

@@ -19,6 +19,7 @@ struct DeviceCheckScriptTests {
         let mixed = rows.shuffled(using: &random).map { row -> JSONValue in
             guard var object = row.json.object else { return .null }
             object["states"] = DeviceStates.json
+            object["agentWords"] = DeviceStates.agentJSON
             return .object(object)
         }
         try Data(JSONValue.array(mixed).serialized()).write(to: file)
@@ -71,6 +72,7 @@ struct DeviceCheckScriptTests {
             #expect(isOver == row.state.isEmpty, "\(note)")
             #expect(isOver || outcome["isSpinning"] == false, "\(note)")
             #expect(isOver || outcome["focus"] == "title", "\(note)")
+            #expect(isOver || outcome["word"]?.string == row.state, "\(note)")
             #expect((outcome["challenges"]?.integer ?? 0) <= 14, "\(note)")
         }
     }
@@ -154,16 +156,23 @@ struct DeviceCheckScriptTests {
             #expect(!title.isEmpty && !text.happened.isEmpty && !text.remedy.isEmpty, "\(reason)")
             #expect(text.happened != title + ".", "\(reason) says one thing twice")
         }
+        let happened = DeviceStates.titles.keys.map { ReasonTexts.text(of: $0).happened }
+        #expect(Set(happened).count == happened.count, "no state has another's words")
         // handshake.md 4.5, in this product's spelling.
         let words: [Reason] = [
             .agentNotRunning, .permissionPromptPending, .permissionDenied, .browserUnsupported, .notOurAgent,
-            .originNotAllowed, .gatewayNotTrusted, .challengeExpired, .clockSkew, .rateLimited, .wrongUser,
+            .originMismatch, .gatewayNotTrusted, .challengeExpired, .clockSkew, .rateLimited, .wrongUser,
             .signatureInvalid, .nonceUnknown, .nonceUsed, .nonceExpired, .sessionMismatch, .audienceMismatch,
             .certificateUntrusted, .certificateExpired, .certificateRevoked, .deviceUnknown,
             .deviceNotManaged,
-            .lastSeenStale, .deviceOwnerMismatch,
+            .lastSeenStale, .deviceOwnerMismatch, .statementExpired, .challengeNotUnderstood, .answerTooLarge,
+            .clickRequired, .agentNotConfigured,
         ]
         for word in words { #expect(DeviceStates.titles[word] != nil, "\(word)") }
+        // These are about a request, or about an application's rule.
+        for word in [Reason.requestMalformed, .requestTooLarge, .originNotAllowed, .deviceRequired] {
+            #expect(DeviceStates.titles[word] == nil, "\(word)")
+        }
         #expect(DeviceStates.pageWords.allSatisfy { DeviceStates.titles[$0] != nil })
     }
 

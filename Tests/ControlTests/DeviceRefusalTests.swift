@@ -74,7 +74,7 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
 
     private static let claims = [
         claim(.audienceMismatch) { claims, _ in claims["aud"] = "https://other.example" },
-        claim(.originNotAllowed, isAlert: true) { claims, _ in claims["origin"] = "https://evil.example" },
+        claim(.originMismatch, isAlert: true) { claims, _ in claims["origin"] = "https://evil.example" },
         claim(.clockSkew) { claims, now in claims["iat"] = .integer(now - 121) },
         claim(.statementInvalid) { claims, _ in claims["chh"] = "x" },
         claim(.signatureInvalid) { claims, _ in
@@ -93,7 +93,7 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
     ]
 
     private static let courses = [
-        RefusedCheck(reason: .requestTooLarge) { scene in
+        RefusedCheck(reason: .answerTooLarge) { scene in
             await scene.hand(String(repeating: "x", count: 17_000)).reason
         },
         RefusedCheck(reason: .nonceUsed) { scene in
@@ -140,6 +140,13 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
             guard case .refused(let refusal) = outcome else { return nil }
             return refusal.reason
         },
+        RefusedCheck(reason: .agentNotConfigured) { scene in
+            // No reload takes one away; if it ever did, nobody should read another state's words.
+            await scene.house.control.services.posture.take([])
+            return await scene.browser.post(
+                "/.gatepost/posture/challenge", ["tx": .string(scene.browser.transaction)]
+            ).reason
+        },
         RefusedCheck(reason: .changeHeld) { scene in
             let losses = (0..<12).map { index in
                 SessionLoss(
@@ -157,6 +164,33 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
     ]
 
     private static let certificates = [
+        RefusedCheck(
+            reason: .statementExpired,
+            config: Gatehouse.config.replacing(
+                "provider: endpoint-agent",
+                with: "provider: endpoint-agent\n    statements: "
+                    + "{ certificates: certs/chain.pem, issuer: \"https://management.corp.example\" }")
+        ) { scene in
+            let now = scene.house.now
+            let pem = try Data(contentsOf: scene.house.folder.appending(path: "certs/key.pem"))
+            let statement = JWS.sign(
+                header: ["typ": "device-statement+jwt"],
+                payload: [
+                    "iss": "https://management.corp.example", "sub": "laptop", "iat": .integer(now - 60),
+                    "exp": .integer(now), "managed": true, "last_seen": .integer(now - 60),
+                    "cnf": ["jwk": .object(scene.agent.key.publicKey.jwk)],
+                ], with: try SigningKey(pem: Array(pem)))
+            let answer = JWS.sign(
+                header: ["typ": "posture+jwt"],
+                payload: try JWS(compact: try await scene.answer()).payloadObject, with: scene.agent.key)
+            return await scene.browser.post(
+                "/.gatepost/posture/assert",
+                [
+                    "tx": .string(scene.browser.transaction), "assertion": .string(answer),
+                    "statement": .string(statement),
+                ]
+            ).reason
+        },
         RefusedCheck(reason: .certificateRevoked, isAlert: true) { scene in
             _ = try await scene.house.control.services.posture.revoke(deviceID: scene.agent.deviceID)
             return await scene.hand(try await scene.answer()).reason
@@ -225,7 +259,7 @@ struct DeviceRefusalTests {
     func whole() {
         let rows = Set(RefusedCheck.all.map(\.reason))
         // A full disk is no word of a check: the request is answered 503 and written as `store-failed`.
-        let others = DeviceStates.pageWords.union([.deviceRequired, .storeUnavailable])
+        let others = DeviceStates.pageWords.union([.storeUnavailable])
         for reason in DeviceStates.titles.keys where !others.contains(reason) {
             #expect(rows.contains(reason), "\(reason)")
         }

@@ -46,7 +46,10 @@ struct DeviceReportTests {
 
     @Test(
         "words of the gateway's own, of nobody's and longer ones are refused",
-        arguments: ["policy-allows", "session-mismatch", "certificate-revoked", "proven", "", "x", "<b>"])
+        arguments: [
+            "policy-allows", "session-mismatch", "certificate-revoked", "request-malformed",
+            "device-required", "proven", "", "x", "<b>",
+        ])
     func foreignWords(_ word: String) async throws {
         let house = try Gatehouse()
         let browser = try await CheckingBrowser(house)

@@ -98,7 +98,7 @@ struct DeviceReturnTests {
         let browser = try await CheckingBrowser(house)
         let rows: [(reason: String, change: (inout JSONObject) -> Void)] = [
             ("audience-mismatch", { $0["aud"] = "https://other.example" }),
-            ("origin-not-allowed", { $0["origin"] = "https://auth.corp.example:8443" }),
+            ("origin-mismatch", { $0["origin"] = "https://auth.corp.example:8443" }),
             ("clock-skew", { $0["iat"] = .integer(house.now - 121) }),
             ("statement-invalid", { $0["chh"] = "x" }),
             ("statement-invalid", { $0["transport"] = "carrier-pigeon" }),
@@ -187,7 +187,7 @@ struct DeviceReturnTests {
         let browser = try await CheckingBrowser(house)
         let rests = [
             "", "a=", "e=", "a=x&a=y", "e=wrong-user&e=wrong-user", "a=x&e=wrong-user", "e=no-such-word",
-            "e=policy-allows", "e=session-mismatch", "b=x", "a=x&b=y", "a=%zz",
+            "e=policy-allows", "e=session-mismatch", "e=challenge-not-understood", "b=x", "a=x&b=y", "a=%zz",
             "a=x&tx=\(browser.transaction)",
         ]
         for rest in rests {
@@ -215,8 +215,8 @@ struct DeviceReturnTests {
     func word() async throws {
         let house = try Gatehouse()
         let browser = try await CheckingBrowser(house)
-        for reason in DeviceStates.agentWords {
-            let answer = await browser.get(path(browser, "e=\(reason.rawValue)"))
+        for (word, reason) in DeviceStates.ofAgent {
+            let answer = await browser.get(path(browser, "e=\(word)"))
             let target = try #require(location(answer))
             #expect(
                 target

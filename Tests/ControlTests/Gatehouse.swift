@@ -24,12 +24,14 @@ final class Gatehouse: Sendable {
     private let clock: ManualClock
 
     init(
-        _ config: String = Gatehouse.config, fetcher: any Fetcher = CurlFetcher(), lookup: NameLookup? = nil
+        _ config: String = Gatehouse.config,
+        files: (_ authorityKeyPEM: [UInt8]) throws -> [String: [UInt8]] = { _ in [:] },
+        fetcher: any Fetcher = CurlFetcher(), lookup: NameLookup? = nil
     ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
         self.folder = folder
-        try Self.write(config, to: folder)
+        try Self.write(config, files, to: folder)
         let clock = ManualClock(Self.start)
         self.clock = clock
         let path = folder.appending(path: "gatepost.yaml").path
@@ -55,7 +57,10 @@ final class Gatehouse: Sendable {
         try new.write(to: file, atomically: true, encoding: .utf8)
     }
 
-    private static func write(_ config: String, to folder: URL) throws {
+    /// - Parameter further: what the configuration names beside what every one has, by path.
+    private static func write(
+        _ config: String, _ further: ([UInt8]) throws -> [String: [UInt8]], to folder: URL
+    ) throws {
         let manager = FileManager.default
         for name in ["", "certs", "secrets"] {
             try manager.createDirectory(
@@ -69,7 +74,7 @@ final class Gatehouse: Sendable {
             ("certs/key.pem", made.keyPEM), ("secrets/corp", Array("secret".utf8)),
             ("secrets/push", Array("Bearer push-secret-0001".utf8)),
         ]
-        for (name, bytes) in files {
+        for (name, bytes) in files + (try further(made.keyPEM)).map({ ($0.key, $0.value) }) {
             let path = folder.appending(path: name).path
             guard
                 manager.createFile(

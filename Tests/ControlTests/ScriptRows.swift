@@ -150,8 +150,8 @@ struct ScriptRow: Sendable, CustomTestStringConvertible {
             went: [visit]),
         ScriptRow(
             name: "an application that takes popups only", engine: .chromium,
-            browser: ["permission": "granted", "transports": ["popup"]], state: "device-required",
-            ways: ["popup"]),
+            browser: ["permission": "granted", "transports": ["popup"]], state: "click-required",
+            ways: ["popup"], told: ["click-required"]),
     ]
 
     private static let answers: [ScriptRow] = [
@@ -182,6 +182,25 @@ struct ScriptRow: Sendable, CustomTestStringConvertible {
         ScriptRow(
             name: "a word that is none of an agent's", engine: .chromium, browser: ["permission": "granted"],
             agents: ["<b>hello"], state: "not-our-agent", told: ["not-our-agent"]),
+        ScriptRow(
+            name: "a word of the gateway's own", engine: .chromium, browser: ["permission": "granted"],
+            agents: ["certificate-revoked"], state: "not-our-agent", told: ["not-our-agent"]),
+        ScriptRow(
+            name: "an agent of another age", engine: .chromium, browser: ["permission": "granted"],
+            agents: ["request-malformed"], state: "challenge-not-understood",
+            told: ["challenge-not-understood"]),
+        ScriptRow(
+            name: "an agent that saw another address", engine: .firefox,
+            browser: ["permission": "denied", "clicks": ["popup"]], agents: ["origin-not-allowed"],
+            state: "origin-mismatch", told: ["permission-denied", "origin-mismatch"], opened: [popup]),
+        ScriptRow(
+            name: "back with word of an answer too long for an address", engine: .webkit,
+            browser: ["failed": "answer-too-large", "storage": ["gatepost-visits": "tx-1 1"]],
+            state: "answer-too-large", ways: ["popup"]),
+        ScriptRow(
+            name: "a verdict without a word", engine: .chromium,
+            browser: ["permission": "granted", "refusals": ["without a word"]],
+            state: "control-plane-unavailable", told: ["control-plane-unavailable"]),
         ScriptRow(
             name: "the gateway's refusal is not told to it", engine: .chromium,
             browser: ["permission": "granted", "refusals": ["certificate-revoked"]],

@@ -9,6 +9,8 @@ struct UnsignedList {
     var nextUpdate: Int64?
     var number: UInt8?
     var entries = 0
+    /// Further certificates, by their serial numbers in hexadecimal digits.
+    var serials: [String] = []
     /// The name of its authority's key (authorityKeyIdentifier).
     var key: [UInt8]?
     /// The place of the certificates that it is about (issuingDistributionPoint).
@@ -16,18 +18,36 @@ struct UnsignedList {
     /// Holds only what changed since another one.
     var isDelta = false
 
-    var der: [UInt8] {
-        let algorithm = Self.value(0x30, [0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02])
+    var der: [UInt8] { whole([0x30, 0x06, 2, 1, 1, 2, 1, 1]) }
+
+    /// As its authority makes it: for who looks at the signature.
+    func signed(by key: SigningKey) -> [UInt8] {
+        let raw = key.sign(list)
+        return whole(Self.value(0x30, Self.number(raw[..<32]) + Self.number(raw[32...])))
+    }
+
+    private func whole(_ signature: [UInt8]) -> [UInt8] {
+        Self.value(0x30, list + Self.algorithm + Self.value(0x03, [0] + signature))
+    }
+
+    /// ecdsa-with-SHA256
+    private static let algorithm = value(0x30, [0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02])
+
+    /// What is signed.
+    private var list: [UInt8] {
         let name = Self.value(
             0x30, [0x06, 0x03, 0x55, 0x04, 0x03] + Self.value(0x0C, Array(issuer.utf8)))
-        var body: [UInt8] = [0x02, 0x01, 0x01] + algorithm + Self.value(0x30, Self.value(0x31, name))
+        var body: [UInt8] = [0x02, 0x01, 0x01] + Self.algorithm + Self.value(0x30, Self.value(0x31, name))
         body += Self.time(thisUpdate) + (nextUpdate.map(Self.time) ?? [])
-        if entries > 0 {
+        if entries > 0 || !serials.isEmpty {
             let time = Self.time(thisUpdate)
             var revoked: [UInt8] = []
             for entry in 0..<entries {
                 let serial: [UInt8] = [0x40] + (0..<3).map { UInt8(truncatingIfNeeded: entry >> (8 * $0)) }
                 revoked += Self.value(0x30, Self.value(0x02, serial) + time)
+            }
+            for serial in serials {
+                revoked += Self.value(0x30, Self.number(Self.bytes(serial)[...]) + time)
             }
             body += Self.value(0x30, revoked)
         }
@@ -40,8 +60,7 @@ struct UnsignedList {
         }
         if isDelta { extensions += Self.extended(0x1B, Self.value(0x02, [1]), isCritical: true) }
         if !extensions.isEmpty { body += Self.value(0xA0, Self.value(0x30, extensions)) }
-        return Self.value(
-            0x30, Self.value(0x30, body) + algorithm + Self.value(0x03, [0, 0x30, 0x06, 2, 1, 1, 2, 1, 1]))
+        return Self.value(0x30, body)
     }
 
     var pem: [UInt8] {
@@ -52,6 +71,19 @@ struct UnsignedList {
     private static func extended(_ last: UInt8, _ content: [UInt8], isCritical: Bool = false) -> [UInt8] {
         let critical: [UInt8] = isCritical ? [0x01, 0x01, 0xFF] : []
         return value(0x30, [0x06, 0x03, 0x55, 0x1D, last] + critical + value(0x04, content))
+    }
+
+    /// A positive INTEGER of these octets.
+    private static func number(_ octets: ArraySlice<UInt8>) -> [UInt8] {
+        let rest = Array(octets.drop { $0 == 0 })
+        return value(0x02, (rest.first.map { $0 < 0x80 } ?? false ? [] : [0]) + rest)
+    }
+
+    private static func bytes(_ digits: String) -> [UInt8] {
+        let digits = Array(digits)
+        return stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+            UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
     }
 
     private static func value(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {

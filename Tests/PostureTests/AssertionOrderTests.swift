@@ -21,7 +21,7 @@ enum Line: Int, CaseIterable, Sendable {
         case .skew: .clockSkew
         case .life, .challengeHash, .counter: .statementInvalid
         case .version: .agentOutdated
-        case .origin: .originNotAllowed
+        case .origin: .originMismatch
         case .unknownDevice: .deviceUnknown
         case .owner: .deviceOwnerMismatch
         case .notManaged: .deviceNotManaged

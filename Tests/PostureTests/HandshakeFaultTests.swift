@@ -105,7 +105,7 @@ struct HandshakeFaultTests {
                 return parts[0] + "." + parts[1] + "." + Base64URL.encode(der)
             }
         },
-        Fault("one byte more than 16 KiB", .requestTooLarge) { answer, _ in
+        Fault("one byte more than 16 KiB", .answerTooLarge) { answer, _ in
             answer.assertion = { $0 + String(repeating: "A", count: 16_385 - $0.utf8.count) }
         },
     ]
@@ -135,11 +135,11 @@ struct HandshakeFaultTests {
         .payload(
             "another challenge's hash", .statementInvalid, "chh",
             .string(Base64URL.encode(Random.bytes(32)))),
-        .payload("another origin", .originNotAllowed, "origin", "https://auth.corp.example.evil"),
-        .payload("the origin with a slash", .originNotAllowed, "origin", "https://auth.corp.example/"),
-        .payload("the origin over plain HTTP", .originNotAllowed, "origin", "http://auth.corp.example"),
-        .payload("no origin where one is seen", .originNotAllowed, "origin", nil),
-        .payload("a null origin where one is seen", .originNotAllowed, "origin", .null),
+        .payload("another origin", .originMismatch, "origin", "https://auth.corp.example.evil"),
+        .payload("the origin with a slash", .originMismatch, "origin", "https://auth.corp.example/"),
+        .payload("the origin over plain HTTP", .originMismatch, "origin", "http://auth.corp.example"),
+        .payload("no origin where one is seen", .originMismatch, "origin", nil),
+        .payload("a null origin where one is seen", .originMismatch, "origin", .null),
         .payload("a transport that nobody offers", .statementInvalid, "transport", "img"),
         .payload("protocol version 0", .statementInvalid, "version", 0),
         .payload("protocol version 2", .statementInvalid, "version", 2),

@@ -58,7 +58,7 @@ struct StatementFaultTests {
         Fault("statement: no token at all", .signatureInvalid) { answer, _ in
             answer.statementText = { _ in "x" }
         },
-        Fault("statement: one byte more than 8 KiB", .requestTooLarge) { answer, _ in
+        Fault("statement: one byte more than 8 KiB", .answerTooLarge) { answer, _ in
             answer.statementText = { $0 + String(repeating: "A", count: 8_193 - $0.utf8.count) }
         },
         statement("another issuer", .certificateUntrusted, "iss", "https://management.corp.example/"),

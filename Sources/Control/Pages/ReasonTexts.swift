@@ -213,6 +213,29 @@ enum ReasonTexts {
             "The same device check was sent twice.",
             "Try again."
         ),
+        .challengeNotUnderstood: (
+            "The agent on this device could not read what the gateway asked: one of them is older than the other.",
+            "Update Gatepost's agent on this device, then try again. If it is the newest, give the request id to your "
+                + "administrator."
+        ),
+        .answerTooLarge: (
+            "What the agent answered is longer than the gateway takes.",
+            "Where the small window is offered, use it: it takes longer answers than an address. If it stays, give "
+                + "the request id to your administrator."
+        ),
+        .originMismatch: (
+            "The agent saw another address in your browser than the one that this device check was made for.",
+            "Open the application again at its own address, not by a link or a copy of this page. If it stays, give "
+                + "the request id to your administrator."
+        ),
+        .clickRequired: (
+            "This application takes the agent’s answer only after a click of yours.",
+            "Choose one of the ways below; you come back here by yourself."
+        ),
+        .agentNotConfigured: (
+            "The gateway has no agents set up that could show which device this is.",
+            "Open the application again in a moment. If it stays, give the request id to your administrator."
+        ),
         .clockSkew: (
             "The clock of the device is wrong by more than two minutes.",
             "Set the clock of the device."
@@ -238,8 +261,8 @@ enum ReasonTexts {
             "Try again."
         ),
         .nonceExpired: (
-            "The device check took too long.",
-            "Try again."
+            "The agent’s answer arrived a minute or more after it was asked for.",
+            "Try again. If it happens often, this device or its connection is very slow."
         ),
         .sessionMismatch: (
             "The device check belongs to another session.",

@@ -24,7 +24,10 @@ extension ControlPlane {
         } catch {
             EventLog.write(
                 "device-check-not-started",
-                [("request_id", .string(request.requestID)), ("what", .string(error.detail))])
+                [
+                    ("request_id", .string(request.requestID)), ("reason", .string(error.reason.rawValue)),
+                    ("what", .string(error.detail)),
+                ])
             return nil
         }
     }

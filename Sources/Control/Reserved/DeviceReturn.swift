@@ -40,8 +40,7 @@ enum DeviceReturn {
             guard parameters.count == (statement == nil ? 2 : 3) else { return nil }
             return (transaction, .answer(AgentAnswer(assertion: assertion, statement: statement)))
         }
-        guard parameters.count == 2, let reason = parameters["e"].flatMap(Reason.init(rawValue:)),
-            DeviceStates.agentWords.contains(reason)
+        guard parameters.count == 2, let reason = parameters["e"].flatMap({ DeviceStates.ofAgent[$0] })
         else { return nil }
         return (transaction, .refusal(reason))
     }
@@ -77,7 +76,7 @@ extension ControlPlane {
     func deviceReturn(_ request: ControlRequest) async throws(StoreError) -> ControlResponse {
         let answers = Answers(request: request)
         guard request.path.utf8.count + 1 + request.query.utf8.count <= DeviceReturn.targetBytesMax else {
-            return answers.failure(414, .requestTooLarge)
+            return answers.failure(414, .answerTooLarge)
         }
         guard let (id, outcome) = DeviceReturn.parse(request.query) else {
             return answers.failure(400, .requestMalformed)

@@ -109,7 +109,7 @@ extension ControlPlane {
         if !isHeld(global), let answer = await stepUpAnswer(forForm: sending, at: request, standing) {
             return answer
         }
-        guard needsDeviceCheck(sending, session, global, policy, now),
+        guard await needsDeviceCheck(sending, session, global, policy, now),
             let agent = services.application(policy.name)?.agent,
             let url = await startDeviceCheck(global, policy, agent: agent, request)
         else { return nil }

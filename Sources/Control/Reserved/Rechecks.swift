@@ -79,7 +79,7 @@ extension ControlPlane {
                     flowRequest(request), application: application, original: target), request)
         }
         // What is held, or proven by now, is not asked for: the application says what is the matter.
-        guard !isHeld(global), !hasProof(global, for: policy, nowSeconds()),
+        guard !isHeld(global), await !hasProof(global, for: policy, nowSeconds()),
             let agent = services.application(application)?.agent,
             let url = await startDeviceCheck(global, policy, agent: agent, request, returnTo: target)
         else { return answers.redirect(target, status: 303) }
@@ -87,8 +87,12 @@ extension ControlPlane {
     }
 
     /// Whether this sign-in's device is proven as the application asks.
-    func hasProof(_ global: StoredSession, for policy: Application, _ now: Int64) -> Bool {
-        guard let id = global.deviceID, let statement = global.statement, now < statement.expiresAtSeconds
+    ///
+    /// A device that counts no more (its certificate came onto its authority's list) has no proof, however young: the
+    /// check is where it says so, and where the device that it has become by a new enrolment is let in.
+    func hasProof(_ global: StoredSession, for policy: Application, _ now: Int64) async -> Bool {
+        guard let id = global.deviceID, let statement = global.statement, now < statement.expiresAtSeconds,
+            await services.records.facts(of: global) != nil
         else { return false }
         return policy.proofShortfall(
             of: DeviceFacts(id: id, platform: nil, statement: statement), atSeconds: now) == nil

@@ -120,7 +120,7 @@ extension ControlPlane {
             && reason != .postureRequired
         if !isForm, !isCertified, let settings = services.application(request.application),
             reason != .changeHeld, reason != .deviceCertificateConflict,
-            needsDeviceCheck(request, session, global, policy, now),
+            await needsDeviceCheck(request, session, global, policy, now),
             let url = await startDeviceCheck(global, policy, agent: settings.agent, request)
         {
             return answers.redirect(url)
@@ -141,8 +141,9 @@ extension ControlPlane {
     func needsDeviceCheck(
         _ request: ControlRequest, _ session: StoredSession, _ global: StoredSession, _ policy: Application,
         _ now: Int64
-    ) -> Bool {
-        if !policy.accepts(.agent) || hasProof(global, for: policy, now) { return false }
+    ) async -> Bool {
+        if !policy.accepts(.agent) { return false }
+        if await hasProof(global, for: policy, now) { return false }
         let path = judgedPath(request.path, request)
         // Let in by now: what was missing has come since the refusal, and the page goes on by itself.
         let residual = services.config.policy.residual(of: session.facts, nil, for: policy, atSeconds: now)

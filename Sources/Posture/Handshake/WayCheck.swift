@@ -13,7 +13,7 @@ enum WayCheck {
         let hasNoOrigin = claims.origin == nil || claims.origin == .null
         guard claims.transport == "fetch" ? claims.origin == .string(authOrigin) : hasNoOrigin else {
             throw PostureRefusal(
-                .originNotAllowed, "the agent saw another origin by \(claims.transport)", isAlert: true)
+                .originMismatch, "the agent saw another origin by \(claims.transport)", isAlert: true)
         }
     }
 

@@ -8,6 +8,14 @@ struct ProbeReply: Sendable {
     /// Whether the agent closed the connection within the deadline.
     var isClosed = false
     var milliseconds: Int64 = 0
+    /// When it was begun.
+    var beganAtSeconds: Int64 = 0
+
+    /// Whether there is an answer with as many bytes as it announces.
+    var isWhole: Bool {
+        guard status != nil, let length = value("content-length").flatMap({ Int($0) }) else { return false }
+        return body.count >= length
+    }
 
     var text: String { String(decoding: bytes, as: UTF8.self) }
 
@@ -57,22 +65,24 @@ struct ProbeReply: Sendable {
 /// Speaks to an agent by bytes, as no browser would.
 struct AgentProbe: Sendable {
     static let replyBytesMax = 256 << 10
+    /// How long a whole answer is waited for: no more than a limit, since a machine may be busy with other things.
+    static let answerMilliseconds: Int64 = 60_000
+    /// How long the end of the connection, or something further, is waited for after a whole answer.
+    static let restMilliseconds: Int64 = 8_000
 
     /// IPv4 in host byte order.
     let address: UInt32
     let port: UInt16
     let clock: AgentClock
 
-    /// Sends the pieces, with a pause between them, and reads until the agent closes or the deadline.
-    ///
-    /// - Parameter isComplete: when false, reading begins at once and nothing tells the agent that no more
-    ///   comes; when true neither, but the agent has all that it needs.
+    /// Sends the pieces, with a pause between them, and reads until the agent closes or the deadline, which counts from
+    /// the last piece on.
     func exchange(
-        _ pieces: [[UInt8]], pauseMilliseconds: Int32 = 0, deadlineMilliseconds: Int64 = 8_000
+        _ pieces: [[UInt8]], pauseMilliseconds: Int32 = 0, deadlineMilliseconds: Int64 = answerMilliseconds
     ) -> ProbeReply {
-        var reply = ProbeReply()
+        var reply = ProbeReply(beganAtSeconds: clock.nowSeconds())
         let began = clock.nowMilliseconds()
-        let descriptor = connected()
+        let descriptor = connected(withinSeconds: 20)
         guard descriptor >= 0 else {
             reply.isConnected = false
             return reply
@@ -82,27 +92,52 @@ struct AgentProbe: Sendable {
             if index > 0, pauseMilliseconds > 0 { poll(nil, 0, pauseMilliseconds) }
             guard send(piece, on: descriptor) else { break }
         }
-        receive(into: &reply, on: descriptor, until: began + deadlineMilliseconds)
+        receive(into: &reply, on: descriptor, until: clock.nowMilliseconds() + deadlineMilliseconds)
+        reply.milliseconds = clock.nowMilliseconds() - began
+        return reply
+    }
+
+    /// Sends a beginning and then one byte after the other, until the agent has had enough of it or a minute has
+    /// passed.
+    func drip(_ beginning: [UInt8], _ byte: UInt8, everyMilliseconds pause: Int64 = 90) -> ProbeReply {
+        var reply = ProbeReply(beganAtSeconds: clock.nowSeconds())
+        let began = clock.nowMilliseconds()
+        let descriptor = connected(withinSeconds: 20)
+        guard descriptor >= 0 else {
+            reply.isConnected = false
+            return reply
+        }
+        defer { close(descriptor) }
+        var drop = beginning
+        while !reply.isClosed, clock.nowMilliseconds() < began + Self.answerMilliseconds {
+            // Who has closed both directions answers further bytes with a reset.
+            guard send(drop, on: descriptor) else {
+                reply.isClosed = true
+                break
+            }
+            drop = [byte]
+            receive(into: &reply, on: descriptor, until: clock.nowMilliseconds() + pause)
+        }
         reply.milliseconds = clock.nowMilliseconds() - began
         return reply
     }
 
     /// Whether something accepts connections at this address.
     var isListening: Bool {
-        let descriptor = connected()
+        let descriptor = connected(withinSeconds: 3)
         guard descriptor >= 0 else { return false }
         close(descriptor)
         return true
     }
 
     /// An open connection that sends nothing; the caller closes it.
-    func hold() -> CInt { connected() }
+    func hold() -> CInt { connected(withinSeconds: 3) }
 
-    private func connected() -> CInt {
+    private func connected(withinSeconds seconds: Int) -> CInt {
         let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return -1 }
         // Also bounds connecting: a full queue would otherwise hold the run for minutes.
-        var patience = timeval(tv_sec: 3, tv_usec: 0)
+        var patience = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var target = sockaddr_in()
@@ -136,6 +171,7 @@ struct AgentProbe: Sendable {
 
     private func receive(into reply: inout ProbeReply, on descriptor: CInt, until deadline: Int64) {
         var chunk = [UInt8](repeating: 0, count: 4096)
+        var deadline = deadline
         while reply.bytes.count < Self.replyBytesMax {
             let left = deadline - clock.nowMilliseconds()
             guard left > 0 else { return }
@@ -149,7 +185,11 @@ struct AgentProbe: Sendable {
                 reply.isClosed = true
                 return
             }
+            let wasWhole = reply.isWhole
             reply.bytes.append(contentsOf: chunk.prefix(count))
+            if !wasWhole, reply.isWhole {
+                deadline = min(deadline, clock.nowMilliseconds() + Self.restMilliseconds)
+            }
         }
     }
 }

@@ -125,7 +125,7 @@ extension ConformanceCheck {
             "Access-Control-Request-Method: \(method)", "Access-Control-Request-Headers: \(fields)",
         ]
         lines += further
-        return subject.probe.exchange([Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)])
+        return subject.exchange([Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)])
     }
 
     private static func stranger(

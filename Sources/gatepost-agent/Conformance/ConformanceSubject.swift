@@ -16,15 +16,28 @@ final class ConformanceSubject: Sendable {
     let restart: (@Sendable () -> Bool)?
     /// How long an agent may take to ask for newer keys.
     let renewalMilliseconds: Int64
+    /// What the agent answers of one origin (PROTOCOL.md 11).
+    let rate: Rate
     private let paid = Mutex<Int64?>(nil)
+
+    struct Rate: Sendable {
+        var perSecond: Double = 5
+        var burst: Double = 10
+    }
+
+    /// A limit for what is waited for, not a time that anything should take.
+    static let patienceMilliseconds: Int64 = 60_000
+    /// The shortest time that agents give a head or a body (PROTOCOL.md 11).
+    static let agentPatienceMilliseconds: Int64 = 2_000
 
     init(
         gateway: ConformanceGateway, probe: AgentProbe, clock: AgentClock, paceMilliseconds: Int64 = 250,
-        renewalMilliseconds: Int64 = 60_000, statement: String? = nil,
+        renewalMilliseconds: Int64 = 60_000, rate: Rate = Rate(), statement: String? = nil,
         restart: (@Sendable () -> Bool)? = nil
     ) {
         self.renewalMilliseconds = renewalMilliseconds
         self.gateway = gateway
+        self.rate = rate
         self.statement = statement
         self.restart = restart
         self.probe = probe
@@ -70,17 +83,60 @@ final class ConformanceSubject: Sendable {
             body: JSONObject([("challenge", .string(challenge))]).serialized())
     }
 
-    func send(_ request: Request) -> ProbeReply { probe.exchange([request.bytes]) }
+    func send(_ request: Request) -> ProbeReply { exchange([request.bytes]) }
 
-    /// Sends what costs the agent's rate, not faster than it allows; a refusal for the rate is waited out.
+    /// Sends a whole request. Where this machine let more time pass than the agent gives before it came to read, the
+    /// agent closed without an answer: that says nothing about it, and the request is sent again.
+    func exchange(_ pieces: [[UInt8]], pauseMilliseconds: Int32 = 0) -> ProbeReply {
+        let until = clock.nowMilliseconds() + Self.patienceMilliseconds
+        while true {
+            let reply = probe.exchange(pieces, pauseMilliseconds: pauseMilliseconds)
+            let isGivenUp =
+                reply.bytes.isEmpty && reply.isClosed && reply.milliseconds >= Self.agentPatienceMilliseconds
+            guard isGivenUp, clock.nowMilliseconds() < until else { return reply }
+        }
+    }
+
+    /// Sends what costs the agent's rate, not faster than it allows; a refusal for the rate, or because the agent has
+    /// too much to do, is waited out.
     func attest(_ request: Request) -> ProbeReply {
-        for _ in 0..<8 {
+        let until = clock.nowMilliseconds() + Self.patienceMilliseconds
+        while true {
             pace()
             let reply = send(request)
-            guard reply.status == 429 else { return reply }
+            guard reply.status == 429 || reply.status == 503, clock.nowMilliseconds() < until else {
+                return reply
+            }
             poll(nil, 0, 400)
         }
-        return send(request)
+    }
+
+    /// Waits until the agent has closed what a crowd left open: it takes 32 connections and closes others unread.
+    func settle() throws(ConformanceFailure) {
+        let until = clock.nowMilliseconds() + Self.patienceMilliseconds
+        while (try? refusal()) == nil {
+            guard clock.nowMilliseconds() < until else {
+                throw ConformanceFailure("strangers get no answer a minute after a crowd has gone")
+            }
+            poll(nil, 0, 100)
+        }
+    }
+
+    /// Whether something came to its end in time, where this machine can tell.
+    ///
+    /// - Throws: a failure when it did not, although programs run here when they want to; "not judged" where every
+    ///   attempt was disturbed.
+    func promptly(
+        within milliseconds: Int64, _ attempt: () -> ProbeReply
+    ) throws(ConformanceFailure) {
+        for _ in 0..<5 {
+            let (reply, late) = MachineWitness.watch(clock, attempt)
+            if reply.isConnected, reply.isClosed, reply.milliseconds <= milliseconds { return }
+            guard reply.isConnected, reply.isClosed, late >= MachineWitness.busyMilliseconds else {
+                throw ConformanceFailure("still open after \(reply.milliseconds) ms")
+            }
+        }
+        throw .notJudged("this machine is too busy to tell what \(milliseconds) ms are")
     }
 
     func attest(_ challenge: String) -> ProbeReply { attest(request(challenge)) }
@@ -102,7 +158,7 @@ final class ConformanceSubject: Sendable {
 
     /// What strangers get: the answer to a plain GET.
     func refusal() throws(ConformanceFailure) -> ProbeReply {
-        let reply = probe.exchange([Array("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n".utf8)])
+        let reply = exchange([Array("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n".utf8)])
         guard reply.isConnected else { throw ConformanceFailure("nothing listens at \(host)") }
         guard reply.status == 403 else {
             throw ConformanceFailure(
@@ -135,7 +191,10 @@ final class ConformanceSubject: Sendable {
             throw ConformanceFailure(
                 "\(what): answered \(reply.status ?? 0) \(word.prefix(40)), not \(status) \(expected)")
         }
-        guard let now = body["now"]?.integer, abs(now - clock.nowSeconds()) <= 5 else {
+        // Said somewhere between the request and now, which may be far apart on a machine that is busy.
+        guard let now = body["now"]?.integer,
+            (reply.beganAtSeconds - 5...max(reply.beganAtSeconds, clock.nowSeconds()) + 5).contains(now)
+        else {
             throw ConformanceFailure("\(what): the error does not carry the agent's time in \"now\"")
         }
         try expectCORS(reply, what)

@@ -87,7 +87,7 @@ final class EnrollmentServer: @unchecked Sendable {
 
     private func serve(_ descriptor: CInt, _ gateway: ConformanceGateway) {
         defer { close(descriptor) }
-        var patience = timeval(tv_sec: 5, tv_usec: 0)
+        var patience = timeval(tv_sec: 60, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(
                 descriptor, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))

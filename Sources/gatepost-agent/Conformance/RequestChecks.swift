@@ -68,13 +68,13 @@ extension ConformanceCheck {
             ]
             for target in targets {
                 try subject.expectSilent(
-                    subject.probe.exchange([
+                    subject.exchange([
                         Array("GET \(target) HTTP/1.1\r\nHost: \(subject.host)\r\n\r\n".utf8)
                     ]), "GET \(target)")
             }
             for method in ["PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"] {
                 try subject.expectSilent(
-                    subject.probe.exchange([
+                    subject.exchange([
                         Array("\(method) /v1/attest HTTP/1.1\r\nHost: \(subject.host)\r\n\r\n".utf8)
                     ]), method)
             }

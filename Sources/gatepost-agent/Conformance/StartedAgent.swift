@@ -18,7 +18,7 @@ final class StartedAgent: Sendable {
 
     /// Kills it, as a power cut would, and starts it again.
     ///
-    /// - Returns: false when it does not listen again within 20 s.
+    /// - Returns: false when it does not listen again within a minute.
     func restart(_ probe: AgentProbe) -> Bool {
         let isStarted = process.withLock { process in
             kill(process.processIdentifier, SIGKILL)
@@ -27,7 +27,7 @@ final class StartedAgent: Sendable {
             process = again
             return true
         }
-        let until = probe.clock.nowMilliseconds() + 20_000
+        let until = probe.clock.nowMilliseconds() + ConformanceSubject.patienceMilliseconds
         while isStarted, probe.clock.nowMilliseconds() < until {
             if probe.isListening { return true }
             poll(nil, 0, 100)

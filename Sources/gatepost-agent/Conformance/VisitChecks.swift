@@ -74,7 +74,7 @@ extension ConformanceCheck {
         let lines =
             ["GET \(path)?c=\(challenge) HTTP/1.1", "Host: \(subject.host)"] + metadata(path, destination)
         subject.pace()
-        return subject.probe.exchange([Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)])
+        return subject.exchange([Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)])
     }
 
     /// The answer to a visit, where a good one is answered at all.

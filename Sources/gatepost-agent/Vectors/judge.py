@@ -212,7 +212,7 @@ def judge_claims(payload: dict, device: str, named: str, now: int, trust: dict):
         refuse("statement-invalid")
     # Only fetch is judged here: visits carry no origin and are told apart by the transport.
     if payload["transport"] == "fetch" and payload.get("origin") != trust["auth_origin"]:
-        refuse("origin-not-allowed")
+        refuse("origin-mismatch")
     if payload["transport"] != "fetch" or payload["version"] != 1:
         refuse("statement-invalid")
 

@@ -50,7 +50,7 @@ class World {
       handedIn: 0, probes: 0, reloads: 0, unasked: 0};
     this.element('check').dataset = {
       tx: 'tx-1', application: 'wiki', home: 'https://wiki.corp.example/x', states: JSON.stringify(row.states),
-      otherTitle: 'other', ...(row.back ? {back: row.back} : {}), ...(row.failed ? {failed: row.failed, days: row.days || ''} : {}),
+      agentWords: JSON.stringify(row.agentWords), otherTitle: 'other', ...(row.back ? {back: row.back} : {}), ...(row.failed ? {failed: row.failed, days: row.days || ''} : {}),
     };
   }
 
@@ -136,6 +136,7 @@ class World {
     }
     this.seen.handedIn += 1;
     const refusal = (this.row.refusals || [])[this.seen.handedIn - 1];
+    if (refusal === 'without a word') return answer({});
     return answer(refusal ? {reason: refusal, happened: 'said by the gateway', remedy: 'do', days: 9}
       : {verdict: 'proven', next: 'https://wiki.corp.example/x'});
   }

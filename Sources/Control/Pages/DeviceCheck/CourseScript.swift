@@ -21,7 +21,7 @@ extension Scripts {
           if (!answer.assertion) {
             if (mayRetry && tooOld.includes(answer.error)) return false;
             // Whatever answers on that port may say anything: a word that is none of an agent's shows what it is.
-            const word = Object.hasOwn(states, answer.error) ? answer.error : 'not-our-agent';
+            const word = Object.hasOwn(agentWords, answer.error) ? agentWords[answer.error] : 'not-our-agent';
             tell(word);
             showState(word, [], clockWords(answer));
             return true;
@@ -32,6 +32,7 @@ extension Scripts {
           if (!verdict.next && mayRetry && tooOld.includes(verdict.reason)) return false;
           stopRenewing();
           if (verdict.next) { say('Done.'); location.replace(verdict.next + location.hash); return true; }
+          if (!verdict.reason) { showRefusal(verdict); return true; }
           showState(verdict.reason, [], {...verdict, ...ageWords(verdict.reason, verdict.days)});
           return true;
         };
@@ -48,7 +49,7 @@ extension Scripts {
           await renew();
           if (!offer.transports.includes('fetch')) {
             const seen = await permission() === 'unknown' ? await firstSeen(0) : -1;
-            await visitUnasked('device-required', seen);
+            await visitUnasked('click-required', seen);
             return true;
           }
           const outcome = await ask();
@@ -86,6 +87,11 @@ extension Scripts {
             if (seen >= 0) return visit(seen, true);
             port = soFar < offer.agent.urls.length ? soFar : 0;
             return showState(failed, otherWays());
+          }
+          // The next time it would be as long.
+          if (failed === 'answer-too-large') {
+            await renew();
+            return showState(failed, otherWays().filter(way => way === 'popup'));
           }
           showState(failed, [], ageWords(failed, Number(days)));
         };

@@ -49,7 +49,9 @@ struct DeviceCheckPage {
     private var data: String {
         var members = [
             ("tx", transaction), ("application", application), ("home", home),
-            ("states", DeviceStates.json.serializedText()), ("other-title", DeviceStates.otherTitle),
+            ("states", DeviceStates.json.serializedText()),
+            ("agent-words", DeviceStates.agentJSON.serializedText()),
+            ("other-title", DeviceStates.otherTitle),
         ]
         if let failed { members.append(("failed", failed.rawValue)) }
         if let back { members.append(("back", back)) }

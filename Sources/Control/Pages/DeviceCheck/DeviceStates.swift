@@ -16,18 +16,19 @@ enum DeviceStates {
         .notOurAgent: "Something else answers for the agent",
         .deviceCheckRepeated: "The device check goes in circles",
         .controlPlaneUnavailable: "The gateway does not answer",
-        .deviceRequired: "Show this device",
+        .clickRequired: "Show this device",
+        .agentNotConfigured: "Device checks are not set up here",
 
         .gatewayNotTrusted: "The agent does not know this gateway",
-        .originNotAllowed: "The agent does not answer this page",
+        .originMismatch: "The agent was asked by another address",
         .challengeExpired: "This took too long",
         .challengeReplayed: "This device check was already answered",
         .clockSkew: "The clock of this device is wrong",
         .rateLimited: "Too many checks in a short time",
         .wrongUser: "Another person’s agent answered",
         .audienceMismatch: "The answer was for another gateway",
-        .requestMalformed: "The agent did not understand",
-        .requestTooLarge: "The agent’s answer is too large",
+        .challengeNotUnderstood: "The agent did not understand",
+        .answerTooLarge: "The agent’s answer is too large",
         .overloaded: "Too busy at the moment",
 
         .signatureInvalid: "The answer is not this device’s",
@@ -40,6 +41,7 @@ enum DeviceStates {
         .certificateExpired: "The device’s certificate is out of date",
         .certificateRevoked: "This device is not let in any more",
         .statementInvalid: "The agent’s answer is not well formed",
+        .statementExpired: "What its management said has ended",
         .agentOutdated: "The agent is too old",
         .deviceUnknown: "This device is not enrolled",
         .deviceNotManaged: "Nobody manages this device",
@@ -51,17 +53,26 @@ enum DeviceStates {
 
     static let otherTitle = "This device could not be checked"
 
-    /// The words that an agent says, and that come back in an address.
-    static let agentWords: Set<Reason> = [
-        .requestMalformed, .requestTooLarge, .rateLimited, .gatewayNotTrusted, .audienceMismatch, .clockSkew,
-        .challengeExpired, .originNotAllowed, .challengeReplayed, .wrongUser, .overloaded,
+    /// What an agent says (PROTOCOL.md 10), to the page or in the address that leads back, and the state that it is.
+    ///
+    /// Three of its words are those of HTTP requests that this gateway refuses, where they mean something else.
+    static let ofAgent: [String: Reason] = [
+        "request-malformed": .challengeNotUnderstood, "request-too-large": .answerTooLarge,
+        "origin-not-allowed": .originMismatch, "gateway-not-trusted": .gatewayNotTrusted,
+        "audience-mismatch": .audienceMismatch, "clock-skew": .clockSkew,
+        "challenge-expired": .challengeExpired, "challenge-replayed": .challengeReplayed,
+        "wrong-user": .wrongUser, "rate-limited": .rateLimited, "overloaded": .overloaded,
     ]
 
     /// What only the page can know: it tells the gateway, which writes it down and decides nothing by it.
-    static let pageWords: Set<Reason> = agentWords.union([
+    static let pageWords = Set(ofAgent.values).union([
         .permissionPromptPending, .permissionDenied, .agentNotRunning, .browserUnsupported, .popupBlocked,
-        .notOurAgent, .deviceCheckRepeated, .controlPlaneUnavailable,
+        .notOurAgent, .deviceCheckRepeated, .controlPlaneUnavailable, .clickRequired,
     ])
+
+    /// `{agent's word: state}` for the script.
+    static let agentJSON = JSONValue.object(
+        JSONObject(ofAgent.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value.rawValue)) }))
 
     /// `{word: {title, happened, remedy}}` for the script, in the order of the words.
     static let json: JSONValue = {

@@ -4,7 +4,7 @@ extension Scripts {
         const part = id => document.getElementById(id);
         const root = part('check'), {tx, application, home} = root.dataset;
         let {back} = root.dataset;
-        const states = JSON.parse(root.dataset.states);
+        const states = JSON.parse(root.dataset.states), agentWords = JSON.parse(root.dataset.agentWords);
         const say = text => { part('status').textContent = text; };
         const show = (id, isShown) => { part(id).hidden = !isShown; };
         const entitle = text => { part('title').textContent = text; document.title = text; };

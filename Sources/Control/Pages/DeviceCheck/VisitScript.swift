@@ -73,8 +73,7 @@ extension Scripts {
           const mayGo = seen >= 0 && seen >= visitsSoFar() && otherWays().includes('navigation');
           if (mayGo) return visit(seen, true);
           if (back) return goBack();
-          // Asked for from the start, it is no failure.
-          if (state !== 'device-required') tell(state);
+          tell(state);
           showState(state, otherWays());
         };
         """#
