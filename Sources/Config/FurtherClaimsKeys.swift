@@ -6,6 +6,8 @@ public struct FurtherClaimsSettings: Sendable, Hashable {
     public var accessTokenNames: [String] = []
     /// `group-overage.graph`, without a slash at its end; nil: hidden groups stay unknown.
     public var graphURL: String?
+    /// `device-claim`; nil: no claim names a device.
+    public var deviceClaim: String?
 
     /// The defaults.
     public init() {}
@@ -25,6 +27,12 @@ enum FurtherClaimsKeys {
             "Where groups are asked for that a token has no place for (Microsoft Entra: more than 200), with "
                 + "the sign-in's own access token.",
             standard: "such groups stay unknown", example: "{ graph: https://graph.microsoft.com/v1.0 }"),
+        .optional(
+            "device-claim", .text,
+            "Claim with the Entra id of the device that the person signed in from: it finds the verdicts of the "
+                + "device that the session has proven, with match `medium`, where no id of its own does; one "
+                + "that names another device makes its verdicts `ambiguous`.",
+            standard: "no claim names a device", example: "deviceid"),
     ]
 
     private static let accessTokenTable = KeyTable(
@@ -74,6 +82,10 @@ enum FurtherClaimsKeys {
                 return nil
             }
             settings.graphURL = url.text.hasSuffix("/") ? String(url.text.dropLast()) : url.text
+        }
+        settings.deviceClaim = reader.text("device-claim")
+        if let name = settings.deviceClaim, ownNames.contains(name) {
+            reader.problem("device-claim", "\(name) names no device", "name the claim that does")
         }
         return settings
     }

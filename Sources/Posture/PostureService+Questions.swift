@@ -5,6 +5,10 @@ import Store
 extension PostureService {
     /// The longest that a question about one device may take, seconds.
     static let fetchSecondsMax = 60.0
+    /// The same for one about several, which takes a call for each step of the slowest.
+    static let batchSecondsMax = 120.0
+    /// Questions about several devices that are under way at once.
+    static let batchesAtOnceMax = 2
 
     /// Asks every provider about one device now, at most once a second; callers that come meanwhile wait
     /// for the same answer. Returns when there is one: the caller sets its own deadline.
@@ -34,17 +38,21 @@ extension PostureService {
     func ask(about devices: [String], _ connector: any Connector) async {
         let began = clock.monotonicNanoseconds()
         var answered = 0
+        let size = connector.devicesPerQuestionMax
+        let atOnceMax = size > 1 ? Self.batchesAtOnceMax : max(1, connector.pace.questionsAtOnceMax)
         await ProviderClient.$isNobodyWaiting.withValue(true) {
-            await withTaskGroup(of: Bool.self) { group in
-                var left = devices[...]
-                for device in left.prefix(max(1, connector.pace.questionsAtOnceMax)) {
+            await withTaskGroup(of: Int.self) { group in
+                var left = stride(from: 0, to: devices.count, by: size).map {
+                    Array(devices[$0..<min($0 + size, devices.count)])
+                }[...]
+                for batch in left.prefix(atOnceMax) {
                     left.removeFirst()
-                    group.addTask { await self.fetch(device, from: connector) }
+                    group.addTask { await self.fetch(batch, from: connector) }
                 }
-                while let isAnswer = await group.next() {
-                    if isAnswer { answered += 1 }
-                    guard !Task.isCancelled, let device = left.popFirst() else { continue }
-                    group.addTask { await self.fetch(device, from: connector) }
+                while let count = await group.next() {
+                    answered += count
+                    guard !Task.isCancelled, let batch = left.popFirst() else { continue }
+                    group.addTask { await self.fetch(batch, from: connector) }
                 }
             }
         }
@@ -58,23 +66,68 @@ extension PostureService {
         schedule.setOpen(Set(devices.lazy.map { ExactKey($0) }))
     }
 
+    /// - Returns: about how many of the devices the provider answered.
+    private func fetch(_ deviceIDs: [String], from connector: any Connector) async -> Int {
+        if deviceIDs.count == 1 { return await fetch(deviceIDs[0], from: connector) ? 1 : 0 }
+        guard statuses[ExactKey(connector.integration)]?.state == .configured else { return 0 }
+        let devices = deviceIDs.compactMap { knownDevice($0) }
+        var answered: Set<ExactKey> = []
+        if !devices.isEmpty {
+            let trace = CallTrace()
+            let answers = await CallTrace.$current.withValue(trace) {
+                await clock.within(Self.batchSecondsMax) { await connector.fetch(together: devices) }
+            }
+            guard let answers else {
+                noteLate(Self.batchSecondsMax, connector, trace.last)
+                return 0
+            }
+            for (device, answer) in zip(devices, answers) {
+                let isAnswer = await settle(answer, about: device, connector, trace.last)
+                if isAnswer { answered.insert(ExactKey(device.id)) }
+            }
+        }
+        for id in deviceIDs {
+            let isAnswer = await fetchOtherwise(id, from: connector) == true
+            if isAnswer { answered.insert(ExactKey(id)) }
+        }
+        return answered.count
+    }
+
     /// - Returns: whether the provider answered.
     private func fetch(_ deviceID: String, from connector: any Connector) async -> Bool {
-        let key = ExactKey(connector.integration)
         // Without working credentials every question would be refused, and count against us.
-        guard statuses[key]?.state == .configured else { return false }
+        guard statuses[ExactKey(connector.integration)]?.state == .configured else { return false }
+        let isAnswered = await fetchByIDs(deviceID, from: connector)
+        return await fetchOtherwise(deviceID, from: connector) ?? isAnswered
+    }
+
+    private func fetchByIDs(_ deviceID: String, from connector: any Connector) async -> Bool {
         guard let device = knownDevice(deviceID) else { return false }
-        let keys = device.keys
         let trace = CallTrace()
         let answer = await CallTrace.$current.withValue(trace) {
             await clock.within(Self.fetchSecondsMax) { await connector.fetch(device) }
         }
         guard let answer else {
-            guard !Task.isCancelled else { return false }
-            statuses[key]?.note(
-                Self.timeout(Self.fetchSecondsMax), nowSeconds: clock.nowSeconds(), call: trace.last)
+            noteLate(Self.fetchSecondsMax, connector, trace.last)
             return false
         }
+        return await settle(answer, about: device, connector, trace.last)
+    }
+
+    private func noteLate(_ seconds: Double, _ connector: any Connector, _ call: Verdict.Provenance?) {
+        guard !Task.isCancelled else { return }
+        statuses[ExactKey(connector.integration)]?.note(
+            Self.timeout(seconds), nowSeconds: clock.nowSeconds(), call: call)
+    }
+
+    /// Takes what a provider answered about one device.
+    ///
+    /// - Returns: whether that was an answer.
+    private func settle(
+        _ answer: DeviceAnswer, about device: KnownDevice, _ connector: any Connector,
+        _ call: Verdict.Provenance?
+    ) async -> Bool {
+        let key = ExactKey(connector.integration)
         switch answer {
         case .records(let records):
             let now = clock.nowSeconds()
@@ -82,23 +135,23 @@ extension PostureService {
             await take(of: connector) { tell in
                 guard records.isEmpty else {
                     return await self.cache.apply(
-                        VerdictRecords(records.map { $0.said(by: trace.last) }),
+                        VerdictRecords(records.map { $0.said(by: call) }),
                         of: connector.integration, nowSeconds: now, tell: tell)
                 }
                 return await self.cache.markAbsent(
-                    integration: connector.integration, keys: keys, ttlSeconds: connector.pace.ttlSeconds,
-                    nowSeconds: now, tell: tell)
+                    integration: connector.integration, keys: device.keys,
+                    ttlSeconds: connector.pace.ttlSeconds, nowSeconds: now, tell: tell)
             }
             return true
         case .failed(let failure):
             // The device merely has no id that this provider looks up: nothing failed.
             guard failure.kind != .notFound else { return false }
             let now = clock.nowSeconds()
-            statuses[key]?.note(failure, nowSeconds: now, call: trace.last)
+            statuses[key]?.note(failure, nowSeconds: now, call: call)
             if statuses[key]?.state == .pending { retryProbe(connector, failure) }
             if failure.kind == .throttled {
                 schedule.ask(
-                    device: deviceID, integration: connector.integration,
+                    device: device.id, integration: connector.integration,
                     atSeconds: now + max(1, failure.retryAfterSeconds ?? 60))
             }
             return false

@@ -289,7 +289,7 @@ extension PostureService {
     }
 
     func devices(named keys: Set<DeviceKey>) -> Set<ExactKey> {
-        directory.owners(of: Array(keys)).union(machines.owners(of: keys))
+        directory.owners(of: Array(keys)).union(machines.owners(of: keys)).union(devices(ofOwners: keys))
     }
 
     /// Our devices among those of a provider that changed.

@@ -47,11 +47,14 @@ public struct DeviceQuestion: Sendable, Hashable {
     public var id: String
     /// What the agent signed for this session; nil: nothing.
     public var statement: AgentStatement?
+    /// The Entra id of the device that the person signed in from, as a validated token says; nil: none does.
+    public var claimedEntraID: String?
 
     /// Takes the members as they are.
-    public init(id: String, statement: AgentStatement?) {
+    public init(id: String, statement: AgentStatement?, claimedEntraID: String? = nil) {
         self.id = id
         self.statement = statement
+        self.claimedEntraID = claimedEntraID
     }
 }
 
@@ -99,6 +102,8 @@ public actor PostureService {
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]
     var synchronisations: [ExactKey: Task<Void, Never>] = [:]
     var signals = SignalState()
+    /// Contradictions between tokens and devices that were told.
+    var toldContradictions: Set<ClaimContradiction> = []
     /// Integrations that an administrator wants probed again.
     var probesWanted: Set<ExactKey> = []
     /// What is to be written, by integration.
@@ -179,7 +184,8 @@ public actor PostureService {
     /// integration is in memory.
     public func load() async throws(StoreError) {
         directory = DeviceDirectory(
-            try await store.devices(), revokedPins: try await store.revokedPins())
+            try await store.devices(), revokedPins: try await store.revokedPins(),
+            indexesOwners: connectors.contains { $0.matchesOwners })
         withdrawn.serials = Set(try await store.revokedSerials())
         statementTimes = StatementTimes(try await store.statementTimes())
         try await loadRevocationLists()
@@ -220,8 +226,9 @@ public actor PostureService {
             }
             let addresses = StatementFacts.addresses(question.statement, nowSeconds: clock.nowSeconds())
             if question.statement != nil { directory.note(addresses: addresses, of: question.id) }
+            let claimed = claimedKey(question, &conflicts)
             let name = MatchedDevice(
-                id: ExactKey(question.id), conflicts: conflicts, addresses: addresses)
+                id: ExactKey(question.id), conflicts: conflicts, addresses: addresses, claimed: claimed)
             let place = places[name] ?? asked.count
             if place == asked.count {
                 places[name] = place
@@ -245,6 +252,8 @@ public actor PostureService {
         var id: ExactKey
         var conflicts: Set<String>
         var addresses: [DeviceKey]
+        /// By a token alone.
+        var claimed: DeviceKey?
     }
 
     private func verdicts(of devices: [MatchedDevice]) async -> [[Verdict]] {
@@ -254,8 +263,16 @@ public actor PostureService {
         }
         var found = await cache.verdicts(
             of: questions, by: connectors.map { VerdictMatching.Source($0) }, nowSeconds: clock.nowSeconds())
+        for index in devices.indices where devices[index].claimed != nil {
+            found[index] = await byClaim(of: devices[index], beside: found[index])
+        }
         for index in devices.indices where !devices[index].addresses.isEmpty {
             found[index] = await byAddresses(of: devices[index], beside: found[index])
+        }
+        if connectors.contains(where: { $0.matchesOwners }) {
+            for index in devices.indices {
+                found[index] = await byOwner(of: devices[index], beside: found[index])
+            }
         }
         return devices.indices.map {
             underSignals(found[$0], deviceID: devices[$0].id.text, keys: questions[$0].keys)

@@ -18,6 +18,7 @@ extension PackedVerdict.Codes {
         "/api/v1/conditional-access/device-compliance-information/computer/{id}",
         "/web/api/v2.1/agents", "/devices", "/api/v1/devices", "/api/v1/devices/{id}/parameters",
         "/v1/devices", "/api/v1/fleet/hosts", "/api/v1/fleet/hosts/identifier/{id}", "POST ",
+        "POST /v1.0/$batch",
     ]
 }
 

@@ -103,8 +103,10 @@ struct ClientAuthenticationTests {
     func further() throws {
         let settings = try corp(
             Self.secret + ", access-token-claims: { audience: \"api://x\", names: [deviceid, acrs] }, "
-                + "group-overage: { graph: \"https://graph.microsoft.com/v1.0/\" }"
+                + "group-overage: { graph: \"https://graph.microsoft.com/v1.0/\" }, device-claim: deviceid"
         ).further
+        #expect(settings.deviceClaim == "deviceid")
+        #expect(try corp(Self.secret).further.deviceClaim == nil)
         #expect(
             settings.accessTokenAudience == "api://x" && settings.accessTokenNames == ["deviceid", "acrs"])
         #expect(settings.graphURL == "https://graph.microsoft.com/v1.0")
@@ -124,6 +126,7 @@ struct ClientAuthenticationTests {
             ("access-token-claims: { audience: a, names: [] }", "list is empty"),
             ("access-token-claims: { names: [a] }", "audience: is missing"),
             ("access-token-claims: { audience: a }", "names: is missing"),
+            ("device-claim: sub", "sub names no device"), ("device-claim: email", "email names no device"),
             ("group-overage: {}", "group-overage"),
             ("group-overage: https://graph.example", "must be a mapping"),
             ("group-overage: { graph: \"https://graph.example\" }", "has no version"),

@@ -42,6 +42,28 @@ struct GraphKeysTests {
         }
     }
 
+    @Test(
+        "row 8: devices are found by their owners only where asked for, and by what is known of every device")
+    func ownerMatch() throws {
+        let start = "provider: intune, \(Self.tenant), client-secret: { file: secret }"
+        #expect(try read(start)?.texts["unsafe-owner-match"] == nil)
+        for attribute in ["", ", owner-attribute: email", ", owner-attribute: subject"] {
+            #expect(
+                try read("\(start), unsafe-owner-match: true\(attribute)")?.texts["unsafe-owner-match"]
+                    == "true")
+        }
+        #expect(try problems("\(start), owner-attribute: oid, unsafe-owner-match: false").isEmpty)
+        #expect(
+            try problems("\(start), owner-attribute: oid, unsafe-owner-match: true").contains {
+                $0.contains("needs an owner-attribute that is known of every device")
+            })
+        #expect(
+            try problems(
+                "provider: entra, \(Self.tenant), client-secret: { file: secret }, unsafe-owner-match: true"
+            )
+            .contains { $0.contains("unsafe-owner-match") })
+    }
+
     @Test("bounds of a call: five, ten and thirty seconds, each configured, no part longer than the whole")
     func timeouts() throws {
         let start = "provider: intune, \(Self.tenant), client-secret: { file: secret }"

@@ -19,6 +19,10 @@ final class GraphFake: Fetcher {
         var refusedPath: String?
         var nextLink: String?
         var calls: [String] = []
+        /// Addresses of parts of batches, in the order of answering.
+        var parts: [String] = []
+        /// Answers to parts whose address has this in it, each used once, before anything else.
+        var partAnswers: [String: [FetchResponse]] = [:]
         var tokenRequests = 0
         var tokenLife: Int64 = 3599
     }
@@ -36,6 +40,7 @@ final class GraphFake: Fetcher {
             state.calls.append(request.url)
             if let failure = state.failures[number] { return .failure(failure) }
             if let scripted = state.scripted[number] { return .success(scripted) }
+            if request.url.hasSuffix("/$batch") { return .success(Self.batch(request, &state)) }
             return .success(Self.graph(request, state))
         }
         switch outcome {
@@ -69,6 +74,29 @@ final class GraphFake: Fetcher {
         ])
     }
 
+    /// Parts by their own addresses, answered from the last to the first.
+    private static func batch(_ request: FetchRequest, _ state: inout State) -> FetchResponse {
+        let parts = (try? JSONValue(parsing: request.body ?? []))?["requests"]?.array ?? []
+        guard (1...20).contains(parts.count) else { return error(400, "BadRequest") }
+        let answers = parts.reversed().map { part -> JSONValue in
+            let url = "https://graph.test/v1.0" + (part["url"]?.string ?? "")
+            state.parts.append(url)
+            var answer = graph(FetchRequest(url: url), state)
+            if let key = state.partAnswers.keys.first(where: { url.contains($0) }),
+                let scripted = state.partAnswers[key], !scripted.isEmpty
+            {
+                answer = scripted[0]
+                state.partAnswers[key]?.removeFirst()
+            }
+            let fields = JSONObject(answer.fields.map { ($0.name, JSONValue.string($0.value)) })
+            return [
+                "id": part["id"] ?? .null, "status": .integer(Int64(answer.status)),
+                "headers": .object(fields), "body": (try? JSONValue(parsing: answer.body)) ?? .null,
+            ]
+        }
+        return json(["responses": .array(answers)])
+    }
+
     private static func graph(_ request: FetchRequest, _ state: State) -> FetchResponse {
         guard state.isTokenValid else { return error(401, "InvalidAuthenticationToken") }
         if let refused = state.refusedPath, request.url.contains(refused) { return error(403, "Forbidden") }
@@ -81,6 +109,13 @@ final class GraphFake: Fetcher {
         if tail != "managedDevices" {
             let found = state.devices.first { $0["id"]?.string == tail }
             return found.map { json($0) } ?? error(404, "ResourceNotFound")
+        }
+        if let range = request.url.range(of: "/users/") {
+            let person = request.url[range.upperBound...].prefix { $0 != "/" }.removingPercentEncoding
+            let own = state.devices.filter {
+                $0["userPrincipalName"]?.string == person || $0["userId"]?.string == person
+            }
+            return json(["value": .array(own)])
         }
         if let filter = request.url.removingPercentEncoding, let range = filter.range(of: " eq '") {
             let value = filter[range.upperBound...].prefix { $0 != "'" }

@@ -21,11 +21,14 @@ final class SignalLab: Sendable {
     private let transmitterServer: SiteServer
     private let receiverServer: SiteServer
     private let receiver: PushReceiver
+    private let fetcher: any Fetcher
 
     init(
         _ delivery: String = "push", texts: [String: String] = [:], secrets: [String: String] = [:],
-        lists: [String: [String]] = [:], pinned: [String: String] = ["serial": "PF3ABCDE"]
+        lists: [String: [String]] = [:], pinned: [String: String] = ["serial": "PF3ABCDE"],
+        fetcher: any Fetcher = CurlFetcher()
     ) async throws {
+        self.fetcher = fetcher
         transmitterServer = try SiteServer(port: 0)
         transmitter = SignalTransmitter(
             port: transmitterServer.port, clock: clock.lab, pushesByItself: false)
@@ -63,7 +66,7 @@ final class SignalLab: Sendable {
     /// A new process on the same store.
     func start() async throws {
         let service = try PostureService(
-            agents: [], providers: [settings], ring: .ephemeral(), store: store, fetcher: CurlFetcher(),
+            agents: [], providers: [settings], ring: .ephemeral(), store: store, fetcher: fetcher,
             clock: clock.posture, random: { 0.5 })
         try await service.load()
         let receiver = receiver

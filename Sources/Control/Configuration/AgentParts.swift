@@ -69,11 +69,8 @@ enum AgentParts {
         }
     }
 
-    /// A stream of Shared Signals told its transmitter some of them: those take a restart.
     private static func withoutSecrets(_ integration: IntegrationSettings) -> IntegrationSettings {
-        guard case .provider(var settings) = integration.kind,
-            settings.provider != "shared-signals"
-        else { return integration }
+        guard case .provider(var settings) = integration.kind else { return integration }
         settings.secrets = [:]
         settings.files["client-certificate.chain"] = nil
         var integration = integration

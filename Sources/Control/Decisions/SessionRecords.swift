@@ -40,7 +40,7 @@ struct SessionRecords: Sendable {
     ) async throws(StoreError) -> [DecidedSession?] {
         let globals = try await globals(of: sessions, among: known, nowSeconds: nowSeconds)
         let owners = sessions.map { session in session.globalID.flatMap { globals[$0] } }
-        let devices = await posture.deviceFacts(of: owners.map { $0.flatMap(Self.question) })
+        let devices = await posture.deviceFacts(of: owners.map { $0.flatMap(question) })
         var all: [DecidedSession?] = []
         all.reserveCapacity(sessions.count)
         for (index, session) in sessions.enumerated() {
@@ -213,11 +213,19 @@ struct SessionRecords: Sendable {
 
     /// The device of a global session with the statement that this session itself obtained.
     func facts(of global: StoredSession) async -> DeviceFacts? {
-        await posture.deviceFacts(of: [Self.question(global)])[0]?.asSeen(by: global)
+        await posture.deviceFacts(of: [question(global)])[0]?.asSeen(by: global)
     }
 
-    private static func question(_ global: StoredSession) -> DeviceQuestion? {
-        global.deviceID.map { DeviceQuestion(id: $0, statement: global.statement) }
+    private func question(_ global: StoredSession) -> DeviceQuestion? {
+        guard let id = global.deviceID else { return nil }
+        let provider = config.identityProviders.first {
+            ExactText.isEqual($0.name, global.identityProvider)
+        }
+        var claimed: String?
+        if let name = provider?.further.deviceClaim, case .text(let text)? = global.claims[name] {
+            claimed = text
+        }
+        return DeviceQuestion(id: id, statement: global.statement, claimedEntraID: claimed)
     }
 
     private func fields(_ configured: [FieldSettings], _ session: StoredSession, token: String) -> [UInt8] {

@@ -163,11 +163,17 @@ protocol Connector: Sendable {
     func changes(since position: String) async -> IncrementalResult
     /// Asks for one device by whichever of its keys the provider can look up.
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer
+    /// How many devices one question may be about.
+    var devicesPerQuestionMax: Int { get }
+    /// Asks for several devices at once, at most `devicesPerQuestionMax`; each has its own answer, in their order.
+    func fetch(together devices: [KnownDevice]) async -> [DeviceAnswer]
     /// A person's own devices, by what names the person at the provider (002.12).
     func devices(ofPerson person: String) async -> DeviceAnswer
     /// Which attribute of a person names them at the provider (001.21): `email`, `subject` or a claim; nil:
     /// it is not asked about people.
     var ownerAttribute: String? { get }
+    /// Whether a device that nothing else finds there may be its owner's only one of its platform.
+    var matchesOwners: Bool { get }
     func status() async -> ConnectorStatus
     /// The next question is asked with a new token.
     func forgetToken() async
@@ -196,6 +202,14 @@ extension Connector {
 
     func fetch(_ device: KnownDevice) async -> DeviceAnswer { await fetch(device.keys) }
 
+    var devicesPerQuestionMax: Int { 1 }
+
+    func fetch(together devices: [KnownDevice]) async -> [DeviceAnswer] {
+        var answers: [DeviceAnswer] = []
+        for device in devices { answers.append(await fetch(device)) }
+        return answers
+    }
+
     /// Most providers cannot.
     func changes(since position: String) async -> IncrementalResult {
         .baselineNeeded("the provider has no incremental reads")
@@ -203,6 +217,7 @@ extension Connector {
 
     func forgetToken() async {}
     var ownerAttribute: String? { nil }
+    var matchesOwners: Bool { false }
 
     func devices(ofPerson person: String) async -> DeviceAnswer {
         .failed(ConnectorFailure(.configError, "\(provider) is not asked about people"))

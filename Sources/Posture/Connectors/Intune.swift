@@ -20,11 +20,13 @@ struct IntuneConnector: Connector {
         "partnerReportedThreatState", "userPrincipalName", "userId",
     ].joined(separator: ",")
 
+    /// What is asked for of each device.
+    var fields: String { connection.matchesOwners ? "\(Self.fields),operatingSystem" : Self.fields }
     let connection: IntuneConnection
     private let tenant: Graph.Tenant
     let graph: ProviderClient
     let clock: PostureClock
-    private let missing = MissingPermissions()
+    let missing = MissingPermissions()
     private let partners = PartnerList()
 
     static let permission = "DeviceManagementManagedDevices.Read.All"
@@ -93,7 +95,7 @@ struct IntuneConnector: Connector {
         var walk = PageWalk()
         do throws(ConnectorFailure) {
             try await Graph.walk(
-                graph, from: "\(Self.devices)?$select=\(Self.fields)&$count=true",
+                graph, from: "\(Self.devices)?$select=\(fields)&$count=true",
                 waitSecondsMax: Self.syncWaitSecondsMax, into: &walk
             ) { value in
                 let now = clock.nowSeconds()
@@ -116,12 +118,15 @@ struct IntuneConnector: Connector {
 
     // MARK: One device
 
-    /// By Intune id first, then Entra id, then serial number: one filter per call, because `or` over ids
-    /// returns only the first match (providers.md 2.4).
+    /// One filter per call, because `or` over ids returns only the first match (providers.md 2.4).
+    static let lookUpKinds = [DeviceKey.Kind.intune, .entra, .serial]
+    static let unknownIDs = ConnectorFailure(.notFound, "the device has no id that Intune knows")
+
+    /// By Intune id first, then Entra id, then serial number.
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer {
         var asked = false
         do throws(ConnectorFailure) {
-            for kind in [DeviceKey.Kind.intune, .entra, .serial] {
+            for kind in Self.lookUpKinds {
                 guard let key = keys.first(where: { $0.kind == kind }) else { continue }
                 asked = true
                 let found = try await lookUp(key)
@@ -130,8 +135,7 @@ struct IntuneConnector: Connector {
         } catch {
             return .failed(error)
         }
-        return asked
-            ? .records([]) : .failed(ConnectorFailure(.notFound, "the device has no id that Intune knows"))
+        return asked ? .records([]) : .failed(Self.unknownIDs)
     }
 
     /// The settings one by one, for rules and for the page that a refused person reads (002.13), when the
@@ -144,10 +148,7 @@ struct IntuneConnector: Connector {
             let isRefused = await missing.names.contains(IntuneSettings.permission)
             guard !isRefused || verdict.state != .compliant else { continue }
             do throws(ConnectorFailure) {
-                let states = try await read(
-                    "\(Self.devices)/\(verdict.nativeID)/deviceCompliancePolicyStates")
-                records[index].verdict.remedies += IntuneSettings.failed(states)
-                records[index].verdict.checks = IntuneSettings.checks(states)
+                Self.add(try await read(Self.statesPath(verdict.nativeID)), to: &records[index])
                 await missing.note(IntuneSettings.permission, isMissing: false)
             } catch {
                 guard error.kind == .forbidden else { continue }
@@ -157,29 +158,46 @@ struct IntuneConnector: Connector {
         return records
     }
 
+    static func statesPath(_ nativeID: String) -> String {
+        "\(devices)/\(nativeID)/deviceCompliancePolicyStates"
+    }
+
+    static func add(_ states: JSONValue, to record: inout VerdictRecord) {
+        record.verdict.remedies += IntuneSettings.failed(states)
+        record.verdict.checks = IntuneSettings.checks(states)
+    }
+
     private func lookUp(_ key: DeviceKey) async throws(ConnectorFailure) -> [VerdictRecord] {
-        switch key.kind {
-        case .intune:
-            do throws(ConnectorFailure) {
-                let answer = try await read("\(Self.devices)/\(key.value)?$select=\(Self.fields)")
-                // Vendor samples wrap single objects as {"value": {…}}; live answers are bare. Both are read.
-                return try records([answer["value"] ?? answer], expecting: key)
-            } catch {
-                if error.kind == .notFound { return [] }
-                throw error
-            }
-        case .entra: return try await filtered("azureADDeviceId", key)
-        case .serial: return try await filtered("serialNumber", key)
-        case .falcon, .tanium, .hardware, .name, .mac, .owner: return []
+        guard let path = path(of: key) else { return [] }
+        do throws(ConnectorFailure) {
+            return try records(in: try await read(path), of: key)
+        } catch {
+            if error.kind == .notFound, key.kind == .intune { return [] }
+            throw error
         }
     }
 
-    private func filtered(_ field: String, _ key: DeviceKey) async throws(ConnectorFailure) -> [VerdictRecord]
-    {
+    /// Where a device is read by this key; nil: by no key of this kind.
+    func path(of key: DeviceKey) -> String? {
+        switch key.kind {
+        case .intune: "\(Self.devices)/\(key.value)?$select=\(fields)"
+        case .entra: filtered("azureADDeviceId", key)
+        case .serial: filtered("serialNumber", key)
+        case .falcon, .tanium, .hardware, .name, .mac, .owner: nil
+        }
+    }
+
+    private func filtered(_ field: String, _ key: DeviceKey) -> String {
         let value = key.value.replacing("'", with: "''")
         let filter = FormBody.encoded("\(field) eq '\(value)'")
-        let page = try await read("\(Self.devices)?$filter=\(filter)&$select=\(Self.fields)")
-        guard let values = page["value"]?.array, values.count <= 100 else {
+        return "\(Self.devices)?$filter=\(filter)&$select=\(fields)"
+    }
+
+    /// The devices in the answer from `path(of:)`.
+    func records(in answer: JSONValue, of key: DeviceKey) throws(ConnectorFailure) -> [VerdictRecord] {
+        // Vendor samples wrap single objects as {"value": {…}}; live answers are bare. Both are read.
+        if key.kind == .intune { return try records([answer["value"] ?? answer], expecting: key) }
+        guard let values = answer["value"]?.array, values.count <= 100 else {
             throw ConnectorFailure(.malformedResponse, "a page without a value array of at most 100")
         }
         return try records(values, expecting: key)

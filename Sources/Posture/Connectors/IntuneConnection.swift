@@ -20,6 +20,8 @@ struct IntuneConnection: Sendable {
     public var ttlSeconds: Int64
     /// What names a person there: `email`, `subject` or a claim (001.21).
     var ownerAttribute = "email"
+    /// A device that nothing else finds may be its owner's only one of its platform.
+    var matchesOwners = false
     /// Whether `inGracePeriod` carries the label `compliant` until the grace ends.
     public var graceCountsAsCompliant: Bool
     /// Without a slash at the end.
@@ -41,6 +43,7 @@ struct IntuneConnection: Sendable {
             loginURL: tenant.loginURL, graphURL: tenant.graphURL, authoritiesPEM: connection.authoritiesPEM,
             allowsPlainHTTP: connection.allowsPlainHTTP)
         ownerAttribute = connection.texts["owner-attribute"] ?? ownerAttribute
+        matchesOwners = connection.texts["unsafe-owner-match"] == "true"
         credential = tenant.credential
         delegation = tenant.delegation
     }

@@ -7,6 +7,7 @@ extension IntuneConnector {
     static let personBytesMax = 256
 
     var ownerAttribute: String? { connection.ownerAttribute }
+    var matchesOwners: Bool { connection.matchesOwners }
 
     /// - Parameter person: a user principal name, or a user's object id.
     func devices(ofPerson person: String) async -> DeviceAnswer {
@@ -17,7 +18,7 @@ extension IntuneConnector {
         var walk = PageWalk()
         do throws(ConnectorFailure) {
             try await Graph.walk(
-                graph, from: "/v1.0/users/\(FormBody.encoded(person))/managedDevices?$select=\(Self.fields)",
+                graph, from: "/v1.0/users/\(FormBody.encoded(person))/managedDevices?$select=\(fields)",
                 waitSecondsMax: Self.fetchWaitSecondsMax, into: &walk
             ) { value in
                 let now = clock.nowSeconds()

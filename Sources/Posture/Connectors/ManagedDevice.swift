@@ -20,6 +20,7 @@ struct ManagedDevice: Sendable {
     var isSupervised: Bool
     var category: String?
     var threatWord: String
+    var systemWord: String
     var keys: [DeviceKey]
     var digest: String
 
@@ -41,6 +42,7 @@ struct ManagedDevice: Sendable {
             $0.isEmpty ? nil : $0
         }
         threatWord = word("partnerReportedThreatState")
+        systemWord = word("operatingSystem")
         let named: [(DeviceKey.Kind, String)] = [
             (.entra, "azureADDeviceId"), (.serial, "serialNumber"), (.mac, "wiFiMacAddress"),
             (.mac, "ethernetMacAddress"), (.hardware, "udid"), (.name, "deviceName"),
@@ -63,10 +65,14 @@ struct ManagedDevice: Sendable {
         let observed = lastSyncSeconds.flatMap { $0 <= nowSeconds + Self.skewSeconds ? max($0, 0) : nil } ?? 0
         var expires = min(nowSeconds + connection.ttlSeconds, observed + connection.deviceAgeSecondsMax)
         if state == .grace, let graceUntilSeconds { expires = min(expires, graceUntilSeconds) }
+        var labels = labels(graceCounts: connection.graceCountsAsCompliant)
+        if connection.matchesOwners, let label = PlatformLabel.label(systemWord) {
+            labels = (labels + [label]).sorted()
+        }
         let verdict = Verdict(
             id: "\(connection.integration):\(id):\(nowSeconds):\(digest.prefix(12))",
             integration: connection.integration, provider: Self.provider, nativeID: id, state: state,
-            isManaged: true, risk: risk, labels: labels(graceCounts: connection.graceCountsAsCompliant),
+            isManaged: true, risk: risk, labels: labels,
             observedAtSeconds: observed, fetchedAtSeconds: nowSeconds, expiresAtSeconds: expires,
             graceUntilSeconds: state == .grace ? graceUntilSeconds : nil, matchKey: DeviceKey.encoded(keys),
             matchStrength: .weak, rawState: complianceWord, digest: digest,

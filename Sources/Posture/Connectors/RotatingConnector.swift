@@ -29,6 +29,7 @@ final class RotatingConnector: Connector {
 
     var pace: RefreshPace { connector.pace }
     var ownerAttribute: String? { connector.ownerAttribute }
+    var matchesOwners: Bool { connector.matchesOwners }
     var publishing: String? { connector.publishing }
     var consent: GraphConsent? { connector.consent }
 
@@ -36,6 +37,10 @@ final class RotatingConnector: Connector {
     func sync() async -> SyncResult { await connector.sync() }
     func sync(known: [KnownDevice]) async -> SyncResult { await connector.sync(known: known) }
     func fetch(_ device: KnownDevice) async -> DeviceAnswer { await connector.fetch(device) }
+    var devicesPerQuestionMax: Int { connector.devicesPerQuestionMax }
+    func fetch(together devices: [KnownDevice]) async -> [DeviceAnswer] {
+        await connector.fetch(together: devices)
+    }
     func fetch(_ keys: [DeviceKey]) async -> DeviceAnswer { await connector.fetch(keys) }
     func changes(since position: String) async -> IncrementalResult {
         await connector.changes(since: position)

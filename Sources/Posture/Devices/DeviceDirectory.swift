@@ -15,6 +15,12 @@ struct DeviceDirectory: Sendable {
     /// Hardware addresses of devices' current statements, as far as those were used since the start.
     private var addresses: [ExactKey: [DeviceKey]] = [:]
     private var byAddress: [DeviceKey: Set<ExactKey>] = [:]
+    /// Only where devices are found by their owners: by what a provider may call those.
+    private var byOwner: [DeviceKey: Set<ExactKey>] = [:]
+    private let indexesOwners: Bool
+    /// What sign-ins call devices that state no such id themselves, as far as that was used since the start.
+    private var claims: [ExactKey: DeviceKey] = [:]
+    private var byClaim: [DeviceKey: Set<ExactKey>] = [:]
     /// Of one device.
     private static let addressesMax = 32
     /// Revoked by somebody, not by a succession that may still fail.
@@ -22,8 +28,11 @@ struct DeviceDirectory: Sendable {
     /// What named them, until another device has it.
     private var revokedPins: Set<DeviceKey> = []
 
-    /// - Parameter revokedPins: what named revoked devices before the start.
-    init(_ stored: [StoredDevice] = [], revokedPins: [RevokedPin] = []) {
+    /// - Parameters:
+    ///   - revokedPins: what named revoked devices before the start.
+    ///   - indexesOwners: whether `devices(ofOwners:)` is asked.
+    init(_ stored: [StoredDevice] = [], revokedPins: [RevokedPin] = [], indexesOwners: Bool = false) {
+        self.indexesOwners = indexesOwners
         self.revokedPins = Set(
             revokedPins.compactMap { pin in
                 DeviceKey.Kind(rawValue: pin.kind).flatMap { DeviceKey($0, pin.value) }
@@ -39,8 +48,14 @@ struct DeviceDirectory: Sendable {
     subscript(id: String) -> StoredDevice? { devices[ExactKey(id)] }
 
     mutating func keep(_ device: StoredDevice) {
-        if let old = self[device.id] { unpin(old) }
+        if let old = self[device.id] {
+            unpin(old)
+            leaveOwner(old)
+        }
         devices[ExactKey(device.id)] = device
+        for key in ownerKeys(device) where !device.isRevoked {
+            byOwner[key, default: []].insert(ExactKey(device.id))
+        }
         byThumbprint[ExactKey(device.keyThumbprint)] = device.id
         for key in Self.pinnedKeys(device) {
             byPin[key] = device.id
@@ -60,6 +75,7 @@ struct DeviceDirectory: Sendable {
     private mutating func forget(_ id: String) {
         guard let device = devices.removeValue(forKey: ExactKey(id)) else { return }
         unpin(device)
+        leaveOwner(device)
         // Another device may have had the key before this one.
         let others = devices.values.filter { ExactText.isEqual($0.keyThumbprint, device.keyThumbprint) }
         byThumbprint[ExactKey(device.keyThumbprint)] = others.map(\.id).min()
@@ -81,8 +97,42 @@ struct DeviceDirectory: Sendable {
         for key in keys {
             if let device = byPin[key] { owners.insert(ExactKey(device)) }
             if key.kind == .mac, let devices = byAddress[key] { owners.formUnion(devices) }
+            if key.kind == .entra, let devices = byClaim[key] { owners.formUnion(devices) }
         }
         return owners
+    }
+
+    /// What a sign-in calls the device.
+    func claimed(of id: String) -> DeviceKey? { claims[ExactKey(id)] }
+
+    /// Takes what a sign-in calls a device; nil: that it is over. Nothing of one that is not known or was revoked.
+    mutating func note(claimed key: DeviceKey?, of id: String) {
+        let device = ExactKey(id)
+        let wanted = self[id]?.isRevoked == false ? key : nil
+        guard wanted != claims[device] else { return }
+        if let old = claims[device] {
+            byClaim[old]?.remove(device)
+            if byClaim[old]?.isEmpty == true { byClaim[old] = nil }
+        }
+        claims[device] = wanted
+        if let wanted { byClaim[wanted, default: []].insert(device) }
+    }
+
+    /// The devices of people whom any of these keys names.
+    func devices(ofOwners keys: Set<DeviceKey>) -> Set<ExactKey> {
+        keys.reduce(into: []) { $0.formUnion(byOwner[$1] ?? []) }
+    }
+
+    private func ownerKeys(_ device: StoredDevice) -> [DeviceKey] {
+        guard indexesOwners else { return [] }
+        return [device.ownerEmail, device.ownerSubject].compactMap { $0.flatMap { DeviceKey(.owner, $0) } }
+    }
+
+    private mutating func leaveOwner(_ device: StoredDevice) {
+        for key in ownerKeys(device) {
+            byOwner[key]?.remove(ExactKey(device.id))
+            if byOwner[key]?.isEmpty == true { byOwner[key] = nil }
+        }
     }
 
     /// The addresses that the device stated.
@@ -169,6 +219,7 @@ struct DeviceDirectory: Sendable {
         conflicts[ExactKey(id)] = nil
         keep(device)
         note(addresses: [], of: id)
+        note(claimed: nil, of: id)
         return device
     }
 

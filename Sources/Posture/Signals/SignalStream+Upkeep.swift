@@ -36,19 +36,29 @@ extension SignalStream {
         guard now >= verificationDueSeconds else { return }
         // Also after a failure: not at every tick.
         verificationDueSeconds = now + 60
+        let begun = generation
         do throws(ConnectorFailure) {
             criticalMembers = try await transmitter.discover().criticalMembers
             let stream = try await prepare()
             try await readState(stream)
             try await askForVerification(stream)
+            guard begun == generation else { return writeAnew() }
             verificationDueSeconds = clock.nowSeconds() + interval(stream)
             if health.state != .configured { health.noteConfigured(nowSeconds: clock.nowSeconds()) }
         } catch {
+            // Said of secrets that count no more.
+            guard begun == generation else { return writeAnew() }
             isPrepared = isPrepared && error.kind != .notFound
             if error.kind == .notFound { configuration = nil }
             health.note(error, nowSeconds: clock.nowSeconds())
             verificationDueSeconds = clock.nowSeconds() + max(60, error.retryAfterSeconds ?? 60)
         }
+    }
+
+    /// What was written with former secrets may have got there last.
+    private func writeAnew() {
+        isPrepared = false
+        verificationDueSeconds = .min
     }
 
     /// Not faster than the transmitter allows, and well inside the time after which it would take us for
@@ -63,6 +73,7 @@ extension SignalStream {
             let read = try await transmitter.read(streamID: known.id)
             if isAsWanted(read) { return keep(read) }
         }
+        let begun = generation
         let existing = try await find()
         let stream: StreamConfiguration
         if let existing {
@@ -71,7 +82,7 @@ extension SignalStream {
         } else {
             stream = try await transmitter.create()
         }
-        isPrepared = true
+        isPrepared = begun == generation
         return keep(stream)
     }
 

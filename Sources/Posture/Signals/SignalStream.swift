@@ -12,7 +12,8 @@ actor SignalStream {
     /// Carries effects out; a token is acknowledged only after it returned.
     typealias Handler = @Sendable ([SignalEffect], SignalOrigin) async throws(StoreError) -> Void
 
-    nonisolated let settings: SignalStreamSettings
+    nonisolated let secrets: SignalSecrets
+    nonisolated var settings: SignalStreamSettings { secrets.settings }
     nonisolated let heard = HeardTime()
     let transmitter: Transmitter
     let keys: SignalKeys
@@ -23,8 +24,10 @@ actor SignalStream {
     var status: SignalStreamStatus
     var health: IntegrationStatus
     var configuration: StreamConfiguration?
-    /// The update that writes our `authorization_header` was made by this process.
+    /// The update that writes our `authorization_header` was made by this process, with the secrets that count now.
     var isPrepared = false
+    /// Grows with each change of secrets: what began before does not end for what came after.
+    private(set) var generation = 0
     /// Of the verification that is under way.
     var awaited: (state: String, sentAtSeconds: Int64)?
     /// The one that came last: its event comes again when it could not be acknowledged.
@@ -36,7 +39,7 @@ actor SignalStream {
     init(
         _ settings: SignalStreamSettings, parts: ConnectorParts, store: any GatewayStore
     ) {
-        self.settings = settings
+        secrets = SignalSecrets(settings)
         self.store = store
         clock = parts.clock
         random = parts.random
@@ -47,6 +50,19 @@ actor SignalStream {
         status = SignalStreamStatus(delivery: settings.delivery.rawValue, streamID: settings.streamID)
         health = IntegrationStatus(
             integration: settings.name, provider: SignalStreamSettings.provider, state: .pending)
+    }
+
+    /// Other secrets from now on: the transmitter is asked with them, and told what to send, as soon as it is looked
+    /// after again, which is due.
+    func take(_ settings: SignalStreamSettings) async {
+        secrets.take(settings, nowSeconds: clock.nowSeconds())
+        generation += 1
+        isPrepared = false
+        verificationDueSeconds = .min
+        // Its event is as good when it comes late; another one shows that the new secrets work.
+        if let awaited { echoed = awaited.state }
+        awaited = nil
+        await transmitter.take(settings)
     }
 
     /// Takes one token.

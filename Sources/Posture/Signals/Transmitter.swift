@@ -9,10 +9,11 @@ actor Transmitter {
     static let documentBytesMax = 512 << 10
     static let callMilliseconds = 10_000
 
-    private let settings: SignalStreamSettings
+    private var settings: SignalStreamSettings
     private let fetcher: any Fetcher
     private let clock: PostureClock
-    private let tokens: ProviderClient
+    private let random: @Sendable () -> Double
+    private var tokens: ProviderClient
     private var metadata: TransmitterMetadata?
     private var metadataAtSeconds: Int64 = 0
     /// Until then nobody is asked: the transmitter said so.
@@ -25,6 +26,14 @@ actor Transmitter {
         self.settings = settings
         self.fetcher = fetcher
         self.clock = clock
+        self.random = random
+        tokens = ProviderClient(
+            api: Self.api(settings), fetcher: fetcher, clock: clock, random: random)
+    }
+
+    /// Other secrets: the next call is made with them.
+    func take(_ settings: SignalStreamSettings) {
+        self.settings = settings
         tokens = ProviderClient(
             api: Self.api(settings), fetcher: fetcher, clock: clock, random: random)
     }

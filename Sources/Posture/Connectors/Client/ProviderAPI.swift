@@ -69,6 +69,8 @@ struct ProviderCall: Sendable {
     var acceptsStatus: Set<Int> = [200]
     /// Whether trying twice does what trying once does.
     var isIdempotent = true
+    /// How many calls it is for the vendor's limits.
+    var countsAs = 1
 }
 
 /// At most so many calls in so many seconds.
@@ -86,19 +88,22 @@ struct RateLedger: Sendable {
 
     /// Seconds until the next call is within every window; 0: now.
     ///
-    /// - Parameter leavesRoom: whether a tenth of each window stays free for others.
-    func wait(nowSeconds: Int64, leavesRoom: Bool = false) -> Int64 {
+    /// - Parameters:
+    ///   - leavesRoom: whether a tenth of each window stays free for others.
+    ///   - count: as many at once; no more than the smallest window takes.
+    func wait(nowSeconds: Int64, leavesRoom: Bool = false, count: Int = 1) -> Int64 {
         windows.reduce(0) { wait, window in
             let inside = times.filter { $0 > nowSeconds - window.seconds }
             let calls = leavesRoom ? max(1, window.calls - window.calls / 10) : window.calls
-            guard inside.count >= calls else { return wait }
-            return max(wait, inside[inside.count - calls] + window.seconds - nowSeconds)
+            let over = inside.count + min(count, calls) - calls
+            guard over > 0 else { return wait }
+            return max(wait, inside[over - 1] + window.seconds - nowSeconds)
         }
     }
 
-    mutating func note(nowSeconds: Int64) {
+    mutating func note(nowSeconds: Int64, count: Int = 1) {
         guard let longest = windows.map(\.seconds).max() else { return }
         times.removeAll { $0 <= nowSeconds - longest }
-        times.append(nowSeconds)
+        times.append(contentsOf: repeatElement(nowSeconds, count: count))
     }
 }

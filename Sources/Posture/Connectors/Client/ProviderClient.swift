@@ -17,7 +17,7 @@ actor ProviderClient {
     let api: ProviderAPI
     private let fetcher: any Fetcher
     let clock: PostureClock
-    private let random: @Sendable () -> Double
+    let random: @Sendable () -> Double
     private let origin: URLOrigin?
     var token: ProviderToken?
     /// The one renewal that is under way.
@@ -73,7 +73,7 @@ actor ProviderClient {
         var hasRenewed = false
         var attempt = 0
         while true {
-            try await waitForTurn(&patience)
+            try await waitForTurn(&patience, count: call.countsAs)
             let bearer = try await bearer()
             let failure: ConnectorFailure
             do throws(ConnectorFailure) {
@@ -112,13 +112,15 @@ actor ProviderClient {
 
     /// Requests made while throttled count against us (providers.md 2.5), and so do those beyond a published
     /// limit.
-    private func waitForTurn(_ patience: inout Patience) async throws(ConnectorFailure) {
+    private func waitForTurn(
+        _ patience: inout Patience, count: Int
+    ) async throws(ConnectorFailure) {
         while true {
             let now = clock.nowSeconds()
             let wait = max(
                 throttledUntilSeconds - now,
-                ledger.wait(nowSeconds: now, leavesRoom: Self.isNobodyWaiting))
-            guard wait > 0 else { return ledger.note(nowSeconds: now) }
+                ledger.wait(nowSeconds: now, leavesRoom: Self.isNobodyWaiting, count: count))
+            guard wait > 0 else { return ledger.note(nowSeconds: now, count: count) }
             guard patience.takes(Double(wait)) else {
                 throw ConnectorFailure(.throttled, "\(api.name): throttled", retryAfterSeconds: wait)
             }
@@ -213,11 +215,16 @@ actor ProviderClient {
         }
     }
 
+    /// Nobody is asked before.
+    func holdOff(seconds: Int64) {
+        throttledUntilSeconds = max(throttledUntilSeconds, clock.nowSeconds() + seconds)
+    }
+
     func noteHint(_ response: FetchResponse) -> Int64? {
         let now = clock.nowSeconds()
         let hint = api.hintFields.lazy.compactMap { RetryHint.seconds(response.field($0), nowSeconds: now) }
             .first
-        if let hint { throttledUntilSeconds = max(throttledUntilSeconds, now + hint) }
+        if let hint { holdOff(seconds: hint) }
         return hint
     }
 
