@@ -97,6 +97,13 @@ enum LimitsSection {
                 "What the buffers of one connection may take, in HTTP/2 those of all its streams together; "
                 + "beyond that the costliest stream is cut, or the connection.", example: "2MiB"),
         Limit(
+            name: "memory-per-address-max", target: .bytes(\.memoryPerAddressBytesMax),
+            range: 0...1_099_511_627_776,
+            summary:
+                "What the buffers of all connections of one IPv4 address or IPv6 /64 may take; from half of it on "
+                + "no client of it is sent more than it has read, and beyond it those that do not read are cut, "
+                + "the costliest first. `0` is no bound, else at least 1 MiB.", example: "64MiB"),
+        Limit(
             name: "memory-max", target: .bytes(\.memoryBytesMax), range: 8_388_608...1_099_511_627_776,
             summary:
                 "What the buffers of all connections may take; beyond that those that hold most are cut.",
@@ -157,6 +164,22 @@ enum LimitsSection {
                 "target-bytes-max", "is not below head-bytes-max, which the target is a part of",
                 "use less than \(settings.headBytesMax) bytes")
         }
+        checkMemory(settings, reader)
         return settings
+    }
+
+    private static func checkMemory(_ settings: LimitSettings, _ reader: SectionReader) {
+        // The standard is meant for the standard of `memory-max`, and says nothing where that is lower.
+        let most = settings.memoryPerAddressBytesMax
+        guard reader.has("memory-per-address-max"), most > 0 else { return }
+        if most < 1_048_576 {
+            reader.problem(
+                "memory-per-address-max", "is less than one connection may need",
+                "use at least 1MiB, or 0 for no bound")
+        } else if most > settings.memoryBytesMax {
+            reader.problem(
+                "memory-per-address-max", "is above memory-max, which all addresses share",
+                "use at most \(settings.memoryBytesMax) bytes, or 0 for no bound")
+        }
     }
 }

@@ -74,7 +74,7 @@ extension Reactor {
         connection.touch()
         for _ in 0..<Self.readsPerVisitMax {
             // A client that does not read is not read from: what it asks for would only wait.
-            guard transports[Int(slot)].pending.count < Transport.pendingBytesHigh else {
+            guard mayProduce(for: slot, of: slot, below: Transport.pendingBytesHigh) else {
                 settle(connection)
                 return .wait
             }

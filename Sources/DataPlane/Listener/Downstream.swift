@@ -58,6 +58,9 @@ struct Downstream {
     var readsForwarded = false
     /// Among the connections of its address.
     var isCounted = false
+    /// Of what `holding` counts, this connection's or stream's part; nil: it counts nowhere.
+    var charged: Int32 = 0
+    var holding: ClientHoldingPointer?
     /// Neighbours among the open exchanges of one session.
     var previousStream: Int32 = -1
     var nextStream: Int32 = -1

@@ -13,7 +13,7 @@ enum Counter: Int, CaseIterable {
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     case http2FrameFloods, http2ResetFloods, http2ContinuationFloods, http2FieldFloods, http2StreamsShed
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
-    case slowClientsCut, connectionMemoryExceeded, connectionsShed
+    case slowClientsCut, connectionMemoryExceeded, addressConnectionsShed, connectionsShed
     case requestsQuarantined
     case certificatesRefusedUntrusted, certificatesRefusedExpired, certificatesRefusedRevoked
     case certificatesRefusedList, certificatesRefusedOther
