@@ -108,7 +108,7 @@ let package = Package(
             ]),
         tests(
             "GatepostTests",
-            ["gatepost", "DataPlane", "Control", "Border", "Access", "JSON", "CLinux", arguments]),
+            ["gatepost", "DataPlane", "Control", "Config", "Border", "Access", "JSON", "CLinux", arguments]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures", "Identity", "Store", arguments]),
         // Where connectors and the lab's emulators of their providers meet.
         tests(

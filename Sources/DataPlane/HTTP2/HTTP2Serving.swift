@@ -137,6 +137,7 @@ extension Reactor {
         guard downstreams.count == downstreams.capacity, state.pointee.firstIdle >= 0,
             state.pointee.firstIdle != slot
         else { return }
+        counters.add(.idleConnectionsDisplaced)
         close(state.pointee.firstIdle)
     }
 
@@ -176,8 +177,14 @@ extension Reactor {
 
     func multiplexingDeadlinePassed(_ slot: Int32) {
         guard transports[Int(slot)].pending.isEmpty else {
+            counters.add(.bodiesExpired)
             abandon(slot)
             return
+        }
+        if downstreams[slot].pointee.isIdle {
+            noteRestExpired(hadRequests: downstreams[slot].pointee.hasAsked)
+        } else {
+            counters.add(.headsExpired)
         }
         resume(slot, beginLinger(slot))
     }

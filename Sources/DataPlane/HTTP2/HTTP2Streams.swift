@@ -30,6 +30,7 @@ extension Reactor {
         connection.pointee.firstStream?.pointee.previous = stream
         connection.pointee.firstStream = stream
         connection.pointee.streamCount += 1
+        downstreams[parent].pointee.hasAsked = true
         state.pointee.streams += 1
         counters.add(.http2Streams)
         leaveIdle(parent)

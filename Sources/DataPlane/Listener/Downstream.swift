@@ -41,6 +41,8 @@ struct Downstream {
     var machine: MachineMemory?
     /// After this request the connection ends.
     var endsAfterResponse = false
+    /// It has sent a request.
+    var hasAsked = false
     var isQueued = false
     var isCollecting = false
     /// The listener that it came by.

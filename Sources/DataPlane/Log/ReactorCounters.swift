@@ -15,6 +15,11 @@ enum Counter: Int, CaseIterable {
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
     case slowClientsCut, connectionMemoryExceeded, addressConnectionsShed, connectionsShed
     case requestsQuarantined
+    // Which bound it was (`gateway.limits`), where the others do not say so already.
+    case handshakesExpired, firstRequestsExpired, headsExpired, bodiesExpired, idleExpired
+    case upstreamConnectsExpired, upstreamHeadsExpired, upstreamsNotKept
+    case headsTooLarge, fieldsTooMany, targetsTooLong
+    case idleConnectionsDisplaced, parkedRefused, sessionsEvicted
     case certificatesRefusedUntrusted, certificatesRefusedExpired, certificatesRefusedRevoked
     case certificatesRefusedList, certificatesRefusedOther
     case upstreamStreamsRefused, upstreamProtocolErrors, trailersDropped

@@ -43,6 +43,7 @@ extension Reactor {
     /// One deadline for the whole body: it is small, and whoever drips it holds a place of those who wait.
     private func beginCollecting(_ slot: Int32, _ request: CanonicalRequest) -> Step {
         guard state.pointee.parked + state.pointee.collecting < limits.parkedMax else {
+            counters.add(.parkedRefused)
             return refuse(slot, 503, .overloaded)
         }
         let connection = downstreams[slot]

@@ -70,6 +70,12 @@ extension Reactor {
     private func refuseHead(_ slot: Int32, _ error: HeadError) -> Step {
         counters.add(.requestsMalformed)
         beginNamelessExchange(slot)
+        switch error {
+        case .headTooLarge: counters.add(.headsTooLarge)
+        case .tooManyFields: counters.add(.fieldsTooMany)
+        case .targetTooLong: counters.add(.targetsTooLong)
+        default: break
+        }
         let isTooLarge = error.status == 431 || error.status == 414
         return refuse(slot, error.status, isTooLarge ? .requestTooLarge : .requestMalformed)
     }
@@ -112,6 +118,7 @@ extension Reactor {
         counters.add(.requests)
         // Fresh but for the bytes read so far: `endExchange` leaves a new one.
         connection.pointee.exchange.isBegun = true
+        connection.pointee.hasAsked = true
         connection.pointee.exchange.beganNanoseconds = nowNanoseconds
         let high = state.pointee.random.next()
         let low = state.pointee.random.next()

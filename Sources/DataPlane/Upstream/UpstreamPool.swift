@@ -118,7 +118,14 @@ extension Reactor {
         return record.pointee.phase == .ready && record.pointee.input.isEmpty
             && transport.pointee.pending.isEmpty && !transport.pointee.isFailed
             && !transport.pointee.sawHangup && !endpoint.pointee.isGone && isSilent(upstream)
-            && state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
+            && hasPlaceInPool()
+    }
+
+    @inline(__always)
+    private func hasPlaceInPool() -> Bool {
+        if state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax) { return true }
+        counters.add(.upstreamsNotKept)
+        return false
     }
 
     @inline(__always)
