@@ -1,5 +1,6 @@
 import Access
 import Border
+import Synchronization
 import Testing
 
 @testable import DataPlane
@@ -101,7 +102,7 @@ struct AddressMemoryTests {
         #expect(outcome.shed == 0 && outcome.open == 40)
     }
 
-    @Test("where that is not enough those that hold most and do not read are cut, and no other address feels it")
+    @Test("where that is not enough those that do not read are cut, and no other address feels it")
     func shedding() throws {
         var modest: [ScriptedClient] = []
         let outcome = try Self.run(256 << 10) { world in
@@ -198,6 +199,7 @@ struct AddressMemoryTests {
         #expect(first.total == 4 * step + 5)
         _ = first.add(-step)
         #expect(second.total == 3 * step + 5)
+        _ = second.add(-3 * step - 5)
         second.end()
         #expect(first.total == 0)
         first.end()

@@ -32,7 +32,7 @@ struct LimitCounterTests {
     ]
 
     @Test("a head past a bound is counted by it alone", arguments: heads)
-    func heads(_ row: HeadRow) throws {
+    func isCounted(_ row: HeadRow) throws {
         let origin = TestOrigin.echo()
         let gateway = try Gateway([Facts.open(origin.port)])
         let client = try gateway.client()

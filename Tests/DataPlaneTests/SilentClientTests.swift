@@ -24,8 +24,8 @@ struct SilentClientTests {
 
     /// All that end a connection by their time.
     private static let counters: [Counter] = [
-        .handshakesExpired, .firstRequestsExpired, .headsExpired, .bodiesExpired, .idleExpired, .slowClientsCut,
-        .upstreamConnectsExpired, .upstreamHeadsExpired, .parkedExpired,
+        .handshakesExpired, .firstRequestsExpired, .headsExpired, .bodiesExpired, .idleExpired,
+        .slowClientsCut, .upstreamConnectsExpired, .upstreamHeadsExpired, .parkedExpired,
     ]
 
     /// One client of one reactor, and since when it is silent.
@@ -133,7 +133,8 @@ struct SilentClientTests {
             counter: .firstRequestsExpired, speech: .http2),
         Row(
             testDescription: "HTTP/2 without a stream: `first-request`", seconds: 15,
-            counter: .firstRequestsExpired, speech: .http2, does: { $0.client.send(SilentClientTests.settings) }),
+            counter: .firstRequestsExpired, speech: .http2,
+            does: { $0.client.send(SilentClientTests.settings) }),
         Row(
             testDescription: "HTTP/2 with nothing but PINGs: `first-request`", seconds: 15,
             counter: .firstRequestsExpired, speech: .http2,

@@ -1,7 +1,7 @@
-@testable import Config
 import Foundation
 import Testing
 
+@testable import Config
 @testable import DataPlane
 
 /// Whoever adds a limit says where it is counted, or this fails.

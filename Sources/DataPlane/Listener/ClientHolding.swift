@@ -1,4 +1,5 @@
 import Access
+import Border
 import Synchronization
 
 /// What the connections of one client hold together, over all reactors.

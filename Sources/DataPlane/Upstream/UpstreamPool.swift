@@ -123,7 +123,8 @@ extension Reactor {
 
     @inline(__always)
     private func hasPlaceInPool() -> Bool {
-        if state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax) { return true }
+        let most = min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
+        if state.pointee.idleUpstreams < most { return true }
         counters.add(.upstreamsNotKept)
         return false
     }

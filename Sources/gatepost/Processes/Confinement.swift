@@ -41,7 +41,8 @@ struct Confinement {
         if closesFileSystem {
             words.append(closeFileSystem())
             let failure = gatepost_drop_capabilities()
-            words.append(failure == 0 ? "no-capabilities" : "capabilities (\(String(cString: strerror(failure))))")
+            words.append(
+                failure == 0 ? "no-capabilities" : "capabilities (\(String(cString: strerror(failure))))")
         }
         var failure = gatepost_filter_system_calls()
         if failure == 0, closesFileSystem { failure = gatepost_filter_neighbours() }

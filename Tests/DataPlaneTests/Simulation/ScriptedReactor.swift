@@ -154,7 +154,8 @@ final class ScriptedClient: Peer {
         }
     }
 
-    let world: ScriptedReactor
+    // A test looks at its clients after the run: they must not keep its descriptors open.
+    unowned let world: ScriptedReactor
     let link: Link
     private let tls: TLSEnd
     /// In front of TLS: a load balancer's header.
