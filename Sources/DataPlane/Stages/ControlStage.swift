@@ -97,18 +97,18 @@ extension Reactor {
     private func collect(_ slot: Int32) -> ChunkedDecoder.Event {
         let connection = downstreams[slot]
         let waiting = connection.pointee.input.bytes
-        let headBytes = connection.pointee.exchange.headBytes
+        let headBytes = Int(connection.pointee.exchange.headBytes)
         guard let start = waiting.baseAddress else { return .needMore }
         switch connection.pointee.exchange.requestFraming {
         case .none, .untilClose: return .end
         case .length(let length):
             guard Int64(waiting.count - headBytes) >= length else { return .needMore }
             connection.pointee.collected.append(start + headBytes, Int(length), pool)
-            connection.pointee.exchange.collectedBytes = Int(length)
+            connection.pointee.exchange.collectedBytes = Int32(length)
             return .end
         case .chunked:
-            var offset = headBytes + connection.pointee.exchange.collectedBytes
-            defer { connection.pointee.exchange.collectedBytes = offset - headBytes }
+            var offset = headBytes + Int(connection.pointee.exchange.collectedBytes)
+            defer { connection.pointee.exchange.collectedBytes = Int32(offset - headBytes) }
             while true {
                 let event = connection.pointee.exchange.requestDecoder.next(waiting.span, from: &offset)
                 guard case .data(let range) = event else { return event }

@@ -94,7 +94,7 @@ extension Reactor {
         connection.pointee.exchange.method = request.method
         connection.pointee.exchange.accessMethod = accessMethod(slot, request)
         connection.pointee.exchange.isHTTP10 = request.version == .http10
-        connection.pointee.exchange.headBytes = request.headBytes
+        connection.pointee.exchange.headBytes = Int32(request.headBytes)
         connection.pointee.exchange.requestFraming = request.framing
         connection.pointee.exchange.isRequestComplete = connection.pointee.exchange.isBodyless
         connection.pointee.exchange.awaitsContinue =
