@@ -105,21 +105,21 @@ struct AddressMemoryTests {
     @Test("where that is not enough those that do not read are cut, and no other address feels it")
     func shedding() throws {
         var modest: [ScriptedClient] = []
-        let outcome = try Self.run(256 << 10) { world in
+        let outcome = try Self.run(128 << 10) { world in
             for _ in 0..<60 { Self.greedy(world, preamble: Self.from(7)) }
             // One of the same address that reads what it asks for, and two of another.
             for (address, path) in [(7, "/"), (8, "/"), (8, "/large")] as [(UInt8, String)] {
                 let client = ScriptedClient(world, preamble: Self.from(address)) { client in
                     let get = "GET \(path) HTTP/1.1\r\nHost: wiki.test\r\n\r\n"
                     client.send(get)
-                    world.kernel.after(8_000_000_000) { client.send(get) }
+                    client.world.kernel.after(8_000_000_000) { client.send(get) }
                 }
                 modest.append(client)
                 client.begin()
             }
         }
         // The account knows of a change once it is as large as `toldBytes`.
-        #expect(outcome.most <= 256 << 10 + ClientHolding.toldBytes, "\(outcome)")
+        #expect(outcome.most <= 128 << 10 + ClientHolding.toldBytes, "\(outcome)")
         #expect(outcome.shed > 0 && outcome.shed < 60, "\(outcome)")
         #expect(outcome.open > 3, "not more than is needed is cut: \(outcome)")
         let sizes = modest.map(\.plain.count)
@@ -175,7 +175,7 @@ struct AddressMemoryTests {
     func strangerThatNames() throws {
         let trust = ClientAddressTrust(
             forwardedFrom: [NetworkRange(base: NetworkAddress(v4: 0x0A00_0000), prefixLength: 104)])
-        let outcome = try Self.run(256 << 10, trust) { world in
+        let outcome = try Self.run(128 << 10, trust) { world in
             for number in 0..<60 {
                 Self.greedy(world, preamble: [], fields: "X-Forwarded-For: 203.0.113.\(number)\r\n")
             }
