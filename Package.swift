@@ -109,7 +109,8 @@ let package = Package(
         tests(
             "GatepostTests",
             [
-                "gatepost", "DataPlane", "Control", "Border", "Access", "JSON", "Signatures", "CLinux",
+                "gatepost", "DataPlane", "Control", "Config", "Border", "Access", "JSON", "Signatures",
+                "CLinux",
                 arguments,
             ]),
         tests("LabTests", ["gatepost-lab", "JSON", "Signatures", "Identity", "Store", arguments]),

@@ -185,8 +185,9 @@ public struct Limits: Sendable, Codable, Hashable {
     public var bodyRateMin = 240
     public var bodyPatienceMilliseconds = 20_000
     public var firstRequestMilliseconds = 15_000
-    /// What buffers of one connection, and of all together, may take.
+    /// What buffers of one connection, of one address's connections (0: no bound), and of all together may take.
     public var connectionMemoryBytesMax = 8_388_608
+    public var memoryPerAddressBytesMax = 16_777_216
     public var memoryBytesMax = 268_435_456
     public var http2 = HTTP2Limits()
     public init() {}

@@ -1,5 +1,5 @@
 #pragma once
-// What a process gives up for good: system calls (seccomp(2)) and writing to files (landlock(7)).
+// What a process gives up for good: system calls (seccomp(2)), files (landlock(7)) and capabilities (capabilities(7)).
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #if __has_include(<linux/landlock.h>)
@@ -23,6 +24,23 @@
 #define GATEPOST_DENY(number) \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), \
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+// What no program that this process might become can have (capabilities(7)). Without CAP_SETPCAP nothing changes: who
+// is no root has `no_new_privs` for it.
+static inline void gatepost_drop_capability_bounds(void) {
+    for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0UL, 0UL, 0UL) >= 0; capability++)
+        (void)prctl(PR_CAPBSET_DROP, capability, 0UL, 0UL, 0UL);
+}
+
+// All capabilities of this thread and of those that it makes; root's are no more than anybody's then. Returns 0, or the
+// errno of what failed.
+static inline int gatepost_drop_capabilities(void) {
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0, 0, 0 }, { 0, 0, 0 } };
+    // A kernel without ambient ones has none to give up.
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL);
+    return capset(&header, none) == 0 ? 0 : errno;
+}
 
 // For all threads at once (SECCOMP_FILTER_FLAG_TSYNC). Returns 0, or the errno of what failed.
 static inline int gatepost_install_filter(struct sock_filter *filter, size_t count) {

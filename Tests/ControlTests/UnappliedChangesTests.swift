@@ -126,6 +126,10 @@ struct UnappliedChangesTests {
         }
     }
 
+    @Test func `limits that nobody set are the data plane's own`() throws {
+        #expect(try Gatehouse().control.snapshot.limits == Limits())
+    }
+
     @Test func `fewer idle upstream connections than there is room for are kept from the next reload on`()
         throws
     {

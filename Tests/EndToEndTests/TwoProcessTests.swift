@@ -117,6 +117,10 @@ extension EndToEnd {
                 #expect(status.contains("Seccomp:\t2"), "\(name)")
                 // What faces the network reaches none of its neighbours either.
                 #expect(status.contains("Seccomp_filters:\t\(name == "data" ? 2 : 1)"), "\(name)")
+                // Root is nobody without them; the control process reads what is its user's.
+                for set in ["Inh", "Prm", "Eff", "Bnd", "Amb"] where name == "data" {
+                    #expect(status.contains("Cap\(set):\t0000000000000000\n"), "\(status)")
+                }
                 let environment = try Data(contentsOf: URL(filePath: "/proc/\(pid)/environ"))
                 let names = environment.split(separator: 0).map {
                     String(decoding: $0.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)

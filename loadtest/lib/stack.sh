@@ -11,6 +11,7 @@ lab_options=()                          # further ones, for `start_lab`
 limits="    connections-per-address-max: 0
     handshakes-per-address-per-second-max: 0
     handshakes-per-second-max: 0
+    memory-per-address-max: 0
     sessions-cached-max: 250000"
 processes=${LOADTEST_PROCESSES:-two}    # as by default; what looks into one process sets `one`
 proxy_core=0

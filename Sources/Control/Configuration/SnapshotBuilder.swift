@@ -130,6 +130,7 @@ struct SnapshotBuilder {
         limits.bodyPatienceMilliseconds = settings.bodyPatienceMilliseconds
         limits.firstRequestMilliseconds = settings.firstRequestMilliseconds
         limits.connectionMemoryBytesMax = settings.connectionMemoryBytesMax
+        limits.memoryPerAddressBytesMax = settings.memoryPerAddressBytesMax
         limits.memoryBytesMax = settings.memoryBytesMax
         limits.http2.streamsMax = settings.http2StreamsMax
         limits.http2.resetsPerSecondMax = settings.http2ResetsPerSecondMax

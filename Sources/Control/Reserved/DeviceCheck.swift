@@ -208,9 +208,12 @@ extension ControlPlane {
         let posture = services.posture
         // Of a device that came by a moment ago the answer is there; two tasks and an alarm would be for nothing.
         guard await posture.isPriorityFetchDue(deviceID: device) else { return }
-        await Patience.wait(milliseconds: services.config.gateway.limits.firstContactMilliseconds) {
+        let limit = services.config.gateway.limits.firstContactMilliseconds
+        let isTold: Bool? = await Patience.value(milliseconds: limit) {
             await posture.priorityFetch(deviceID: device)
+            return true
         }
+        if isTold == nil { deviceChecks.firstContactExpired() }
     }
 
     func enroll(_ request: ControlRequest, isRenewal: Bool) async -> ControlResponse {

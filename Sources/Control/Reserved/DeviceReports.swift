@@ -38,6 +38,8 @@ final class DeviceCheckCounts: Sendable {
 
     func note(_ reason: Reason) { add(reason.rawValue) }
     func proven() { add("proven") }
+    /// The providers' first word about a device did not come within `first-contact`.
+    func firstContactExpired() { add("first-contact-expired") }
 
     private func add(_ word: String) { state.withLock { $0.counts[word, default: 0] += 1 } }
 

@@ -51,6 +51,7 @@ extension Reactor {
         }
         shareRoom(connection)
         settle(connection)
+        chargeClient(slot)
         guard nghttp2_session_want_write(session) == 0 else { return }
         // Either everybody is served after a GOAWAY, or the client broke the protocol and was told so.
         let isServed = connection.pointee.leaving == .told && connection.pointee.streamCount == 0
@@ -180,7 +181,10 @@ extension Reactor {
         let slot = stream.pointee.slot
         switch downstreams[slot].pointee.phase {
         case .lingering:
-            guard stream.pointee.isEndSent else { return setLingerDeadline(slot) }
+            guard stream.pointee.isEndSent else {
+                chargeClient(slot)
+                return setLingerDeadline(slot)
+            }
             stream.pointee.connection.pointee.abuse.noteServed()
             close(slot)
         case .forwarding, .tunnel:

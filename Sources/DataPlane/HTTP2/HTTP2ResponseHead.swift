@@ -42,12 +42,10 @@ extension Reactor {
             result = nghttp2_submit_response(session, id, fields, count, &body)
         }
         transport.pointee.pending.consume(end, pool)
-        guard result == 0 else {
-            transport.pointee.isFailed = true
-            enqueue(stream.pointee.slot)
-            return false
-        }
-        return true
+        if result != 0 { transport.pointee.isFailed = true }
+        // Behind a head that left alone its relay may have stopped, and no frame of a body will tell that it left.
+        if result != 0 || !stream.pointee.isEnded { enqueue(stream.pointee.slot) }
+        return result == 0
     }
 
     /// Where the first head ends, behind its empty line, and how many lines it has.

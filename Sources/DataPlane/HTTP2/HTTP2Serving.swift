@@ -74,7 +74,7 @@ extension Reactor {
         connection.touch()
         for _ in 0..<Self.readsPerVisitMax {
             // A client that does not read is not read from: what it asks for would only wait.
-            guard transports[Int(slot)].pending.count < Transport.pendingBytesHigh else {
+            guard mayProduce(for: slot, of: slot, below: Transport.pendingBytesHigh) else {
                 settle(connection)
                 return .wait
             }
@@ -137,6 +137,7 @@ extension Reactor {
         guard downstreams.count == downstreams.capacity, state.pointee.firstIdle >= 0,
             state.pointee.firstIdle != slot
         else { return }
+        counters.add(.idleConnectionsDisplaced)
         close(state.pointee.firstIdle)
     }
 
@@ -176,8 +177,14 @@ extension Reactor {
 
     func multiplexingDeadlinePassed(_ slot: Int32) {
         guard transports[Int(slot)].pending.isEmpty else {
+            counters.add(.bodiesExpired)
             abandon(slot)
             return
+        }
+        if downstreams[slot].pointee.isIdle {
+            noteRestExpired(hadRequests: downstreams[slot].pointee.hasAsked)
+        } else {
+            counters.add(.headsExpired)
         }
         resume(slot, beginLinger(slot))
     }

@@ -59,9 +59,9 @@ extension Reactor {
         }
     }
 
-    /// What a connection and all its streams hold.
+    /// What all streams of a connection hold.
     func bytesHeld(_ connection: HTTP2ConnectionPointer) -> Int {
-        var bytes = connection.pointee.headLines.count
+        var bytes = 0
         var stream = connection.pointee.firstStream
         while let current = stream {
             bytes += bytesHeld(current.pointee.slot)

@@ -21,6 +21,7 @@ extension Reactor {
         transport.multiplexed = UnsafeMutableRawPointer(stream)
         transport.pendingHigh = connection.pointee.room
         (transports + Int(handle.slot)).initialize(to: transport)
+        joinHolding(handle.slot, downstreams[parent].pointee.holding)
         demands[handle.slot] = ClientDemand()
         if !state.pointee.namedPeers.isEmpty {
             state.pointee.namedPeers[handle.slot] = state.pointee.namedPeers[parent]
@@ -29,6 +30,7 @@ extension Reactor {
         connection.pointee.firstStream?.pointee.previous = stream
         connection.pointee.firstStream = stream
         connection.pointee.streamCount += 1
+        downstreams[parent].pointee.hasAsked = true
         state.pointee.streams += 1
         counters.add(.http2Streams)
         leaveIdle(parent)

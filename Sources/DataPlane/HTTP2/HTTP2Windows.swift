@@ -22,7 +22,7 @@ extension Reactor {
     /// A stream's application has taken so much. Once it has taken a whole window, the window doubles: the path, and
     /// not the application, is what the client waits for. The connection's grows with it, so that no stream takes
     /// what the others have. All additions of a connection together take a quarter of its memory, and none is made
-    /// while the reactor has used up half of its share.
+    /// while the reactor has used up half of its share, or the client half of its own.
     func growWindow(_ stream: HTTP2StreamPointer, taken: Int) {
         // Towards upstreams the connection has the window of all of its streams from its beginning.
         guard stream.pointee.connection.pointee.asking == nil else { return }
@@ -31,7 +31,7 @@ extension Reactor {
         stream.pointee.takenOfWindow = 0
         let connection = stream.pointee.connection
         guard !stream.pointee.isRemoteEnded, !stream.pointee.isForgotten,
-            let session = connection.pointee.session, !isMemoryTight
+            let session = connection.pointee.session, !isMemoryTight, !isClientTight(stream.pointee.slot)
         else { return }
         let left = limits.connectionMemoryBytesMax / 4 - connection.pointee.addedWindow
         let more = min(stream.pointee.window, left)
@@ -96,7 +96,7 @@ extension Reactor {
         return false
     }
 
-    private func hasWaitingBody(_ stream: HTTP2StreamPointer) -> Bool {
+    func hasWaitingBody(_ stream: HTTP2StreamPointer) -> Bool {
         !stream.pointee.body.isEmpty || !transports[Int(stream.pointee.slot)].pending.isEmpty
     }
 }

@@ -144,6 +144,8 @@ extension Reactor {
     }
 
     private func closeOldestIdle() {
-        if state.pointee.firstIdle >= 0 { close(state.pointee.firstIdle) }
+        guard state.pointee.firstIdle >= 0 else { return }
+        counters.add(.idleConnectionsDisplaced)
+        close(state.pointee.firstIdle)
     }
 }

@@ -146,7 +146,7 @@ struct DefenceState {
     /// A descriptor for nothing, to have one when there is none.
     var reserve: Int32 = -1
     /// When each kind of event was last written.
-    var reportedAtMilliseconds = InlineArray<9, UInt64>(repeating: 0)
+    var reportedAtMilliseconds = InlineArray<10, UInt64>(repeating: 0)
 
     init() { keepReserve() }
 

@@ -40,6 +40,7 @@ extension Reactor {
         if !state.pointee.namedPeers.isEmpty { state.pointee.namedPeers[slot] = nil }
         connection.pointee.isCounted = !isLoadBalancer
         if isLoadBalancer { connection.pointee.phase = .proxyHeader }
+        beginHolding(slot)
     }
 
     /// Reads the header and not a byte more: what follows belongs to TLS. It has the deadline of the handshake.
@@ -64,6 +65,7 @@ extension Reactor {
                 guard admits(slot, namedAs: address) else { return close(slot) }
                 state.pointee.namedPeers[slot] = NamedPeer(address: address, source: .proxyProtocol)
                 setClient(slot, address, .proxyProtocol)
+                beginHolding(slot)
             }
             connection.pointee.input.release(pool)
             connection.pointee.phase = .handshaking
@@ -87,10 +89,12 @@ extension Reactor {
         }
         state.pointee.namedPeers[slot] = peer
         connection.pointee.readsForwarded = true
+        endHolding(slot)
     }
 
     private func forgetForwarded(_ slot: Int32) {
         downstreams[slot].pointee.readsForwarded = false
+        beginHolding(slot)
         guard downstreams[slot].pointee.addressSource == .forwarded,
             let peer = state.pointee.namedPeers[slot]
         else { return }

@@ -25,6 +25,7 @@ final class ClientTable: Sendable {
     private struct Entry {
         var connections: Int32 = 0
         var pace = Pace()
+        var memory: ClientMemory?
     }
 
     private struct Shard {
@@ -88,6 +89,17 @@ final class ClientTable: Sendable {
             entry.connections -= 1
             let isGone = entry.connections <= 0 && entry.pace.isRested(nowMilliseconds)
             shard.entries[client] = isGone ? nil : entry
+        }
+    }
+
+    /// What a client's connections hold over all reactors.
+    /// - Precondition: one of them is counted.
+    func memory(of client: Client) -> ClientMemory {
+        group(of: client).shard.withLock { shard in
+            if let memory = shard.entries[client]?.memory { return memory }
+            let memory = ClientMemory()
+            shard.entries[client, default: Entry()].memory = memory
+            return memory
         }
     }
 

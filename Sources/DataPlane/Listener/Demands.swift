@@ -22,6 +22,7 @@ extension Reactor {
         state.pointee.defence.lookAtMilliseconds =
             downstreams.count == 0 ? .max : nowMilliseconds + Self.lookEveryMilliseconds
         // Nobody can hold more than all do together.
+        lookAtHoldings()
         let looksAtMemory = pool.pointee.bytesInUse > limits.connectionMemoryBytesMax
         for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             if isTooSlow(slot) {
@@ -114,19 +115,18 @@ extension Reactor {
 
     /// Of an HTTP/2 connection with what its streams hold.
     func bytesHeld(_ slot: Int32) -> Int {
+        bytesHeldAlone(slot) + ((transports + Int(slot)).http2.map { bytesHeld($0) } ?? 0)
+    }
+
+    /// Of an HTTP/2 connection without its streams.
+    func bytesHeldAlone(_ slot: Int32) -> Int {
         let connection = downstreams[slot]
         let transport = transports + Int(slot)
         var bytes =
             connection.pointee.input.capacity + connection.pointee.collected.capacity
             + transport.pointee.pending.capacity
         if transport.pointee.holdsBuffers { bytes += Self.tlsBufferBytes }
-        if let stream = transport.stream {
-            bytes +=
-                stream.pointee.inbound.capacity + stream.pointee.body.capacity
-                + stream.pointee.trailers.capacity
-        } else if let connection = transport.http2 {
-            bytes += bytesHeld(connection)
-        }
+        if transport.pointee.multiplexed != nil { bytes += bytesMultiplexed(transport) }
         let upstream = connection.pointee.exchange.upstream
         if upstream >= 0 {
             bytes += upstreams[upstream].pointee.input.capacity + transports[Int(upstream)].pending.capacity
@@ -135,6 +135,15 @@ extension Reactor {
             }
         }
         return bytes
+    }
+
+    /// Of a stream, or of an HTTP/2 connection without its streams.
+    @inline(never)
+    private func bytesMultiplexed(_ transport: TransportPointer) -> Int {
+        guard let stream = transport.stream else { return transport.http2?.pointee.headLines.count ?? 0 }
+        return BufferPool.blockBytes(holding: MemoryLayout<HTTP2Stream>.size)
+            + stream.pointee.inbound.capacity + stream.pointee.body.capacity
+            + stream.pointee.trailers.capacity
     }
 
     /// First everybody gives back TLS buffers, which costs nobody anything but two allocations at the next
@@ -164,20 +173,23 @@ extension Reactor {
     }
 
     /// As a rest does, of those who do not rest. Half a record stays where it is.
-    private func giveBackTLSBuffers() {
+    /// - Parameter holding: of one client's connections; nil: of all.
+    func giveBackTLSBuffers(of holding: ClientHoldingPointer? = nil) {
         let transports = transports
         let downstreams = downstreams
         state.pointee.bufferHolders.removeAll { handle in
             guard downstreams.isCurrent(handle) else { return true }
+            guard holding == nil || downstreams[handle.slot].pointee.holding == holding else { return false }
             let transport = transports + Int(handle.slot)
             guard SSL_free_buffers(transport.pointee.ssl) == 1 else { return false }
             transport.pointee.holdsBuffers = false
             forgetHead(handle.slot)
+            chargeClient(handle.slot)
             return true
         }
     }
 
-    private func shed(_ slot: Int32, _ event: DefenceEvent, _ bytes: Int) {
+    func shed(_ slot: Int32, _ event: DefenceEvent, _ bytes: Int) {
         report(event, client: downstreams[slot].pointee.client, bytes: bytes)
         if let connection = (transports + Int(slot)).http2 { noteOverload(connection) }
         if downstreams[slot].pointee.exchange.isBegun {

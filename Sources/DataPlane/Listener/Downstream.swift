@@ -36,6 +36,8 @@ struct Downstream {
     var forwarded: ForwardedFields
     /// The certificate that the client's server name chose in `planRevision`; -1 when it named none.
     var certificate: Int32 = -1
+    /// Of what `holding` counts, this connection's or stream's part.
+    var charged: Int32 = 0
     var planRevision: UInt64 = 0
     /// How the client proves that it is a machine; nil: it did not.
     var machine: MachineMemory?
@@ -58,6 +60,10 @@ struct Downstream {
     var readsForwarded = false
     /// Among the connections of its address.
     var isCounted = false
+    /// It has sent a request.
+    var hasAsked = false
+    /// What its client's connections hold together; nil: it counts nowhere.
+    var holding: ClientHoldingPointer?
     /// Neighbours among the open exchanges of one session.
     var previousStream: Int32 = -1
     var nextStream: Int32 = -1
@@ -145,10 +151,10 @@ struct Exchange {
     var method = Method.get
     var accessMethod = RequestMethod.get
     var isHTTP10 = false
-    /// 0 once the head was consumed.
-    var headBytes = 0
+    /// 0 once the head was consumed; both are bounded by configuration far below their type.
+    var headBytes: Int32 = 0
     /// Bytes of a collected body that still lie behind the head.
-    var collectedBytes = 0
+    var collectedBytes: Int32 = 0
     var requestFraming = BodyFraming.none
     // Small members stand behind those whose last word they fill.
     var isRequestComplete = false

@@ -17,11 +17,19 @@ extension Reactor {
             switch step(slot) {
             case .closed: return
             case .wait:
-                if transports[Int(slot)].isFailed { abandon(slot) } else { restLater(slot) }
+                guard !transports[Int(slot)].isFailed else {
+                    abandon(slot)
+                    return
+                }
+                restLater(slot)
+                chargeClient(slot)
                 return
             case .again:
                 steps += 1
-                guard steps < Self.stepsPerVisitMax else { return enqueue(slot) }
+                guard steps < Self.stepsPerVisitMax else {
+                    chargeClient(slot)
+                    return enqueue(slot)
+                }
             }
         }
     }
@@ -139,6 +147,7 @@ extension Reactor {
         let connection = downstreams[slot]
         if let http2 = (transports + Int(slot)).http2 { endMultiplexing(http2) }
         leaveIdle(slot)
+        endHolding(slot)
         releaseUpstream(slot, isReusable: false)
         detachSession(slot)
         if let stream = (transports + Int(slot)).stream {

@@ -5,7 +5,7 @@ import JSON
 /// because an attack must not fill the disk; how often it happened is in the counters.
 enum DefenceEvent: Int {
     case connectionsOfAddress, handshakesOfAddress, handshakesOfAll, descriptorsExhausted, tooSlow
-    case memoryOfConnection, memoryOfAll, http2Flood, clientCertificate
+    case memoryOfConnection, memoryOfAddress, memoryOfAll, http2Flood, clientCertificate
 
     /// Word of the log line.
     var word: String {
@@ -16,6 +16,7 @@ enum DefenceEvent: Int {
         case .descriptorsExhausted: "descriptors-exhausted"
         case .tooSlow: "slow-client-cut"
         case .memoryOfConnection: "connection-memory-exceeded"
+        case .memoryOfAddress: "address-connection-shed"
         case .memoryOfAll: "connection-shed"
         case .http2Flood: "http2-flood"
         case .clientCertificate: "client-certificate-refused"

@@ -13,8 +13,13 @@ enum Counter: Int, CaseIterable {
     case http2Connections, http2Streams, http2StreamsRefused, http2StreamsReset, http2Floods
     case http2FrameFloods, http2ResetFloods, http2ContinuationFloods, http2FieldFloods, http2StreamsShed
     case addressConnectionsRefused, addressHandshakesRefused, acceptPauses, descriptorsExhausted
-    case slowClientsCut, connectionMemoryExceeded, connectionsShed
+    case slowClientsCut, connectionMemoryExceeded, addressConnectionsShed, connectionsShed
     case requestsQuarantined
+    // Which bound it was (`gateway.limits`), where the others do not say so already.
+    case handshakesExpired, firstRequestsExpired, headsExpired, bodiesExpired, idleExpired
+    case upstreamConnectsExpired, upstreamHeadsExpired, upstreamsNotKept
+    case headsTooLarge, fieldsTooMany, targetsTooLong
+    case idleConnectionsDisplaced, parkedRefused, sessionsEvicted
     case certificatesRefusedUntrusted, certificatesRefusedExpired, certificatesRefusedRevoked
     case certificatesRefusedList, certificatesRefusedOther
     case upstreamStreamsRefused, upstreamProtocolErrors, trailersDropped

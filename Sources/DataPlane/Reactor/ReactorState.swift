@@ -66,6 +66,9 @@ struct ReactorState {
     var served: Int32 = -1
     /// The process before this one died of some request (`Quarantine`).
     var hasQuarantine = false
+    /// By client, of those that have connections here; and whose turn it is to give memory back.
+    var holdings: [ClientTable.Client: ClientHoldingPointer] = [:]
+    var overdrawn: [ClientTable.Client] = []
     /// By slot; at most as many as there are connections.
     var namedPeers: [Int32: NamedPeer] = [:]
 

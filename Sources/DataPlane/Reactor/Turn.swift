@@ -35,7 +35,8 @@ extension Reactor {
             inbox.close()
         }
         while !state.pointee.isEnded {
-            let timeout = state.pointee.queue.isEmpty ? waitMilliseconds() : 0
+            let hasMore = !state.pointee.queue.isEmpty || !state.pointee.overdrawn.isEmpty
+            let timeout = hasMore ? 0 : waitMilliseconds()
             mark.end()
             let count = gatepost_epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
             state.pointee.readClocks()
@@ -76,6 +77,7 @@ extension Reactor {
         }
         while let slot = timers.nextDue(now: nowMilliseconds) { deadlinePassed(slot) }
         if !state.pointee.queue.isEmpty { serveQueued() }
+        if !state.pointee.overdrawn.isEmpty { relieveClients() }
         if isMemoryShort { shedCostliest() }
         if nowMilliseconds >= state.pointee.nextLookMilliseconds { lookAround() }
         if hasNewConnections { acceptConnections() }

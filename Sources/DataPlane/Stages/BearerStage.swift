@@ -53,6 +53,7 @@ extension Reactor {
         _ slot: Int32, _ key: Token, _ text: Span<UInt8>, _ application: String
     ) -> Step {
         guard state.pointee.parked < max(1, limits.parkedMax / 2) else {
+            counters.add(.parkedRefused)
             return refuse(slot, 503, .overloaded)
         }
         downstreams[slot].pointee.exchange.secret = key

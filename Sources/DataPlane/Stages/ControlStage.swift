@@ -43,6 +43,7 @@ extension Reactor {
     /// One deadline for the whole body: it is small, and whoever drips it holds a place of those who wait.
     private func beginCollecting(_ slot: Int32, _ request: CanonicalRequest) -> Step {
         guard state.pointee.parked + state.pointee.collecting < limits.parkedMax else {
+            counters.add(.parkedRefused)
             return refuse(slot, 503, .overloaded)
         }
         let connection = downstreams[slot]
@@ -96,18 +97,18 @@ extension Reactor {
     private func collect(_ slot: Int32) -> ChunkedDecoder.Event {
         let connection = downstreams[slot]
         let waiting = connection.pointee.input.bytes
-        let headBytes = connection.pointee.exchange.headBytes
+        let headBytes = Int(connection.pointee.exchange.headBytes)
         guard let start = waiting.baseAddress else { return .needMore }
         switch connection.pointee.exchange.requestFraming {
         case .none, .untilClose: return .end
         case .length(let length):
             guard Int64(waiting.count - headBytes) >= length else { return .needMore }
             connection.pointee.collected.append(start + headBytes, Int(length), pool)
-            connection.pointee.exchange.collectedBytes = Int(length)
+            connection.pointee.exchange.collectedBytes = Int32(length)
             return .end
         case .chunked:
-            var offset = headBytes + connection.pointee.exchange.collectedBytes
-            defer { connection.pointee.exchange.collectedBytes = offset - headBytes }
+            var offset = headBytes + Int(connection.pointee.exchange.collectedBytes)
+            defer { connection.pointee.exchange.collectedBytes = Int32(offset - headBytes) }
             while true {
                 let event = connection.pointee.exchange.requestDecoder.next(waiting.span, from: &offset)
                 guard case .data(let range) = event else { return event }

@@ -70,6 +70,12 @@ extension Reactor {
     private func refuseHead(_ slot: Int32, _ error: HeadError) -> Step {
         counters.add(.requestsMalformed)
         beginNamelessExchange(slot)
+        switch error {
+        case .headTooLarge: counters.add(.headsTooLarge)
+        case .tooManyFields: counters.add(.fieldsTooMany)
+        case .targetTooLong: counters.add(.targetsTooLong)
+        default: break
+        }
         let isTooLarge = error.status == 431 || error.status == 414
         return refuse(slot, error.status, isTooLarge ? .requestTooLarge : .requestMalformed)
     }
@@ -88,7 +94,7 @@ extension Reactor {
         connection.pointee.exchange.method = request.method
         connection.pointee.exchange.accessMethod = accessMethod(slot, request)
         connection.pointee.exchange.isHTTP10 = request.version == .http10
-        connection.pointee.exchange.headBytes = request.headBytes
+        connection.pointee.exchange.headBytes = Int32(request.headBytes)
         connection.pointee.exchange.requestFraming = request.framing
         connection.pointee.exchange.isRequestComplete = connection.pointee.exchange.isBodyless
         connection.pointee.exchange.awaitsContinue =
@@ -112,6 +118,7 @@ extension Reactor {
         counters.add(.requests)
         // Fresh but for the bytes read so far: `endExchange` leaves a new one.
         connection.pointee.exchange.isBegun = true
+        connection.pointee.hasAsked = true
         connection.pointee.exchange.beganNanoseconds = nowNanoseconds
         let high = state.pointee.random.next()
         let low = state.pointee.random.next()

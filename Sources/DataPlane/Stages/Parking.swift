@@ -4,7 +4,10 @@ import Border
 extension Reactor {
     /// - Returns: the ticket of the answer, or nil when too many are parked already.
     func park(_ slot: Int32) -> Ticket? {
-        guard state.pointee.parked < limits.parkedMax else { return nil }
+        guard state.pointee.parked < limits.parkedMax else {
+            counters.add(.parkedRefused)
+            return nil
+        }
         let connection = downstreams[slot]
         state.pointee.parked += 1
         // A number of its own per parking: one connection parks many times, and a late answer to an earlier

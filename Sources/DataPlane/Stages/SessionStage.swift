@@ -130,6 +130,7 @@ extension Reactor {
             renew(known, record)
             return serve(slot)
         }
+        if sessions.isFull { counters.add(.sessionsEvicted) }
         guard sessions.insert(record, secret: connection.pointee.exchange.secret, digest: digest) >= 0 else {
             return resume(slot, refuse(slot, 503, .overloaded))
         }

@@ -135,7 +135,7 @@ extension Reactor {
     func sendContinue(_ slot: Int32) {
         let connection = downstreams[slot]
         connection.pointee.exchange.awaitsContinue = false
-        guard connection.pointee.input.count <= connection.pointee.exchange.headBytes else { return }
+        guard connection.pointee.input.count <= Int(connection.pointee.exchange.headBytes) else { return }
         var output = HeadOutput(work.pointee.output.suffixRebased(from: Workspace.outputBytes - 64))
         output.append("HTTP/1.1 100 Continue\r\n\r\n")
         if let start = work.pointee.outputBytes {
@@ -157,7 +157,7 @@ extension Reactor {
     /// The head (and a body that was collected behind it) is no longer needed.
     func consumeHead(_ slot: Int32) {
         let connection = downstreams[slot]
-        let bytes = connection.pointee.exchange.headBytes + connection.pointee.exchange.collectedBytes
+        let bytes = Int(connection.pointee.exchange.headBytes + connection.pointee.exchange.collectedBytes)
         connection.pointee.exchange.headBytes = 0
         connection.pointee.exchange.collectedBytes = 0
         if bytes > 0 { connection.pointee.input.consume(min(bytes, connection.pointee.input.count), pool) }

@@ -41,11 +41,15 @@ extension Reactor {
         guard downstreams.isInUse(slot) else { return }
         let connection = downstreams[slot]
         switch connection.pointee.phase {
-        case .proxyHeader, .handshaking, .lingering: close(slot)
+        case .proxyHeader, .handshaking:
+            counters.add(.handshakesExpired)
+            close(slot)
+        case .lingering: close(slot)
         case .head: headDeadlinePassed(slot)
         case .collecting:
             // What its other streams have here keeps it from sending: their deadlines give its window back.
             guard !lacksWindow(slot) else { return setDeadline(slot, limits.bodyIdleMilliseconds) }
+            counters.add(.bodiesExpired)
             resume(slot, refuse(slot, 408, .requestTimeout))
         case .parked:
             counters.add(.parkedExpired)
@@ -53,7 +57,9 @@ extension Reactor {
             if proceedsUnanswered(slot) { return }
             resume(slot, refuse(slot, 503, .controlPlaneUnavailable))
         case .connecting: connectDeadlinePassed(slot)
-        case .tunnel: tunnelDeadlinePassed(slot)
+        case .tunnel:
+            counters.add(.bodiesExpired)
+            tunnelDeadlinePassed(slot)
         case .multiplexing: multiplexingDeadlinePassed(slot)
         case .forwarding: forwardingDeadlinePassed(slot)
         }
@@ -63,11 +69,18 @@ extension Reactor {
     private func headDeadlinePassed(_ slot: Int32) {
         let connection = downstreams[slot]
         guard !connection.pointee.isIdle else {
+            noteRestExpired(hadRequests: connection.pointee.hasAsked)
             resume(slot, beginLinger(slot))
             return
         }
+        counters.add(.headsExpired)
         connection.pointee.endsAfterResponse = true
         resume(slot, refuse(slot, 408, .requestTimeout))
+    }
+
+    /// Between two requests, or before the first.
+    func noteRestExpired(hadRequests: Bool) {
+        counters.add(hadRequests ? .idleExpired : .firstRequestsExpired)
     }
 
     private func forwardingDeadlinePassed(_ slot: Int32) {
@@ -80,6 +93,7 @@ extension Reactor {
         }
         // Half an answer, or nobody who is known to wait for one: that is no failure of the upstream's.
         guard !connection.pointee.exchange.isResponseBegun, !transports[Int(slot)].sawHangup else {
+            if connection.pointee.exchange.isResponseBegun { counters.add(.bodiesExpired) }
             abandon(slot)
             return
         }
@@ -88,6 +102,7 @@ extension Reactor {
             !connection.pointee.exchange.isRequestComplete
             && transports[Int(connection.pointee.exchange.upstream)].pending.isEmpty
         if isClientSlow, lacksWindow(slot) { return setDeadline(slot, idleMilliseconds(slot)) }
+        counters.add(isClientSlow ? .bodiesExpired : .upstreamHeadsExpired)
         let step =
             isClientSlow ? refuse(slot, 408, .requestTimeout) : refuse(slot, 504, .upstreamTimeout)
         resume(slot, step)

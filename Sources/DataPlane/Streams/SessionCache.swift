@@ -92,6 +92,9 @@ final class SessionCache {
 
     func find(digest: Token) -> Int32 { byDigest[digest] ?? -1 }
 
+    /// No more fits without forgetting one.
+    var isFull: Bool { entries.count == entries.capacity }
+
     /// - Returns: the slot, or -1 when every cached session has open exchanges.
     func insert(_ record: SessionRecord, secret: Token, digest: Token) -> Int32 {
         let known = find(secret)
@@ -99,7 +102,7 @@ final class SessionCache {
             replaceRecord(known, record)
             return known
         }
-        if entries.count == entries.capacity { evictOne() }
+        if isFull { evictOne() }
         let limits = prepared.limits(of: record.residual)
         let session = CachedSession(record: record, limits: limits, secret: secret, digest: digest)
         guard let handle = entries.insert(session) else { return -1 }

@@ -6,7 +6,8 @@ import HTTP
 ///
 /// `SSL_MODE_RELEASE_BUFFERS` gives them back after every record, which is two large allocations per request. Here
 /// a connection that was silent from one sweep to the next gives them back, in whatever phase it waits. How many
-/// may hold them at all is bounded: beyond that each gives them back at the end of its visit, as that mode does.
+/// may hold them at all is bounded, and how many of one client: beyond that each gives them back at the end of its
+/// visit, as that mode does.
 extension Reactor {
     /// Connections of one reactor that hold buffers: 36 MiB at most.
     private static let holdersMax = 1_024
@@ -17,7 +18,7 @@ extension Reactor {
         let transport = transports + Int(slot)
         transport.pointee.isBusy = true
         guard !transport.pointee.holdsBuffers, let ssl = transport.pointee.ssl else { return }
-        guard state.pointee.bufferHolders.count < Self.holdersMax else {
+        guard state.pointee.bufferHolders.count < Self.holdersMax, !isClientTight(slot) else {
             _ = SSL_free_buffers(ssl)
             return
         }
@@ -59,6 +60,7 @@ extension Reactor {
                 transport.pointee.holdsBuffers = false
                 forgetHead(handle.slot)
                 restFrames(handle.slot)
+                chargeClient(handle.slot)
             }
             return !isBusy
         }

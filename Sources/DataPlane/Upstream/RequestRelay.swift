@@ -14,7 +14,8 @@ extension Reactor {
         while !connection.pointee.exchange.isRequestComplete {
             let upstream = transports + Int(connection.pointee.exchange.upstream)
             if upstream.pointee.isFailed { return .wait }
-            guard upstream.pointee.pending.count < Transport.pendingBytesHigh else { return .wait }
+            let target = connection.pointee.exchange.upstream
+            guard mayProduce(for: target, of: slot, below: Transport.pendingBytesHigh) else { return .wait }
             guard blocks < Self.blocksPerVisitMax else { return .again }
             blocks += 1
             if connection.pointee.input.isEmpty {

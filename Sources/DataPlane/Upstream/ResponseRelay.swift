@@ -25,7 +25,7 @@ extension Reactor {
     private func relayResponse(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
         for _ in 0..<Self.blocksPerVisitMax {
-            guard transports[Int(slot)].pending.count < Int(transports[Int(slot)].pendingHigh) else {
+            guard mayProduce(for: slot, of: slot, below: Int(transports[Int(slot)].pendingHigh)) else {
                 return .wait
             }
             let upstream = connection.pointee.exchange.upstream
@@ -33,10 +33,7 @@ extension Reactor {
             let isMoreNeeded = record.pointee.input.isEmpty || !connection.pointee.exchange.isResponseBegun
             if isMoreNeeded {
                 guard (transports + Int(upstream)).mayRead else { return .wait }
-                let room =
-                    connection.pointee.exchange.isResponseBegun
-                    ? min(Self.blockBytes, max(8_192, Int(transports[Int(slot)].pendingHigh))) : 8_192
-                record.pointee.input.reserve(room, pool)
+                record.pointee.input.reserve(blockBytes(slot), pool)
                 guard let end = record.pointee.input.end else { return .wait }
                 switch (transports + Int(upstream)).read(end, record.pointee.input.room) {
                 case .bytes(let count):
@@ -57,6 +54,14 @@ extension Reactor {
             if step != .wait || connection.pointee.phase != .forwarding { return step }
         }
         return .again
+    }
+
+    /// How much is read of an answer at once.
+    private func blockBytes(_ slot: Int32) -> Int {
+        // Encrypted it fits into the next larger block.
+        if isClientTight(slot) { return 4_096 }
+        guard downstreams[slot].pointee.exchange.isResponseBegun else { return 8_192 }
+        return min(Self.blockBytes, max(8_192, Int(transports[Int(slot)].pendingHigh)))
     }
 
     /// Moves what has arrived. `.wait` means that more must be read.

@@ -36,7 +36,7 @@ extension Reactor {
     private func tunnelUp(_ slot: Int32, _ upstream: Int32) -> Step {
         let connection = downstreams[slot]
         let target = transports + Int(upstream)
-        guard target.pointee.pending.count < Transport.pendingBytesHigh else { return .wait }
+        guard mayProduce(for: upstream, of: slot, below: Transport.pendingBytesHigh) else { return .wait }
         if connection.pointee.input.isEmpty {
             switch readInput(slot, atLeast: Self.blockBytes) {
             case .bytes: break
@@ -52,7 +52,7 @@ extension Reactor {
 
     private func tunnelDown(_ slot: Int32, _ upstream: Int32) -> Step {
         let record = upstreams[upstream]
-        guard transports[Int(slot)].pending.count < Int(transports[Int(slot)].pendingHigh) else {
+        guard mayProduce(for: slot, of: slot, below: Int(transports[Int(slot)].pendingHigh)) else {
             return .wait
         }
         if record.pointee.input.isEmpty {

@@ -64,6 +64,7 @@ extension Reactor {
             counters.add(.upstreamWaitsExpired)
             return resume(slot, refuse(slot, 503, .upstreamBusy))
         }
+        counters.add(.upstreamConnectsExpired)
         upstreamFailed(
             upstreams[upstream].pointee.endpoint, upstreams[upstream].pointee.group, .connectTimeout,
             isConnect: true)

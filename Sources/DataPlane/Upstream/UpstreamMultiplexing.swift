@@ -124,6 +124,7 @@ extension Reactor {
         guard side.phase == .ready || side.phase == .leaving, let session = connection.pointee.session else {
             if side.phase == .opening || side.phase == .leaving {
                 counters.add(.deadlinesPassed)
+                if side.phase == .opening { counters.add(.upstreamConnectsExpired) }
                 multiplexingFailed(upstream, .connectTimeout)
             }
             return

@@ -118,7 +118,15 @@ extension Reactor {
         return record.pointee.phase == .ready && record.pointee.input.isEmpty
             && transport.pointee.pending.isEmpty && !transport.pointee.isFailed
             && !transport.pointee.sawHangup && !endpoint.pointee.isGone && isSilent(upstream)
-            && state.pointee.idleUpstreams < min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
+            && hasPlaceInPool()
+    }
+
+    @inline(__always)
+    private func hasPlaceInPool() -> Bool {
+        let most = min(idleUpstreamsMax, limits.upstreamIdlePerReactorMax)
+        if state.pointee.idleUpstreams < most { return true }
+        counters.add(.upstreamsNotKept)
+        return false
     }
 
     @inline(__always)

@@ -63,6 +63,8 @@ extension Reactor {
         stream.pointee.id = id
         stream.pointee.isEndSent = isWhole
         stream.pointee.connection.pointee.asking?.streamsBegun += 1
+        // Behind a head that left alone the relay of the body may have stopped.
+        if !isWhole { wakeUser(of: stream) }
     }
 
     /// - Returns: how many fields there are.

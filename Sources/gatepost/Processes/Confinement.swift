@@ -13,7 +13,7 @@ struct Confinement {
 
     /// The user that both planes run as; nil: the one who started the gateway.
     var user: String?
-    /// The data process needs no file but those above.
+    /// The data process needs no file but those above, and nothing that only root may do.
     var closesFileSystem: Bool
     /// Dies with it, whatever happens.
     var parent: pid_t
@@ -27,6 +27,8 @@ struct Confinement {
     /// - Throws: `Failure` when the user cannot be taken. What the kernel lacks is said and is no failure.
     func apply() throws -> [String] {
         var words: [String] = []
+        // While there is still the right to.
+        if closesFileSystem { gatepost_drop_capability_bounds() }
         if let user { words.append(try become(user)) }
         // After the change of user, which takes it back (prctl(2), PR_SET_PDEATHSIG).
         let isBound = gatepost_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)) == 0
@@ -36,7 +38,12 @@ struct Confinement {
         // Neither a core file nor another process of this user sees the keys in memory.
         if gatepost_prctl(PR_SET_DUMPABLE, 0) == 0, isCoreless { words.append("no-core-dumps") }
         if gatepost_prctl(PR_SET_NO_NEW_PRIVS, 1) == 0 { words.append("no-new-privileges") }
-        if closesFileSystem { words.append(closeFileSystem()) }
+        if closesFileSystem {
+            words.append(closeFileSystem())
+            let failure = gatepost_drop_capabilities()
+            words.append(
+                failure == 0 ? "no-capabilities" : "capabilities (\(String(cString: strerror(failure))))")
+        }
         var failure = gatepost_filter_system_calls()
         if failure == 0, closesFileSystem { failure = gatepost_filter_neighbours() }
         words.append(failure == 0 ? "seccomp" : "seccomp-off (\(String(cString: strerror(failure))))")
