@@ -54,6 +54,7 @@ public final class ControlPlane: Sendable {
     let configPath: String
     let fetcher: any Fetcher
     let nowSeconds: @Sendable () -> Int64
+    let pause: @Sendable (_ milliseconds: Int) async -> Void
     let current: Mutex<Services>
     let following = Mutex<[Task<Void, Never>]>([])
     let upkeep = Mutex(UpkeepTimes())
@@ -64,12 +65,14 @@ public final class ControlPlane: Sendable {
     ///   - fetcher: asks identity and posture providers; kept over reloads.
     ///   - lookup: what the names of upstreams stand for.
     ///   - nowSeconds: seconds since 1970; tests hand in a clock of their own.
+    ///   - pause: waits as that clock goes.
     /// - Throws: `ControlFailure` when keys or the store are not usable, or an upstream is the gateway itself.
     public init(
         configPath: String, config: ConfigSnapshot, store: any GatewayStore, keysFolder: String,
         reactors: any Reactors, fetcher: any Fetcher = CurlFetcher(),
         lookup: NameLookup? = nil,
-        nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
+        nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds,
+        pause: @escaping @Sendable (_ milliseconds: Int) async -> Void = systemPause
     ) throws(ControlFailure) {
         self.configPath = configPath
         self.fetcher = fetcher
@@ -77,6 +80,7 @@ public final class ControlPlane: Sendable {
         self.store = store
         self.reactors = reactors
         self.nowSeconds = nowSeconds
+        self.pause = pause
         let names = UpstreamNames(lookup: lookup ?? UpstreamNames.system, nowSeconds: nowSeconds)
         upstreamNames = names
         let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
@@ -113,7 +117,7 @@ public final class ControlPlane: Sendable {
             try Services(
                 config: config, revision: 1, store: store, ring: ring, fetcher: fetcher, posture: nil,
                 decisions: decisions, names: names,
-                ended: ended, nowSeconds: nowSeconds))
+                ended: ended, nowSeconds: nowSeconds, pause: pause))
     }
 
     /// What this moment's requests are answered with.
@@ -160,6 +164,11 @@ public final class ControlPlane: Sendable {
 
 /// Seconds since 1970 by the host's clock.
 public func systemSeconds() -> Int64 { Int64(Date().timeIntervalSince1970.rounded(.down)) }
+
+/// Returns after that time by the host's clock, earlier when its task is cancelled.
+public func systemPause(milliseconds: Int) async {
+    try? await Task.sleep(for: .milliseconds(milliseconds))
+}
 
 /// Why the control plane cannot start or take a configuration: one or more lines for the administrator.
 public struct ControlFailure: Error, CustomStringConvertible {

@@ -27,7 +27,8 @@ struct Services: Sendable {
         fetcher: any Fetcher, posture: PostureService?, decisions: DecisionRecorder,
         names: UpstreamNames,
         ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
-        nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds
+        nowSeconds: @escaping @Sendable () -> Int64 = systemSeconds,
+        pause: @escaping @Sendable (_ milliseconds: Int) async -> Void
     ) throws(ControlFailure) {
         self.config = config
         authOrigin = Self.origin(config.gateway.authHost, port: config.gateway.publicPort)
@@ -51,7 +52,8 @@ struct Services: Sendable {
             config: config, applications: ApplicationPlaces(config), assertion: assertion,
             posture: self.posture, store: store, decisions: decisions,
             shortestIdleSeconds: config.shortestIdleSeconds)
-        flow = try Self.flow(config, store: store, ring: ring, fetcher: fetcher, ended: ended)
+        flow = try Self.flow(
+            config, store: store, ring: ring, fetcher: fetcher, pause: pause, ended: ended)
     }
 
     /// The settings of an application by its name.
@@ -120,6 +122,7 @@ struct Services: Sendable {
 
     private static func flow(
         _ config: ConfigSnapshot, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
+        pause: @escaping @Sendable (_ milliseconds: Int) async -> Void,
         ended: @escaping @Sendable ([StoredSession]) -> Void
     ) throws(ControlFailure) -> SignInFlow {
         var providers: [IdentityProviderRegistration] = []
@@ -138,6 +141,6 @@ struct Services: Sendable {
                 providers: providers,
                 applications: applications),
             store: store, ring: ring, fetcher: fetcher, directory: ProviderDirectory(fetcher: fetcher),
-            ended: ended, told: RefreshText.write)
+            pause: pause, ended: ended, told: RefreshText.write)
     }
 }

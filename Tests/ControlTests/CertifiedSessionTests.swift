@@ -231,6 +231,46 @@ struct CertifiedSessionTests {
         #expect(try await reason(house, row.claim) == row.reason)
     }
 
+    @Test("the page about a certificate names it, and says what happened to this one and whom to ask")
+    func pages() async throws {
+        let house = try await house()
+        await say(.compliant, house)
+        let unknown = Self.claim(["dns:\(Self.otherGUID)"], serial: "0a", subject: "<b>lt-7</b>")
+        for (claim, reason, happened) in [
+            (nil, .deviceCertificateRequired, "your browser showed none"),
+            (Self.claim([], serial: "0b"), .deviceCertificateRequired, "a certificate that names no device"),
+            (unknown, .deviceCertificateUnknown, "no provider knows the device that it names"),
+            (
+                Self.claim(["dns:\(Self.guid)"], serial: "0c"), .deviceUnknown,
+                "nobody says that the device is yours"
+            ),
+        ] as [(MachineClaim?, Reason, String)] {
+            let (_, _, cookie) = try await house.signIn(at: "vault")
+            if let claim {
+                let record = await pulled(house, cookie.tokenDigest, claim)
+                #expect(Self.reason(record) == reason)
+            }
+            var request = house.request(
+                "/", host: "vault.corp.example", [Field("cookie", "__Host-gatepost=\(cookie.value)")],
+                purpose: .refused(reason))
+            request.certificate = claim
+            let response = await house.control.answer(request)
+            let text = String(decoding: response.body, as: UTF8.self)
+            #expect(response.status == 403 && response.reason == reason)
+            #expect(text.contains(happened) && !text.contains("gatepost-agent"), "\(text)")
+            #expect(text.contains("Tell that to whoever manages your devices") == (claim != nil))
+            #expect(text.contains("serial number is <code>\(claim?.serial ?? "")</code>") == (claim != nil))
+            #expect(!text.contains("<b>lt-7"))
+        }
+        let names = "It is called <code>&lt;b&gt;lt-7&lt;/b&gt;</code>, <code>\(Self.otherGUID)</code>"
+        let policy = try #require(house.control.services.policy("vault"))
+        #expect(ShownCertificate(unknown, of: nil, at: policy)?.line.contains(names) == true)
+        // Where only agents count, no certificate is spoken of.
+        let agents = try await self.house("agent")
+        let other = try #require(agents.control.services.policy("vault"))
+        #expect(ShownCertificate(unknown, of: nil, at: other) == nil)
+    }
+
     @Test func `who is not signed in is nobody, whatever the certificate says`() async throws {
         let house = try await house()
         await say(.compliant, house)

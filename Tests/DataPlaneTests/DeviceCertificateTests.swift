@@ -1,5 +1,6 @@
 import Access
 import Border
+import JSON
 import Synchronization
 import Testing
 
@@ -99,6 +100,33 @@ struct DeviceCertificateTests {
         #expect(pulls(gateway) == (1, 2))
     }
 
+    @Test func `a refusal about the certificate names it for programs, and no other refusal does`() throws {
+        let origin = TestOrigin.echo()
+        let gateway = try gateway(origin) { message, gateway in
+            switch message {
+            case .pullSession(let ticket, let digest, _):
+                gateway.send(.session(ticket, Self.plain(digest)))
+            case .pullCertified(let ticket, let digest, let claim, _):
+                let reason: Reason =
+                    claim.subject == "laptop-1" ? .deviceCertificateUnknown : .postureNonCompliant
+                gateway.send(.session(ticket, Self.certified(digest, claim, refusal: reason)))
+            case _: break
+            }
+        }
+        func document(_ identity: TestIdentity?) throws -> JSONValue {
+            let response = try #require(try gateway.client(identity: identity).get(fields: Facts.cookie(1)))
+            #expect(response.status == 403)
+            return try JSONValue(parsing: response.body)
+        }
+        let unknown = try document(Self.laptop.identity)
+        #expect(unknown["reason"] == "device-certificate-unknown" && unknown["request_id"]?.string != nil)
+        #expect(unknown["certificate"]?["subject"] == "laptop-1")
+        #expect(unknown["certificate"]?["serial"]?.string?.isEmpty == false)
+        #expect(try document(Self.other.identity)["certificate"] == nil)
+        let none = try document(nil)
+        #expect(none["reason"] == "device-certificate-required" && none["certificate"] == nil)
+    }
+
     @Test func `HTTP/2 streams are beside their connection's certificate, and other hosts send them away`()
         throws
     {
@@ -140,6 +168,8 @@ struct DeviceCertificateTests {
         let worse = Self.certified(secret, claim, sequence: 1, refusal: .postureNonCompliant)
         gateway.engine.revoke(RevocationTests.revocation(1, .replace(worse)))
         while bad.readSome() != nil {}
+        // Counted after the client has seen the end.
+        #expect(gateway.waitForCounter("streams_cut", atLeast: 1))
         #expect(gateway.engine.metrics().sum("streams_cut") == 1)
         // What connections without a certificate have is another matter, either way.
         var whole = Facts.record(1, sequence: 2)

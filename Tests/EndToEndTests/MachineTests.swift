@@ -8,7 +8,11 @@ struct MachineStage {
     let stack: Stack
 
     /// Adds both to the running gateway, and takes them away again.
-    static func with(_ stack: Stack, _ body: (MachineStage) throws -> Void) throws {
+    ///
+    /// - Parameter file: with the application `robots`.
+    static func with(
+        _ stack: Stack, file: String = configuration, _ body: (MachineStage) throws -> Void
+    ) throws {
         let demo = stack.path("demo.yaml")
         let before = try String(contentsOfFile: demo, encoding: .utf8)
         let certificates = "certificates: [ { chain: certs/server.pem, key: certs/server.key } ]"
@@ -20,12 +24,12 @@ struct MachineStage {
         try stage.makeAuthority()
         try after.write(toFile: demo, atomically: true, encoding: .utf8)
         defer { try? before.write(toFile: demo, atomically: true, encoding: .utf8) }
-        try FurtherFile(name: "robots.yaml", text: configuration, sign: (page, 401)).with(stack) {
+        try FurtherFile(name: "robots.yaml", text: file, sign: (page, 401)).with(stack) {
             try body(stage)
         }
     }
 
-    private static let configuration = """
+    static let configuration = """
         version: 1
         applications:
           robots:
@@ -38,7 +42,7 @@ struct MachineStage {
 
         """
 
-    private func openssl(_ arguments: [String]) throws {
+    func openssl(_ arguments: [String]) throws {
         try stack.run("/usr/bin/openssl", arguments)
     }
 
@@ -52,13 +56,18 @@ struct MachineStage {
             ])
     }
 
+    /// - Parameters:
+    ///   - subject: the common name.
+    ///   - names: alternative names, as OpenSSL writes them.
     /// - Returns: what curl shows the certificate with.
-    func certificate(serial: String) throws -> [String] {
+    func certificate(serial: String, subject: String = "robot", names: String? = nil) throws -> [String] {
         let name = stack.path("robot-\(serial)")
-        try "extendedKeyUsage=clientAuth\n".write(toFile: name + ".ext", atomically: true, encoding: .utf8)
+        let extensions = "extendedKeyUsage=clientAuth\n" + (names.map { "subjectAltName=\($0)\n" } ?? "")
+        try extensions.write(toFile: name + ".ext", atomically: true, encoding: .utf8)
         try openssl(
             [
-                "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=robot",
+                "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                "/CN=\(subject)",
                 "-keyout", name + ".key", "-out", name + ".csr",
             ])
         try openssl(

@@ -74,11 +74,14 @@ final class World: Sendable {
         self.fetcher = fetcher
         flow = SignInFlow(
             configuration: configuration, store: durable ?? store, ring: ring, fetcher: fetcher,
-            directory: directory, told: { [told] in told.add($0) })
+            directory: directory, pause: { [waits] in await waits.wait($0) },
+            told: { [told] in told.add($0) })
         pauseLog = pauses
+        waits.whoWaits { [weak self] milliseconds in self?.advance(Int64(milliseconds / 1_000)) }
     }
 
     let pauseLog: PauseLog
+    let waits = Waits()
     let fetcher: Switchboard
     let told = NewsLog()
 }
@@ -87,6 +90,22 @@ final class NewsLog: Sendable {
     private let entries = Mutex<[RefreshNews]>([])
     func add(_ news: RefreshNews) { entries.withLock { $0.append(news) } }
     var all: [RefreshNews] { entries.withLock { $0 } }
+}
+
+/// Waits of sign-ins: time passes, unless a test says otherwise.
+final class Waits: Sendable {
+    private let entries = Mutex<[Int]>([])
+    private let work = Mutex<@Sendable (Int) async -> Void>({ _ in })
+
+    func whoWaits(_ body: @escaping @Sendable (_ milliseconds: Int) async -> Void) {
+        work.withLock { $0 = body }
+    }
+    func wait(_ milliseconds: Int) async {
+        entries.withLock { $0.append(milliseconds) }
+        let body = work.withLock { $0 }
+        await body(milliseconds)
+    }
+    var all: [Int] { entries.withLock { $0 } }
 }
 
 final class PauseLog: Sendable {

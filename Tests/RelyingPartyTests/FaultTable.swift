@@ -133,6 +133,8 @@ enum FaultTable {
         broken(.tokenBadGateway, "token endpoint: status 502"),
         broken(.tokenUnavailable, "token endpoint: status 503"),
         broken(.tokenNothing, "token endpoint: status 204"),
+        broken(.tokenMoved, "token endpoint: status 301"),
+        broken(.tokenFound, "token endpoint: status 302"),
         broken(.tokenSeeOther, "token endpoint: status 303"),
         broken(.tokenTemporary, "token endpoint: status 307"),
         broken(.tokenPermanent, "token endpoint: status 308"),

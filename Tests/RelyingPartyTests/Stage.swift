@@ -25,6 +25,8 @@ final class Stage: Sendable {
     let ring = KeyRing.ephemeral()
     let flow: SignInFlow
     let fetcher: WatchedFetcher
+    /// What the first provider's other server shows, which asks for certificates.
+    let certificateTLS: ServerTLS
     private let servers: [SiteServer]
     private let folder: URL
     private let time: SharedTime
@@ -36,16 +38,21 @@ final class Stage: Sendable {
         let clock = LabClock(base: { time.now })
         let first = try SiteServer(port: 0)
         let second = try SiteServer(port: 0)
-        servers = [first, second]
+        let third = try SiteServer(port: 0)
+        servers = [first, second, third]
         (port, partnerPort) = (first.port, second.port)
         let origin = "https://\(Self.authHost)"
         let partnerClient = gatepost_lab.Client(
             id: "gatepost", secret: "partner-secret-0001", displayName: "Partner",
             redirectURIs: ["\(origin)/.gatepost/callback/partner"], postLogoutURIs: [])
-        provider = OpenIDProvider(port: first.port, clients: Client.demo(origins: [origin]), clock: clock)
+        provider = OpenIDProvider(
+            port: first.port, clients: Client.demo(origins: [origin]), clock: clock,
+            certificatePort: third.port)
         partner = OpenIDProvider(port: second.port, clients: [partnerClient], clock: clock)
         first.start(provider, clock: clock, log: LabLog(isSilent: true))
         second.start(partner, clock: clock, log: LabLog(isSilent: true))
+        certificateTLS = ServerTLS(asksClients: true) { nil }
+        third.start(provider, clock: clock, log: LabLog(isSilent: true), tls: certificateTLS)
         folder = FileManager.default.temporaryDirectory.appending(
             path: "gatepost-relying-party-\(UUID().uuidString)")
         try FileManager.default.createDirectory(
@@ -60,7 +67,8 @@ final class Stage: Sendable {
             configuration.providers[0].scopes.append("offline_access")
         }
         flow = SignInFlow(
-            configuration: configuration, store: store, ring: ring, fetcher: fetcher, directory: directory)
+            configuration: configuration, store: store, ring: ring, fetcher: fetcher, directory: directory,
+            pause: { [time] in time.advance(Int64(($0 + 999) / 1_000)) })
     }
 
     deinit {
@@ -70,6 +78,14 @@ final class Stage: Sendable {
 
     var now: Int64 { time.now }
     func advance(_ seconds: Int64) { time.advance(seconds) }
+
+    /// From now on we prove ourselves so at `staff`, whose servers' certificates are of these authorities.
+    func prove(_ proof: ClientProof, authorities: [UInt8]?) async {
+        var configuration = Self.configuration(provider.issuer, partner.issuer)
+        configuration.providers[0].proof = proof
+        configuration.providers[0].authoritiesPEM = authorities
+        await flow.replace(configuration: configuration)
+    }
 
     private static func configuration(_ issuer: String, _ partner: String) -> IdentityConfiguration {
         func registration(

@@ -43,7 +43,7 @@ extension ControlPlane {
         let new = try Services(
             config: config, revision: revisions.wrappingAdd(1, ordering: .relaxed).newValue, store: store,
             ring: ring, fetcher: fetcher, posture: old.posture, decisions: decisions, names: upstreamNames,
-            ended: ended)
+            ended: ended, pause: pause)
         let secrets = try await Self.secrets(for: new)
         try clientLists.take(config.gateway.listeners)
         // The reactors check certificates, keys and addresses once more; only then does anybody use the new one.

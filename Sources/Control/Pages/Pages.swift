@@ -24,17 +24,20 @@ enum Pages {
     ///   - watches: true when the page may ask `/.gatepost/events` whether the way is open again.
     ///   - isForm: a form was sent, and refused; what was in it is lost.
     ///   - hasChoice: the application accepts several providers, so another account may be let in.
+    ///   - certificate: what the browser showed, where a certificate may stand for the device.
     static func blocked(
         application: String, reason: Reason, checks: [FailedCheck], requestID: String,
-        isSignedIn: Bool = false, hasChoice: Bool = false, watches: Bool, isForm: Bool = false, nonce: String
+        isSignedIn: Bool = false, hasChoice: Bool = false, certificate: ShownCertificate? = nil,
+        watches: Bool, isForm: Bool = false, nonce: String
     ) -> Layout.Page {
-        let text = ReasonTexts.text(of: reason)
+        let text = certificate?.text(of: reason) ?? ReasonTexts.text(of: reason)
         // With a device that may only read, the application itself is open.
         let verb = isForm ? "send this to" : "open"
         var main = """
             <h1>You can’t \(verb) \(Layout.escape(application)) right now</h1>
             <p>\(Layout.escape(text.happened))</p>
             """
+        if let certificate, ShownCertificate.concerns(reason) { main += certificate.line }
         if isForm { main += formLine }
         if isSignedIn {
             main +=

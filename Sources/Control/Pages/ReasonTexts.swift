@@ -7,6 +7,23 @@ enum ReasonTexts {
         table[reason] ?? ("The gateway refused this request.", "Give the request id to your administrator.")
     }
 
+    /// The same where nothing but a client certificate says which device it is: nobody can enrol it here.
+    static let certified: [Reason: (happened: String, remedy: String)] = [
+        .deviceUnknown: (
+            "Your browser showed a device’s certificate, and nobody says that the device is yours.",
+            "Use your own device, or ask whoever manages this one to enter you as its user."
+        ),
+        .deviceCertificateRequired: (
+            "Your browser showed a certificate that names no device, and this application knows your device by it.",
+            "Close this browser’s windows, open the page again and choose this device’s own certificate, or ask "
+                + "whoever manages the device."
+        ),
+        .deviceOwnerMismatch: (
+            "Your browser showed the certificate of somebody else’s device.",
+            "Choose your own device’s certificate, or use your own device."
+        ),
+    ]
+
     static let table: [Reason: (happened: String, remedy: String)] = [
         .requestMalformed: (
             "The request broke a rule of HTTP and was not forwarded.",

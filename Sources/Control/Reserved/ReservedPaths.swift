@@ -132,6 +132,7 @@ extension ControlPlane {
         let page = Pages.blocked(
             application: policy.name, reason: reason, checks: checks,
             requestID: request.requestID, isSignedIn: true, hasChoice: policy.identityProviders.count > 1,
+            certificate: ShownCertificate(request.certificate, of: device, at: policy),
             watches: !isForm, isForm: isForm, nonce: Answers.nonce())
         return answers.page(403, page, reason: reason)
     }

@@ -1,6 +1,7 @@
 import Access
 import Border
 import HTTP
+import JSON
 
 /// A person's session beside a client certificate that may stand for the device.
 ///
@@ -58,6 +59,19 @@ extension Reactor {
             let facts = certificate(slot, for: route), let proof = downstreams[slot].pointee.machine?.proof
         else { return nil }
         return claim(slot, proof, facts)
+    }
+
+    /// What a refusal tells a program of the certificate that it showed, as JSON; nil: the refusal is not about it.
+    func shownCertificate(_ slot: Int32, _ reason: Reason) -> [UInt8]? {
+        switch reason {
+        case .deviceCertificateRequired, .deviceCertificateUnknown, .deviceCertificateConflict,
+            .deviceUnknown, .deviceOwnerMismatch:
+            guard let claim = deviceClaim(slot) else { return nil }
+            var members: JSONObject = ["serial": .string(claim.serial)]
+            members["subject"] = claim.subject.map { .string($0) }
+            return JSONValue.object(members).serialized()
+        case _: return nil
+        }
     }
 
     /// Under a new configuration a certificate may count no more: what it opened is decided without it in this turn.

@@ -149,7 +149,12 @@ extension Reactor {
                 body.append("?device-check=1")
             }
         }
-        body.append("\",\"request_id\":\"")
+        body.append("\"")
+        if let certificate = shownCertificate(slot, reason) {
+            body.append(",\"certificate\":")
+            body.append(certificate.span)
+        }
+        body.append(",\"request_id\":\"")
         Hex.write(downstreams[slot].pointee.exchange.names.requestIDHigh, into: &body)
         Hex.write(downstreams[slot].pointee.exchange.names.requestIDLow, into: &body)
         body.append("\"}")

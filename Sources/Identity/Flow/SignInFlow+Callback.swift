@@ -83,14 +83,14 @@ extension SignInFlow {
             }
             let (session, cookie) = try await establish(outcome, provider, request)
             // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-            if try await sessions.wasEnded(
-                session, sinceSeconds: state.beganAtSeconds ?? state.issuedAtSeconds,
+            if let last = try await sessions.ending(
+                of: session, sinceSeconds: state.beganAtSeconds ?? state.issuedAtSeconds,
                 until: state.expiresAtSeconds)
             {
                 let tokens = await refreshes(of: [session.id])
                 ended(try await store.remove(sessionIDs: [session.id]))
                 giveBack(tokens, nowSeconds: request.nowSeconds)
-                return restartElsewhere(state.goal, request, why: "signed out while signing in")
+                return await restart(state.goal, afterEndingAt: last, request)
             }
             return handOver(
                 state.goal, session, request,
@@ -100,6 +100,21 @@ extension SignInFlow {
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
+    }
+
+    /// The sign-in that was ended while it was under way begins anew, in a second of its own.
+    ///
+    /// A provider that knows the browser answers at once, so the next one would begin in the second of the ending too
+    /// and be taken for ended with it, and the one after that: until this browser seems to keep no cookies. Waiting
+    /// tells them apart; seconds are all that the store notes, and whoever begins in one may have begun before.
+    private func restart(
+        _ goal: LoginGoal, afterEndingAt last: Int64, _ request: FlowRequest
+    ) async -> FlowAnswer {
+        if last >= request.nowSeconds { await pause(Self.endingMilliseconds) }
+        var goal = goal
+        // Nothing is left that could be made stronger; who is signed in again is told of it by the page.
+        (goal.demand, goal.stepUpName) = (nil, nil)
+        return restartElsewhere(goal, request, why: "signed out while signing in")
     }
 
     private func identify(

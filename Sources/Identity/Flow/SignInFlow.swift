@@ -16,6 +16,7 @@ public actor SignInFlow {
     let directory: ProviderDirectory
     nonisolated let seals: LoginSeals
     let random: @Sendable (Int) -> [UInt8]
+    let pause: @Sendable (_ milliseconds: Int) async -> Void
     let pushGate = PushGate()
     /// Told at once of sessions that the store has forgotten, before anything else is waited for.
     let ended: @Sendable ([StoredSession]) -> Void
@@ -30,17 +31,23 @@ public actor SignInFlow {
 
     /// From the callback to the application host a one-time code lives this long.
     public static let handoffSeconds: Int64 = 30
+    /// The second of an ending is over after this long.
+    static let endingMilliseconds = 1_000
     /// An id token above this size is not kept: it would make the sign-out URL too long for some providers.
     public static let idTokenHintBytesMax = 2 << 10
 
     /// - Parameters:
     ///   - directory: shared with whoever else validates tokens of these providers.
     ///   - random: gives that many random bytes.
+    ///   - pause: waits; a sign-in that was ended in the second of its begin does before it begins anew.
     ///   - ended: revokes sessions on the data plane.
     ///   - told: hears of refresh tokens that were not given back.
     public init(
         configuration: IdentityConfiguration, store: any GatewayStore, ring: KeyRing, fetcher: any Fetcher,
         directory: ProviderDirectory, random: @escaping @Sendable (Int) -> [UInt8] = { Random.bytes($0) },
+        pause: @escaping @Sendable (_ milliseconds: Int) async -> Void = { milliseconds in
+            try? await Task.sleep(for: .milliseconds(milliseconds))
+        },
         ended: @escaping @Sendable ([StoredSession]) -> Void = { _ in },
         told: @escaping @Sendable (RefreshNews) -> Void = { _ in }
     ) {
@@ -49,6 +56,7 @@ public actor SignInFlow {
         self.fetcher = fetcher
         self.directory = directory
         self.random = random
+        self.pause = pause
         self.ended = ended
         self.told = told
         sessions = Sessions(store: store, ring: ring, random: random)

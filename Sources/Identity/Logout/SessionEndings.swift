@@ -21,16 +21,16 @@ extension Sessions {
         }
     }
 
-    /// Whether a sign-in that began at this second belongs to something that was ended since.
+    /// When something was last ended that a sign-in which began at this second belongs to; nil: it was not, since then.
     ///
     /// By our own clock on both sides. In the same second the ending wins. One noted later than any sign-in
     /// can be under way comes from a clock that was wrong, and says nothing.
     ///
     /// - Parameter until: the end of its time.
-    func wasEnded(
-        _ session: StoredSession, sinceSeconds began: Int64, until end: Int64
-    ) async throws(StoreError) -> Bool {
-        guard let last = try await store.lastEnding(of: session) else { return false }
-        return (began...max(began, end)).contains(last)
+    func ending(
+        of session: StoredSession, sinceSeconds began: Int64, until end: Int64
+    ) async throws(StoreError) -> Int64? {
+        guard let last = try await store.lastEnding(of: session) else { return nil }
+        return (began...max(began, end)).contains(last) ? last : nil
     }
 }

@@ -1,4 +1,5 @@
-/// Clients that prove themselves with a key (RFC 7523): registered over `POST /lab/client-key`, strict from then on.
+/// Clients that prove themselves with a key (RFC 7523) or a certificate (RFC 8705): registered over
+/// `POST /lab/client-key`, strict from then on.
 
 import JSON
 import Signatures
@@ -37,6 +38,17 @@ extension OpenIDProvider {
             return state.usedAssertions.insert(jti).inserted
         }
         return isNew ? client : nil
+    }
+
+    /// The client that registered this very certificate (RFC 8705 §2.2): another one of the same name is nobody's.
+    ///
+    /// - Parameter certificate: SHA-256 of what was proven in the handshake.
+    func client(certificate: [UInt8], id: String?) -> Client? {
+        guard let id, let client = clients.first(where: { $0.id == id }),
+            let pem = state.withLock({ $0.clientKeys[id] }), let registered = try? Certificate(pem: pem),
+            constantTimeEqual(registered.sha256, certificate)
+        else { return nil }
+        return client
     }
 
     /// By the thumbprint of the certificate where one is registered, as Microsoft Entra wants it; else by any `kid`.

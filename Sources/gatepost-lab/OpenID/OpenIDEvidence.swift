@@ -5,6 +5,8 @@ struct OpenIDEvidence {
     var trapped = 0
     /// Requests for the token endpoint.
     var tokenRequests = 0
+    /// Those that came with a client certificate.
+    var certifiedTokenRequests = 0
     /// Of the exchange before, to be delivered once more.
     var lastToken: String?
     /// Of the answer before, to be delivered once more.

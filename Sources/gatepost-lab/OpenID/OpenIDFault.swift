@@ -161,6 +161,8 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case tokenBadGateway = "token-502"
     case tokenUnavailable = "token-503"
     case tokenNothing = "token-204"
+    case tokenMoved = "token-301"
+    case tokenFound = "token-302"
     case tokenSeeOther = "token-303"
     case tokenTemporary = "token-307"
     case tokenPermanent = "token-308"

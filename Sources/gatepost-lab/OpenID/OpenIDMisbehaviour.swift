@@ -23,7 +23,10 @@ extension OpenIDProvider {
         case "/authorize":
             return try send(strandedBrowser(), exchange)
         case "/token":
-            evidence.withLock { $0.tokenRequests += 1 }
+            evidence.withLock { evidence in
+                evidence.tokenRequests += 1
+                if exchange.clientCertificate != nil { evidence.certifiedTokenRequests += 1 }
+            }
             return try endless(exchange, slow: .tokenSlow) || hugeToken(exchange)
                 || send(oddTokenAnswer(), exchange)
         case "/userinfo":
@@ -232,6 +235,7 @@ extension OpenIDProvider {
             (.tokenThrottled, { Response(status: 429, fields: [("Retry-After", "60")]) }),
             (.tokenBadGateway, { .html("<!doctype html><title>502</title>", status: 502) }),
             (.tokenUnavailable, { Response(status: 503) }), (.tokenNothing, { Response(status: 204) }),
+            (.tokenMoved, { self.moveAway(301) }), (.tokenFound, { self.moveAway(302) }),
             (.tokenSeeOther, { self.moveAway(303) }), (.tokenTemporary, { self.moveAway(307) }),
             (.tokenPermanent, { self.moveAway(308) }),
             (.tokenErrorInside, { .json(["error": "server_error"]) }),

@@ -18,11 +18,16 @@ final class OpenIDProvider: Site {
     private let below: OpenIDProvider?
     let logoutSender: LogoutSender
     let evidence = Mutex(OpenIDEvidence())
+    /// Where clients are asked for their certificate (RFC 8705 §5); nil: nowhere.
+    private let certificatePort: UInt16?
 
+    /// - Parameter certificatePort: of a server of this same site whose TLS asks clients for their certificates.
     init(
         port: UInt16, clients: [Client], people: [Person] = Person.demo, clock: LabClock,
-        tenant: Tenant? = nil, below: OpenIDProvider? = nil, logoutSender: LogoutSender = LogoutSender()
+        tenant: Tenant? = nil, below: OpenIDProvider? = nil, logoutSender: LogoutSender = LogoutSender(),
+        certificatePort: UInt16? = nil
     ) {
+        self.certificatePort = certificatePort
         issuer = "http://127.0.0.1:\(port)\(tenant?.prefix ?? "")"
         self.tenant = tenant
         self.below = below
@@ -106,6 +111,16 @@ final class OpenIDProvider: Site {
             "backchannel_logout_supported": true,
             "backchannel_logout_session_supported": true,
         ]
+        if let certificatePort {
+            let origin = "https://127.0.0.1:\(certificatePort)\(prefix)"
+            document["token_endpoint_auth_methods_supported"] = [
+                "client_secret_basic", "client_secret_post", "private_key_jwt", "self_signed_tls_client_auth",
+            ]
+            document["mtls_endpoint_aliases"] = [
+                "token_endpoint": .string(origin + "/token"),
+                "revocation_endpoint": .string(origin + "/revoke"),
+            ]
+        }
         if faults.fires(.noPushing) == nil {
             document["pushed_authorization_request_endpoint"] = "\(issuer)/par"
             document["require_pushed_authorization_requests"] = .bool(faults.isActive(.pushRequired))

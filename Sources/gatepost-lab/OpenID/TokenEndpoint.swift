@@ -87,6 +87,12 @@ extension OpenIDProvider {
             else { return nil }
             return client
         }
+        if let shown = exchange.clientCertificate {
+            guard exchange.head.field("authorization") == nil, form["client_secret"] == nil else {
+                return nil
+            }
+            return client(certificate: shown, id: form["client_id"])
+        }
         var id = form["client_id"]
         var secret = form["client_secret"]
         if let field = exchange.head.field("authorization") {

@@ -13,6 +13,8 @@ final class Exchange {
     let head: RequestHead
     /// Seconds since 1970 when the head was complete, of the lab's own clock.
     let nowSeconds: Int64
+    /// SHA-256 of the certificate that the client proved to have; nil: none.
+    var clientCertificate: [UInt8]? { stream.clientCertificate }
     private let stream: ByteStream
     private var bodyLeft: Int64
     private var bodyEnded: Bool

@@ -23,13 +23,17 @@ final class ServerTLS: @unchecked Sendable {
     private let bad: [CertificateFault: OpaquePointer]
     private let fault: @Sendable () -> CertificateFault?
 
-    /// - Parameter fault: asked for every connection; nil: the good certificate.
-    init(fault: @escaping @Sendable () -> CertificateFault?) {
+    /// - Parameters:
+    ///   - asksClients: a client that has a certificate is asked for it, whoever issued it: only what is registered
+    ///     says whose it is (RFC 8705 §2.2).
+    ///   - fault: asked for every connection; nil: the good certificate.
+    init(asksClients: Bool = false, fault: @escaping @Sendable () -> CertificateFault?) {
         let now = Int64(time(nil))
         var trusted: [UInt8] = []
         func context(_ host: String, from: Int64, isTrusted: Bool = true) -> OpaquePointer {
             let (context, pem) = Self.context(host, notBefore: from, notAfter: from + 86_400)
             if isTrusted { trusted += pem }
+            if asksClients { Self.askClients(context) }
             return context
         }
         good = context("127.0.0.1", from: now - 3_600)
@@ -59,6 +63,15 @@ final class ServerTLS: @unchecked Sendable {
             return nil
         }
         return ssl
+    }
+
+    private static func askClients(_ context: OpaquePointer) {
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { _, _ in 1 }
+        // A resumed connection would show the certificate of the one before.
+        SSL_CTX_set_num_tickets(context, 0)
+        _ = gatepost_SSL_CTX_set_session_cache_mode(context, Int(SSL_SESS_CACHE_OFF))
+        let name = Array("lab".utf8)
+        SSL_CTX_set_session_id_context(context, name, UInt32(name.count))
     }
 
     private static func context(
