@@ -207,7 +207,7 @@ struct HTTP2ConformanceTests {
 
     @Test(arguments: [false, true])
     func `every row holds, whole and byte by byte`(_ isSplit: Bool) throws {
-        let origin = TestOrigin.echo()
+        let origin = TestOrigin.patientEcho()
         let gateway = try Gateway([Facts.open(origin.port)])
         for row in Self.rows {
             let client = try HTTP2Client(gateway)

@@ -55,6 +55,23 @@ final class OriginConnection: @unchecked Sendable {
         return socket.read()?.count
     }
 
+    /// - Returns: false when the gateway closed in the middle of it.
+    func skipBody(_ head: String) -> Bool {
+        let lines = head.lowercased().split(separator: "\r\n")
+        if let length = lines.first(where: { $0.hasPrefix("content-length:") }) {
+            return Int(length.dropFirst(15).trimmingCharacters(in: .whitespaces)).flatMap(read) != nil
+        }
+        guard lines.contains("transfer-encoding: chunked") else { return true }
+        while let line = readUntil("\r\n") {
+            guard let size = Int(line.dropLast(), radix: 16) else { return false }
+            if size == 0 { break }
+            guard read(size + 2) != nil else { return false }
+        }
+        // Trailers, and the empty line behind them.
+        while let line = readUntil("\r\n") { if line == "\r\n" { return true } }
+        return false
+    }
+
     func answer(_ body: String = "hello", status: String = "200 OK", fields: String = "") {
         socket.write("HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\n\(fields)\r\n\(body)")
     }
@@ -99,6 +116,13 @@ final class TestOrigin: Sendable {
     static func echo() -> TestOrigin {
         TestOrigin { connection in
             while let head = connection.readHead() { connection.answer(head) }
+        }
+    }
+
+    /// The same, but of a request whose body has come to its end: an answer in front of that would be the answer.
+    static func patientEcho() -> TestOrigin {
+        TestOrigin { connection in
+            while let head = connection.readHead(), connection.skipBody(head) { connection.answer(head) }
         }
     }
 
