@@ -1,5 +1,7 @@
 import Access
 import Border
+import Foundation
+import GRDB
 import Identity
 import Testing
 
@@ -89,12 +91,34 @@ struct RenewalTests {
         let house = try Gatehouse()
         let all = try await people(2, in: house)
         await house.store.close()
-        #expect(await house.control.renewTogether(all).isEmpty)
+        #expect(Set(await house.control.renewTogether(all)) == Set(all), "each tries by itself")
         #expect(house.reactors.revocations.isEmpty)
         for one in all {
             #expect(house.control.revocations.beginRenewal(one.digest))
             house.control.revocations.endRenewal(one.digest)
         }
+        for one in all { await house.control.renew(one.digest, one.application) }
+        #expect(house.reactors.revocations.isEmpty)
+    }
+
+    @Test("a row that cannot be read costs nobody else the renewal")
+    func damaged() async throws {
+        let house = try Gatehouse()
+        let all = try await people(3, in: house)
+        let id = try #require(house.control.revocations.sessionID(all[1].digest))
+        let file = try DatabaseQueue(path: house.folder.appending(path: "state/sessions.sqlite").path)
+        try await file.write {
+            try $0.execute(sql: "UPDATE sessions SET groups = '{' WHERE id = ?", arguments: [id])
+        }
+        for one in all { house.control.handle(.renew(tokenDigest: one.digest, application: one.application)) }
+        let others = Set([all[0].digest, all[2].digest])
+        await house.reactors.wait { told in
+            others.isSubset(
+                of: told.compactMap { told -> [UInt8]? in
+                    if case .replace(let record) = told.effect { record.tokenDigest } else { nil }
+                })
+        }
+        #expect(!replaced(house).contains { $0.tokenDigest == all[1].digest })
     }
 
     @Test("one works through the queue, in the order of coming; beyond its bound nothing is kept")

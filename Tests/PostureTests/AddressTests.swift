@@ -26,15 +26,7 @@ struct AddressTests {
         stating addresses: [String] = [address], ids: JSONObject = [:],
         devices: [JSONValue] = [Self.record(1)]
     ) async throws -> House {
-        let fake = GraphFake()
-        fake.set {
-            $0.devices = devices
-            $0.overview = Int64(devices.count)
-        }
-        let setting = try Setting(intune: [GraphFake.connection()], fetcher: fake)
-        try await setting.service.load()
-        let agent = try await setting.enroll(ids)
-        await setting.service.refreshDue()
+        let (setting, fake, agent) = try await Setting.knowing(devices, enrolling: ids)
         let (transaction, challenge) = try await setting.challenge()
         let posture = JSONObject([("mac_addresses", .array(addresses.map { .string($0) }))])
         let assertion = try agent.assertion(

@@ -26,15 +26,7 @@ struct ClaimMatchTests {
     private func house(
         ids: JSONObject = [:], devices: [JSONValue] = [GraphFake.device(1, serial: "")]
     ) async throws -> House {
-        let fake = GraphFake()
-        fake.set {
-            $0.devices = devices
-            $0.overview = Int64(devices.count)
-        }
-        let setting = try Setting(intune: [GraphFake.connection()], fetcher: fake)
-        try await setting.service.load()
-        let agent = try await setting.enroll(ids)
-        await setting.service.refreshDue()
+        let (setting, fake, agent) = try await Setting.knowing(devices, enrolling: ids)
         return House(setting: setting, fake: fake, agent: agent)
     }
 

@@ -168,3 +168,21 @@ final class GraphFake: Fetcher {
             loginURL: "https://login.test", graphURL: "https://graph.test")
     }
 }
+
+extension Setting {
+    /// An Intune that knows these devices and was asked, and the agent of one that was enrolled with `ids`.
+    static func knowing(
+        _ devices: [JSONValue], enrolling ids: JSONObject
+    ) async throws -> (setting: Setting, fake: GraphFake, agent: FakeAgent) {
+        let fake = GraphFake()
+        fake.set {
+            $0.devices = devices
+            $0.overview = Int64(devices.count)
+        }
+        let setting = try Setting(intune: [GraphFake.connection()], fetcher: fake)
+        try await setting.service.load()
+        let agent = try await setting.enroll(ids)
+        await setting.service.refreshDue()
+        return (setting, fake, agent)
+    }
+}

@@ -1,6 +1,5 @@
 import Access
 import Border
-import JSON
 import Store
 import Synchronization
 
@@ -75,7 +74,7 @@ extension ControlPlane {
 
     /// Renews the records of sessions by one read of the store, one question about devices, and one message.
     ///
-    /// - Returns: those that were not renewed: ended, overtaken, or known by another secret meanwhile.
+    /// - Returns: those that were not renewed: ended, overtaken, known by another secret meanwhile, or read in vain.
     func renewTogether(_ some: [Renewal]) async -> [Renewal] {
         let now = nowSeconds()
         var byID: [String: Renewal] = [:]
@@ -95,14 +94,8 @@ extension ControlPlane {
             byID[id] = one
         }
         guard !byID.isEmpty else { return left }
-        var sent: Set<String> = []
-        do throws(StoreError) {
-            sent = try await sentRecords(of: byID, now)
-        } catch {
-            // What is decided stays decided until its own end, which the reactor keeps.
-            EventLog.write("store-failed", [("what", .string("\(error)"))])
-            sent.formUnion(byID.keys)
-        }
+        // A row that cannot be read must not cost the others their renewal: each then tries by itself, and says so.
+        let sent = (try? await sentRecords(of: byID, now)) ?? []
         for (id, one) in byID {
             revocations.endRenewal(one.digest)
             if !sent.contains(id) { left.append(one) }
