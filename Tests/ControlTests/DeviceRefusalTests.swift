@@ -1,12 +1,12 @@
 import Access
 import Border
 import Foundation
+import GRDB
 import Identity
 import JSON
 import Posture
 import Signatures
 import Store
-import Synchronization
 import Testing
 
 @testable import Control
@@ -55,7 +55,8 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
     var config = Gatehouse.config
     var owner = "ada@corp.example"
     var isAlert = false
-    var fail: @Sendable (Scene) async throws -> Reason?
+    var status = 403
+    var fail: @Sendable (Scene) async throws -> ControlResponse?
 
     var testDescription: String { reason.rawValue }
 
@@ -66,7 +67,7 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
     ) -> RefusedCheck {
         RefusedCheck(reason: reason, isAlert: isAlert) { scene in
             let now = scene.house.now
-            return await scene.hand(try await scene.answer { change(&$0, now) }).reason
+            return await scene.hand(try await scene.answer { change(&$0, now) })
         }
     }
 
@@ -89,28 +90,28 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
             reason: .agentOutdated,
             config: Gatehouse.config.replacing(
                 "provider: endpoint-agent", with: "provider: endpoint-agent\n    minimum-version: \"9\"")
-        ) { scene in await scene.hand(try await scene.answer()).reason },
+        ) { scene in await scene.hand(try await scene.answer()) },
     ]
 
     private static let courses = [
         RefusedCheck(reason: .answerTooLarge) { scene in
-            await scene.hand(String(repeating: "x", count: 17_000)).reason
+            await scene.hand(String(repeating: "x", count: 17_000))
         },
         RefusedCheck(reason: .nonceUsed) { scene in
             let broken = try await scene.answer { $0["chh"] = "x" }
             _ = await scene.hand(broken)
-            return await scene.hand(broken).reason
+            return await scene.hand(broken)
         },
         RefusedCheck(reason: .nonceExpired) { scene in
             let late = try await scene.answer()
             scene.house.advance(60)
-            return await scene.hand(late).reason
+            return await scene.hand(late)
         },
         RefusedCheck(reason: .sessionMismatch) { scene in
             let stranger = try await CheckingBrowser(scene.house)
             return await stranger.post(
                 "/.gatepost/posture/challenge", ["tx": .string(scene.browser.transaction)]
-            ).reason
+            )
         },
         RefusedCheck(reason: .sessionMismatch, isAlert: true) { scene in
             let stranger = try await CheckingBrowser(scene.house)
@@ -120,12 +121,12 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
                     "tx": .string(scene.browser.transaction),
                     "assertion": .string(try await scene.answer()),
                 ]
-            ).reason
+            )
         },
         RefusedCheck(reason: .sessionMismatch) { scene in
             await scene.browser.get(
                 "/.gatepost/posture/return?tx=\(scene.browser.transaction)&e=wrong-user", fields: []
-            ).reason
+            )
         },
         RefusedCheck(reason: .sessionEnded) { scene in
             let (house, global) = (scene.house, scene.browser.global)
@@ -138,14 +139,24 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
                 answer, of: scene.browser.transaction, by: global, presentedBy: global, request,
                 isReturn: false)
             guard case .refused(let refusal) = outcome else { return nil }
-            return refusal.reason
+            return house.control.refused(refusal, request)
+        },
+        RefusedCheck(reason: .storeUnavailable, status: 503) { scene in
+            // What a full disk does: what is there can be read, and nothing is written.
+            let file = try DatabaseQueue(
+                path: scene.house.folder.appending(path: "state/sessions.sqlite").path)
+            try await file.write {
+                try $0.execute(
+                    sql: "CREATE TRIGGER full BEFORE INSERT ON devices BEGIN SELECT RAISE(FAIL, 'full'); END")
+            }
+            return await scene.hand(try await scene.answer())
         },
         RefusedCheck(reason: .agentNotConfigured) { scene in
             // No reload takes one away; if it ever did, nobody should read another state's words.
             await scene.house.control.services.posture.take([])
             return await scene.browser.post(
                 "/.gatepost/posture/challenge", ["tx": .string(scene.browser.transaction)]
-            ).reason
+            )
         },
         RefusedCheck(reason: .changeHeld) { scene in
             let losses = (0..<12).map { index in
@@ -159,7 +170,7 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
                 radius.beginBatch()
                 return radius.settle(losses, live: 12, nowSeconds: now)
             }
-            return await scene.hand(try await scene.answer()).reason
+            return await scene.hand(try await scene.answer())
         },
     ]
 
@@ -189,21 +200,21 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
                     "tx": .string(scene.browser.transaction), "assertion": .string(answer),
                     "statement": .string(statement),
                 ]
-            ).reason
+            )
         },
         RefusedCheck(reason: .certificateRevoked, isAlert: true) { scene in
             _ = try await scene.house.control.services.posture.revoke(deviceID: scene.agent.deviceID)
-            return await scene.hand(try await scene.answer()).reason
+            return await scene.hand(try await scene.answer())
         },
         RefusedCheck(reason: .certificateUntrusted) { scene in
             let other = try EnrollmentAuthority.generateSelfSigned(
                 commonName: "Others", nowSeconds: scene.house.now - 86_400)
             let chain = try scene.chain(by: (other.certificatePEM, other.keyPEM))
-            return await scene.hand(try await scene.answer(chain: chain)).reason
+            return await scene.hand(try await scene.answer(chain: chain))
         },
         RefusedCheck(reason: .certificateExpired) { scene in
             let chain = try scene.chain(madeSecondsAgo: 2 * 86_400)
-            return await scene.hand(try await scene.answer(chain: chain)).reason
+            return await scene.hand(try await scene.answer(chain: chain))
         },
         RefusedCheck(reason: .deviceUnknown) { scene in
             let id = "00000000-1111-2222-3333-444444444444"
@@ -211,26 +222,16 @@ struct RefusedCheck: Sendable, CustomTestStringConvertible {
                 $0["sub"] = .string(id)
                 $0["iss"] = .string("urn:device:" + id)
             }
-            return await scene.hand(answer).reason
+            return await scene.hand(answer)
         },
         RefusedCheck(reason: .deviceOwnerMismatch, owner: "bob@corp.example") { scene in
-            await scene.hand(try await scene.answer()).reason
+            await scene.hand(try await scene.answer())
         },
     ]
 }
 
 @Suite("What the gateway refuses in a device check is answered, written and counted by one word")
 struct DeviceRefusalTests {
-    /// What was written about device checks while something was done.
-    private static func heard(_ body: () async throws -> Void) async throws -> [[String: JSONValue]] {
-        let lines = Mutex<[[String: JSONValue]]>([])
-        try await EventLog.$witness.withValue({ event, members in
-            guard event == "device-check-refused" else { return }
-            lines.withLock { $0.append(Dictionary(members) { first, _ in first }) }
-        }) { try await body() }
-        return lines.withLock { $0 }
-    }
-
     @Test(
         "004.5 each refusal: its word in the answer, in one line with the request's id, in the counts and in status",
         arguments: RefusedCheck.all)
@@ -239,9 +240,10 @@ struct DeviceRefusalTests {
         let agent = try await TestAgent(house, owner: row.owner)
         let scene = RefusedCheck.Scene(
             house: house, agent: agent, browser: try await CheckingBrowser(house))
-        var answered: Reason?
-        let lines = try await Self.heard { answered = try await row.fail(scene) }
-        #expect(answered == row.reason)
+        var answered: ControlResponse?
+        let lines = try await heard("device-check-refused") { answered = try await row.fail(scene) }
+        #expect(answered?.reason == row.reason)
+        #expect(answered?.status == row.status)
         // What a row does on its way there has words of its own.
         let line = try #require(lines.last)
         #expect(line["reason"] == .string(row.reason.rawValue))
@@ -258,9 +260,7 @@ struct DeviceRefusalTests {
     @Test("every word of the gateway's that the page knows is a row above")
     func whole() {
         let rows = Set(RefusedCheck.all.map(\.reason))
-        // A full disk is no word of a check: the request is answered 503 and written as `store-failed`.
-        let others = DeviceStates.pageWords.union([.storeUnavailable])
-        for reason in DeviceStates.titles.keys where !others.contains(reason) {
+        for reason in DeviceStates.titles.keys where !DeviceStates.pageWords.contains(reason) {
             #expect(rows.contains(reason), "\(reason)")
         }
     }
@@ -269,7 +269,7 @@ struct DeviceRefusalTests {
     func bounded() async throws {
         let house = try Gatehouse()
         let browser = try await CheckingBrowser(house)
-        let lines = try await Self.heard {
+        let lines = try await heard("device-check-refused") {
             for _ in 0..<25 {
                 let answer = await browser.post("/.gatepost/posture/challenge", ["tx": "none"])
                 #expect(answer.status == 403)

@@ -15,12 +15,19 @@ struct DeviceReportTests {
         await browser.post(Self.path, ["tx": .string(browser.transaction), "reason": .string(word)])
     }
 
-    @Test("004.5 every state that only the page knows is counted and shown by its word")
+    @Test("004.5 every state that only the page knows is counted, written in one line and shown by its word")
     func words() async throws {
         let house = try Gatehouse()
         for reason in DeviceStates.pageWords {
             let browser = try await CheckingBrowser(house)
-            #expect(await report(browser, reason.rawValue).status == 200)
+            let lines = try await heard("device-check-state") {
+                #expect(await report(browser, reason.rawValue).status == 200)
+            }
+            let line = try #require(lines.first)
+            #expect(lines.count == 1 && line["reason"] == .string(reason.rawValue))
+            #expect(line["said_by"] == "page" && line["request_id"]?.string?.isEmpty == false)
+            #expect(line["check"] == .string(String(browser.transaction.prefix(8))))
+            house.advance(1)
         }
         let counts = house.control.deviceChecks.counts
         #expect(counts.map(\.word) == DeviceStates.pageWords.map(\.rawValue).sorted())
@@ -53,7 +60,10 @@ struct DeviceReportTests {
     func foreignWords(_ word: String) async throws {
         let house = try Gatehouse()
         let browser = try await CheckingBrowser(house)
-        #expect(await report(browser, word).status == 400)
+        let lines = try await heard("device-check-state") {
+            #expect(await report(browser, word).status == 400)
+        }
+        #expect(lines.isEmpty)
         #expect(house.control.deviceChecks.counts.isEmpty)
     }
 

@@ -103,7 +103,7 @@ extension ControlPlane {
                     isForUnaskedVisit: body["unasked"] == .bool(true)))
         } catch {
             deviceChecks.refused(error, request, boundedAtSeconds: nowSeconds())
-            return answers.refusal(403, error.reason)
+            return refused(error, request)
         }
     }
 
@@ -115,7 +115,7 @@ extension ControlPlane {
         else { return await foreign(request) }
         switch try await prove(answer, of: id, by: global, presentedBy: session, request, isReturn: false) {
         case .refused(let refusal):
-            return answers.refusal(403, refusal.reason, ageSeconds: refusal.ageSeconds)
+            return refused(refusal, request)
         case .proven(let next, let cookies):
             return answers.json(200, ["verdict": "proven", "next": .string(next)], setCookies: cookies)
         }
@@ -230,8 +230,18 @@ extension ControlPlane {
                     ("request_id", .string(request.requestID)), ("reason", .string(error.reason.rawValue)),
                     ("what", .string(error.detail)), ("alert", .bool(error.isAlert)),
                 ])
-            return answers.refusal(403, error.reason)
+            return refused(error, request)
         }
+    }
+
+    /// A refusal as the page and the agent read it: 403, or 503 where the gateway could not and may by the next try.
+    func refused(_ refusal: PostureRefusal, _ request: ControlRequest) -> ControlResponse {
+        let status =
+            switch refusal.reason {
+            case .storeUnavailable, .overloaded: 503
+            case _: 403
+            }
+        return Answers(request: request).refusal(status, refusal.reason, ageSeconds: refusal.ageSeconds)
     }
 
     /// The integration whose agent is asked, and where it listens.
