@@ -55,6 +55,17 @@ struct ModuleTableTests {
         #expect(problems.isEmpty, "\(problems.joined(separator: "\n"))")
     }
 
+    @Test func `the life of a request in ARCHITECTURE.md names every stage, and only what is there`() throws {
+        let text = try #require(SourceTree.text("ARCHITECTURE.md"))
+        let sections = text.components(separatedBy: "\n## ")
+        let section = try #require(sections.first { $0.hasPrefix("Life of a request\n") })
+        let named = Set(section.matches(of: /`(?:[A-Za-z]+\/)*([A-Za-z]+Stage)`/).map { String($0.1) })
+        let stages = SourceTree.swiftFiles(under: "Sources/DataPlane/Stages").map {
+            String($0.path.split(separator: "/").last?.dropLast(".swift".count) ?? "")
+        }
+        #expect(!stages.isEmpty && named == Set(stages.filter { $0.hasSuffix("Stage") }))
+    }
+
     @Test func `ARCHITECTURE.md has a row for every module, and each row says what the table says`() throws {
         let text = try #require(SourceTree.text("ARCHITECTURE.md"))
         var rows: [String: String] = [:]
