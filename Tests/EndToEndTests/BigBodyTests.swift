@@ -13,7 +13,7 @@ extension EndToEnd {
 
         static let ways = [
             Way(version: "1.1", isUpload: true), Way(version: "1.1", isUpload: false),
-            Way(version: "2", isUpload: false),
+            Way(version: "2", isUpload: true), Way(version: "2", isUpload: false),
         ]
         /// What the process that has the reactors may grow by while a body of any size passes, in KiB.
         static let growthMax = 8_192
