@@ -68,7 +68,7 @@ def cut_latencies(path, offset):
     return [cut["microseconds"] * 1000 for cut in cuts]
 
 
-def go_bad(title, path, log, lab_port, device, opened_streams, meant, others):
+def go_bad(title, promised, path, log, lab_port, device, opened_streams, meant, others):
     with open(log, "rb") as file:
         offset = file.seek(0, 2)
     changed_at = set_compliance(lab_port, device, "noncompliant")
@@ -78,7 +78,7 @@ def go_bad(title, path, log, lab_port, device, opened_streams, meant, others):
     first = min(ended.values())
     known_at = first - min(cut_latencies(log, offset))
     print(f"{title}: the gateway knew {(known_at - changed_at) / 1e6:.1f} ms after the lab's change", flush=True)
-    streams.report(f"{title}, from there", known_at, ended)
+    return streams.report(f"{title}, from there", known_at, ended, promised)
 
 
 def read_cookies(path):
@@ -102,12 +102,13 @@ def measure(port, authorities, path, log, lab_port, devices, files, count):
     groups = [set(), set()]
     for name, kind in zip(every.names, kinds):
         groups[kind].add(name)
-    go_bad("1 %", path, log, lab_port, devices[0], every, groups[0], groups[1])
+    few_kept = go_bad("1 %", streams.FEW_PROMISED, path, log, lab_port, devices[0], every, groups[0], groups[1])
     if list(every.ends(2)):
         sys.exit("cut: FAILED: something happened on a stream of the other device")
-    go_bad("all others", path, log, lab_port, devices[1], every, groups[1], set())
+    all_kept = go_bad("all others", streams.ALL_PROMISED, path, log, lab_port, devices[1], every, groups[1], set())
     stages = streams.command(path, {"command": "status"})[1].get("data_plane", {}).get("stages", {})
     print(f"the gateway's own histogram of the cut: {json.dumps(stages.get('cut'))}")
+    streams.judge(few_kept, all_kept)
 
 
 def main():
