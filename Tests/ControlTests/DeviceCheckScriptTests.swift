@@ -77,6 +77,25 @@ struct DeviceCheckScriptTests {
         }
     }
 
+    @Test("an agent is looked for again four times at most, and never where the browser would ask about it")
+    func looksAgain() throws {
+        var row = ScriptRow(
+            name: "a", engine: .chromium, browser: ["permission": "granted"], agents: ["closed"], state: "")
+        let gone = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(gone["state"] == "agent-not-running" && gone["isSpinning"] == false)
+        #expect(gone["challenges"] == 5, "one for the check and one for each look")
+        row.agents = ["starting"]
+        row.browser = [:]
+        let asking = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(asking["state"] == "agent-not-running" && asking["challenges"] == 1)
+        #expect(asking["isAsking"] == false)
+        // Whoever does something meanwhile is not disturbed by a look.
+        row.browser = ["permission": "denied", "clicks": ["visit"]]
+        row.agents = ["closed"]
+        let busy = try #require(try Self.play([row], seed: 1)["a"])
+        #expect(Self.texts(busy["went"]).count == 1 && Self.texts(busy["replaced"]).isEmpty)
+    }
+
     @Test("while the browser asks, the page shows its question, from 400 ms on") func question() throws {
         var row = ScriptRow(name: "asks", engine: .firefox, state: "")
         row.browser = ["seconds": 1]

@@ -58,6 +58,13 @@ struct ScriptRow: Sendable, CustomTestStringConvertible {
             name: "granted, another program listens", engine: .chromium, browser: ["permission": "granted"],
             agents: ["squatter"], state: "not-our-agent", told: ["not-our-agent"]),
         ScriptRow(
+            name: "granted, the agent starts a little later", engine: .firefox,
+            browser: ["permission": "granted"],
+            agents: ["starting"], state: "", told: ["agent-not-running"]),
+        ScriptRow(
+            name: "granted, the agent has slept and lacks the gateway's key at first", engine: .chromium,
+            browser: ["permission": "granted"], agents: ["waking"], state: "", told: ["not-our-agent"]),
+        ScriptRow(
             name: "granted, the agent never answers", engine: .chromium, browser: ["permission": "granted"],
             agents: ["hang"], state: "agent-not-running", told: ["agent-not-running"]),
     ]
@@ -133,6 +140,9 @@ struct ScriptRow: Sendable, CustomTestStringConvertible {
         ScriptRow(
             name: "WebKit sees nobody: it stays here", engine: .webkit, agents: ["closed"],
             state: "agent-not-running", ways: both, told: ["agent-not-running"]),
+        ScriptRow(
+            name: "WebKit sees the agent a little later", engine: .webkit, agents: ["starting"],
+            state: "agent-not-running", ways: both, told: ["agent-not-running"], went: [visit]),
         ScriptRow(
             name: "WebKit, popups only", engine: .webkit,
             browser: ["transports": ["fetch", "popup"], "clicks": ["popup"]], state: "",

@@ -45,6 +45,7 @@ class World {
     this.listeners = {message: [], pageshow: []};
     this.storage = new Map(Object.entries(row.storage || {}));
     this.permission = row.permission || 'prompt';
+    this.began = this.clock.now;
     this.statuses = [];
     this.seen = {states: [], went: [], replaced: [], opened: [], closed: 0, told: [], challenges: 0, asked: 0,
       handedIn: 0, probes: 0, reloads: 0, unasked: 0};
@@ -68,7 +69,10 @@ class World {
   agent(url) {
     const port = Number(new URL(url).port);
     const index = this.ports().indexOf(port);
-    return index < 0 ? 'closed' : this.row.agents[index] || 'closed';
+    const agent = index < 0 ? 'closed' : this.row.agents[index] || 'closed';
+    // Of an agent that comes later: what is at its place until then.
+    const before = {starting: 'closed', waking: 'squatter'}[agent];
+    return before === undefined ? agent : this.clock.now - this.began < 12000 ? before : 'good';
   }
   ports() { return (this.row.agents || ['good']).map((_, index) => 17472 + index); }
 

@@ -75,6 +75,34 @@ extension Scripts {
             if (!await runOnce(true)) await runOnce(false);
           } catch (refusal) { showRefusal(refusal); }
           finally { isRunning = false; }
+          lookLater();
+        };
+
+        // An agent that is just starting, or that fetches the keys which it missed while its machine slept, is there a
+        // little later: it is looked for again while the page says what is the matter, and never where the browser would
+        // ask about it.
+        const mayComeLater = ['agent-not-running', 'not-our-agent'], lookAfter = 5000;
+        let looksLeft = 4;
+        const isThere = async () => {
+          const now = await permission();
+          if (now === 'unknown') return await firstSeen(0) >= 0;
+          if (now !== 'granted') return false;
+          const outcomes = await Promise.all(offer.agent.urls.map(url => attest(url, offer.challenge, 3000)));
+          return outcomes.some(outcome => outcome.value);
+        };
+        const mayLook = () => !isRunning && !isGone && mayComeLater.includes(root.dataset.state);
+        const lookLater = () => {
+          if (looksLeft === 0 || !mayLook()) return;
+          looksLeft -= 1;
+          setTimeout(async () => {
+            try {
+              if (!mayLook() || await permission() === 'prompt') return;
+              await renew();
+              const isNow = await isThere();
+              if (!mayLook()) return;
+              if (isNow) await run(false); else lookLater();
+            } catch (e) { /* The page says already that something is the matter. */ }
+          }, lookAfter);
         };
 
         // Back from the agent with a refusal: the next port's agent may be this person's.
