@@ -55,6 +55,10 @@ enum GatewaySection {
                 "Files of the decision log that are older than this are removed.", standard: "`30d`",
                 example: "90d"),
             .optional(
+                "decision-webhook", .section(DecisionWebhookSection.table),
+                "Who gets the decision log's lines, without what they say of persons, as they are written.",
+                standard: "nobody", example: "{ url: \"https://siem.corp.example/gatepost\" }"),
+            .optional(
                 "shadow-policy", .text,
                 "A candidate configuration, a file or a folder: its policies are decided beside the live ones, "
                     + "counted and logged, without effect.",
@@ -92,6 +96,8 @@ enum GatewaySection {
             accessLog: accessLog == "json", storeFolder: store, keysFolder: keys ?? "\(store)/keys",
             adminSocket: socket, linkSchemes: schemes, limits: limitSettings, blastRadius: blastRadius,
             decisionLog: decisionLog(reader, store: store), shadowPolicy: folder("shadow-policy", reader))
+        settings.decisionWebhook = DecisionWebhookSection.read(
+            reader, hasLog: settings.decisionLog != nil)
         settings.hasTwoProcesses = reader.choice("processes") != "one"
         settings.user = reader.text("user")
         settings.reloadsOnChange = reader.choice("reload-on-change") == "on"

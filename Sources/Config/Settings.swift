@@ -26,6 +26,8 @@ public struct GatewaySettings: Sendable, Hashable {
     public var blastRadius: BlastRadiusSettings?
     /// Where decisions are on record; nil: nowhere.
     public var decisionLog: DecisionLogSettings?
+    /// Who gets its lines as they are written; nil: nobody.
+    public var decisionWebhook: DecisionWebhookSettings?
     /// A configuration whose policies are decided beside the live ones, without effect; nil: none.
     public var shadowPolicy: String?
     /// The planes run in a process each, below one that starts them again.

@@ -84,7 +84,11 @@ public final class ControlPlane: Sendable {
         let names = UpstreamNames(lookup: lookup ?? UpstreamNames.system, nowSeconds: nowSeconds)
         upstreamNames = names
         let log = try config.gateway.decisionLog.map { settings throws(ControlFailure) in
-            try DecisionLog(DecisionFolder(settings), nowSeconds: nowSeconds)
+            try DecisionLog(
+                DecisionFolder(settings),
+                webhook: DecisionWebhook(
+                    config.gateway.decisionWebhook, fetcher: fetcher, nowSeconds: nowSeconds),
+                nowSeconds: nowSeconds)
         }
         decisions = DecisionRecorder(log: log)
         let blast = BlastGuard(config: config, evaluations: decisions.evaluations)

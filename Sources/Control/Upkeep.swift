@@ -77,7 +77,12 @@ extension ControlPlane {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
-        following.withLock { $0 = [providers, news, upkeep, publishing, refreshing, naming, lists] }
+        let shipping = Task<Void, Never>(priority: .utility) { [decisions] in
+            await decisions.log?.webhook?.run()
+        }
+        following.withLock {
+            $0 = [providers, news, upkeep, publishing, refreshing, naming, lists, shipping]
+        }
     }
 
     /// A policy may name a token before it is made; a name that is misspelt would otherwise be found by its silence.

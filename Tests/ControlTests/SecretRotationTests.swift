@@ -21,6 +21,8 @@ final class RotatedProvider: Fetcher {
     }
     private let state = Mutex(State())
 
+    init(accepting token: String = "first") { state.withLock { $0.tokens = [token] } }
+
     func accept(_ tokens: Set<String>) { state.withLock { $0.tokens = tokens } }
     /// The tokens that came, in order.
     var asked: [String] { state.withLock { $0.asked } }

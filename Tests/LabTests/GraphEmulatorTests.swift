@@ -144,23 +144,79 @@ struct GraphEmulatorTests {
         #expect(try fixture.graph.send("POST", "/lab/devices/nobody", body: Array("{}".utf8)).status == 404)
     }
 
-    @Test("a batch answers each request on its own, and 21 are too many")
-    func batch() throws {
+    /// The parts of a batch's answer by id; nil: it was refused as a whole.
+    private func batch(_ requests: [JSONValue]) throws -> (order: [String], parts: [String: JSONValue])? {
+        let body = JSONValue.object(["requests": .array(requests)]).serialized()
         let fields = [("Authorization", "Bearer \(try fixture.bearer())")]
-        func ask(_ ids: Range<Int>) throws -> LabFixture.Answer {
-            let requests = ids.map { index -> JSONValue in
-                let id = index == 0 ? Self.alice : "none"
-                return [
-                    "id": .string("\(index)"), "method": "GET",
-                    "url": "/deviceManagement/managedDevices/\(id)",
-                ]
-            }
-            let body = JSONValue.object(["requests": .array(requests)]).serialized()
-            return try fixture.graph.send("POST", "/v1.0/$batch", fields: fields, body: body)
+        let answer = try fixture.graph.send("POST", "/v1.0/$batch", fields: fields, body: body)
+        guard answer.status == 200 else {
+            #expect(answer.status == 400)
+            return nil
         }
-        let answers = try #require(try JSONValue(parsing: try ask(0..<20).body)["responses"]?.array)
-        #expect(answers.compactMap { $0["status"]?.integer } == [200] + [Int64](repeating: 404, count: 19))
-        #expect(try ask(0..<21).status == 400)
-        #expect(try ask(0..<0).status == 400)
+        let parts = try #require(try JSONValue(parsing: answer.body)["responses"]?.array)
+        let ids = parts.compactMap { $0["id"]?.string }
+        return (ids, Dictionary(uniqueKeysWithValues: zip(ids, parts)))
+    }
+
+    private func part(
+        _ id: String, device: String = "none", method: String = "GET", dependsOn: [String]? = nil
+    ) -> JSONValue {
+        var part: JSONObject = [
+            "id": .string(id), "method": .string(method),
+            "url": .string("/deviceManagement/managedDevices/\(device)"),
+        ]
+        if let dependsOn { part["dependsOn"] = .array(dependsOn.map { .string($0) }) }
+        return .object(part)
+    }
+
+    @Test("a batch answers each request on its own, in no order to rely on, and 21 are too many")
+    func batch() throws {
+        func ask(_ count: Int) throws -> (order: [String], parts: [String: JSONValue])? {
+            try batch((0..<count).map { part("\($0)", device: $0 == 0 ? Self.alice : "none") })
+        }
+        let full = try #require(try ask(20))
+        #expect(full.parts["0"]?["status"] == 200 && full.parts["0"]?["body"]?["id"] == .string(Self.alice))
+        #expect((1..<20).allSatisfy { full.parts["\($0)"]?["status"] == 404 })
+        #expect(full.order != (0..<20).map(String.init))
+        #expect(try ask(21) == nil)
+        #expect(try ask(0) == nil)
+    }
+
+    @Test("a batch with a doubled, an empty or no id is refused as a whole")
+    func batchIDs() throws {
+        #expect(try batch([part("a"), part("b")]) != nil)
+        #expect(try batch([part("a"), part("a")]) == nil)
+        #expect(try batch([part("a"), part("")]) == nil)
+        #expect(try batch([part("a"), ["method": "GET", "url": "/devices"]]) == nil)
+        #expect(try batch([part("a"), ["id": 7, "method": "GET", "url": "/devices"]]) == nil)
+    }
+
+    @Test("each request of a batch is throttled by itself, with its own hint, and counts like any other")
+    func batchThrottling() throws {
+        let throttled = "/v1.0/deviceManagement/managedDevices/slow"
+        fixture.lab.graph.faults.activate(.throttle, times: 1, retryAfterSeconds: 17, path: throttled)
+        let both = [part("a", device: Self.alice), part("b", device: "slow")]
+        let parts = try #require(try batch(both)).parts
+        #expect(parts["a"]?["status"] == 200)
+        #expect(parts["b"]?["status"] == 429 && parts["b"]?["headers"]?["Retry-After"] == "17")
+        #expect(parts["b"]?["body"]?["error"]?["code"] == "TooManyRequests")
+        fixture.lab.graph.state.withLock { $0.requestsMax = 6 }
+        let rest = try #require(try batch((0..<4).map { part("\($0)", device: Self.alice) }))
+        #expect(rest.parts.values.count { $0["status"] == 429 } == 2, "3 before, and the batch itself")
+    }
+
+    @Test("a request whose dependency failed is answered with 424; a ring or a stranger is refused")
+    func batchDependencies() throws {
+        let parts = try #require(
+            try batch([
+                part("a", dependsOn: ["b"]), part("b"), part("c", device: Self.alice, dependsOn: ["d"]),
+                part("d", device: Self.alice), part("e", device: Self.alice, method: "PATCH"),
+            ])
+        ).parts
+        #expect(parts["b"]?["status"] == 404 && parts["a"]?["status"] == 424)
+        #expect(parts["c"]?["status"] == 200 && parts["d"]?["status"] == 200)
+        #expect(parts["e"]?["status"] == 400)
+        #expect(try batch([part("a", dependsOn: ["b"]), part("b", dependsOn: ["a"])]) == nil)
+        #expect(try batch([part("a", dependsOn: ["z"])]) == nil)
     }
 }

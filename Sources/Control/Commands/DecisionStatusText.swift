@@ -4,12 +4,16 @@ import JSON
 /// The decision log and the shadow policy in `gatepost status`.
 struct DecisionStatusText {
     private let log: DecisionLog.Status?
+    private let webhook: DecisionWebhook.Status?
+    private let nowSeconds: Int64
     private let policy: String?
     private let problem: String?
     private let counts: [String: [ShadowFinding.Word: Int]]
 
-    init(_ decisions: DecisionRecorder) {
+    init(_ decisions: DecisionRecorder, nowSeconds: Int64) {
         log = decisions.log?.status
+        webhook = decisions.log?.webhook?.status
+        self.nowSeconds = nowSeconds
         policy = decisions.shadow.policy?.identity
         problem = decisions.shadow.problem
         counts = decisions.shadow.counts
@@ -23,6 +27,7 @@ struct DecisionStatusText {
                 "decision log: \(log.entriesLost) entries lost"
                     + (log.isFailing ? "; nothing can be written to \(log.file)" : ""))
         }
+        lines += webhookLines
         if let problem { lines.append("shadow policy not in use: \(problem)") }
         guard let policy else { return lines }
         lines += ["", "shadow policy \(policy.prefix(12)), in decisions:"]
@@ -32,6 +37,32 @@ struct DecisionStatusText {
         let header = ["application"] + ShadowFinding.Word.allCases.map(\.rawValue)
         lines.append(Table(header: header, rows: rows).text)
         return lines
+    }
+
+    private var webhookLines: [String] {
+        guard let webhook else { return [] }
+        var lines: [String] = []
+        if webhook.linesLost > 0 {
+            lines.append(
+                "decision webhook: \(webhook.linesLost) line\(webhook.linesLost == 1 ? "" : "s") lost")
+        }
+        if let failure = webhook.failure {
+            let age = Age(seconds: nowSeconds - (webhook.failingSinceSeconds ?? nowSeconds))
+            lines.append(
+                "decision webhook: fails for \(age) (\(failure)); \(webhook.waitingBytes) bytes wait")
+        }
+        return lines
+    }
+
+    var webhookJSON: JSONValue {
+        guard let webhook else { return .null }
+        return [
+            "lines_sent": .integer(Int64(webhook.linesSent)),
+            "lines_lost": .integer(Int64(webhook.linesLost)),
+            "waiting_bytes": .integer(Int64(webhook.waitingBytes)),
+            "failure": webhook.failure.map { .string($0) } ?? .null,
+            "failing_since": webhook.failingSinceSeconds.map { .integer($0) } ?? .null,
+        ]
     }
 
     var logJSON: JSONValue {

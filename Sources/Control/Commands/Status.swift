@@ -17,7 +17,8 @@ extension ControlPlane {
         let text = StatusText(
             policy: services.config.policy.identity, revision: services.snapshot.revision,
             integrations: await services.posture.integrationStatus(), reactors: reactors.status(),
-            held: heldChanges(), nowSeconds: nowSeconds(), decisions: DecisionStatusText(decisions),
+            held: heldChanges(), nowSeconds: nowSeconds(),
+            decisions: DecisionStatusText(decisions, nowSeconds: nowSeconds()),
             refresh: refresh, deviceChecks: deviceChecks, agents: agents, upstreams: upstreamStatus(services),
             reloads: reloads.withLock { $0 },
             reported: ReportedRulesText(
@@ -33,6 +34,7 @@ extension ControlPlane {
                 ("integrations", .array(text.integrations.map(StatusText.json))),
                 ("held", .array(text.held.map(HeldText.json))),
                 ("decision_log", text.decisions?.logJSON ?? .null),
+                ("decision_webhook", text.decisions?.webhookJSON ?? .null),
                 ("sign_in_refresh", refresh.json), ("agents", agents.json),
                 (
                     "service_tokens",

@@ -64,8 +64,7 @@ extension ControlPlane {
             services.snapshot.revision = revision
         }
         blast.take(config, keeping: revocations.policiesInUse)
-        decisions.shadow.load(config.gateway.shadowPolicy)
-        decisions.begin(config.policy)
+        putOnRecord(config)
         revocations.forgetRecords()
         bearers.forgetRefused()
         // Other policies may call other devices compliant.
@@ -98,6 +97,13 @@ extension ControlPlane {
         outcome.policy = config.policy.identity
         outcome.changes = ConfigurationChanges(from: old.config, to: config).lines
         return outcome
+    }
+
+    /// What decisions are compared with and written under from now on, and who gets the lines.
+    private func putOnRecord(_ config: ConfigSnapshot) {
+        decisions.shadow.load(config.gateway.shadowPolicy)
+        decisions.begin(config.policy)
+        decisions.log?.webhook?.take(config.gateway.decisionWebhook)
     }
 
     private static func secrets(for new: Services) async throws(ControlFailure) -> SecretRotation {

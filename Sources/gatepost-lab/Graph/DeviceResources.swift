@@ -156,28 +156,4 @@ extension GraphEmulator {
         }
         return records
     }
-
-    /// JSON batching: at most 20 requests, each answered on its own.
-    func batch(_ exchange: Exchange, _ body: [UInt8]) -> Response {
-        guard let requests = (try? JSONValue(parsing: body))?["requests"]?.array,
-            (1...20).contains(requests.count),
-            Set(requests.compactMap { $0["id"]?.string }).count == requests.count
-        else { return error(exchange, 400, "BadRequest", "A batch has 1 to 20 requests with different ids.") }
-        let answers = requests.map { request -> JSONValue in
-            let url = request["url"]?.string ?? ""
-            let halves = url.split(separator: "?", maxSplits: 1)
-            let route = (halves.first ?? "").split(separator: "/").map { Parameters.decode($0) ?? "" }
-            let isGet = request["method"]?.string == "GET"
-            let response =
-                isGet && url.hasPrefix("/")
-                ? resource(exchange, route, query: halves.count == 2 ? String(halves[1]) : "")
-                : error(exchange, 400, "BadRequest", "Only GET and relative addresses are supported.")
-            return [
-                "id": request["id"] ?? nil, "status": .integer(Int64(response.status)),
-                "headers": ["Content-Type": "application/json"],
-                "body": (try? JSONValue(parsing: response.body)) ?? nil,
-            ]
-        }
-        return .json(["responses": .array(answers)], fields: identityFields(exchange))
-    }
 }

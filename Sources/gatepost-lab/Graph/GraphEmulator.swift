@@ -92,42 +92,47 @@ final class GraphEmulator: Site {
 
     /// Throttling first, then who asks, then what they may: a throttled request is not looked at any further.
     private func admission(_ exchange: Exchange) -> Response? {
+        throttling(exchange, path: exchange.head.path) ?? authorization(exchange)
+    }
+
+    /// What comes before anybody looks at a call, or at one part of a batch.
+    func throttling(_ exchange: Exchange, path: String) -> Response? {
         let isAdmitted = state.withLock { $0.admitRequest(nowSeconds: exchange.nowSeconds) }
-        if let setting = faults.fires(.throttle, at: exchange.head.path) {
+        if let setting = faults.fires(.throttle, at: path) {
             return throttled(exchange, "\(setting.retryAfterSeconds)")
         }
-        if let setting = faults.fires(.throttleDate, at: exchange.head.path) {
+        if let setting = faults.fires(.throttleDate, at: path) {
             let until = exchange.nowSeconds + Int64(setting.retryAfterSeconds)
             return throttled(exchange, Timestamp.httpDate(until))
         }
-        if let setting = faults.fires(.throttleEpoch, at: exchange.head.path) {
+        if let setting = faults.fires(.throttleEpoch, at: path) {
             return throttled(exchange, "\(exchange.nowSeconds + Int64(setting.retryAfterSeconds))")
         }
-        if let setting = faults.fires(.throttleEpochMilliseconds, at: exchange.head.path) {
+        if let setting = faults.fires(.throttleEpochMilliseconds, at: path) {
             let until = exchange.nowSeconds + Int64(setting.retryAfterSeconds)
             return throttled(exchange, "\(until * 1_000)")
         }
-        if faults.fires(.throttleSilent, at: exchange.head.path) != nil { return throttled(exchange, nil) }
+        if faults.fires(.throttleSilent, at: path) != nil { return throttled(exchange, nil) }
         if !isAdmitted { return throttled(exchange, "\(GraphState.windowSeconds)") }
-        if let setting = faults.fires(.fail, at: exchange.head.path) {
+        return failure(exchange, path: path)
+    }
+
+    private func failure(_ exchange: Exchange, path: String) -> Response? {
+        if let setting = faults.fires(.fail, at: path) {
             return error(exchange, setting.status, "UnknownError", "Told to fail.")
         }
-        if faults.fires(.serverError, at: exchange.head.path) != nil {
+        if faults.fires(.serverError, at: path) != nil {
             return error(exchange, 500, "InternalServerError", "Something went wrong.")
         }
-        if faults.fires(.badGateway, at: exchange.head.path) != nil {
+        if faults.fires(.badGateway, at: path) != nil {
             return .html("<h1>502 Bad Gateway</h1>", status: 502)
         }
-        if faults.fires(.gatewayTimeout, at: exchange.head.path) != nil {
-            return .html("<h1>504</h1>", status: 504)
-        }
-        if let setting = faults.fires(.unavailable, at: exchange.head.path) {
-            var response = error(
-                exchange, 503, "serviceNotAvailable", "The service is temporarily unavailable.")
-            response.fields.append(("Retry-After", "\(setting.retryAfterSeconds)"))
-            return response
-        }
-        return authorization(exchange)
+        if faults.fires(.gatewayTimeout, at: path) != nil { return .html("<h1>504</h1>", status: 504) }
+        guard let setting = faults.fires(.unavailable, at: path) else { return nil }
+        var response = error(
+            exchange, 503, "serviceNotAvailable", "The service is temporarily unavailable.")
+        response.fields.append(("Retry-After", "\(setting.retryAfterSeconds)"))
+        return response
     }
 
     private func authorization(_ exchange: Exchange) -> Response? {

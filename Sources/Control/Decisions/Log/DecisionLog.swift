@@ -32,6 +32,8 @@ final class DecisionLog: Sendable {
         var file = ""
     }
 
+    /// Gets the lines as well; nil: nothing does.
+    let webhook: DecisionWebhook?
     private let state = Mutex(State())
     private let news = DispatchSemaphore(value: 0)
     private let begun = Atomic<UInt64>(1)
@@ -40,14 +42,17 @@ final class DecisionLog: Sendable {
     var generation: UInt64 { begun.load(ordering: .acquiring) }
 
     /// - Parameters:
+    ///   - webhook: is given the lines that stand in a file.
     ///   - monotonic: nanoseconds that only grow, for the rest that a disk which took nothing is given.
     ///   - write: what puts bytes into a file, as write(2); tests hand in a full disk.
     /// - Throws: `ControlFailure` when no file can be made at the start.
     init(
-        _ folder: DecisionFolder, nowSeconds: @escaping @Sendable () -> Int64,
+        _ folder: DecisionFolder, webhook: DecisionWebhook? = nil,
+        nowSeconds: @escaping @Sendable () -> Int64,
         monotonic: @escaping @Sendable () -> UInt64 = monotonicNanoseconds,
         write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int = { Glibc.write($0, $1, $2) }
     ) throws(ControlFailure) {
+        self.webhook = webhook
         guard let first = folder.begin() else {
             throw ControlFailure(
                 what: "gateway.decision-log: no file can be made in \(folder.settings.folder); "
@@ -64,6 +69,7 @@ final class DecisionLog: Sendable {
             var pen = DecisionPen(
                 folder: folder, descriptor: descriptor, number: number, path: path, nowSeconds: nowSeconds,
                 monotonic: monotonic, write: write)
+            pen.written = webhook.map { webhook in { webhook.offer($0) } }
             while let news = self?.news {
                 news.wait()
                 self?.writeAll(&pen)
@@ -153,6 +159,8 @@ struct DecisionPen {
     private let nowSeconds: @Sendable () -> Int64
     private let monotonic: @Sendable () -> UInt64
     private let write: @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
+    /// Hears of the lines that stand in a file now.
+    var written: (([UInt8]) -> Void)?
 
     init(
         folder: DecisionFolder, descriptor: Int32, number: Int, path: String,
@@ -190,6 +198,7 @@ struct DecisionPen {
         }
         lostTold = lost
         size += Int64(bytes.count)
+        written?(bytes)
         return true
     }
 
