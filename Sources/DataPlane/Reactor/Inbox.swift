@@ -52,6 +52,8 @@ final class Inbox: Sendable {
     func clearWake() { wake.clear() }
     func signalAgain() { wake.signal() }
     var isEnded: Bool { isClosed.load(ordering: .acquiring) }
+    /// More cannot stand in the lane of revocations.
+    var revocationsMax: Int { revocations.capacity }
     func nextRevocation() -> Revocation? { revocations.receive() }
     func nextMessage() -> ToReactor? { messages.receive() }
     func close() { isClosed.store(true, ordering: .releasing) }

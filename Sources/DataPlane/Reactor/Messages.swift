@@ -86,6 +86,7 @@ extension Reactor {
             if nowMilliseconds + Self.lastCallMilliseconds >= deadline { endIdle() }
             return
         }
+        endAllCutStreams()
         for slot in downstreams.everUsed where downstreams.isInUse(slot) { abandon(slot) }
         state.pointee.isEnded = true
     }

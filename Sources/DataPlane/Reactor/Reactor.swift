@@ -30,6 +30,7 @@ final class Reactor {
     let mark: TurnMark
     let log: LogRing
     let instanceID: UInt64
+    let cutsPerTurnMax: Int
 
     let listeners: UnsafeMutablePointer<ListenSocket>
     let listenerCount: Int
@@ -57,6 +58,8 @@ final class Reactor {
         let mark: TurnMark
         let log: LogRing
         let instanceID: UInt64
+        /// Streams that one turn ends.
+        var cutsPerTurnMax = Reactor.cutsPerTurnMax
     }
 
     init(_ parts: Parts, snapshot: GatewaySnapshot, listeners bound: consuming BoundListeners) throws {
@@ -69,6 +72,7 @@ final class Reactor {
         mark = parts.mark
         log = parts.log
         instanceID = parts.instanceID
+        cutsPerTurnMax = parts.cutsPerTurnMax
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw ListenError(what: "epoll: \(String(cString: strerror(errno)))") }
         var prepared = PreparedUpstreams()

@@ -37,6 +37,7 @@ struct ReactorState {
     var revokedSerials: Set<String>
     var random = RequestIDs()
     var recent = RecentRevocations()
+    var cuts = CutQueue()
     /// Connections that have more to do without an event.
     var queue: [Handle] = []
     /// HTTP/2 connections with output, and all their open streams.

@@ -9,7 +9,7 @@ extension Reactor {
         return state.pointee.revokedSerials.contains(CertificateFacts.number(facts.serial))
     }
 
-    /// - Returns: how many streams were cut at once.
+    /// - Returns: how many streams are to be cut.
     func revoke(certificate number: String) -> Int {
         state.pointee.revokedSerials.insert(number)
         var count = 0

@@ -42,6 +42,8 @@ final class SimulatedKernel {
     private(set) var problems: [String] = []
     /// Called after every turn.
     var afterTurn: () -> Void = {}
+    /// Called before each look at a clock.
+    var whenClockIsRead: () -> Void = {}
     /// Called when the reactor would sleep for ever.
     var whenStalled: () -> Void = {}
     /// The other end of a new outgoing connection: nil refuses it.
@@ -89,6 +91,7 @@ final class SimulatedKernel {
     }
 
     func read(clock: Int32) -> UInt64 {
+        whenClockIsRead()
         nowNanoseconds += 50
         return clock == CLOCK_MONOTONIC ? nowNanoseconds : wallNanoseconds &+ nowNanoseconds
     }
