@@ -62,7 +62,9 @@ final class Reactor {
         var cutsPerTurnMax = Reactor.cutsPerTurnMax
     }
 
-    init(_ parts: Parts, snapshot: GatewaySnapshot, listeners bound: consuming BoundListeners) throws {
+    init(
+        _ parts: Parts, configuration: PreparedConfiguration, listeners bound: consuming BoundListeners
+    ) throws {
         number = parts.number
         workers = parts.workers
         clients = parts.clients
@@ -75,12 +77,13 @@ final class Reactor {
         cutsPerTurnMax = parts.cutsPerTurnMax
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw ListenError(what: "epoll: \(String(cString: strerror(errno)))") }
+        let snapshot = configuration.snapshot
         var prepared = PreparedUpstreams()
-        let plan = try Plan(snapshot) { try prepared.group(for: $0) }
+        let plan = try Plan(configuration) { try prepared.group(for: $0) }
         let share = (number: Int(parts.number), of: parts.workers)
         let groups = prepared.adopt(snapshot.limits, share: share).groups
         state = .allocate(capacity: 1)
-        state.initialize(to: ReactorState(plan, groups: groups))
+        state.initialize(to: ReactorState(plan, groups: groups, configuration.revokedSerials))
         let connections = Int32(max(1, snapshot.limits.connectionsMax / parts.workers))
         let outbound =
             connections

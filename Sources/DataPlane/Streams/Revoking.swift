@@ -146,10 +146,14 @@ extension Reactor {
     /// What nobody is signed in for was opened by a route's own decision: a new configuration decides it anew, and what
     /// has no route any more ends.
     func redecideAnonymous(under plan: Plan) {
+        // Thousands of streams have few routes between them, and a configuration may have thousands of routes.
+        var found: [ObjectIdentifier: Route?] = [:]
         for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
             guard isOpenToAnybody(slot), let old = connection.pointee.route else { continue }
-            let new = plan.routes.first { $0.host == old.host && $0.name == old.name }
+            let known = found[ObjectIdentifier(old)]
+            let new = known ?? plan.routes.first { $0.host == old.host && $0.name == old.name }
+            if known == nil { found[ObjectIdentifier(old)] = .some(new) }
             guard let anonymous = new?.application?.anonymous else {
                 _ = cutOrDrain(slot)
                 continue

@@ -69,7 +69,7 @@ final class ScriptedReactor {
                 number: 0, workers: 1, clients: ClientTable(), inbox: inbox, toControl: mailbox,
                 counters: counters, mark: TurnMark(), log: LogRing(capacity: 4_096), instanceID: 1,
                 cutsPerTurnMax: cutsPerTurnMax),
-            snapshot: snapshot,
+            configuration: try PreparedConfiguration(snapshot, revokedSerials: RevokedSerials()),
             listeners: try BoundListeners.bind([ListenerAddress(address: "127.0.0.1", port: 443)]))
         self.reactor = reactor
         kernel.accepting = { [unowned self] link, _ in

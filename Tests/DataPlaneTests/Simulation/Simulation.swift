@@ -69,7 +69,7 @@ final class Simulation {
                     toControl: control.mailbox,
                     counters: ReactorCounters(), mark: TurnMark(), log: LogRing(capacity: 4_096),
                     instanceID: 1, cutsPerTurnMax: profile.cutsTooFew ? 1 : profile.cutsPerTurn),
-                snapshot: snapshot(),
+                configuration: try configuration(),
                 listeners: try BoundListeners.bind([ListenerAddress(address: "127.0.0.1", port: 443)]))
             plan()
             kernel.accepting = { [self] link, port in
@@ -97,6 +97,10 @@ final class Simulation {
     }
 
     // MARK: The configuration
+
+    private func configuration() throws -> PreparedConfiguration {
+        try PreparedConfiguration(snapshot(), revokedSerials: RevokedSerials())
+    }
 
     private func snapshot() -> GatewaySnapshot {
         var limits = Limits()
@@ -164,7 +168,7 @@ final class Simulation {
     private func reload() {
         revision += 1
         kernel.trace("reload \(revision)")
-        control.send(.configuration(snapshot()))
+        do { _ = control.inbox.send(.configuration(try configuration())) } catch { kernel.fault("\(error)") }
     }
 
     private func drain(_ milliseconds: Int) {
