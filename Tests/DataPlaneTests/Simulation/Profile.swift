@@ -20,6 +20,8 @@ struct Profile: CustomStringConvertible {
     var isCrowded = false
     /// The order to stop comes while requests are open.
     var drainsEarly = false
+    /// Connections may be idle for moments only: somebody's deadline passes all the time, and requests are lost.
+    var restsShortly = false
     /// Streams that the reactor ends in one turn.
     var cutsPerTurn = 2
     /// Clients beside the others, each with a stream of the same session, which ends soon (`planStreams`).

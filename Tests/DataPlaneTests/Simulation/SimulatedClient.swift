@@ -148,6 +148,8 @@ final class SimulatedClient: Peer {
         world.kernel.fault("client \(requests[0].id) is told more than a goodbye after its session's end")
     }
 
+    var isHandshaking: Bool { !tls.isEstablished }
+
     /// Its stream has just lost its right.
     func lost() { toldSinceLoss = 0 }
 

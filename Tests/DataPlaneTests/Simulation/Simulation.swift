@@ -14,6 +14,7 @@ final class Simulation {
     private(set) var requests: [Int: ModelRequest] = [:]
     private(set) var oracle: Oracle!
     private(set) var cuts: CutLaw!
+    private(set) var turns: TurnLaw!
     private(set) var control: SimulatedControl!
     private var clients: [SimulatedClient] = []
     private var upstreams: [SimulatedUpstream] = []
@@ -76,6 +77,9 @@ final class Simulation {
                 upstreams.append(SimulatedUpstream(self, link, isTLS: port >= 9_000))
                 return true
             }
+            turns = TurnLaw(self, reactor)
+            kernel.beforeTurn = { [self] in turns.began($0) }
+            kernel.whenCalled = { [self] in turns.called($0) }
             kernel.afterTurn = { [self, unowned reactor] in afterTurn(reactor) }
             if profile.floodsRevocations { flood(reactor) }
             kernel.whenStalled = { [self] in
@@ -84,6 +88,8 @@ final class Simulation {
             }
             reactor.run()
             kernel.afterTurn = {}
+            kernel.beforeTurn = { _ in }
+            kernel.whenCalled = { _ in }
             kernel.whenClockIsRead = {}
             leftBehind(reactor)
         }()
@@ -107,6 +113,7 @@ final class Simulation {
         limits.connectionsMax = profile.isCrowded ? 3 : 24 + 2 * profile.streams
         limits.upstreamIdlePerReactorMax = 4
         limits.sessionsCachedMax = profile.hasSmallCache ? 3 : 16
+        if profile.restsShortly { limits.idleMilliseconds = 10 }
         // A new workspace with every second configuration.
         limits.fieldsMax = revision % 2 == 0 ? 90 : 100
         let routes = [Facts.open(0, host: "open.test", name: "open"), Facts.closed(0)].map { route in
@@ -226,6 +233,7 @@ final class Simulation {
     }
 
     private func afterTurn(_ reactor: Reactor) {
+        turns.ended()
         control.work()
         cuts.check(after: kernel.turn - 1)
         let applied = reactor.counters.value(.revocations) - revocationsBefore

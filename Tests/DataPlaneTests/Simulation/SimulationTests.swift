@@ -72,6 +72,24 @@ struct SimulationTests {
         #expect(simulation.floodTurns == 20, "seed \(seed)")
     }
 
+    @Test("whoever is ready when a deadline passes is served first")
+    func turnOrder() {
+        var profile = Profile.calm
+        profile.restsShortly = true
+        profile.streams = 60
+        var telling = 0
+        for seed in 1...UInt64(20) {
+            let simulation = Simulation(seed: seed, profile: profile)
+            // Of requests some are lost.
+            let problems = simulation.problems().filter {
+                $0.contains("in front of") || $0.contains("behind newcomers")
+            }
+            #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+            telling += simulation.turns.telling
+        }
+        #expect(telling > 0, "no turn could tell")
+    }
+
     @Test("a seed is the same run every time", arguments: 1...UInt64(12))
     func replay(seed: UInt64) throws {
         #expect(try Simulation.fingerprint(seed: seed) == Simulation.fingerprint(seed: seed), "seed \(seed)")
@@ -106,6 +124,14 @@ struct PlantedFaultTests {
         profile.revokes = true
         profile.revocationsLateTurns = 30
         #expect(found(profile, saying: "after its end") > 5)
+    }
+
+    @Test("a revocation that is applied behind the turn's first call is seen")
+    func lateInTheTurn() {
+        var profile = Profile.calm
+        profile.streams = 4
+        profile.revocationsLateTurns = 1
+        #expect(found(profile, saying: "served in front of a revocation") > 5)
     }
 
     @Test("streams of an ended session that go on are seen")
