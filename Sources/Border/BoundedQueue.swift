@@ -34,6 +34,9 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         values.deallocate()
     }
 
+    /// How many elements there is room for.
+    public var capacity: Int { mask + 1 }
+
     /// - Returns: false when the queue is full; nothing was taken.
     public func send(_ element: Element) -> Bool {
         var position = tail.load(ordering: .relaxed)

@@ -9,7 +9,6 @@ public enum ToReactor: Sendable, Codable, Hashable {
     case response(ControlResponse)
     /// The other answer to a `request` of purpose `recheck`: the request goes on as it was decided.
     case proceed(Ticket)
-    case configuration(GatewaySnapshot)
     /// Stop accepting, finish what is open, end at the deadline (milliseconds from now).
     case drain(deadlineMilliseconds: Int)
 }

@@ -133,6 +133,8 @@ public protocol GatewayStore: RefreshStore {
     /// Verdicts of one integration by native id (as bytes), from the one behind `after` on, at most `limit`.
     func verdictRows(of integration: String, after: String?, limit: Int) async throws(StoreError)
         -> [VerdictRow]
+    /// The verdict of one native id, compared by its bytes; nil: there is none.
+    func verdictRow(of integration: String, nativeID: String) async throws(StoreError) -> VerdictRow?
     /// Forgets the verdicts of these native ids, where they exist.
     func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError)
     /// How far the synchronisation of this integration got; nil before the first one.

@@ -62,6 +62,12 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func upsert(_ rows: [VerdictRow], of integration: String) async throws(StoreError) {
         guard !rows.isEmpty else { return }
+        guard rows.allSatisfy({ VerdictRows.isName($0.nativeID) }) else {
+            throw StoreError(
+                .conflict, file: verdictsFile.path,
+                what: "integration \(integration): a device's id has a NUL byte and would be another one's",
+                remedy: "look for that device at the provider; nothing of this answer was kept")
+        }
         try await verdictsFile.write { try VerdictRows.upsert(rows, of: integration, $0) }
     }
 
@@ -72,6 +78,16 @@ extension SQLiteStore {
         let file = verdictsFile.path
         return try await verdictsFile.read {
             try VerdictRows.list(of: integration, after: after, limit: limit, $0, file: file)
+        }
+    }
+
+    /// See `GatewayStore`.
+    public func verdictRow(
+        of integration: String, nativeID: String
+    ) async throws(StoreError) -> VerdictRow? {
+        let file = verdictsFile.path
+        return try await verdictsFile.read {
+            try VerdictRows.row(of: integration, nativeID: nativeID, $0, file: file)
         }
     }
 

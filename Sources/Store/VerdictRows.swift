@@ -40,6 +40,10 @@ extension GatewayStore {
 
 /// Verdicts as rows of bytes, and synchronisation states.
 enum VerdictRows {
+    /// A bound text ends at its first NUL (`sqlite3_bind_text` without a length): what stands behind one would make
+    /// it another record's name.
+    static func isName(_ nativeID: String) -> Bool { !nativeID.utf8.contains(0) }
+
     static func upsert(_ rows: [VerdictRow], of integration: String, _ db: Database) throws {
         let statement = try db.cachedStatement(
             sql: "INSERT OR REPLACE INTO verdict_records (integration, native_id, record) VALUES (?, ?, ?)")
@@ -59,22 +63,37 @@ enum VerdictRows {
                     """),
             arguments: [integration, after ?? "", limit])
         var list: [VerdictRow] = []
-        while let row = try rows.next() {
-            let bytes: [UInt8] = try row.withUnsafeData(atIndex: 1) { $0.map { Array($0) } ?? [] }
-            guard let record = PackedVerdict(bytes: bytes) else {
-                throw StoreError(
-                    .malformedRow, file: file, what: "column verdict_records.record of a row cannot be read",
-                    remedy: StoreError.corruptRemedy)
-            }
-            list.append(VerdictRow(nativeID: row[0], record: record))
-        }
+        while let row = try rows.next() { list.append(try read(row, file: file)) }
         return list
+    }
+
+    static func row(
+        of integration: String, nativeID: String, _ db: Database, file: String
+    ) throws -> VerdictRow? {
+        guard isName(nativeID) else { return nil }
+        return try Row.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT native_id, record FROM verdict_records WHERE integration = ? AND native_id = ?
+                    """),
+            arguments: [integration, nativeID]
+        ).map { try read($0, file: file) }
+    }
+
+    private static func read(_ row: Row, file: String) throws -> VerdictRow {
+        let bytes: [UInt8] = try row.withUnsafeData(atIndex: 1) { $0.map { Array($0) } ?? [] }
+        guard let record = PackedVerdict(bytes: bytes) else {
+            throw StoreError(
+                .malformedRow, file: file, what: "column verdict_records.record of a row cannot be read",
+                remedy: StoreError.corruptRemedy)
+        }
+        return VerdictRow(nativeID: row[0], record: record)
     }
 
     static func remove(_ nativeIDs: [String], of integration: String, _ db: Database) throws {
         let statement = try db.cachedStatement(
             sql: "DELETE FROM verdict_records WHERE integration = ? AND native_id = ?")
-        for id in nativeIDs { try statement.execute(arguments: [integration, id]) }
+        for id in nativeIDs where isName(id) { try statement.execute(arguments: [integration, id]) }
     }
 
     static func upsert(_ state: SyncState, _ db: Database) throws {

@@ -78,7 +78,7 @@ struct ReloadWordsTests {
         gone.session = "a-session-that-is-gone"
         gone.tokenDigest = [UInt8](repeating: 9, count: 32)
         let pauses = Pauses()
-        await house.control.reconcile([KnownRecord(record), KnownRecord(gone)]) { seconds in
+        let living = await house.control.endGone([KnownRecord(record), KnownRecord(gone)]) { seconds in
             guard await pauses.add(seconds) == 7 else { return }
             try? Self.rename("away", "sessions", in: file)
         }
@@ -88,6 +88,7 @@ struct ReloadWordsTests {
             return id
         }
         #expect(ended == [gone.session] && ended != [session.id])
+        #expect(living.map(\.session) == [session.id])
     }
 
     private static func rename(_ old: String, _ new: String, in file: String) throws {

@@ -323,7 +323,7 @@ struct CrossOriginTests {
         reload.withLock {
             $0 = { [weak gateway] in
                 guard let gateway else { return }
-                gateway.send(.configuration(Gateway.snapshot(routes, revision: 2)))
+                _ = try? gateway.engine.broadcast(configuration: Gateway.snapshot(routes, revision: 2))
                 _ = gateway.waitUntil {
                     (try? gateway.client().get(host: "new.test"))?.status == 200 ? true : nil
                 }

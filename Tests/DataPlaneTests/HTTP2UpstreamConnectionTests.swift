@@ -224,7 +224,8 @@ struct HTTP2UpstreamConnectionTests {
         let gateway = try Gateway([HTTP2Origin.route(old.port)])
         let client = try gateway.client()
         #expect(client.get()?.status == 200)
-        gateway.send(.configuration(Gateway.snapshot([HTTP2Origin.route(new.port)], revision: 2)))
+        try gateway.engine.broadcast(
+            configuration: Gateway.snapshot([HTTP2Origin.route(new.port)], revision: 2))
         #expect(
             gateway.waitUntil { gateway.engine.metrics().sum("open_upstreams") == 0 ? true : nil } == true)
         #expect(client.get()?.status == 200)

@@ -116,6 +116,33 @@ struct PartsTests {
         #expect(cache.slots(.session, "session-1").isEmpty)
     }
 
+    @Test func `what is queued to be cut leaves in its order, also where the queue is never empty`() {
+        var queue = CutQueue()
+        var next: Int32 = 0
+        var taken: Int32 = 0
+        func put() {
+            queue.append(.stream(Handle(slot: next, generation: 1), isRevoked: true))
+            next += 1
+        }
+        func take() -> Bool {
+            guard case .stream(let handle, _)? = queue.first else { return false }
+            queue.removeFirst()
+            taken += 1
+            return handle.slot == taken - 1
+        }
+        for _ in 0..<5_000 {
+            put()
+            put()
+            #expect(take())
+        }
+        while taken < 9_000 {
+            put()
+            #expect(take() && take())
+        }
+        while !queue.isEmpty { #expect(take()) }
+        #expect(taken == next && queue.first == nil)
+    }
+
     @Test func `a record is stale exactly when a later revocation touches it, or when nobody can say`() {
         var recent = RecentRevocations()
         func apply(_ sequence: UInt64, _ effect: Revocation.Effect) {

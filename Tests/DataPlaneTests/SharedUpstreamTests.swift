@@ -91,7 +91,8 @@ struct SharedUpstreamTests {
         client.send("GET / HTTP/1.1\r\nHost: wiki.test\r\n\r\n")
         #expect(gateway.waitUntil { old.connectionCount == 1 ? true : nil } == true)
         let begun = Clock.monotonicNanoseconds()
-        gateway.send(.configuration(Gateway.snapshot([HTTP2Origin.route(new.port)], revision: 2)))
+        try gateway.engine.broadcast(
+            configuration: Gateway.snapshot([HTTP2Origin.route(new.port)], revision: 2))
         #expect(client.receive()?.status == 200)
         let milliseconds = (Clock.monotonicNanoseconds() - begun) / 1_000_000
         #expect(milliseconds < UInt64(Limits().upstreamConnectMilliseconds), "not by the deadline")

@@ -8,7 +8,7 @@ struct EarlyNewsTests {
     /// Texts of lower case count at once.
     private func makeNews() -> (EarlyNews<Int, String>, () -> [String]) {
         let taken = Heard()
-        let news = EarlyNews<Int, String>(countsAtOnce: { $0 == $0.lowercased() }) { news, plane in
+        let news = EarlyNews<Int, String>(countsAtOnce: { $0 == $0.lowercased() }) { news, plane, _ in
             taken.list.withLock { $0.append("\(news)\(plane)") }
         }
         return (news, { taken.list.withLock { $0 } })

@@ -187,6 +187,7 @@ actor MemoryStore: GatewayStore {
     func verdictRows(of integration: String, after: String?, limit: Int) async throws(StoreError)
         -> [VerdictRow]
     { [] }
+    func verdictRow(of integration: String, nativeID: String) async throws(StoreError) -> VerdictRow? { nil }
     func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {}
     func syncState(integration: String) async throws(StoreError) -> SyncState? { nil }
     func upsert(_ state: SyncState) async throws(StoreError) {}

@@ -14,6 +14,14 @@ actor MemoryStore: GatewayStore {
     var failsVerdictWrites = false
     var holdsNextWrite = false
     var heldWrite: CheckedContinuation<Void, Never>?
+    private var holdsLists = false
+    private var heldLists: [CheckedContinuation<Void, Never>] = []
+    private var listWaiters: [CheckedContinuation<Void, Never>] = []
+    private var holdsSingleRead = false
+    private var heldSingleRead: CheckedContinuation<Void, Never>?
+    private var singleReadWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Rows of verdicts that were read by themselves.
+    private(set) var singleReads = 0
 
     func failDeviceWrites(_ fails: Bool) { failsDeviceWrites = fails }
     func failVerdictReads(_ fails: Bool) { failsVerdictReads = fails }
@@ -21,6 +29,27 @@ actor MemoryStore: GatewayStore {
     /// The next write of verdicts waits, and fails when it is let go.
     func holdNextVerdictWrite() { holdsNextWrite = true }
     func letGoOfWrite() { heldWrite?.resume() }
+    /// From now on no list of verdicts is read to its end.
+    func holdLists() { holdsLists = true }
+    func untilListIsHeld() async {
+        guard heldLists.isEmpty else { return }
+        await withCheckedContinuation { listWaiters.append($0) }
+    }
+    func letGoOfLists() {
+        holdsLists = false
+        for list in heldLists { list.resume() }
+        heldLists = []
+    }
+    /// The next row that is read by itself is as it was, and comes late.
+    func holdNextSingleRead() { holdsSingleRead = true }
+    func letGoOfSingleRead() { heldSingleRead?.resume() }
+    func untilSingleReadIsHeld() async {
+        guard heldSingleRead == nil else { return }
+        await withCheckedContinuation { singleReadWaiters.append($0) }
+    }
+    func keep(_ rows: [VerdictRow], of integration: String) {
+        for row in rows { kept[integration, default: [:]][row.nativeID] = row.record }
+    }
     func auditKinds() -> [String] { records.map(\.kind) }
 
     func insert(_ session: StoredSession) async throws(StoreError) {}
@@ -116,11 +145,34 @@ actor MemoryStore: GatewayStore {
         guard !failsVerdictReads else {
             throw StoreError(.malformedRow, file: "verdicts.sqlite", what: "a row", remedy: "restore it")
         }
+        if holdsLists {
+            await withCheckedContinuation {
+                heldLists.append($0)
+                for waiter in listWaiters { waiter.resume() }
+                listWaiters = []
+            }
+        }
         let rows = (kept[integration] ?? [:]).map { VerdictRow(nativeID: $0.key, record: $0.value) }
         return Array(
             rows.sorted { $0.nativeID < $1.nativeID }.filter { row in after.map { row.nativeID > $0 } ?? true
             }
             .prefix(limit))
+    }
+    func verdictRow(of integration: String, nativeID: String) async throws(StoreError) -> VerdictRow? {
+        guard !failsVerdictReads else {
+            throw StoreError(.malformedRow, file: "verdicts.sqlite", what: "a row", remedy: "restore it")
+        }
+        singleReads += 1
+        let row = kept[integration]?[nativeID].map { VerdictRow(nativeID: nativeID, record: $0) }
+        if holdsSingleRead {
+            holdsSingleRead = false
+            await withCheckedContinuation {
+                heldSingleRead = $0
+                for waiter in singleReadWaiters { waiter.resume() }
+                singleReadWaiters = []
+            }
+        }
+        return row
     }
     func removeVerdicts(_ nativeIDs: [String], of integration: String) async throws(StoreError) {
         for id in nativeIDs { kept[integration]?[id] = nil }

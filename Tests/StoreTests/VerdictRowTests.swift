@@ -164,6 +164,33 @@ struct VerdictRowTests {
         #expect(try await store.verdictRows(of: "intune", after: "e", limit: 2).isEmpty)
     }
 
+    @Test("one verdict is read by its provider's id, and by no other name")
+    func single() async throws {
+        try await store.upsert(["a", "b"].map { VerdictRow(Fixture.verdict($0)) }, of: "intune")
+        try await store.upsert([VerdictRow(Fixture.verdict("c", integration: "other"))], of: "other")
+        #expect(
+            try await store.verdictRow(of: "intune", nativeID: "a") == VerdictRow(Fixture.verdict("a")))
+        for absent in ["c", "A", "", "a\u{0}", "%"] {
+            #expect(try await store.verdictRow(of: "intune", nativeID: absent) == nil, "\(absent)")
+        }
+    }
+
+    @Test("an id with a NUL byte is no other record's: nothing is written, read or removed under it")
+    func namesWithNUL() async throws {
+        let known = VerdictRow(Fixture.verdict("a"))
+        try await store.upsert([known], of: "intune")
+        var foreign = VerdictRow(Fixture.verdict("b"))
+        for name in ["a\u{0}", "a\u{0}b", "\u{0}"] {
+            foreign.nativeID = name
+            await #expect(throws: StoreError.self) {
+                try await store.upsert([VerdictRow(Fixture.verdict("c")), foreign], of: "intune")
+            }
+            #expect(try await store.verdictRow(of: "intune", nativeID: name) == nil)
+            try await store.removeVerdicts([name], of: "intune")
+        }
+        #expect(try await store.verdictRows(of: "intune", after: nil, limit: 9) == [known])
+    }
+
     @Test("what is removed is gone, of its integration only")
     func removal() async throws {
         for name in ["intune", "other"] {

@@ -26,20 +26,21 @@ extension ControlPlane {
         current.withLock { $0.snapshot.revision = max($0.snapshot.revision, revision + 1) }
     }
 
-    /// Holds the records that the data process still uses against the store and the policy in force.
+    /// Ends what the data process still uses and the store no longer has. It takes the store alone, so it does not wait
+    /// until devices and verdicts are read.
     ///
-    /// Whoever was here before may have ended a session in the store and died before it said so. First everything that
-    /// is gone ends; then the rest is decided anew, one after the other beside the traffic. Clients without a person
-    /// are not known by their records' names here: they end, and are let in anew by their next request.
+    /// Whoever was here before may have ended a session in the store and died before it said so. Clients without a
+    /// person are not known by their records' names here: they end, and are let in anew by their next request.
     ///
     /// A store that does not answer is asked again: nobody else would find what was ended in between, and what is open
     /// may outlast its record.
     ///
     /// - Parameter pause: waits so many seconds before the store is asked again.
-    public func reconcile(
+    /// - Returns: the rest, to be decided anew.
+    public func endGone(
         _ known: [KnownRecord],
         pause: (Int64) async -> Void = { try? await Task.sleep(for: .seconds($0)) }
-    ) async {
+    ) async -> [KnownRecord] {
         let people = known.filter { $0.client == .person }
         revocations.adopt(people)
         revocations.send(known.filter { $0.client != .person }.map { .endSession($0.session) })
@@ -58,12 +59,15 @@ extension ControlPlane {
             } catch {
                 EventLog.write("store-failed", [("what", .string("\(error)"))])
                 await pause(pauseSeconds)
-                guard !Task.isCancelled else { return }
+                guard !Task.isCancelled else { return [] }
                 pauseSeconds = min(Self.pauseSecondsMax, 2 * pauseSeconds)
             }
         }
-        for record in people where living.contains(record.session) {
-            await renew(record.tokenDigest, record.application)
-        }
+        return people.filter { living.contains($0.session) }
+    }
+
+    /// Holds records that the data process uses against the policy in force, one after the other beside the traffic.
+    public func decideAnew(_ known: [KnownRecord]) async {
+        for record in known { await renew(record.tokenDigest, record.application) }
     }
 }

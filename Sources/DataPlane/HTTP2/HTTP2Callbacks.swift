@@ -195,8 +195,11 @@ func bodyRead(
     guard let stream = stream(session, id), let connection = connection(data), let flags else {
         return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
     }
-    let waiting = connection.pointee.reactor._withUnsafeGuaranteedRef { $0.waitingBody(stream) }
-    let count = min(waiting, most)
+    // Of a stream that lost its right nothing waits but its end.
+    let waiting = connection.pointee.reactor._withUnsafeGuaranteedRef {
+        $0.isHeld(stream) ? nil : $0.waitingBody(stream)
+    }
+    let count = min(waiting ?? 0, most)
     let isLast = count == waiting && stream.pointee.isBodyWhole
     guard count > 0 || isLast else {
         stream.pointee.isDeferred = true

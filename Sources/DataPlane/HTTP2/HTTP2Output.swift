@@ -64,7 +64,7 @@ extension Reactor {
         var stream = connection.pointee.firstStream
         while let current = stream {
             stream = current.pointee.next
-            guard current.pointee.isTouched else { continue }
+            guard current.pointee.isTouched, !isHeld(current) else { continue }
             if connection.pointee.asking == nil {
                 submit(current, session)
             } else if transports[Int(connection.pointee.slot)].pending.count < Transport.pendingBytesHigh {

@@ -223,6 +223,10 @@ struct Exchange {
     var cutAtMilliseconds: UInt64 = .max
     /// Why, should it come to that.
     var cutReason = Reason.sessionEnded
+    /// It has lost its right: nothing of it moves any more, and one of the next turns ends it (`CutQueue`).
+    var isCutQueued = false
+    /// It is being ended for that.
+    var isCut = false
 
     var isBodyless: Bool {
         switch requestFraming {

@@ -44,10 +44,15 @@ extension Reactor {
         // An end of the client's side is no end of its waiting.
         case .parked, .connecting: return .wait
         case .collecting: return collectBody(slot)
-        case .forwarding: return relay(slot)
-        case .tunnel: return relayTunnel(slot)
+        case .forwarding, .tunnel: return move(slot)
         case .lingering: return linger(slot)
         }
+    }
+
+    private func move(_ slot: Int32) -> Step {
+        let connection = downstreams[slot]
+        guard !connection.pointee.exchange.isCutQueued else { return .wait }
+        return connection.pointee.phase == .tunnel ? relayTunnel(slot) : relay(slot)
     }
 
     /// The client ended its side while it is owed an answer (RFC 9112 §9.6): it may be waiting, or be gone, and only

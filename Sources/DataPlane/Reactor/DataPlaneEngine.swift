@@ -20,6 +20,19 @@ public final class DataPlaneEngine: Sendable {
     let marks: [TurnMark]
     private let logThread: LogThread
     private let threads: Threads
+    private let revokedSerials: Mutex<Serials>
+
+    private struct Serials {
+        var newest: RevokedSerials
+        /// Kept until there is another one, so that no reactor is the last to hold it and has to free it.
+        var before: RevokedSerials?
+
+        mutating func add(_ more: [String]) -> RevokedSerials {
+            let next = newest.adding(more)
+            if next !== newest { (newest, before) = (next, newest) }
+            return newest
+        }
+    }
 
     /// Binds every listener and prepares every reactor; nothing is served before `start`.
     ///
@@ -48,6 +61,8 @@ public final class DataPlaneEngine: Sendable {
         let threads = Threads()
         let clients = ClientTable()
         let instanceID = SystemRandomNumberGenerator.one()
+        let serials = RevokedSerials(Set(snapshot.revokedSerials ?? []))
+        revokedSerials = Mutex(Serials(newest: serials))
         for number in 0..<workers {
             let bound: BoundListeners
             if let sockets { bound = .adopt(sockets[number]) } else { bound = try .bind(fixed) }
@@ -59,7 +74,8 @@ public final class DataPlaneEngine: Sendable {
             inboxes.append(parts.inbox)
             counters.append(parts.counters)
             sources.append(LogThread.Source(ring: parts.log, mark: parts.mark, counters: parts.counters))
-            let reactor = try Reactor(parts, snapshot: snapshot, listeners: bound)
+            let configuration = try PreparedConfiguration(snapshot, revokedSerials: serials)
+            let reactor = try Reactor(parts, configuration: configuration, listeners: bound)
             threads.prepare(reactor)
         }
         self.inboxes = inboxes
@@ -81,14 +97,23 @@ public final class DataPlaneEngine: Sendable {
     /// - Returns: false when its lane is full: try again later.
     public func send(_ message: ToReactor, to reactor: Int) -> Bool { inboxes[reactor].send(message) }
 
-    /// Checks a configuration completely (certificates, keys, addresses), then sends it to every reactor.
+    /// Checks a configuration completely (certificates, keys, addresses), prepares it for every reactor and sends it
+    /// there. That takes its time on the calling thread, and none of the reactors' turns.
     /// - Throws: `TLSConfigurationError`; then nothing was sent.
     /// - Returns: false when a reactor's lane was full; send the same snapshot again.
     @discardableResult
     public func broadcast(configuration snapshot: GatewaySnapshot) throws -> Bool {
-        var upstreams = PreparedUpstreams()
-        _ = try Plan(snapshot) { try upstreams.group(for: $0) }
-        return inboxes.reduce(true) { $1.send(.configuration(snapshot)) && $0 }
+        // One at a time and to its end: contexts belong to the reactor's thread once they are sent, so the sender must
+        // have let go of them before a reactor can take the next ones in their place.
+        try revokedSerials.withLock { serials in
+            let newest = serials.add(snapshot.revokedSerials ?? [])
+            let prepared = try inboxes.map { _ in
+                try PreparedConfiguration(snapshot, revokedSerials: newest)
+            }
+            var upstreams = PreparedUpstreams()
+            for application in snapshot.applications { _ = try upstreams.group(for: application) }
+            return zip(inboxes, prepared).reduce(true) { $1.0.send(.configuration($1.1)) && $0 }
+        }
     }
 
     /// Sends a revocation to every reactor by the lane that never drops; waits where a lane is full. What is sent

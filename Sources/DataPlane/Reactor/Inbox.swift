@@ -5,8 +5,13 @@ import Synchronization
 
 /// The only way into a reactor from outside: closed values in two lanes, and one wake-up.
 final class Inbox: Sendable {
+    enum Delivery: Sendable {
+        case message(ToReactor)
+        case configuration(PreparedConfiguration)
+    }
+
     private let revocations: BoundedQueue<Revocation>
-    private let messages: BoundedQueue<ToReactor>
+    private let messages: BoundedQueue<Delivery>
     private let wake: Wake
     /// Set when the reactor has ended: nobody waits for room any more.
     private let isClosed = Atomic<Bool>(false)
@@ -29,8 +34,11 @@ final class Inbox: Sendable {
     var descriptor: Int32 { wake.descriptor }
 
     /// - Returns: false when the lane is full.
-    func send(_ message: ToReactor) -> Bool {
-        guard messages.send(message) else { return false }
+    func send(_ message: ToReactor) -> Bool { send(.message(message)) }
+
+    /// - Returns: false when the lane is full.
+    func send(_ delivery: Delivery) -> Bool {
+        guard messages.send(delivery) else { return false }
         wake.signal()
         return true
     }
@@ -52,7 +60,9 @@ final class Inbox: Sendable {
     func clearWake() { wake.clear() }
     func signalAgain() { wake.signal() }
     var isEnded: Bool { isClosed.load(ordering: .acquiring) }
+    /// More cannot stand in the lane of revocations.
+    var revocationsMax: Int { revocations.capacity }
     func nextRevocation() -> Revocation? { revocations.receive() }
-    func nextMessage() -> ToReactor? { messages.receive() }
+    func nextMessage() -> Delivery? { messages.receive() }
     func close() { isClosed.store(true, ordering: .releasing) }
 }

@@ -8,36 +8,42 @@ extension Reactor {
 
     func readInbox() {
         for _ in 0..<Self.messagesPerTurnMax {
-            guard let message = inbox.nextMessage() else { return }
-            switch message {
-            case .session(let ticket, let record): sessionAnswered(ticket, record)
-            case .sessionUnavailable(let ticket, let reason): sessionUnavailable(ticket, reason)
-            case .response(let response): controlAnswered(response)
-            case .proceed(let ticket): proceed(ticket)
-            case .configuration(let snapshot): apply(snapshot)
-            case .drain(let milliseconds): beginDrain(milliseconds)
+            guard let delivery = inbox.nextMessage() else { return }
+            switch delivery {
+            case .configuration(let configuration): apply(configuration)
+            case .message(let message): take(message)
             }
         }
         // More may wait: come back without waiting for events.
         inbox.signalAgain()
     }
 
+    private func take(_ message: ToReactor) {
+        switch message {
+        case .session(let ticket, let record): sessionAnswered(ticket, record)
+        case .sessionUnavailable(let ticket, let reason): sessionUnavailable(ticket, reason)
+        case .response(let response): controlAnswered(response)
+        case .proceed(let ticket): proceed(ticket)
+        case .drain(let milliseconds): beginDrain(milliseconds)
+        }
+    }
+
     /// Takes a new configuration whole, or keeps the old one whole.
-    private func apply(_ snapshot: GatewaySnapshot) {
+    private func apply(_ configuration: PreparedConfiguration) {
         do {
             var prepared = PreparedUpstreams(state.pointee.groups)
-            let plan = try Plan(snapshot) { try prepared.group(for: $0) }
+            let plan = try Plan(configuration) { try prepared.group(for: $0) }
             let old = limits
-            adopt(plan, prepared)
+            adopt(plan, prepared, configuration.revokedSerials)
             redecideAnonymous(under: plan)
             checkProofs()
-            guard snapshot.limits != old else { return }
+            guard limits != old else { return }
             work.deinitialize(count: 1)
-            work.initialize(to: Workspace(snapshot.limits, instanceID: instanceID))
+            work.initialize(to: Workspace(limits, instanceID: instanceID))
         } catch {
             counters.add(.configurationsRefused)
         }
-        // Loading certificates leaves entries, the end of a PEM file for one, that no connection may find.
+        // Contexts of new upstreams leave entries, the end of a PEM file for one, that no connection may find.
         ERR_clear_error()
     }
 
@@ -86,6 +92,7 @@ extension Reactor {
             if nowMilliseconds + Self.lastCallMilliseconds >= deadline { endIdle() }
             return
         }
+        endAllCutStreams()
         for slot in downstreams.everUsed where downstreams.isInUse(slot) { abandon(slot) }
         state.pointee.isEnded = true
     }

@@ -30,6 +30,7 @@ final class Reactor {
     let mark: TurnMark
     let log: LogRing
     let instanceID: UInt64
+    let cutsPerTurnMax: Int
 
     let listeners: UnsafeMutablePointer<ListenSocket>
     let listenerCount: Int
@@ -57,9 +58,13 @@ final class Reactor {
         let mark: TurnMark
         let log: LogRing
         let instanceID: UInt64
+        /// Streams that one turn ends.
+        var cutsPerTurnMax = Reactor.cutsPerTurnMax
     }
 
-    init(_ parts: Parts, snapshot: GatewaySnapshot, listeners bound: consuming BoundListeners) throws {
+    init(
+        _ parts: Parts, configuration: PreparedConfiguration, listeners bound: consuming BoundListeners
+    ) throws {
         number = parts.number
         workers = parts.workers
         clients = parts.clients
@@ -69,14 +74,16 @@ final class Reactor {
         mark = parts.mark
         log = parts.log
         instanceID = parts.instanceID
+        cutsPerTurnMax = parts.cutsPerTurnMax
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard epoll >= 0 else { throw ListenError(what: "epoll: \(String(cString: strerror(errno)))") }
+        let snapshot = configuration.snapshot
         var prepared = PreparedUpstreams()
-        let plan = try Plan(snapshot) { try prepared.group(for: $0) }
+        let plan = try Plan(configuration) { try prepared.group(for: $0) }
         let share = (number: Int(parts.number), of: parts.workers)
         let groups = prepared.adopt(snapshot.limits, share: share).groups
         state = .allocate(capacity: 1)
-        state.initialize(to: ReactorState(plan, groups: groups))
+        state.initialize(to: ReactorState(plan, groups: groups, configuration.revokedSerials))
         let connections = Int32(max(1, snapshot.limits.connectionsMax / parts.workers))
         let outbound =
             connections

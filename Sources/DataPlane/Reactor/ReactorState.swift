@@ -33,10 +33,12 @@ struct ReactorState {
     /// When a health check or an endpoint's return is due; `.max` while nothing is.
     var tendUpstreamsAtMilliseconds = UInt64.max { didSet { noteNextLook() } }
 
-    /// Certificates, by the numbers of their serials, that an administrator revoked: never given back.
-    var revokedSerials: Set<String>
+    /// Certificates that an administrator revoked, up to the configuration and one by one: never given back.
+    private(set) var revokedSerials: RevokedSerials
+    var furtherRevokedSerials: Set<String> = []
     var random = RequestIDs()
     var recent = RecentRevocations()
+    var cuts = CutQueue()
     /// Connections that have more to do without an event.
     var queue: [Handle] = []
     /// HTTP/2 connections with output, and all their open streams.
@@ -72,14 +74,14 @@ struct ReactorState {
     /// By slot; at most as many as there are connections.
     var namedPeers: [Int32: NamedPeer] = [:]
 
-    init(_ plan: Plan, groups: [String: UpstreamGroup]) {
+    init(_ plan: Plan, groups: [String: UpstreamGroup], _ revokedSerials: RevokedSerials) {
         self.plan = plan
         self.groups = groups
         limits = plan.snapshot.limits
         revision = plan.snapshot.revision
         hasEncodedSlashRoute = plan.hasEncodedSlashRoute
         writesAccessLog = plan.snapshot.accessLog
-        revokedSerials = Set(plan.snapshot.revokedSerials ?? [])
+        self.revokedSerials = revokedSerials
         nowNanoseconds = 0
         nowMilliseconds = 0
         nowSeconds = 0
@@ -102,14 +104,17 @@ struct ReactorState {
     }
 
     /// Replaces the configuration whole.
-    mutating func adopt(_ plan: Plan, groups: [String: UpstreamGroup]) {
+    mutating func adopt(_ plan: Plan, groups: [String: UpstreamGroup], _ revokedSerials: RevokedSerials) {
         self.plan = plan
         self.groups = groups
         limits = plan.snapshot.limits
         revision = plan.snapshot.revision
         hasEncodedSlashRoute = plan.hasEncodedSlashRoute
         writesAccessLog = plan.snapshot.accessLog
-        revokedSerials.formUnion(plan.snapshot.revokedSerials ?? [])
+        // Of two the greater holds the other, whichever came first.
+        if revokedSerials.numbers.count > self.revokedSerials.numbers.count {
+            self.revokedSerials = revokedSerials
+        }
     }
 }
 

@@ -2,7 +2,8 @@ import Border
 import CLinux
 import Glibc
 
-/// The order of one turn: revocations, inbox, established connections, deadlines, then a few new connections.
+/// The order of one turn: revocations, inbox, ends of what they cut, established connections, deadlines, then a few new
+/// connections.
 extension Reactor {
     private static let eventsPerTurnMax = 256
     /// Tokens of what is no connection; connection tokens carry a generation of at least 1 and a small slot.
@@ -35,7 +36,9 @@ extension Reactor {
             inbox.close()
         }
         while !state.pointee.isEnded {
-            let hasMore = !state.pointee.queue.isEmpty || !state.pointee.overdrawn.isEmpty
+            let hasMore =
+                !state.pointee.queue.isEmpty || !state.pointee.overdrawn.isEmpty
+                || !state.pointee.cuts.isEmpty
             let timeout = hasMore ? 0 : waitMilliseconds()
             mark.end()
             let count = gatepost_epoll_wait(epoll, events, Int32(Self.eventsPerTurnMax), timeout)
@@ -62,6 +65,7 @@ extension Reactor {
             applyRevocations()
             readInbox()
         }
+        if !state.pointee.cuts.isEmpty { endCutStreams() }
         var hasNewConnections = false
         for index in 0..<count {
             let token = events[index].data.u64

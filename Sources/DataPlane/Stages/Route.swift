@@ -122,12 +122,12 @@ final class Plan {
     private let table: [Int32]
 
     /// - Parameter upstreams: finds or makes the reactor's upstreams of an application.
-    init(_ snapshot: GatewaySnapshot, upstreams: (ApplicationRoute) throws -> UpstreamGroup) throws {
+    init(
+        _ configuration: PreparedConfiguration, upstreams: (ApplicationRoute) throws -> UpstreamGroup
+    ) throws {
+        let snapshot = configuration.snapshot
         self.snapshot = snapshot
-        let server = try ServerContext(
-            certificates: snapshot.certificates.map { ($0.names, $0.chainPEM, $0.keyPEM) },
-            ticketKeys: snapshot.ticketKeys, clients: snapshot.clientCertificates,
-            askedHosts: Set(snapshot.applications.filter(\.asksForCertificate).map(\.host)))
+        let server = configuration.server
         self.server = server
         func certificate(_ host: String) -> Int32 { Int32(server.certificate(for: host) ?? -1) }
         var routes = [

@@ -13,6 +13,7 @@ extension Reactor {
 
     /// Sends what waits for a client. One that reads, however slowly, has its deadline moved.
     func flushPending(_ slot: Int32) {
+        guard !downstreams[slot].pointee.exchange.isCutQueued else { return }
         let transport = transports + Int(slot)
         let waiting = transport.pointee.pending.count
         transport.flush()
@@ -40,6 +41,8 @@ extension Reactor {
         counters.add(.deadlinesPassed)
         guard downstreams.isInUse(slot) else { return }
         let connection = downstreams[slot]
+        // Its end is on the way, and with it the reason that this moment does not know.
+        guard !connection.pointee.exchange.isCutQueued else { return }
         switch connection.pointee.phase {
         case .proxyHeader, .handshaking:
             counters.add(.handshakesExpired)
@@ -86,9 +89,10 @@ extension Reactor {
     private func forwardingDeadlinePassed(_ slot: Int32) {
         let connection = downstreams[slot]
         if nowMilliseconds >= connection.pointee.exchange.cutAtMilliseconds {
+            // Of a revocation's many short requests all that are left are cut at the same moment.
             noteCut(slot, connection.pointee.exchange.cutReason)
             counters.add(.streamsCut)
-            abandon(slot)
+            queueCut(slot, connection.pointee.exchange.cutReason)
             return
         }
         // Half an answer, or nobody who is known to wait for one: that is no failure of the upstream's.

@@ -5,13 +5,16 @@ import Border
 /// every open connection when one is revoked. A request pays for none of it.
 extension Reactor {
     func isRevoked(_ proof: ClientProof) -> Bool {
-        guard !state.pointee.revokedSerials.isEmpty, let facts = proof.facts else { return false }
-        return state.pointee.revokedSerials.contains(CertificateFacts.number(facts.serial))
+        let numbers = state.pointee.revokedSerials.numbers
+        guard !numbers.isEmpty || !state.pointee.furtherRevokedSerials.isEmpty, let facts = proof.facts
+        else { return false }
+        let number = CertificateFacts.number(facts.serial)
+        return numbers.contains(number) || state.pointee.furtherRevokedSerials.contains(number)
     }
 
-    /// - Returns: how many streams were cut at once.
+    /// - Returns: how many streams are to be cut.
     func revoke(certificate number: String) -> Int {
-        state.pointee.revokedSerials.insert(number)
+        state.pointee.furtherRevokedSerials.insert(number)
         var count = 0
         for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             guard let proof = downstreams[slot].pointee.machine?.proof, isRevoked(proof) else { continue }

@@ -1,20 +1,27 @@
 import Access
 import Border
 
-/// Applies revocations: forget the sessions, re-decide what is open, cut what is no longer allowed.
+/// Applies revocations: forget the sessions, re-decide what is open, queue for its end what is no longer allowed.
 extension Reactor {
     /// A request without a long life may still finish for this long.
     private static let drainMilliseconds: UInt64 = 2_000
     /// A response that streams for longer than this is a stream, not a short request.
     private static let shortNanoseconds: UInt64 = 2_000_000_000
 
+    /// Whatever stood in the lane when the turn began holds for all of the turn. Who goes on sending meanwhile, as fast
+    /// as it is read, is heard in the next one.
     func applyRevocations() {
-        while let revocation = inbox.nextRevocation() { apply(revocation) }
+        for _ in 0..<inbox.revocationsMax {
+            guard let revocation = inbox.nextRevocation() else { return }
+            apply(revocation)
+        }
+        inbox.signalAgain()
     }
 
     private func apply(_ revocation: Revocation) {
         counters.add(.revocations)
         state.pointee.recent.append(revocation)
+        state.pointee.cuts.isRevoking = true
         var streams = 0
         switch revocation.effect {
         case .endSession(let session): streams = end(sessions.slots(.session, session), revocation.sequence)
@@ -26,14 +33,11 @@ extension Reactor {
         case .revokeCertificate(let number): streams = revoke(certificate: number)
         case .replace(let record): streams = replace(record, revocation.sequence)
         }
-        let now = Clock.monotonicNanoseconds()
-        let latency = now > revocation.eventNanoseconds ? now - revocation.eventNanoseconds : 0
-        if streams > 0 {
-            counters.add(.streamsCut, UInt64(streams))
-            counters.record(.cut, latency)
-        }
-        _ = toControl.send(
-            .cut(sequence: revocation.sequence, reactor: number, streams: streams, nanoseconds: latency))
+        state.pointee.cuts.isRevoking = false
+        let cause = CutQueue.Cause(
+            sequence: revocation.sequence, eventNanoseconds: revocation.eventNanoseconds)
+        guard streams > 0 else { return report(cause, streams: 0) }
+        state.pointee.cuts.append(.end(cause))
     }
 
     /// A record loaded after the event already reflects it: the session it describes is a new one.
@@ -85,7 +89,7 @@ extension Reactor {
 
     /// Gives a session a new record and decides what it has open anew.
     ///
-    /// - Returns: how many streams were cut at once.
+    /// - Returns: how many streams are to be cut.
     @discardableResult
     func renew(_ session: Int32, _ newer: SessionRecord) -> Int {
         var newer = newer
@@ -142,10 +146,14 @@ extension Reactor {
     /// What nobody is signed in for was opened by a route's own decision: a new configuration decides it anew, and what
     /// has no route any more ends.
     func redecideAnonymous(under plan: Plan) {
+        // Thousands of streams have few routes between them, and a configuration may have thousands of routes.
+        var found: [ObjectIdentifier: Route?] = [:]
         for slot in downstreams.everUsed where downstreams.isInUse(slot) {
             let connection = downstreams[slot]
             guard isOpenToAnybody(slot), let old = connection.pointee.route else { continue }
-            let new = plan.routes.first { $0.host == old.host && $0.name == old.name }
+            let known = found[ObjectIdentifier(old)]
+            let new = known ?? plan.routes.first { $0.host == old.host && $0.name == old.name }
+            if known == nil { found[ObjectIdentifier(old)] = .some(new) }
             guard let anonymous = new?.application?.anonymous else {
                 _ = cutOrDrain(slot)
                 continue
@@ -155,9 +163,10 @@ extension Reactor {
     }
 
     /// - Parameter route: whose decision it is, where nobody is signed in.
-    /// - Returns: whether it was cut at once; otherwise it has at most two seconds to finish.
+    /// - Returns: whether it was queued to be cut; otherwise it is already, or it has at most two seconds to finish.
     func cutOrDrain(_ slot: Int32, _ reason: Reason = .sessionEnded, by route: Route? = nil) -> Bool {
         let connection = downstreams[slot]
+        guard !connection.pointee.exchange.isCutQueued else { return false }
         let age = nowNanoseconds &- connection.pointee.exchange.beganNanoseconds
         let isStreaming = connection.pointee.exchange.isResponseBegun && age > Self.shortNanoseconds
         guard
@@ -176,13 +185,7 @@ extension Reactor {
         }
         if let route { connection.pointee.lastRoute = route }
         noteCut(slot, reason)
-        if closeCall(slot, reason) { return true }
-        if closeTunnel(slot, reason) {
-            endExchange(slot)
-            resume(slot, beginLinger(slot))
-        } else {
-            abandon(slot)
-        }
+        queueCut(slot, reason)
         return true
     }
 

@@ -26,6 +26,7 @@ extension Reactor {
             // Who waits for the upstream's connection is decided anew when it is there.
             guard downstreams[slot].pointee.phase != .connecting else { continue }
             let exchange = downstreams[slot].pointee.exchange
+            guard !exchange.isCutQueued else { continue }
             if exchange.upstream >= 0 { checkProof(slot, session: exchange.session) }
             guard exchange.session >= 0, exchange.upstream >= 0 else { continue }
             checkStream(slot, session: exchange.session)
@@ -35,7 +36,7 @@ extension Reactor {
     /// A certificate that has ended, or that was proven against authorities or revocations that are no longer the
     /// configured ones, counts no more for what it opened either.
     ///
-    /// - Returns: whether it was cut at once.
+    /// - Returns: whether it was queued to be cut.
     @discardableResult
     func checkProof(_ slot: Int32, session: Int32) -> Bool {
         guard let route = downstreams[slot].pointee.route,

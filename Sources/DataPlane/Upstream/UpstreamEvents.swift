@@ -10,8 +10,9 @@ extension Reactor {
         case .securing: continueSecuring(upstream)
         case .ready:
             let transport = transports + Int(upstream)
-            if !transport.pointee.pending.isEmpty { transport.flush() }
             let slot = upstreams[upstream].pointee.downstream
+            if slot >= 0, downstreams[slot].pointee.exchange.isCutQueued { return }
+            if !transport.pointee.pending.isEmpty { transport.flush() }
             if slot >= 0 { serve(slot) }
         case .idle: checkIdle(upstream)
         case .probing: continueProbe(upstream)

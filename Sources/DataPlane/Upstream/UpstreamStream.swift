@@ -79,6 +79,11 @@ extension Reactor {
     ) {
         let user = upstreams[upstream].pointee.downstream
         let isWhole = user >= 0 && downstreams[user].pointee.exchange.isResponseComplete
+        // In front of a tunnel's end would leave what its client said before it lost the right to be heard.
+        let isCut = user >= 0 && downstreams[user].pointee.exchange.isCut
+        if isCut, !transports[Int(upstream)].pending.isEmpty {
+            return giveUp(connection, stream.pointee.id)
+        }
         if stream.pointee.isTunnel, stream.pointee.isHeadReceived { endTunnel(stream, session) }
         if isWhole || stream.pointee.isTunnel, stream.pointee.isEndSent {
             guard !stream.pointee.isRemoteEnded, let side = connection.pointee.asking else { return }

@@ -150,6 +150,9 @@ protocol Connector: Sendable {
     var provider: String { get }
     /// How often known devices are asked again, and how often everything is read.
     var pace: RefreshPace { get }
+    /// The kind of key that the native id of every record is, where no record carries a stronger one: a device that
+    /// this key is pinned to has that record and no other. nil: there is no such kind.
+    var nativeKey: DeviceKey.Kind? { get }
     /// One probe read per required permission; nil when all that is required works (providers.md 10.3).
     func probe() async -> ConnectorFailure?
     /// Reads everything.
@@ -218,6 +221,7 @@ extension Connector {
     func forgetToken() async {}
     var ownerAttribute: String? { nil }
     var matchesOwners: Bool { false }
+    var nativeKey: DeviceKey.Kind? { nil }
 
     func devices(ofPerson person: String) async -> DeviceAnswer {
         .failed(ConnectorFailure(.configError, "\(provider) is not asked about people"))

@@ -35,6 +35,7 @@ struct IntuneConnector: Connector {
 
     var integration: String { connection.integration }
     var provider: String { ManagedDevice.provider }
+    var nativeKey: DeviceKey.Kind? { .intune }
     var pace: RefreshPace {
         RefreshPace(
             deviceSeconds: connection.refreshSeconds, fullSeconds: connection.fullSyncSeconds,

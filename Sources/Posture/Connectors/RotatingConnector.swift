@@ -28,6 +28,7 @@ final class RotatingConnector: Connector {
     private var connector: any Connector { current.withLock { $0 } }
 
     var pace: RefreshPace { connector.pace }
+    var nativeKey: DeviceKey.Kind? { connector.nativeKey }
     var ownerAttribute: String? { connector.ownerAttribute }
     var matchesOwners: Bool { connector.matchesOwners }
     var publishing: String? { connector.publishing }

@@ -65,6 +65,35 @@ actor VerdictCache {
         await loading[ExactKey(integration)]?.value
     }
 
+    /// Devices in one question whose records are read one by one; for more than these the list is as fast.
+    static let readAheadMax = 16
+
+    /// Reads what an integration said of these devices in front of the list that is being read since the start.
+    ///
+    /// - Returns: whether nothing in the rest of the list can change what is known of them.
+    func readAhead(_ questions: [VerdictMatching.Question], _ source: VerdictMatching.Source) async -> Bool {
+        let key = ExactKey(source.integration)
+        guard loading[key] != nil, let kind = source.nativeKey, questions.count <= Self.readAheadMax else {
+            return false
+        }
+        for question in questions where !question.keys.isEmpty {
+            guard let name = question.keys.first(where: { $0.kind == kind }) else { return false }
+            if isRecorded(name, in: key) { continue }
+            guard let row = try? await store.verdictRow(of: source.integration, nativeID: name.value),
+                // Meanwhile the list may have been read, and a synchronisation may have taken the record back.
+                loading[key] != nil
+            else { return false }
+            tables[key]?.load(row)
+            guard isRecorded(name, in: key) else { return false }
+        }
+        return true
+    }
+
+    private func isRecorded(_ name: DeviceKey, in integration: ExactKey) -> Bool {
+        guard let table = tables[integration], let slot = table.slot(of: name.value) else { return false }
+        return table.record(at: slot)?.keys.contains(name) ?? false
+    }
+
     /// Waits until everything is in memory.
     func ready() async {
         for task in loading.values { await task.value }

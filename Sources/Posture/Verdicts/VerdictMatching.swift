@@ -15,11 +15,14 @@ enum VerdictMatching {
         var integration: String
         var provider: String
         var ttlSeconds: Int64
+        /// See `Connector`.
+        var nativeKey: DeviceKey.Kind?
 
         init(_ connector: any Connector) {
             integration = connector.integration
             provider = connector.provider
             ttlSeconds = connector.pace.ttlSeconds
+            nativeKey = connector.nativeKey
         }
     }
 
@@ -85,7 +88,10 @@ extension VerdictCache {
     func verdicts(
         of questions: [VerdictMatching.Question], by sources: [VerdictMatching.Source], nowSeconds: Int64
     ) async -> [[Verdict]] {
-        for source in sources { await ready(source.integration) }
+        for source in sources {
+            if await readAhead(questions, source) { continue }
+            await ready(source.integration)
+        }
         let asked = sources.map { ($0, tables[ExactKey($0.integration)]) }
         return questions.map { question in
             asked.compactMap { source, table in

@@ -31,7 +31,7 @@ struct ControlProcess {
         let plane = LockedValue<ControlPlane?>(nil)
         let reloading = ReloadOrders { GatewayProcess.reload($0) }
         let joined = DispatchSemaphore(value: 0)
-        let early = EarlyNews<ControlPlane, DataProcesses.News>(countsAtOnce: Self.isJoining, Self.take)
+        let early = EarlyNews<ControlPlane, DataProcesses.News>(countsAtOnce: Self.countsAtOnce, Self.take)
         let data = DataProcesses { news in
             early.tell(news)
             joined.signal()
@@ -56,15 +56,24 @@ struct ControlProcess {
         while true { sleep(3_600) }
     }
 
-    private static func isJoining(_ news: DataProcesses.News) -> Bool {
-        if case .joins = news { true } else { false }
+    /// What needs nothing but the store.
+    private static func countsAtOnce(_ news: DataProcesses.News) -> Bool {
+        switch news {
+        case .joins, .knows: true
+        case .asks, .lives: false
+        }
     }
 
-    private static func take(_ news: DataProcesses.News, _ control: ControlPlane) {
+    private static func take(
+        _ news: DataProcesses.News, _ control: ControlPlane,
+        _ early: EarlyNews<ControlPlane, DataProcesses.News>
+    ) {
         switch news {
         case .joins(let sequence, let revision): control.resume(sequence: sequence, revision: revision)
         case .asks(let message): control.handle(message)
-        case .knows(let records): Task(priority: .utility) { await control.reconcile(records) }
+        case .knows(let records):
+            Task(priority: .utility) { early.tell(.lives(await control.endGone(records))) }
+        case .lives(let records): Task(priority: .utility) { await control.decideAnew(records) }
         }
     }
 

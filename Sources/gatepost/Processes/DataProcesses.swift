@@ -15,6 +15,8 @@ final class DataProcesses: Reactors {
         case joins(sequence: UInt64, revision: UInt64)
         case asks(ToControl)
         case knows([KnownRecord])
+        /// Of these the store has a session: they are decided anew.
+        case lives([KnownRecord])
     }
 
     struct State {

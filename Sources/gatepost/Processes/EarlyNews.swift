@@ -9,14 +9,14 @@ final class EarlyNews<Plane: Sendable, News: Sendable>: Sendable {
     }
     private let state = LockedValue(State())
     private let counts: @Sendable (News) -> Bool
-    private let take: @Sendable (News, Plane) -> Void
+    private let take: @Sendable (News, Plane, EarlyNews) -> Void
 
     /// - Parameters:
     ///   - counts: whether a piece of news counts at once.
-    ///   - take: hands it on; called from the threads that bring the news.
+    ///   - take: hands it on; called from the threads that bring the news. What it comes to may be news again.
     init(
         countsAtOnce counts: @escaping @Sendable (News) -> Bool,
-        _ take: @escaping @Sendable (News, Plane) -> Void
+        _ take: @escaping @Sendable (News, Plane, EarlyNews) -> Void
     ) {
         self.counts = counts
         self.take = take
@@ -28,15 +28,15 @@ final class EarlyNews<Plane: Sendable, News: Sendable>: Sendable {
             ready = $0.isOpen || counts(news) ? $0.plane : nil
             if ready == nil { $0.kept.append(news) }
         }
-        if let ready { take(news, ready) }
+        if let ready { take(news, ready, self) }
     }
 
     /// From now on what counts at once reaches the plane, first of all what came before.
     func begin(_ plane: Plane) {
         drain(of: counts) {
             $0.plane = plane
-        } through: { [take] in
-            take($0, plane)
+        } through: {
+            take($0, plane, self)
         }
     }
 
@@ -44,8 +44,8 @@ final class EarlyNews<Plane: Sendable, News: Sendable>: Sendable {
     func open(_ plane: Plane) {
         drain(of: { _ in true }) {
             $0.isOpen = true
-        } through: { [take] in
-            take($0, plane)
+        } through: {
+            take($0, plane, self)
         }
     }
 

@@ -58,7 +58,7 @@ extension ToReactor {
         switch self {
         case .session(let ticket, _), .sessionUnavailable(let ticket, _), .proceed(let ticket): ticket
         case .response(let response): response.ticket
-        case .configuration, .drain: nil
+        case .drain: nil
         }
     }
 
@@ -75,7 +75,7 @@ extension ToReactor {
                     response.ticket = Tickets.mark(response.ticket, life: 0)
                     return response
                 }())
-        case .configuration, .drain: self
+        case .drain: self
         }
     }
 }

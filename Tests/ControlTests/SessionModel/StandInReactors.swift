@@ -258,7 +258,7 @@ extension StandInReactors.State {
         case .sessionUnavailable(let ticket, _):
             guard let parked = lanes[index].parked.removeValue(forKey: ticket.slot) else { return }
             outcomes[parked.request] = .refused
-        case .response, .proceed, .configuration, .drain: break
+        case .response, .proceed, .drain: break
         }
     }
 

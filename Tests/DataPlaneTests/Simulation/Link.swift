@@ -71,6 +71,7 @@ final class Link {
     // MARK: Calls of the gateway
 
     func receive(_ target: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        kernel.whenCalled(.moves(self))
         if kernel.random.chance(2) { return -Int(EINTR) }
         guard !visible.isEmpty else {
             if error != 0 {
@@ -90,6 +91,7 @@ final class Link {
     }
 
     func transmit(_ source: UnsafeRawPointer, _ count: Int) -> Int {
+        kernel.whenCalled(.moves(self))
         if kernel.random.chance(2) { return -Int(EINTR) }
         if hasGatewayEnded { kernel.fault("send after shutdown") }
         if isReset {

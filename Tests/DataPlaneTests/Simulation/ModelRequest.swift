@@ -37,6 +37,8 @@ final class ModelRequest {
     var isWholeAtUpstream = false
     var timesAtUpstream = 0
     var outcome: Outcome?
+    /// Who asks.
+    weak var client: SimulatedClient?
     /// Something was done to it that excuses an answer of the gateway or a cut.
     var isDisturbed = false
 

@@ -19,6 +19,7 @@ final class Oracle {
             kernel.fault("request \(request.id) of kind \(request.kind) was forwarded")
         case .plain, .tunnel, .events: break
         }
+        world.cuts.forwarded(request)
         guard request.host == "wiki.test" else { return }
         guard let number = request.sessionNumber else {
             return kernel.fault("request \(request.id) was forwarded without a session")
@@ -87,6 +88,7 @@ final class Oracle {
         if request.outcome != nil { kernel.fault("request \(request.id) has two answers") }
         request.outcome = .answered(status: status, reason: reason)
         kernel.trace("request \(request.id) is answered: \(status) \(reason ?? "")")
+        world.cuts.answered(request, reason: reason)
         guard reason == nil else { return }
         if request.kind == .reserved {
             if reader.body != request.responseBody { kernel.fault("reserved \(request.id) got another body") }

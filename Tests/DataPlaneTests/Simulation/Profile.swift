@@ -1,3 +1,5 @@
+@testable import DataPlane
+
 /// What goes wrong in one simulation. Where nothing does, every answer must be exactly the expected one.
 struct Profile: CustomStringConvertible {
     var movesMuch = false
@@ -18,8 +20,20 @@ struct Profile: CustomStringConvertible {
     var isCrowded = false
     /// The order to stop comes while requests are open.
     var drainsEarly = false
+    /// Connections may be idle for moments only: somebody's deadline passes all the time, and requests are lost.
+    var restsShortly = false
+    /// Streams that the reactor ends in one turn.
+    var cutsPerTurn = 2
+    /// Clients beside the others, each with a stream of the same session, which ends soon (`planStreams`).
+    var streams = 0
+    /// When all is quiet, revocations come as fast as they are applied.
+    var floodsRevocations = false
     /// Planted: revocations are said to be sent and are not.
     var withholdsRevocations = false
+    /// Planted: they come so many turns later than is said.
+    var revocationsLateTurns = 0
+    /// Planted: a turn ends one stream, whatever was promised.
+    var cutsTooFew = false
 
     static let calm = Profile()
 
@@ -40,6 +54,7 @@ struct Profile: CustomStringConvertible {
         hasSmallCache = random.chance(15)
         isCrowded = random.chance(8)
         drainsEarly = random.chance(10)
+        cutsPerTurn = random.pick([1, 2, Reactor.cutsPerTurnMax])
     }
 
     init() {}

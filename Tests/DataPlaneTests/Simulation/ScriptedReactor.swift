@@ -16,10 +16,16 @@ final class ScriptedReactor {
     private(set) var reactor: Reactor?
     /// Called after every turn.
     var afterTurn: () -> Void = {}
+    /// Called after every turn with what the reactor asked in it.
+    var control: (ToControl) -> Void = { _ in }
+    /// Makes the far end of each connection to an upstream; nil: one that answers with `upstream`.
+    var accepting: ((Link) -> any Peer)?
+    private let cutsPerTurnMax: Int
 
     /// The calling thread is in the kernel already.
-    private init(_ kernel: SimulatedKernel) throws {
+    private init(_ kernel: SimulatedKernel, cutsPerTurnMax: Int) throws {
         self.kernel = kernel
+        self.cutsPerTurnMax = cutsPerTurnMax
         inbox = try Inbox(capacity: 64)
         mailbox = try ControlInbox(capacity: 64)
     }
@@ -28,11 +34,13 @@ final class ScriptedReactor {
     ///
     /// - Parameters:
     ///   - upstream: answers each request that comes upstream, by its head; nil: with silence.
+    ///   - cutsPerTurnMax: streams that one turn ends.
     ///   - script: makes the clients; called before the first turn.
     /// - Returns: what went wrong on the way; empty when nothing did.
     static func run(
         seed: UInt64 = 1, seconds: UInt64, snapshot: GatewaySnapshot,
-        upstream: @escaping (String) -> [UInt8]?, _ script: (ScriptedReactor) -> Void
+        cutsPerTurnMax: Int = Reactor.cutsPerTurnMax, upstream: @escaping (String) -> [UInt8]?,
+        _ script: (ScriptedReactor) -> Void
     ) throws -> [String] {
         // Made by real processes, on first use.
         _ = TestCertificates.shared
@@ -42,7 +50,7 @@ final class ScriptedReactor {
         kernel.movesMuch = true
         let table = KernelTable(entering: kernel)
         try {
-            let world = try ScriptedReactor(kernel)
+            let world = try ScriptedReactor(kernel, cutsPerTurnMax: cutsPerTurnMax)
             try world.run(seconds, snapshot, upstream, script)
             kernel.runOut()
             world.peers = []
@@ -59,18 +67,20 @@ final class ScriptedReactor {
         let reactor = try Reactor(
             Reactor.Parts(
                 number: 0, workers: 1, clients: ClientTable(), inbox: inbox, toControl: mailbox,
-                counters: counters, mark: TurnMark(), log: LogRing(capacity: 4_096), instanceID: 1),
-            snapshot: snapshot,
+                counters: counters, mark: TurnMark(), log: LogRing(capacity: 4_096), instanceID: 1,
+                cutsPerTurnMax: cutsPerTurnMax),
+            configuration: try PreparedConfiguration(snapshot, revokedSerials: RevokedSerials()),
             listeners: try BoundListeners.bind([ListenerAddress(address: "127.0.0.1", port: 443)]))
         self.reactor = reactor
         kernel.accepting = { [unowned self] link, _ in
-            let peer = ScriptedUpstream(link, upstream)
+            let peer = accepting?(link) ?? ScriptedUpstream(link, upstream)
             peers.append(peer)
             link.peer = peer
             return true
         }
         kernel.afterTurn = { [unowned self] in
             for peer in peers { (peer as? ScriptedClient)?.noteClosing() }
+            while let message = mailbox.receive() { control(message) }
             afterTurn()
         }
         kernel.whenStalled = { [unowned self] in
@@ -81,6 +91,8 @@ final class ScriptedReactor {
         kernel.after(seconds * 1_000_000_000) { [unowned self] in end() }
         reactor.run()
         afterTurn = {}
+        control = { _ in }
+        accepting = nil
         kernel.afterTurn = {}
         self.reactor = nil
         if reactor.pool.pointee.bytesInUse > 0 {
@@ -90,6 +102,10 @@ final class ScriptedReactor {
         kernel.accepting = { _, _ in false }
         kernel.whenStalled = {}
     }
+
+    func send(_ message: ToReactor) { _ = inbox.send(message) }
+    func revoke(_ revocation: Revocation) { inbox.send(revocation) }
+    var upstreams: [ScriptedUpstream] { peers.compactMap { $0 as? ScriptedUpstream } }
 
     private func end() { _ = inbox.send(.drain(deadlineMilliseconds: 0)) }
 
@@ -103,9 +119,11 @@ final class ScriptedReactor {
 
 /// The far end of one connection to an application: answers as it is told, and reads everything.
 final class ScriptedUpstream: Peer {
-    private let link: Link
+    let link: Link
     private let answer: (String) -> [UInt8]?
     private var head: [UInt8]? = []
+    /// All that came, heads too.
+    private(set) var plain: [UInt8] = []
 
     init(_ link: Link, _ answer: @escaping (String) -> [UInt8]?) {
         self.link = link
@@ -115,6 +133,7 @@ final class ScriptedUpstream: Peer {
     func gatewayWrote(_ bytes: [UInt8], wasBlocked: Bool) {}
 
     func received(_ bytes: [UInt8]) {
+        plain += bytes
         guard var head else { return }
         head += bytes
         guard MessageReader.find(Array("\r\n\r\n".utf8), in: head) != nil else {

@@ -27,6 +27,10 @@ final class SimulatedClient: Peer {
     private var withheld: ModelRequest?
     private var tunnelSent: [UInt8] = []
     private var tunnelReceived: [UInt8] = []
+    /// Bytes that it was sent since its stream lost its right; nil before that.
+    private(set) var toldSinceLoss: Int?
+    /// A goodbye of WebSocket's and one of TLS's, sealed.
+    private static let goodbyeBytesMax = 120
 
     init(_ world: Simulation, requests: [ModelRequest], rudeness: Rudeness?) {
         self.world = world
@@ -37,6 +41,7 @@ final class SimulatedClient: Peer {
         leaving = world.kernel.random.pick(Leaving.allCases)
         tls = TLSEnd(world.kernel.random.pick(TLSEnd.Contexts.shared.clients), serverName: "wiki.test")
         if rudeness != nil { for request in requests { request.isDisturbed = true } }
+        for request in requests { request.client = self }
     }
 
     func start() {
@@ -136,7 +141,17 @@ final class SimulatedClient: Peer {
 
     // MARK: Receiving
 
-    func gatewayWrote(_ bytes: [UInt8], wasBlocked: Bool) {}
+    func gatewayWrote(_ bytes: [UInt8], wasBlocked: Bool) {
+        guard let told = toldSinceLoss else { return }
+        toldSinceLoss = told + bytes.count
+        guard told + bytes.count > Self.goodbyeBytesMax else { return }
+        world.kernel.fault("client \(requests[0].id) is told more than a goodbye after its session's end")
+    }
+
+    var isHandshaking: Bool { !tls.isEstablished }
+
+    /// Its stream has just lost its right.
+    func lost() { toldSinceLoss = 0 }
 
     func received(_ bytes: [UInt8]) {
         guard !hasEnded else { return }
@@ -214,11 +229,15 @@ final class SimulatedClient: Peer {
 
     private func beginTunnel(_ request: ModelRequest) {
         tunnelSent = ModelRequest.payload(request.id, 3, 50 + world.kernel.random.below(3_000))
-        let half = tunnelSent.count / 2
-        write(Array(tunnelSent[..<half]))
-        world.kernel.after(UInt64(world.kernel.random.below(900)) * 1_000_000) { [self] in
-            guard !hasEnded else { return }
-            write(Array(tunnelSent[half...]))
+        let pauses = world.pauses()
+        let pieces = pauses.count + 1
+        write(Array(tunnelSent[..<(tunnelSent.count / pieces)]))
+        for (index, pause) in pauses.enumerated() {
+            let range = tunnelSent.count * (index + 1) / pieces..<tunnelSent.count * (index + 2) / pieces
+            world.kernel.after(pause) { [self] in
+                guard !hasEnded else { return }
+                write(Array(tunnelSent[range]))
+            }
         }
     }
 

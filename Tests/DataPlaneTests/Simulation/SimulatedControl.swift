@@ -9,6 +9,8 @@ final class SimulatedControl {
         var endedInTurn: Int?
         /// A new record took its place that opens nothing.
         var isRefused = false
+        /// Whoever asks is told of the end.
+        var isTold = false
     }
 
     private unowned let world: Simulation
@@ -28,6 +30,7 @@ final class SimulatedControl {
 
     /// Reads what the reactor asked in its last turn.
     func work() {
+        sendLate()
         if world.profile.controlMisbehaves, world.kernel.random.chance(60) { return }
         while let message = mailbox.receive() {
             switch message {
@@ -45,12 +48,11 @@ final class SimulatedControl {
 
     private func record(_ number: UInt8, _ application: String) -> SessionRecord? {
         let session = sessions[Int(number)]
-        let isTold = session.endedInTurn != nil && !world.profile.withholdsRevocations
-        guard !isTold || session.isRefused else { return nil }
+        guard !session.isTold || session.isRefused else { return nil }
         let now = Int64((world.kernel.wallNanoseconds + world.kernel.nowNanoseconds) / 1_000_000_000)
         let until = world.profile.hasShortRecords ? now + 15 : Facts.farSeconds
         var record = Facts.record(
-            number, sequence: sequence, application: application, allowed: !isTold,
+            number, sequence: sequence, application: application, allowed: !session.isTold,
             validUntil: until)
         record.device = "device-\(number)"
         return record
@@ -100,12 +102,24 @@ final class SimulatedControl {
         }
     }
 
+    /// Revocations that the reactor has not applied yet.
+    func waiting(_ reactor: Reactor) -> UInt64 { sequence - reactor.counters.value(.revocations) }
+
+    func revokeNobody() {
+        sequence += 1
+        inbox.send(Revocation(sequence: sequence, eventNanoseconds: 0, effect: .endSession("nobody")))
+    }
+
     func send(_ message: ToReactor) { _ = inbox.send(message) }
 
     /// Ends a session, or all that it opens.
     func revoke(_ number: UInt8) {
         guard sessions[Int(number)].endedInTurn == nil else { return }
         sequence += 1
+        // A harness that withholds one, or has it late, must notice that.
+        let isLate = world.profile.withholdsRevocations || world.profile.revocationsLateTurns > 0
+        sessions[Int(number)].endedInTurn = world.kernel.turn
+        sessions[Int(number)].isTold = true
         let effect: Revocation.Effect
         switch world.kernel.random.below(4) {
         case 0: effect = .endSession("session-\(number)")
@@ -113,14 +127,25 @@ final class SimulatedControl {
         case 2: effect = .endDevice("device-\(number)")
         default:
             sessions[Int(number)].isRefused = true
-            sessions[Int(number)].endedInTurn = world.kernel.turn
             guard let record = record(number, "wiki") else { return }
             effect = .replace(record)
         }
-        sessions[Int(number)].endedInTurn = world.kernel.turn
-        // A harness that withholds one must notice that.
+        let revocation = Revocation(
+            sequence: sequence, eventNanoseconds: world.kernel.nowNanoseconds, effect: effect)
+        guard isLate else { return inbox.send(revocation) }
+        sessions[Int(number)].isTold = false
         guard !world.profile.withholdsRevocations else { return }
-        inbox.send(
-            Revocation(sequence: sequence, eventNanoseconds: world.kernel.nowNanoseconds, effect: effect))
+        late.append((world.kernel.turn + world.profile.revocationsLateTurns, number, revocation))
+    }
+
+    private var late: [(turn: Int, number: UInt8, revocation: Revocation)] = []
+
+    /// Before the turn that begins now.
+    private func sendLate() {
+        while let first = late.first, first.turn <= world.kernel.turn {
+            late.removeFirst()
+            sessions[Int(first.number)].isTold = true
+            inbox.send(first.revocation)
+        }
     }
 }

@@ -20,6 +20,12 @@ final class SimulatedKernel {
         var isEdgeTriggered: Bool { events & EPOLLET.rawValue != 0 }
     }
 
+    /// What `TurnLaw` looks at.
+    enum Call {
+        case accept
+        case moves(Link)
+    }
+
     /// What may go wrong by the kernel's own doing.
     struct Faults {
         var acceptsFail = false
@@ -42,6 +48,11 @@ final class SimulatedKernel {
     private(set) var problems: [String] = []
     /// Called after every turn.
     var afterTurn: () -> Void = {}
+    /// Called when a turn begins, with the connections that it was told can be read; and at calls of it.
+    var beforeTurn: ([Link]) -> Void = { _ in }
+    var whenCalled: (Call) -> Void = { _ in }
+    /// Called before each look at a clock.
+    var whenClockIsRead: () -> Void = {}
     /// Called when the reactor would sleep for ever.
     var whenStalled: () -> Void = {}
     /// The other end of a new outgoing connection: nil refuses it.
@@ -53,6 +64,7 @@ final class SimulatedKernel {
     private var backlog: [Link] = []
     private var isListening = true
     private var agenda = Agenda()
+    private var readable: [Link] = []
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
@@ -89,6 +101,7 @@ final class SimulatedKernel {
     }
 
     func read(clock: Int32) -> UInt64 {
+        whenClockIsRead()
         nowNanoseconds += 50
         return clock == CLOCK_MONOTONIC ? nowNanoseconds : wallNanoseconds &+ nowNanoseconds
     }
@@ -146,6 +159,7 @@ final class SimulatedKernel {
     }
 
     func accept() -> Int32 {
+        whenCalled(.accept)
         guard !backlog.isEmpty else { return -EAGAIN }
         if random.chance(2) { return -EINTR }
         if faults.acceptsFail, random.chance(20) { return random.chance(50) ? -EMFILE : -ECONNABORTED }
@@ -213,6 +227,9 @@ final class SimulatedKernel {
             guard let watch = watches[Int(descriptor - Self.firstDescriptor)] else { continue }
             let found = mask(descriptor) & (watch.events | EPOLLERR.rawValue | EPOLLHUP.rawValue)
             guard found != 0 else { continue }
+            if found & EPOLLIN.rawValue != 0, case .link(let link) = entry(descriptor, "harvest") {
+                readable.append(link)
+            }
             events[count] = epoll_event(events: found, data: epoll_data_t(u64: watch.token))
             count += 1
         }
@@ -220,8 +237,17 @@ final class SimulatedKernel {
         return Int32(count)
     }
 
-    /// The reactor has nothing to do: the world goes on until it has.
     func wait(_ events: UnsafeMutablePointer<epoll_event>, _ capacity: Int, _ milliseconds: Int32) -> Int32 {
+        readable = []
+        let count = goOn(events, capacity, milliseconds)
+        beforeTurn(readable)
+        return count
+    }
+
+    /// The reactor has nothing to do: the world goes on until it has.
+    private func goOn(_ events: UnsafeMutablePointer<epoll_event>, _ capacity: Int, _ milliseconds: Int32)
+        -> Int32
+    {
         turn += 1
         if turn == Self.turnsMax { fault("\(turn) turns without an end: the reactor runs in circles") }
         if turn >= Self.turnsMax { whenStalled() }

@@ -14,6 +14,8 @@ final class SimulatedUpstream: Peer {
     private var tunnelled = 0
     /// How many bytes the gateway has to have read to know that a stream is open.
     private var streamKnownAt: Int?
+    /// Its session has ended: nothing more may come here.
+    var isCut = false
 
     init(_ world: Simulation, _ link: Link, isTLS: Bool) {
         self.world = world
@@ -33,9 +35,15 @@ final class SimulatedUpstream: Peer {
     /// The request that is being answered here.
     var current: ModelRequest? { link.isClosedByGateway || link.isReset ? nil : request }
 
+    /// Whether the gateway has this connection in use for a request.
+    var isOccupied: Bool { !link.isClosedByGateway && request != nil }
+
     // MARK: What the gateway does
 
     func gatewayWrote(_ bytes: [UInt8], wasBlocked: Bool) {
+        if isCut, let request {
+            world.kernel.fault("\(bytes.count) bytes of request \(request.id) move after its session's end")
+        }
         // Sealed bytes say nothing, and those that waited were decided about earlier.
         guard tls == nil, !wasBlocked, request == nil, reader.isBetweenMessages else { return }
         guard let id = Self.id(in: bytes), let found = world.requests[id] else { return }
@@ -143,7 +151,7 @@ final class SimulatedUpstream: Peer {
         guard self.request === request, !link.isClosedByGateway else { return }
         guard left > 0 else { return close() }
         send("data: \(request.id)\n\n")
-        world.kernel.after(UInt64(world.kernel.random.below(900)) * 1_000_000) { [self] in
+        world.kernel.after(world.pauses()[0]) { [self] in
             sendEvents(request, left: left - 1)
         }
     }

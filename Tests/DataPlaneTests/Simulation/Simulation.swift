@@ -13,18 +13,23 @@ final class Simulation {
     var profile: Profile
     private(set) var requests: [Int: ModelRequest] = [:]
     private(set) var oracle: Oracle!
+    private(set) var cuts: CutLaw!
+    private(set) var turns: TurnLaw!
     private(set) var control: SimulatedControl!
     private var clients: [SimulatedClient] = []
     private var upstreams: [SimulatedUpstream] = []
     private var open = 0
     private var revision: UInt64 = 1
     private var isQuiet = false
+    /// Of `planStreams`.
+    var streamsEndNanoseconds: UInt64 = 0
 
     init(seed: UInt64, profile: Profile? = nil) {
         self.seed = seed
         kernel = SimulatedKernel(seed: seed)
         self.profile = profile ?? Profile(&kernel.random)
         oracle = Oracle(self)
+        cuts = CutLaw(self)
     }
 
     /// Where a run came out: the same for each run of one seed.
@@ -41,9 +46,12 @@ final class Simulation {
     static func problems(seed: UInt64, profile: Profile? = nil, losesEdges: Bool = false) -> [String] {
         let simulation = Simulation(seed: seed, profile: profile)
         simulation.kernel.faults.losesEdges = losesEdges
-        do { try simulation.run() } catch { simulation.kernel.fault("\(error)") }
-        guard !simulation.kernel.problems.isEmpty else { return [] }
-        return ["troubles: \(simulation.profile)"] + simulation.kernel.problems
+        return simulation.problems()
+    }
+
+    func problems() -> [String] {
+        do { try run() } catch { kernel.fault("\(error)") }
+        return kernel.problems.isEmpty ? [] : ["troubles: \(profile)"] + kernel.problems
     }
 
     private func run() throws {
@@ -61,21 +69,28 @@ final class Simulation {
                     number: 0, workers: 1, clients: ClientTable(), inbox: control.inbox,
                     toControl: control.mailbox,
                     counters: ReactorCounters(), mark: TurnMark(), log: LogRing(capacity: 4_096),
-                    instanceID: 1),
-                snapshot: snapshot(),
+                    instanceID: 1, cutsPerTurnMax: profile.cutsTooFew ? 1 : profile.cutsPerTurn),
+                configuration: try configuration(),
                 listeners: try BoundListeners.bind([ListenerAddress(address: "127.0.0.1", port: 443)]))
             plan()
             kernel.accepting = { [self] link, port in
                 upstreams.append(SimulatedUpstream(self, link, isTLS: port >= 9_000))
                 return true
             }
+            turns = TurnLaw(self, reactor)
+            kernel.beforeTurn = { [self] in turns.began($0) }
+            kernel.whenCalled = { [self] in turns.called($0) }
             kernel.afterTurn = { [self, unowned reactor] in afterTurn(reactor) }
+            if profile.floodsRevocations { flood(reactor) }
             kernel.whenStalled = { [self] in
                 kernel.fault("the reactor sleeps for ever")
                 drain(0)
             }
             reactor.run()
             kernel.afterTurn = {}
+            kernel.beforeTurn = { _ in }
+            kernel.whenCalled = { _ in }
+            kernel.whenClockIsRead = {}
             leftBehind(reactor)
         }()
         kernel.runOut()
@@ -89,11 +104,16 @@ final class Simulation {
 
     // MARK: The configuration
 
+    private func configuration() throws -> PreparedConfiguration {
+        try PreparedConfiguration(snapshot(), revokedSerials: RevokedSerials())
+    }
+
     private func snapshot() -> GatewaySnapshot {
         var limits = Limits()
-        limits.connectionsMax = profile.isCrowded ? 3 : 24
+        limits.connectionsMax = profile.isCrowded ? 3 : 24 + 2 * profile.streams
         limits.upstreamIdlePerReactorMax = 4
         limits.sessionsCachedMax = profile.hasSmallCache ? 3 : 16
+        if profile.restsShortly { limits.idleMilliseconds = 10 }
         // A new workspace with every second configuration.
         limits.fieldsMax = revision % 2 == 0 ? 90 : 100
         let routes = [Facts.open(0, host: "open.test", name: "open"), Facts.closed(0)].map { route in
@@ -115,17 +135,15 @@ final class Simulation {
         var id = 0
         for _ in 0..<(1 + kernel.random.below(7)) {
             let list = wishes.requests(from: &id, &kernel.random)
-            for request in list { requests[request.id] = request }
             let isRude = profile.clientsMisbehave && kernel.random.chance(40)
-            let client = SimulatedClient(
-                self, requests: list,
-                rudeness: isRude ? kernel.random.pick(SimulatedClient.Rudeness.allCases) : nil)
-            clients.append(client)
-            open += 1
+            let client = add(
+                list, isRude ? kernel.random.pick(SimulatedClient.Rudeness.allCases) : nil)
             later(400) { client.start() }
         }
+        if profile.streams > 0 { planStreams(from: &id) }
         if profile.revokes {
-            for number in 0..<ModelRequest.Cookies.count where profile.withholdsRevocations {
+            let areAll = profile.withholdsRevocations || profile.revocationsLateTurns > 0
+            for number in 0..<ModelRequest.Cookies.count where areAll {
                 later(100) { [self] in revoke(number) }
             }
             for _ in 0..<(1 + kernel.random.below(4)) {
@@ -142,14 +160,22 @@ final class Simulation {
         }
     }
 
-    private func later(_ milliseconds: Int, _ action: @escaping () -> Void) {
+    func add(_ list: [ModelRequest], _ rudeness: SimulatedClient.Rudeness? = nil) -> SimulatedClient {
+        for request in list { requests[request.id] = request }
+        let client = SimulatedClient(self, requests: list, rudeness: rudeness)
+        clients.append(client)
+        open += 1
+        return client
+    }
+
+    func later(_ milliseconds: Int, _ action: @escaping () -> Void) {
         kernel.after(UInt64(kernel.random.below(milliseconds * 1_000)) * 1_000, action)
     }
 
     private func reload() {
         revision += 1
         kernel.trace("reload \(revision)")
-        control.send(.configuration(snapshot()))
+        do { _ = control.inbox.send(.configuration(try configuration())) } catch { kernel.fault("\(error)") }
     }
 
     private func drain(_ milliseconds: Int) {
@@ -158,14 +184,12 @@ final class Simulation {
 
     // MARK: Revocations
 
-    private var toVerify: [UInt8] = []
-
-    private func revoke(_ number: UInt8) {
+    func revoke(_ number: UInt8) {
         guard control.sessions[Int(number)].endedInTurn == nil else { return }
         control.revoke(number)
         kernel.trace("session \(number) ends")
-        // Streams end in the very turn; what is short has two seconds to finish, and the wheel turns every 8 ms.
-        toVerify.append(number)
+        cuts.ended(number, among: upstreams)
+        // What is short has two seconds to finish, and the wheel turns every 8 ms.
         let short = upstreams.compactMap { upstream -> (SimulatedUpstream, ModelRequest)? in
             guard let request = upstream.current, request.sessionNumber == number else { return nil }
             return (upstream, request)
@@ -174,6 +198,26 @@ final class Simulation {
             for (upstream, request) in short where upstream.current === request {
                 kernel.fault("request \(request.id) goes on 2.1 s after its session ended")
             }
+        }
+    }
+
+    private var revocationsBefore: UInt64 = 0
+    /// In how many turns somebody revoked all the time.
+    private(set) var floodTurns = 0
+    private var floodedUpTo = 0
+
+    /// While nothing else happens somebody revokes as fast as the reactor applies it, until twenty turns have passed.
+    private func flood(_ reactor: Reactor) {
+        kernel.after(60_000_000_000) { [self, unowned reactor] in
+            let end = kernel.turn + 20
+            kernel.whenClockIsRead = { [self, unowned reactor] in
+                let applied = reactor.counters.value(.revocations) - revocationsBefore
+                if applied > 100_000 { return }
+                guard kernel.turn < end, control.waiting(reactor) < 32 else { return }
+                if kernel.turn > floodedUpTo { (floodTurns, floodedUpTo) = (floodTurns + 1, kernel.turn) }
+                control.revokeNobody()
+            }
+            control.revokeNobody()
         }
     }
 
@@ -189,15 +233,15 @@ final class Simulation {
     }
 
     private func afterTurn(_ reactor: Reactor) {
+        turns.ended()
         control.work()
-        for number in toVerify {
-            for upstream in upstreams {
-                guard let request = upstream.openStream, request.sessionNumber == number else { continue }
-                kernel.fault(
-                    "the stream of request \(request.id) is open after the turn that ended its session")
-            }
+        cuts.check(after: kernel.turn - 1)
+        let applied = reactor.counters.value(.revocations) - revocationsBefore
+        revocationsBefore += applied
+        // What was in the lane, and what was there when the event of its wake-up came.
+        if applied > 2 * UInt64(control.inbox.revocationsMax) {
+            kernel.fault("a turn applied \(applied) revocations")
         }
-        toVerify = []
         let bound = 300_000 * Int(reactor.downstreams.count + reactor.upstreams.count)
         if reactor.pool.pointee.bytesInUse > bound {
             kernel.fault("\(reactor.pool.pointee.bytesInUse) bytes in use")
@@ -223,6 +267,7 @@ final class Simulation {
             ("holders of buffers", profile.drainsEarly ? 0 : state.bufferHolders.count),
             ("bytes of buffers", reactor.pool.pointee.bytesInUse), ("parked requests", state.parked),
             ("collected bodies", state.collecting), ("queued connections", state.queue.count),
+            ("queued ends", state.cuts.isEmpty ? 0 : 1),
             ("open streams", streams),
             ("open exchanges", Int(reactor.counters.value(.requests) &- reactor.counters.value(.responses))),
         ]

@@ -44,6 +44,52 @@ struct SimulationTests {
         #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
     }
 
+    @Test("of 250 streams a turn ends two; in between others are served and the ended session is refused")
+    func manyStreams() {
+        var profile = Profile.calm
+        profile.streams = 250
+        profile.cutsPerTurn = 2
+        var (forwarded, refused) = (0, 0)
+        for seed in 1...UInt64(4) {
+            let simulation = Simulation(seed: seed, profile: profile)
+            let problems = simulation.problems()
+            #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+            #expect(simulation.cuts.cutInOneTurnMax == 2, "seed \(seed)")
+            #expect(simulation.cuts.turnsOfCutting >= 100, "seed \(seed)")
+            forwarded += simulation.cuts.othersForwarded
+            refused += simulation.cuts.refused
+        }
+        #expect(forwarded > 0 && refused > 0, "\(forwarded) of others, \(refused) of the session")
+    }
+
+    @Test("whoever revokes as fast as it is applied holds up no turn", arguments: 1...UInt64(3))
+    func flood(seed: UInt64) {
+        var profile = Profile.calm
+        profile.floodsRevocations = true
+        let simulation = Simulation(seed: seed, profile: profile)
+        let problems = simulation.problems()
+        #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+        #expect(simulation.floodTurns == 20, "seed \(seed)")
+    }
+
+    @Test("whoever is ready when a deadline passes is served first")
+    func turnOrder() {
+        var profile = Profile.calm
+        profile.restsShortly = true
+        profile.streams = 60
+        var telling = 0
+        for seed in 1...UInt64(20) {
+            let simulation = Simulation(seed: seed, profile: profile)
+            // Of requests some are lost.
+            let problems = simulation.problems().filter {
+                $0.contains("in front of") || $0.contains("behind newcomers")
+            }
+            #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
+            telling += simulation.turns.telling
+        }
+        #expect(telling > 0, "no turn could tell")
+    }
+
     @Test("a seed is the same run every time", arguments: 1...UInt64(12))
     func replay(seed: UInt64) throws {
         #expect(try Simulation.fingerprint(seed: seed) == Simulation.fingerprint(seed: seed), "seed \(seed)")
@@ -70,6 +116,51 @@ struct PlantedFaultTests {
         profile.revokes = true
         profile.withholdsRevocations = true
         #expect(found(profile, saying: "after its end") > 5)
+    }
+
+    @Test("a revocation that comes late is seen at the upstream")
+    func lateRevocations() {
+        var profile = Profile.calm
+        profile.revokes = true
+        profile.revocationsLateTurns = 30
+        #expect(found(profile, saying: "after its end") > 5)
+    }
+
+    @Test("a revocation that is applied behind the turn's first call is seen")
+    func lateInTheTurn() {
+        var profile = Profile.calm
+        profile.streams = 4
+        profile.revocationsLateTurns = 1
+        #expect(found(profile, saying: "served in front of a revocation") > 5)
+    }
+
+    @Test("streams of an ended session that go on are seen")
+    func streamsGoOn() {
+        var profile = Profile.calm
+        profile.streams = 20
+        profile.withholdsRevocations = true
+        #expect(found(profile, saying: "move after its session's end") > 5)
+        #expect(found(profile, saying: "answered on after its session's end") > 5)
+        #expect(found(profile, saying: "more than a goodbye") > 5)
+    }
+
+    @Test("streams that are ended one turn late are seen")
+    func streamsLate() {
+        var profile = Profile.calm
+        profile.streams = 20
+        profile.revocationsLateTurns = 1
+        #expect(found(profile, saying: "open after the turn") > 5)
+    }
+
+    @Test("a reactor that ends fewer streams in a turn than was promised is found")
+    func fewCuts() {
+        var profile = Profile.calm
+        profile.streams = 20
+        profile.cutsPerTurn = 4
+        profile.cutsTooFew = true
+        #expect(found(profile, saying: "open after the turn") > 5)
+        profile.cutsTooFew = false
+        #expect(found(profile, saying: "") == 0)
     }
 
     @Test("without either, the same seeds are clean")

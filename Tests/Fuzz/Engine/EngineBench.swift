@@ -60,7 +60,7 @@ final class EngineBench {
                     number: 0, workers: 1, clients: ClientTable(), inbox: inbox, toControl: mailbox,
                     counters: ReactorCounters(), mark: TurnMark(), log: LogRing(capacity: 4_096),
                     instanceID: 1),
-                snapshot: Self.snapshot,
+                configuration: try PreparedConfiguration(Self.snapshot, revokedSerials: RevokedSerials()),
                 listeners: try BoundListeners.bind([ListenerAddress(address: "127.0.0.1", port: 443)]))
         else { preconditionFailure("no reactor") }
         kernel.accepting = { [unowned self] link, _ in

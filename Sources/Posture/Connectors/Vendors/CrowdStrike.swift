@@ -30,6 +30,7 @@ struct CrowdStrikeConnector: Connector {
 
     var integration: String { connection.integration }
     var provider: String { Self.vendor.name }
+    var nativeKey: DeviceKey.Kind? { .falcon }
     var pace: RefreshPace {
         RefreshPace(
             deviceSeconds: Self.deviceSeconds, fullSeconds: connection.refreshSeconds,
