@@ -143,13 +143,13 @@ extension SessionStory {
         if !model.config.accepts(signIn.provider, at: handoff.application) {
             fail("\(row.id) is of a provider that is not accepted")
         }
+        browsers[index].sessions[handoff.application] = row.id
+        digests.append((digest, row.id, handoff.application))
         let end = min(signIn.expiresAtSeconds, now + ModelConfig.sessionSeconds(at: handoff.application))
         model.begin(
             SessionModel.Session(
                 id: row.id, signIn: above, provider: signIn.provider, application: handoff.application,
                 expiresAtSeconds: end, usedAtSeconds: now))
-        digests.append((digest, row.id, handoff.application))
-        browsers[index].sessions[handoff.application] = row.id
         try await trim(above, handoff.application, newest: row.id)
     }
 
@@ -213,5 +213,6 @@ extension SessionStory {
             await house.settle()
             if house.reactors.outcome(request) != .signIn { fail("\(session) has ended and lets in") }
         }
+        try await lookAtDeadTokens(all: all)
     }
 }
