@@ -9,6 +9,8 @@ enum PlantedFault: Sendable, Hashable, CaseIterable {
     case endIgnored
     /// A question that the store could not answer lets in.
     case outageOpens
+    /// Sign-ins under way are not told of what ended.
+    case underWayForgotten
 
     /// The kind of ending whose revocations are lost.
     var lost: Ending? {
@@ -19,7 +21,7 @@ enum PlantedFault: Sendable, Hashable, CaseIterable {
         case .deviceRevocationLost: .deviceRevocation
         case .signalLost: .signal
         case .machineRevocationLost: .machineRevocation
-        case .endIgnored, .outageOpens: nil
+        case .endIgnored, .outageOpens, .underWayForgotten: nil
         }
     }
 

@@ -46,6 +46,11 @@ struct SessionModel {
         case name(provider: String, sid: String)
         case unnamed(provider: String, subject: String)
         case provider(String)
+        case address(String)
+        /// By a signal, which does not say whose providers' names it uses.
+        case session(sid: String)
+        /// The same of one person: what has no name may be the one.
+        case personSession(issuer: String, subject: String, sid: String)
     }
 
     var config = ModelConfig()
@@ -194,9 +199,11 @@ struct SessionModel {
     ///
     /// - Parameter isRestart: a start cannot know what was taken out when nothing of it was left.
     mutating func take(_ config: ModelConfig, isRestart: Bool, atSeconds now: Int64) {
+        let before = self.config
         self.config = config
         for provider in ModelConfig.clients.keys where !config.providers.contains(provider) {
-            if !isRestart { marks.append((.provider(provider), now)) }
+            // Told by the reload that takes it out, and by none after that: it may be back in the same second.
+            if !isRestart, before.providers.contains(provider) { marks.append((.provider(provider), now)) }
             end { $0.provider == provider }
         }
         for (stream, id) in streams where !isMachine(id) && !isAccepted(id) {
@@ -243,6 +250,10 @@ struct SessionModel {
         case .unnamed(let provider, let subject):
             signIn.provider == provider && signIn.subject == subject && signIn.sid == nil
         case .provider(let provider): signIn.provider == provider
+        case .address(let email): signIn.email == email
+        case .session(let sid): signIn.sid == sid
+        case .personSession(let issuer, let subject, let sid):
+            signIn.issuer == issuer && signIn.subject == subject && (signIn.sid ?? sid) == sid
         }
     }
 

@@ -57,21 +57,22 @@ extension SessionStory {
     // MARK: Endings
 
     func endSomething() async throws {
-        let (kind, work) = try await ending()
-        await run(work, kind: kind)
+        let (kind, work) = ending()
+        try await run(work, kind: kind)
         try await finishCallbacks()
     }
 
     /// Carries out an ending; its revocations are lost where that was planted.
-    func run(_ work: @Sendable () async -> Void, kind: PlantedFault.Ending) async {
+    func run(_ work: @Sendable () async -> Void, kind: PlantedFault.Ending) async throws {
         house.reactors.losesRevocations(fault?.lost == kind)
         await work()
         await house.settle()
         house.reactors.losesRevocations(false)
+        if fault == .underWayForgotten { try house.forgetEndings() }
     }
 
     /// One ending as the model sees it, and what carries it out.
-    func ending() async throws -> (kind: PlantedFault.Ending, work: @Sendable () async -> Void) {
+    func ending() -> (kind: PlantedFault.Ending, work: @Sendable () async -> Void) {
         let index = random(0..<browsers.count)
         switch random(0..<16) {
         case 0: return (.signOut, signOut(index, everywhere: false))
@@ -82,11 +83,11 @@ extension SessionStory {
         case 5..<7: return (.deviceRevocation, revokeDevice())
         case 7..<9: return (.signal, signal())
         case 9: return (.machineRevocation, revokeTokens())
-        case _: return (.command, try await commandedEnding())
+        case _: return (.command, commandedEnding())
         }
     }
 
-    private func commandedEnding() async throws -> @Sendable () async -> Void {
+    private func commandedEnding() -> @Sendable () async -> Void {
         switch random(0..<6) {
         case 0:
             guard let id = model.signIns.keys.sorted().randomElement(using: &chance) else { return {} }
@@ -96,7 +97,7 @@ extension SessionStory {
             guard let id = model.sessions.keys.sorted().randomElement(using: &chance) else { return {} }
             model.end(sessions: [id])
             return command(["session": .string(id)])
-        case 2: return try await byPerson()
+        case 2: return byPerson()
         case 3:
             let device = devices[random(0..<devices.count)]
             model.end { $0.device == device }
@@ -125,13 +126,10 @@ extension SessionStory {
         return command(["application": .string(name)])
     }
 
-    /// By the address: whoever has a session with it, at every issuer. Who has none is not known.
-    private func byPerson() async throws -> @Sendable () async -> Void {
+    /// By the address: whoever has it, at every issuer, also who has no session yet.
+    private func byPerson() -> @Sendable () async -> Void {
         let email = isLikely(2, of: 3) ? "ann@corp.example" : "bob@corp.example"
-        let rows = try await house.store.sessions(.email(email), limit: 10_000)
-        for issuer in Set(rows.map(\.issuer)) {
-            model.end(.person(issuer: issuer, subject: String(email.prefix { $0 != "@" })), atSeconds: now)
-        }
+        model.end(.address(email), atSeconds: now)
         return command(["person": .string(email)])
     }
 
@@ -232,7 +230,7 @@ extension SessionStory {
             model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
         }
         let linked = model.signIns.mapValues(\.linked)
-        let (_, work) = try await ending()
+        let (_, work) = ending()
         let control = house.control
         house.underWay.run { await work() }
         var asked: Set<String> = []

@@ -22,14 +22,14 @@ extension SessionStory {
         case 6..<9 where model.tokens.isEmpty: try await makeToken("service-token-create", [:])
         case 6..<8:
             try await makeToken("service-token-rotate", ["overlap": .integer(Int64(random(60..<400)))])
-        case 8 where isKnown: await run(revokeTokens(), kind: .machineRevocation)
+        case 8 where isKnown: try await run(revokeTokens(), kind: .machineRevocation)
         case _: break
         }
     }
 
     private func makeToken(_ command: String, _ members: JSONObject) async throws {
         // A name keeps the tokens that have ended; what is made anew begins with none.
-        if command == "service-token-create" { await run(revokeTokens(), kind: .machineRevocation) }
+        if command == "service-token-create" { try await run(revokeTokens(), kind: .machineRevocation) }
         var members = members
         let lifetime = Int64(random(60..<900))
         members["command"] = .string(command)
@@ -117,23 +117,10 @@ extension SessionStory {
 
     // MARK: Signals
 
-    /// A transmitter says that sessions were revoked: of a person, of one of ours, or of a person on a device.
+    /// A transmitter says that sessions were revoked: of a person, one of ours or of the provider's, or of a person on
+    /// a device.
     func signal() -> @Sendable () async -> Void {
-        guard let meant = anySignIn() else { return {} }
-        var target = SignalTarget()
-        switch random(0..<3) {
-        case 0:
-            target.persons = [.identity(issuer: meant.issuer, subject: meant.subject)]
-            model.end { $0.issuer == meant.issuer && $0.subject == meant.subject }
-        case 1:
-            target.sessions = [meant.id]
-            model.end(signIns: [meant.id])
-        case _:
-            guard let device = meant.device else { return {} }
-            target.persons = [.email(meant.email)]
-            target.deviceID = device
-            model.end { $0.email == meant.email && $0.device == device }
-        }
+        guard let meant = anySignIn(), let target = signalled(meant) else { return {} }
         number += 1
         note("a signal revokes \(target)")
         meet("signal")
@@ -148,6 +135,40 @@ extension SessionStory {
                 story.complain("a signal was not carried out: \(error)")
             }
         }
+    }
+
+    /// What is named, and ended in the model; nil where it has no such name.
+    private func signalled(_ meant: SessionModel.SignIn) -> SignalTarget? {
+        var target = SignalTarget()
+        let person = SignalTarget.Person.identity(issuer: meant.issuer, subject: meant.subject)
+        switch random(0..<6) {
+        case 0:
+            target.persons = [person]
+            model.end(.person(issuer: meant.issuer, subject: meant.subject), atSeconds: now)
+        case 1:
+            target.persons = [.email(meant.email)]
+            model.end(.address(meant.email), atSeconds: now)
+        case 2:
+            target.sessions = [meant.id]
+            model.end(signIns: [meant.id])
+        case 3:
+            guard let sid = meant.sid else { return nil }
+            target.sessions = [sid]
+            model.end(.session(sid: sid), atSeconds: now)
+        case 4:
+            guard let sid = meant.sid else { return nil }
+            target.persons = [person]
+            target.sessions = [sid]
+            model.end(
+                .personSession(issuer: meant.issuer, subject: meant.subject, sid: sid), atSeconds: now)
+        case _:
+            // A sign-in under way has proven no device: it is none of these.
+            guard let device = meant.device else { return nil }
+            target.persons = [.email(meant.email)]
+            target.deviceID = device
+            model.end { $0.email == meant.email && $0.device == device }
+        }
+        return target
     }
 
     // MARK: The store
@@ -196,6 +217,9 @@ extension ModelHouse {
     /// Every read and write of sessions fails from now on, as with a damaged file.
     func takeStoreAway() throws { try change("ALTER TABLE sessions RENAME TO sessions_away") }
     func bringStoreBack() throws { try change("ALTER TABLE sessions_away RENAME TO sessions") }
+
+    /// As if no ending had been noted for those who are signing in.
+    func forgetEndings() throws { try change("DELETE FROM endings") }
 
     /// Somebody enrols a device.
     func enroll(_ id: String) async throws {

@@ -75,11 +75,15 @@ extension SessionStory {
         handOver(url, index, String(url.dropFirst("https://".count).prefix { $0 != "." }))
     }
 
-    /// Of several tabs only the first is given a new cookie.
+    /// Of several tabs only the first is given a new cookie. Of the same person: where another one's sign-in has ended
+    /// in the same step, the one before it is still there and is not theirs.
     private func same(
         _ callback: PendingCallback, _ before: String?, _ rows: [StoredSession]
     ) -> StoredSession? {
-        rows.first { $0.id == before && $0.identityProvider == callback.signIn.provider }
+        rows.first { row in
+            row.id == before && row.identityProvider == callback.signIn.provider
+                && row.subject == callback.signIn.subject
+        }
     }
 
     private func begin(_ callback: PendingCallback, _ row: StoredSession, _ before: String?, isNew: Bool) {
