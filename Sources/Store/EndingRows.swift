@@ -36,19 +36,25 @@ enum EndingRows {
             guard db.changesCount == 1 else { return nil }
         }
         for mark in try Mark.left(by: scope, db) {
-            try db.run(
-                sql: """
-                    INSERT INTO endings (kind, owner, name, at) VALUES (?, ?, ?, ?)
-                    ON CONFLICT (kind, owner, name) DO UPDATE SET at = max(at, excluded.at)
-                    """, arguments: [mark.kind, mark.owner, mark.name, atSeconds])
+            try note(kind: mark.kind, owner: mark.owner, name: mark.name, atSeconds: atSeconds, db)
         }
         let ids = try signIns(scope, db)
         let removed = try SessionRows.remove(ids: ids, db, file: file)
         return EndedSessions(sessions: removed, isComplete: ids.count < signInsMax)
     }
 
-    static func last(of session: StoredSession, _ db: Database) throws -> Int64? {
-        var last: Int64?
+    static func note(
+        kind: String, owner: String, name: String, atSeconds: Int64, _ db: Database
+    ) throws {
+        try db.run(
+            sql: """
+                INSERT INTO endings (kind, owner, name, at) VALUES (?, ?, ?, ?)
+                ON CONFLICT (kind, owner, name) DO UPDATE SET at = max(at, excluded.at)
+                """, arguments: [kind, owner, name, atSeconds])
+    }
+
+    static func last(of session: StoredSession, _ db: Database, file: String) throws -> Int64? {
+        var last = try NamedEndingRows.last(of: session, db, file: file)
         for mark in try Mark.concerning(session, db) {
             let at = try db.value(
                 Int64.self, sql: "SELECT at FROM endings WHERE kind = ? AND owner = ? AND name = ?",
@@ -178,7 +184,8 @@ extension SQLiteStore {
 
     /// See `GatewayStore`.
     public func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
-        try await sessionsFile.read { try EndingRows.last(of: session, $0) }
+        let file = sessionsFile.path
+        return try await sessionsFile.read { try EndingRows.last(of: session, $0, file: file) }
     }
 
     /// See `GatewayStore`.

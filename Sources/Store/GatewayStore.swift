@@ -43,6 +43,9 @@ public protocol GatewayStore: RefreshStore {
     /// - Returns: nil when the nonce was used before; then nothing is changed.
     func end(_ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?) async throws(StoreError)
         -> EndedSessions?
+    /// Remembers for an hour that sign-ins of these names were ended. What there is of them is the caller's to end, and
+    /// afterwards: then a sign-in under way is either found by the caller or finds this by `lastEnding`.
+    func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError)
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
     func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64?
     /// How many would end with the sessions of a query, of those that have not expired.

@@ -1,3 +1,5 @@
+import Access
+
 /// What keeps a sign-in in step with its identity provider: the refresh token of one global session, and when and with
 /// what success it was used.
 public struct StoredRefresh: Sendable, Codable, Hashable {
@@ -53,9 +55,10 @@ public struct SessionChange: Sendable, Hashable {
 }
 
 extension SessionChange {
-    /// Whether the provider calls the sign-in by another name than before: what ended that name did not find it.
+    /// Whether the provider calls the sign-in, its token or the person by another name than before: what ended that
+    /// name did not find it.
     public var isNamedAnew: Bool {
-        new.kind == .global && old.providerSessionID != new.providerSessionID
+        new.kind == .global && !ExactText.isEqual(old.changingNames, new.changingNames)
     }
 }
 

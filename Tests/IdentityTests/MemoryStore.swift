@@ -117,6 +117,12 @@ actor MemoryStore: GatewayStore {
     }
 
     private var endings: [EndingScope: Int64] = [:]
+    private var namedEndings: [SignInNames: Int64] = [:]
+
+    func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {
+        try check()
+        namedEndings[names] = max(namedEndings[names] ?? atSeconds, atSeconds)
+    }
 
     func end(
         _ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?
@@ -143,7 +149,13 @@ actor MemoryStore: GatewayStore {
 
     func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
         try check()
-        return endings.filter { covers($0.key, session) }.values.max()
+        let byEveryName = names(session.issuer, session.subject).map { subject in
+            var named = session
+            named.subject = subject
+            return named
+        }
+        let named = namedEndings.filter { ending in byEveryName.contains { ending.key.covers($0) } }
+        return (endings.filter { covers($0.key, session) }.map(\.value) + named.map(\.value)).max()
     }
 
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {

@@ -71,6 +71,35 @@ struct RefreshEndingTests {
         #expect(await logout("s-2", "t-3") == 2)
     }
 
+    @Test(
+        "a signal by a name that is still on its way ends the sign-in that gets it; one by another name does not",
+        arguments: ["sid", "jti", "email"])
+    func newNameOfSignal(_ claim: String) async throws {
+        for (named, isEnded) in [("new@corp.example", true), ("old@corp.example", false)] {
+            let one = RefreshEndingTests()
+            one.tenant.refreshing {
+                $0.claims = {
+                    $0[claim] = "new@corp.example"
+                    if claim == "email" { $0["email_verified"] = true }
+                }
+            }
+            let id = try await one.fixture.signIn().global
+            let gate = try await one.fixture.underWay(id)
+            let names =
+                switch claim {
+                case "sid": SignInNames(sessions: [named])
+                case "jti": SignInNames(tokens: [.init(issuer: one.tenant.issuer, id: named)])
+                case _: SignInNames(persons: [.email(named)])
+                }
+            try await one.world.store.noteEnding(of: names, atSeconds: one.world.nowSeconds)
+            await one.fixture.land(gate)
+            #expect((await one.fixture.session(id) == nil) == isEnded, "\(named)")
+            #expect(await one.world.store.rows.isEmpty == isEnded)
+            #expect(
+                one.fixture.results.endings.map(\.end.failure) == (isEnded ? [.revoked("logged-out")] : []))
+        }
+    }
+
     @Test("an end by such a name that the store did not take is carried out as soon as it does")
     func brokenEnd() async throws {
         let id = try await signIn(later: "s-2")

@@ -178,6 +178,23 @@ struct SignOutPageTests {
         }
     }
 
+    @Test("everywhere, with the cookie of a session that ended alone: every account of the browser is meant")
+    func endedAlone() async throws {
+        let (here, there, stranger) = (Browser(world), Browser(world), Browser(world))
+        await here.go("\(wiki)/")
+        world.other.change { $0.subject = "second-account" }
+        await here.go("https://partner.corp.example:8443/")
+        await there.go("https://partner.corp.example:8443/")
+        world.other.change { $0.subject = "third-account" }
+        await stranger.go("https://partner.corp.example:8443/")
+        let ended = try #require(await here.session("wiki.corp.example"))
+        _ = try await world.store.remove(sessionIDs: [ended.id])
+        let outcome = try #require(await signOut(here, everywhere: true))
+        #expect(outcome.removed.count == 5)
+        #expect(await Set(world.store.rows.values.map(\.subject)) == ["third-account"])
+        #expect(outcome.page.others.count == 1, "its provider may still know the person")
+    }
+
     /// Signs a second account in at the partner, whose sign-in then ends without the browser's knowing.
     private func signInWithoutTrace(_ browser: Browser) async throws {
         world.other.change { $0.subject = "second-account" }

@@ -67,6 +67,7 @@ actor MemoryStore: GatewayStore {
     func end(_ scope: EndingScope, atSeconds: Int64, once nonce: OneTime?) async throws(StoreError)
         -> EndedSessions?
     { EndedSessions(sessions: [], isComplete: true) }
+    func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {}
     func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? { nil }
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount()

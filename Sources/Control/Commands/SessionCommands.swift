@@ -19,7 +19,7 @@ extension ControlPlane {
                 try await end([session.id])
             }
         } else if let user = command["user"]?.string {
-            removed = try await endAll(.email(EmailAddress.folded(user)))
+            removed = try await endSessions(ofPersonsWith: EmailAddress.folded(user))
         } else if let device = command["device"]?.string {
             removed = try await endAll(.device(id: device))
         } else {

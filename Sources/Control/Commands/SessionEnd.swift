@@ -163,14 +163,26 @@ extension ControlPlane {
         case .subject(let subject, _, let issuer):
             removed = try await end(.person(issuer: issuer, subject: subject), selector.query)
         case .provider(let name): removed = try await end(.provider(name), selector.query)
-        case .person:
-            // By person, and not by address: their sign-ins under way end as well.
-            for (issuer, subject) in try await persons(selector.query) {
-                removed += try await end(
-                    .person(issuer: issuer, subject: subject), .person(issuer: issuer, subject: subject))
-            }
+        case .person(let email): removed = try await end(personsWith: email)
         }
         return removed + (try await endAll(selector.query))
+    }
+
+    /// Whoever has this address, at every issuer: by person, so that what knows them by another one ends as well, and
+    /// by the address, for those who are signing in and have no session yet that could say who they are.
+    private func end(personsWith email: String) async throws(StoreError) -> [StoredSession] {
+        try await store.noteEnding(of: SignInNames(persons: [.email(email)]), atSeconds: nowSeconds())
+        var removed: [StoredSession] = []
+        for (issuer, subject) in try await persons(.email(email)) {
+            removed += try await end(
+                .person(issuer: issuer, subject: subject), .person(issuer: issuer, subject: subject))
+        }
+        return removed
+    }
+
+    /// Everything of the persons with this address.
+    func endSessions(ofPersonsWith email: String) async throws(StoreError) -> [StoredSession] {
+        try await end(.person(email: email))
     }
 
     /// Sessions that are looked through for tokens to give back: the cut does not wait for more.

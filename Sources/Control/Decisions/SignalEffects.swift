@@ -33,8 +33,13 @@ extension ControlPlane {
         try await note(effects, of: origin, ended: ended, changed: changed)
     }
 
-    /// Ends every session that is meant, however many there are.
+    /// Ends every session that is meant, however many there are, and sign-ins under way that began before.
     private func end(_ target: SignalTarget) async throws(StoreError) -> [StoredSession] {
+        // First: whatever is kept from here on finds it, and what was kept before is found below. A sign-in under way
+        // has proven no device yet, so none is of a target that names one.
+        if target.deviceID == nil, !target.isEmpty {
+            try await store.noteEnding(of: target.names, atSeconds: nowSeconds())
+        }
         var removed: [StoredSession] = []
         while true {
             let meant = try await sessions(target)

@@ -61,11 +61,24 @@ extension SignInFlow {
             let session = try await sessions.lookUp(
                 cookieField: request.cookieField, kind: kind, host: request.host,
                 nowSeconds: request.nowSeconds)
-        else { return try await sessions.leftBehind(cookieField: request.cookieField, host: request.host) }
+        else { return try await signInsLeftBehind(request) }
         var found: StoredSession? = session
         if let id = session.globalID { found = try await store.session(id: id) }
         let global = found ?? session
         return [global] + (try await linked(to: global))
+    }
+
+    /// What the browser of a cookie still has whose session has ended. Where that was an application's, only the
+    /// sign-in that it was under is known by it: the others are those that are linked to that one.
+    private func signInsLeftBehind(_ request: FlowRequest) async throws(StoreError) -> [StoredSession] {
+        var browser = try await sessions.leftBehind(cookieField: request.cookieField, host: request.host)
+        for session in browser {
+            for other in try await linked(to: session)
+            where !browser.contains(where: { ExactText.isEqual($0.id, other.id) }) {
+                browser.append(other)
+            }
+        }
+        return browser
     }
 
     private func linked(to global: StoredSession) async throws(StoreError) -> [StoredSession] {

@@ -34,26 +34,9 @@ public struct SignalledCertificate: Sendable, Hashable {
 /// named is a target of nothing.
 public struct SignalTarget: Sendable, Hashable {
     /// A person as an event names one.
-    public enum Person: Sendable, Hashable {
-        /// `iss` and `sub` of the identity provider.
-        case identity(issuer: String, subject: String)
-        /// Lower case.
-        case email(String)
-    }
-
+    public typealias Person = SignInNames.Person
     /// An ID token as an event names it.
-    public struct Token: Sendable, Hashable {
-        /// Its `iss`.
-        public var issuer: String
-        /// Its `jti`, or Entra's `uti`.
-        public var id: String
-
-        /// Takes the members as they are.
-        public init(issuer: String, id: String) {
-            self.issuer = issuer
-            self.id = id
-        }
-    }
+    public typealias Token = SignInNames.Token
 
     /// Names of the same person: any of them fits.
     public var persons: [Person] = []
@@ -88,6 +71,11 @@ public struct SignalTarget: Sendable, Hashable {
         return isEmpty ? [] : [.all]
     }
 
+    /// All that it names but the device: what a sign-in under way can already be called.
+    public var names: SignInNames {
+        SignInNames(persons: persons, sessions: sessions, tokens: tokens, tenants: tenants)
+    }
+
     /// Whether a session is meant.
     ///
     /// A session of the person of which it is not known which of the provider's sessions or tenants it
@@ -95,39 +83,7 @@ public struct SignalTarget: Sendable, Hashable {
     public func covers(_ session: StoredSession) -> Bool {
         guard !isEmpty else { return false }
         if let deviceID, session.deviceID.map({ !ExactText.isEqual($0, deviceID) }) ?? true { return false }
-        if !persons.isEmpty, !persons.contains(where: { Self.fits($0, session) }) { return false }
-        guard sessions.isEmpty && tokens.isEmpty || isNamed(session) else { return false }
-        return tenants.isEmpty || fits(session.claims["tid"], tenants)
-    }
-
-    private func isNamed(_ session: StoredSession) -> Bool {
-        sessions.contains { ExactText.isEqual($0, session.id) }
-            || !sessions.isEmpty && fits(session.claims["sid"], sessions)
-            || !tokens.isEmpty && isOfToken(session)
-    }
-
-    /// As with a provider's session: of a person's session whose token is not known it may be the one.
-    private func isOfToken(_ session: StoredSession) -> Bool {
-        let ids = [StoredSession.tokenClaim, "uti"].compactMap { name -> String? in
-            if case .text(let id)? = session.claims[name] { id } else { nil }
-        }
-        guard !ids.isEmpty else { return !persons.isEmpty || deviceID != nil }
-        return tokens.contains { token in
-            ExactText.isEqual(token.issuer, session.issuer) && ExactText.contains(ids, token.id)
-        }
-    }
-
-    private func fits(_ claim: ClaimValue?, _ wanted: [String]) -> Bool {
-        guard case .text(let text)? = claim else { return !persons.isEmpty || deviceID != nil }
-        return ExactText.contains(wanted, text)
-    }
-
-    private static func fits(_ person: Person, _ session: StoredSession) -> Bool {
-        switch person {
-        case .identity(let issuer, let subject):
-            ExactText.isEqual(session.issuer, issuer) && ExactText.isEqual(session.subject, subject)
-        case .email(let email): session.email.map { ExactText.isEqual($0, email) } ?? false
-        }
+        return names.covers(session, isKnown: deviceID != nil)
     }
 }
 

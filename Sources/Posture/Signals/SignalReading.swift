@@ -1,5 +1,6 @@
 import Access
 import JSON
+import Store
 
 /// What one event of a stream comes to.
 struct SignalReading: Sendable, Hashable {

@@ -52,6 +52,7 @@ struct ModelConfig: Equatable {
                 \(name == "vault" ? "    idle: 300s\n" : "")\
                     policies:
                       - { name: staff, action: allow, include: [ { email-domain: corp.example } ] }
+                      - { name: robots, action: service, include: [ { service: [ \(SessionStory.service) ] } ] }
                 """
         }
         return """
@@ -106,12 +107,15 @@ final class ModelHouse {
     private(set) var control: ControlPlane
     private(set) var underWay = UnderWay()
     private var gone: [(ControlPlane, UnderWay)] = []
+    var enrolled: Set<String> = []
+    private let fault: PlantedFault?
     private static let certificate = Result {
         try EnrollmentAuthority.generateSelfSigned(
             commonName: "model", nowSeconds: Int64(Date().timeIntervalSince1970))
     }
 
-    init(_ config: ModelConfig) throws {
+    init(_ config: ModelConfig, fault: PlantedFault? = nil) throws {
+        self.fault = fault
         // Every step is a write: where there is a folder in memory nobody waits for a disk.
         let memory = URL(filePath: "/dev/shm", directoryHint: .isDirectory)
         let manager = FileManager.default
@@ -137,8 +141,9 @@ final class ModelHouse {
         provider = HeldProvider { clock.now }
         let loaded = try ConfigurationLoader.load(path: folder.appending(path: "gatepost.yaml").path)
         store = try SQLiteStore(folder: loaded.gateway.storeFolder)
-        reactors = StandInReactors()
+        reactors = StandInReactors(fault: fault)
         control = try Self.plane(folder, store, reactors, provider, clock)
+        control.machines.take([])
     }
 
     private static func plane(
@@ -149,7 +154,7 @@ final class ModelHouse {
         let config = try ConfigurationLoader.load(path: path)
         return try ControlPlane(
             configPath: path, config: config, store: store, keysFolder: config.gateway.keysFolder,
-            reactors: reactors, fetcher: provider, nowSeconds: { clock.now })
+            reactors: reactors, fetcher: provider, nowSeconds: { clock.now }, pause: { _ in })
     }
 
     func write(_ config: ModelConfig) throws {
@@ -163,8 +168,9 @@ final class ModelHouse {
         provider.bury()
         gone.append((control, underWay))
         underWay = UnderWay()
-        reactors = StandInReactors()
+        reactors = StandInReactors(fault: fault)
         control = try Self.plane(folder, store, reactors, provider, clock)
+        try await load()
         // What `start` does before it begins to follow anything.
         try await control.endSessionsOfForgottenProviders(isRunning: false)
     }
@@ -181,8 +187,10 @@ final class ModelHouse {
                     switch ask {
                     case .pullSession(let ticket, let digest, let application):
                         await control.pull(ticket, digest, application)
+                    case .pullService(let ticket, let digest, let application):
+                        await control.pullService(ticket, digest, application)
                     case .renew(let digest, let application): await control.renew(digest, application)
-                    case .pullService, .pullBearer, .pullMachine, .pullCertified, .request, .cut, .upstream:
+                    case .pullBearer, .pullMachine, .pullCertified, .request, .cut, .upstream:
                         break
                     }
                 }

@@ -33,6 +33,12 @@ struct SessionModel {
         var usedAtSeconds: Int64
     }
 
+    /// A client without a person: until its end it lets in, and afterwards nothing of it is open.
+    struct ServiceToken {
+        var id: String
+        var expiresAtSeconds: Int64
+    }
+
     /// What sign-ins under way are told.
     enum Mark: Hashable {
         case person(issuer: String, subject: String)
@@ -40,11 +46,17 @@ struct SessionModel {
         case name(provider: String, sid: String)
         case unnamed(provider: String, subject: String)
         case provider(String)
+        case address(String)
+        /// By a signal, which does not say whose providers' names it uses.
+        case session(sid: String)
+        /// The same of one person: what has no name may be the one.
+        case personSession(issuer: String, subject: String, sid: String)
     }
 
     var config = ModelConfig()
     private(set) var signIns: [String: SignIn] = [:]
     private(set) var sessions: [String: Session] = [:]
+    private(set) var tokens: [String: ServiceToken] = [:]
     private(set) var dead: Set<String> = []
     /// Of sign-ins that have ended: the others of their browsers.
     private var left: [String: [String]] = [:]
@@ -88,6 +100,13 @@ struct SessionModel {
         signInOfSession[session.id] = session.signIn
     }
 
+    mutating func begin(_ token: ServiceToken) { tokens[token.id] = token }
+
+    /// Those that count get a successor: they end after the overlap, if not earlier.
+    mutating func shorten(tokensTo end: Int64) {
+        for (id, token) in tokens { tokens[id]?.expiresAtSeconds = min(token.expiresAtSeconds, end) }
+    }
+
     mutating func use(_ id: String, atSeconds: Int64) {
         guard let signIn = sessions[id]?.signIn else { return }
         sessions[id]?.usedAtSeconds = atSeconds
@@ -111,6 +130,22 @@ struct SessionModel {
             for (stream, session) in streams where session == id { streams[stream] = nil }
         }
     }
+
+    mutating func endTokens(where isMeant: (ServiceToken) -> Bool = { _ in true }) {
+        for id in tokens.values.filter(isMeant).map(\.id) {
+            tokens[id] = nil
+            for (stream, name) in streams where name.hasPrefix(id + "@") { streams[stream] = nil }
+        }
+    }
+
+    /// What machines have open at an application ends; their tokens go on.
+    mutating func cutMachines(at application: String) {
+        for (stream, name) in streams where isMachine(name) && name.hasSuffix("@" + application) {
+            streams[stream] = nil
+        }
+    }
+
+    private func isMachine(_ name: String) -> Bool { name.contains("@") }
 
     mutating func end(signInsWhere isMeant: (SignIn) -> Bool) {
         end(signIns: signIns.values.filter(isMeant).map(\.id))
@@ -157,18 +192,23 @@ struct SessionModel {
     mutating func expire(atSeconds now: Int64) {
         end { $0.expiresAtSeconds <= now }
         end(sessions: sessions.values.filter { $0.expiresAtSeconds <= now }.map(\.id))
+        endTokens { $0.expiresAtSeconds <= now }
     }
 
     /// A configuration without a provider ends what it made; one that is no longer accepted cuts, and ends nothing.
     ///
     /// - Parameter isRestart: a start cannot know what was taken out when nothing of it was left.
-    mutating func take(_ config: ModelConfig, isRestart: Bool, atSeconds: Int64) {
+    mutating func take(_ config: ModelConfig, isRestart: Bool, atSeconds now: Int64) {
+        let before = self.config
         self.config = config
         for provider in ModelConfig.clients.keys where !config.providers.contains(provider) {
-            if !isRestart { marks.append((.provider(provider), atSeconds)) }
+            // Told by the reload that takes it out, and by none after that: it may be back in the same second.
+            if !isRestart, before.providers.contains(provider) { marks.append((.provider(provider), now)) }
             end { $0.provider == provider }
         }
-        for (stream, id) in streams where !isAccepted(id) { streams[stream] = nil }
+        for (stream, id) in streams where !isMachine(id) && !isAccepted(id) {
+            streams[stream] = nil
+        }
     }
 
     /// What a provider said to a refresh of this family's sign-in.
@@ -210,6 +250,10 @@ struct SessionModel {
         case .unnamed(let provider, let subject):
             signIn.provider == provider && signIn.subject == subject && signIn.sid == nil
         case .provider(let provider): signIn.provider == provider
+        case .address(let email): signIn.email == email
+        case .session(let sid): signIn.sid == sid
+        case .personSession(let issuer, let subject, let sid):
+            signIn.issuer == issuer && signIn.subject == subject && (signIn.sid ?? sid) == sid
         }
     }
 
@@ -219,7 +263,8 @@ struct SessionModel {
     }
 
     func isAccepted(_ session: String) -> Bool {
-        sessions[session].map { config.accepts($0.provider, at: $0.application) } ?? false
+        guard let session = sessions[session] else { return false }
+        return config.accepts(session.provider, at: session.application)
     }
 
     func idleSeconds(_ session: Session) -> Int64? {

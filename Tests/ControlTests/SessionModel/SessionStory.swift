@@ -1,3 +1,4 @@
+import Access
 import Border
 import Identity
 import JSON
@@ -71,19 +72,27 @@ final class SessionStory {
     let answered = Answered()
     /// Every token digest that a browser was ever given at an application, with the session.
     var digests: [(digest: [UInt8], session: String, application: String)] = []
+    /// What reactors know each service token by that was ever made, by application.
+    var tokens: [(digest: [UInt8], id: String, application: String)] = []
+    /// Devices that people have now; one that was revoked never comes back.
+    var devices = ["device-0", "device-1"]
     var lastKeepUpSeconds = Gatehouse.start
     var number = 0
     /// Requests of a storm, with the session each came with.
     var raced: [(request: Int, session: String)] = []
     /// Sign-ins that a storm's ending has ended, with what was linked to them.
     var endedAtOnce: [String: [String]] = [:]
-    private(set) var isFailed = false
-    var isFailedSoFar: Bool { isFailed }
+    /// What did not hold first, and the end of the way there.
+    private(set) var failure: String?
+    var isFailedSoFar: Bool { failure != nil }
+    let fault: PlantedFault?
 
-    init(seed: UInt64) throws {
+    /// - Parameter fault: then what does not hold is only remembered.
+    init(seed: UInt64, fault: PlantedFault? = nil) throws {
         self.seed = seed
+        self.fault = fault
         chance = SeededChance(state: seed)
-        house = try ModelHouse(ModelConfig())
+        house = try ModelHouse(ModelConfig(), fault: fault)
     }
 
     var now: Int64 { house.clock.now }
@@ -94,26 +103,26 @@ final class SessionStory {
     func meet(_ what: String) { met[what, default: 0] += 1 }
 
     func fail(_ what: String) {
-        guard !isFailed else { return }
-        isFailed = true
-        Issue.record("seed \(seed): \(what)\n\(steps.suffix(60).joined(separator: "\n"))")
+        guard failure == nil else { return }
+        failure = "seed \(seed): \(what)\n\(steps.suffix(60).joined(separator: "\n"))"
+        if fault == nil { Issue.record("\(failure ?? "")") }
     }
 
     func run(steps count: Int) async throws {
-        for _ in 0..<count where !isFailed {
+        for _ in 0..<count where !isFailedSoFar {
             try await step()
             try await look()
         }
-        while house.provider.held > 0, !isFailed {
+        while house.provider.held > 0, !isFailedSoFar {
             try await release()
             try await look()
         }
-        if !isFailed { try await look(isLast: true) }
+        if !isFailedSoFar { try await look(isLast: true) }
         await house.finish()
     }
 
     private func step() async throws {
-        switch random(0..<40) {
+        switch random(0..<48) {
         case 0..<18: try await visit(random(0..<browsers.count))
         case 18..<21: try await comeBack(random(0..<max(1, callbacks.count)))
         case 21..<23: try await handOff(random(0..<max(1, handoffs.count)))
@@ -125,7 +134,9 @@ final class SessionStory {
             try await advance(Int64(random(20..<700)), saying: isLikely(1, of: 5) ? .down : nil)
         case 35..<37: try await storm()
         case 37: try await configure()
-        case 38: await proveDevice()
+        case 38..<41: try await proveDevice()
+        case 41..<46: try await machine()
+        case 46: try await storeAway()
         case _: try await refresh()
         }
     }
@@ -148,7 +159,7 @@ final class SessionStory {
         let request = house.reactors.request(
             known.digest, application, on: random(0..<StandInReactors.count), nowSeconds: now)
         await house.settle()
-        let counts = before != nil && model.isAccepted(session)
+        let counts = model.isAccepted(session)
         switch house.reactors.outcome(request) {
         case .opened(let stream):
             meet("let in")
@@ -215,6 +226,11 @@ final class SessionStory {
         if let wanted = wanted ?? (isLikely(5, of: 6) ? accepted.randomElement(using: &chance) : nil) {
             url += "&provider=\(wanted)"
         }
+        await ask(url, index, application)
+    }
+
+    /// The auth host is asked, and says where the person goes.
+    private func ask(_ url: String, _ index: Int, _ application: String) async {
         let (path, query) = split(url)
         let sent = await answer(index, house.request(path, query: query, host: "auth.corp.example"))
         guard let next = location(sent) else { return note("browser \(index) is asked which provider") }

@@ -29,6 +29,7 @@ final class StandInReactors: Reactors {
         var request: Int
         var digest: [UInt8]
         var application: String
+        var isService = false
         var pulls = 0
     }
 
@@ -49,6 +50,11 @@ final class StandInReactors: Reactors {
         var asks: [ToControl] = []
         /// The clock as the last call had it.
         var now: Int64 = 0
+        var fault: PlantedFault?
+        /// Revocations are lost.
+        var isDeaf = false
+        /// Open without a record: nothing ever ends them.
+        var strays: Set<Int> = []
 
         mutating func next() -> Int {
             count += 1
@@ -56,6 +62,11 @@ final class StandInReactors: Reactors {
         }
     }
     private let state = Mutex(State())
+
+    init(fault: PlantedFault? = nil) { state.withLock { $0.fault = fault } }
+
+    /// As if the control plane had forgotten to send them.
+    func losesRevocations(_ isDeaf: Bool) { state.withLock { $0.isDeaf = isDeaf } }
 
     static let count = 2
     fileprivate static let path = Array("/".utf8)
@@ -68,6 +79,7 @@ final class StandInReactors: Reactors {
     }
     func revoke(_ revocation: Revocation) {
         state.withLock { state in
+            guard !state.isDeaf else { return }
             for index in state.lanes.indices { state.lanes[index].revocations.append(revocation) }
         }
     }
@@ -83,6 +95,7 @@ final class StandInReactors: Reactors {
             for entry in state.lanes.flatMap(\.entries.values) {
                 for stream in entry.streams { open[stream] = entry.record.session }
             }
+            for stream in state.strays { open[stream] = "nobody known" }
             return open
         }
     }
@@ -90,11 +103,14 @@ final class StandInReactors: Reactors {
     /// Somebody sends a request that becomes a stream where it is let in.
     ///
     /// - Returns: its number; the outcome is there when nothing is left to be asked.
-    func request(_ digest: [UInt8], _ application: String, on reactor: Int, nowSeconds: Int64) -> Int {
+    func request(
+        _ digest: [UInt8], _ application: String, on reactor: Int, nowSeconds: Int64, isService: Bool = false
+    ) -> Int {
         state.withLock { state in
             state.now = nowSeconds
             let request = state.next()
-            let parked = Parked(request: request, digest: digest, application: application)
+            let parked = Parked(
+                request: request, digest: digest, application: application, isService: isService)
             state.applyRevocations(reactor)
             state.serve(parked, on: reactor)
             return request
@@ -108,6 +124,7 @@ final class StandInReactors: Reactors {
     /// The client closes what it has open.
     func close(_ stream: Int) {
         state.withLock { state in
+            state.strays.remove(stream)
             for index in state.lanes.indices {
                 for slot in state.lanes[index].entries.keys {
                     state.lanes[index].entries[slot]?.streams.remove(stream)
@@ -217,7 +234,7 @@ extension StandInReactors.State {
 
     fileprivate mutating func serve(_ parked: StandInReactors.Parked, on index: Int) {
         guard let slot = lanes[index].byDigest[parked.digest], let entry = lanes[index].entries[slot],
-            entry.record.expiresAtSeconds > now
+            entry.record.expiresAtSeconds > now || fault == .endIgnored
         else { return pull(parked, on: index) }
         guard entry.record.application == parked.application else {
             outcomes[parked.request] = .signIn
@@ -225,14 +242,17 @@ extension StandInReactors.State {
         }
         if now >= entry.record.renewAtSeconds { askRenewal(index, slot) }
         switch decide(entry.record.residual) {
-        case .forward:
-            let stream = next()
-            lanes[index].entries[slot]?.streams.insert(stream)
-            outcomes[parked.request] = .opened(stream: stream)
+        case .forward: open(parked, slot, on: index)
         case .recompute: pull(parked, on: index)
         case .signIn: outcomes[parked.request] = .signIn
         case .refuse: outcomes[parked.request] = .refused
         }
+    }
+
+    private mutating func open(_ parked: StandInReactors.Parked, _ slot: Int, on index: Int) {
+        let stream = next()
+        lanes[index].entries[slot]?.streams.insert(stream)
+        outcomes[parked.request] = .opened(stream: stream)
     }
 
     private mutating func pull(_ parked: StandInReactors.Parked, on index: Int) {
@@ -244,10 +264,11 @@ extension StandInReactors.State {
         parked.pulls += 1
         let slot = UInt32(next())
         lanes[index].parked[slot] = parked
+        let ticket = Ticket(reactor: UInt16(index), slot: slot, generation: 0)
         asks.append(
-            .pullSession(
-                Ticket(reactor: UInt16(index), slot: slot, generation: 0), tokenDigest: parked.digest,
-                application: parked.application))
+            parked.isService
+                ? .pullService(ticket, tokenDigest: parked.digest, application: parked.application)
+                : .pullSession(ticket, tokenDigest: parked.digest, application: parked.application))
     }
 
     mutating func take(_ message: ToReactor, on index: Int) {
@@ -257,7 +278,13 @@ extension StandInReactors.State {
             answered(parked, record, on: index)
         case .sessionUnavailable(let ticket, _):
             guard let parked = lanes[index].parked.removeValue(forKey: ticket.slot) else { return }
-            outcomes[parked.request] = .refused
+            guard fault == .outageOpens else {
+                outcomes[parked.request] = .refused
+                return
+            }
+            let stream = next()
+            strays.insert(stream)
+            outcomes[parked.request] = .opened(stream: stream)
         case .response, .proceed, .drain: break
         }
     }
@@ -310,6 +337,7 @@ extension StandInReactors.State {
         for (slot, entry) in lanes[index].entries where !entry.streams.isEmpty {
             let until = entry.record.streamsUntilSeconds
             if now >= until {
+                if fault == .endIgnored { continue }
                 lanes[index].entries[slot]?.streams = []
             } else if until - now <= 30 || now >= entry.record.useNotedUntilSeconds {
                 askRenewal(index, slot)

@@ -57,35 +57,52 @@ extension SessionStory {
     // MARK: Endings
 
     func endSomething() async throws {
-        let work = try await ending()
-        await work()
-        await house.settle()
+        let (kind, work) = ending()
+        try await run(work, kind: kind)
         try await finishCallbacks()
     }
 
+    /// Carries out an ending; its revocations are lost where that was planted.
+    func run(_ work: @Sendable () async -> Void, kind: PlantedFault.Ending) async throws {
+        house.reactors.losesRevocations(fault?.lost == kind)
+        await work()
+        await house.settle()
+        house.reactors.losesRevocations(false)
+        if fault == .underWayForgotten { try house.forgetEndings() }
+    }
+
     /// One ending as the model sees it, and what carries it out.
-    func ending() async throws -> @Sendable () async -> Void {
+    func ending() -> (kind: PlantedFault.Ending, work: @Sendable () async -> Void) {
         let index = random(0..<browsers.count)
-        switch random(0..<11) {
-        case 0: return signOut(index, everywhere: false)
-        case 1: return signOut(index, everywhere: true)
-        case 2: return backchannel(isNamed: true)
-        case 3: return backchannel(isNamed: false)
-        case 4: return frontchannel(index)
-        case 5:
+        switch random(0..<16) {
+        case 0: return (.signOut, signOut(index, everywhere: false))
+        case 1: return (.signOut, signOut(index, everywhere: true))
+        case 2: return (.backchannel, backchannel(isNamed: true))
+        case 3: return (.backchannel, backchannel(isNamed: false))
+        case 4: return (.frontchannel, frontchannel(index))
+        case 5..<7: return (.deviceRevocation, revokeDevice())
+        case 7..<9: return (.signal, signal())
+        case 9: return (.machineRevocation, revokeTokens())
+        case _: return (.command, commandedEnding())
+        }
+    }
+
+    private func commandedEnding() -> @Sendable () async -> Void {
+        switch random(0..<6) {
+        case 0:
             guard let id = model.signIns.keys.sorted().randomElement(using: &chance) else { return {} }
             model.end(signIns: [id])
             return command(["session": .string(id)])
-        case 6:
+        case 1:
             guard let id = model.sessions.keys.sorted().randomElement(using: &chance) else { return {} }
             model.end(sessions: [id])
             return command(["session": .string(id)])
-        case 7: return try await byPerson()
-        case 8:
-            let device = "device-\(random(0..<2))"
+        case 2: return byPerson()
+        case 3:
+            let device = devices[random(0..<devices.count)]
             model.end { $0.device == device }
             return command(["device": .string(device)])
-        case 9:
+        case 4:
             guard isLikely(1, of: 2) else { return byApplication() }
             guard let name = model.config.providers.randomElement(using: &chance) else { return {} }
             model.end(.provider(name), atSeconds: now)
@@ -98,23 +115,21 @@ extension SessionStory {
         }
     }
 
-    private func anySignIn() -> SessionModel.SignIn? {
+    func anySignIn() -> SessionModel.SignIn? {
         model.signIns.values.sorted { $0.id < $1.id }.randomElement(using: &chance)
     }
 
     private func byApplication() -> @Sendable () async -> Void {
         let name = ModelConfig.applications[random(0..<2)]
         model.end(sessions: model.sessions.values.filter { $0.application == name }.map(\.id))
+        model.cutMachines(at: name)
         return command(["application": .string(name)])
     }
 
-    /// By the address: whoever has a session with it, at every issuer. Who has none is not known.
-    private func byPerson() async throws -> @Sendable () async -> Void {
+    /// By the address: whoever has it, at every issuer, also who has no session yet.
+    private func byPerson() -> @Sendable () async -> Void {
         let email = isLikely(2, of: 3) ? "ann@corp.example" : "bob@corp.example"
-        let rows = try await house.store.sessions(.email(email), limit: 10_000)
-        for issuer in Set(rows.map(\.issuer)) {
-            model.end(.person(issuer: issuer, subject: String(email.prefix { $0 != "@" })), atSeconds: now)
-        }
+        model.end(.address(email), atSeconds: now)
         return command(["person": .string(email)])
     }
 
@@ -215,7 +230,7 @@ extension SessionStory {
             model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
         }
         let linked = model.signIns.mapValues(\.linked)
-        let work = try await ending()
+        let (_, work) = ending()
         let control = house.control
         house.underWay.run { await work() }
         var asked: Set<String> = []
@@ -247,9 +262,10 @@ extension SessionStory {
     }
 
     /// A device is proven by a sign-in.
-    func proveDevice() async {
+    func proveDevice() async throws {
         guard let signIn = anySignIn(), signIn.device == nil else { return }
-        let device = "device-\(random(0..<2))"
+        let device = devices[random(0..<devices.count)]
+        try await house.enroll(device)
         note("\(signIn.id) proves \(device)")
         let sessions = Sessions(store: house.store, ring: house.control.ring)
         _ = try? await sessions.change(signIn.id) { $0.deviceID = device }

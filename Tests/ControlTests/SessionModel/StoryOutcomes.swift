@@ -75,11 +75,15 @@ extension SessionStory {
         handOver(url, index, String(url.dropFirst("https://".count).prefix { $0 != "." }))
     }
 
-    /// Of several tabs only the first is given a new cookie.
+    /// Of several tabs only the first is given a new cookie. Of the same person: where another one's sign-in has ended
+    /// in the same step, the one before it is still there and is not theirs.
     private func same(
         _ callback: PendingCallback, _ before: String?, _ rows: [StoredSession]
     ) -> StoredSession? {
-        rows.first { $0.id == before && $0.identityProvider == callback.signIn.provider }
+        rows.first { row in
+            row.id == before && row.identityProvider == callback.signIn.provider
+                && row.subject == callback.signIn.subject
+        }
     }
 
     private func begin(_ callback: PendingCallback, _ row: StoredSession, _ before: String?, isNew: Bool) {
@@ -143,13 +147,13 @@ extension SessionStory {
         if !model.config.accepts(signIn.provider, at: handoff.application) {
             fail("\(row.id) is of a provider that is not accepted")
         }
+        browsers[index].sessions[handoff.application] = row.id
+        digests.append((digest, row.id, handoff.application))
         let end = min(signIn.expiresAtSeconds, now + ModelConfig.sessionSeconds(at: handoff.application))
         model.begin(
             SessionModel.Session(
                 id: row.id, signIn: above, provider: signIn.provider, application: handoff.application,
                 expiresAtSeconds: end, usedAtSeconds: now))
-        digests.append((digest, row.id, handoff.application))
-        browsers[index].sessions[handoff.application] = row.id
         try await trim(above, handoff.application, newest: row.id)
     }
 
@@ -213,5 +217,6 @@ extension SessionStory {
             await house.settle()
             if house.reactors.outcome(request) != .signIn { fail("\(session) has ended and lets in") }
         }
+        try await lookAtDeadTokens(all: all)
     }
 }

@@ -1,0 +1,32 @@
+/// What a broken gateway would do. The model has to notice each: a story that cannot fail proves nothing.
+///
+/// Planted in the stand-ins, so the control plane is the real one: a revocation that does not reach the reactors is
+/// one that it forgot to send, whatever the reason.
+enum PlantedFault: Sendable, Hashable, CaseIterable {
+    /// The revocations of this ending are lost.
+    case signOutLost, backchannelLost, sessionEndLost, deviceRevocationLost, signalLost, machineRevocationLost
+    /// What is open goes on past the end of its record, and so does the record.
+    case endIgnored
+    /// A question that the store could not answer lets in.
+    case outageOpens
+    /// Sign-ins under way are not told of what ended.
+    case underWayForgotten
+
+    /// The kind of ending whose revocations are lost.
+    var lost: Ending? {
+        switch self {
+        case .signOutLost: .signOut
+        case .backchannelLost: .backchannel
+        case .sessionEndLost: .command
+        case .deviceRevocationLost: .deviceRevocation
+        case .signalLost: .signal
+        case .machineRevocationLost: .machineRevocation
+        case .endIgnored, .outageOpens, .underWayForgotten: nil
+        }
+    }
+
+    /// Kinds of endings of a story.
+    enum Ending {
+        case signOut, backchannel, frontchannel, command, deviceRevocation, signal, machineRevocation
+    }
+}
