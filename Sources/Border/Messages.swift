@@ -29,7 +29,7 @@ public struct Revocation: Sendable, Codable, Hashable {
     }
     public var sequence: UInt64
     /// When the event that caused it was known (monotonic nanoseconds of this host): event-to-cut is measured from
-    /// here.
+    /// here. Of a request or a command it is the arrival at the control plane, before anything was read or stored.
     public var eventNanoseconds: UInt64
     public var effect: Effect
     public init(sequence: UInt64, eventNanoseconds: UInt64, effect: Effect) {

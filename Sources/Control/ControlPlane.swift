@@ -146,9 +146,11 @@ public final class ControlPlane: Sendable {
         case .pullCertified(let ticket, let digest, let claim, let application):
             Task(priority: .userInitiated) { await pullCertified(ticket, digest, claim, application) }
         case .request(let request):
+            // Before the task, which may have to wait for its turn.
+            let arrived = request.endsSessions ? monotonicNanoseconds() : nil
             Task(priority: .userInitiated) {
                 if request.purpose == .recheck { return await recheck(request) }
-                let response = await answer(request)
+                let response = await Arrival.$nanoseconds.withValue(arrived) { await answer(request) }
                 await reactors.send(.response(response), to: Int(request.ticket.reactor))
             }
         case .renew(let digest, let application):

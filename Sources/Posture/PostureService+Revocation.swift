@@ -193,9 +193,13 @@ extension PostureService {
     /// devices whose newest certificate, or the one that they used last, it is are revoked: what was certified is
     /// their key.
     ///
-    /// - Parameter serialHex: as `Certificate.serialHex`.
+    /// - Parameters:
+    ///   - serialHex: as `Certificate.serialHex`.
+    ///   - eventNanoseconds: when that was asked for, monotonic; nil: now.
     /// - Returns: ids of the devices that were revoked.
-    public func revoke(serialHex: String) async throws(StoreError) -> [String] {
+    public func revoke(
+        serialHex: String, eventNanoseconds: UInt64? = nil
+    ) async throws(StoreError) -> [String] {
         withdrawn.serials.insert(serialHex)
         let found = directory.all.filter { !$0.isRevoked && withdrawn.isCertificate(serialHex, of: $0) }
         var stored: [StoredDevice] = []
@@ -207,7 +211,8 @@ extension PostureService {
             stored.append(revoked)
         }
         // Announced before it is stored, as with a device: the cut does not wait for the disk.
-        announceChange(known.union(stored.map { ExactKey($0.id) }))
+        announceChange(
+            known.union(stored.map { ExactKey($0.id) }), eventNanoseconds: eventNanoseconds)
         try await store.revoke(serialHex: serialHex, atSeconds: clock.nowSeconds())
         for device in stored { try await store.upsert(device) }
         await audit(

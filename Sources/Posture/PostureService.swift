@@ -285,8 +285,11 @@ public actor PostureService {
     /// Ends a device for good: its certificate counts no more, its provider ids are free for another
     /// enrolment, and its sessions are decided again.
     ///
+    /// - Parameter eventNanoseconds: when that was asked for, monotonic; nil: now.
     /// - Returns: false when no such device is enrolled.
-    public func revoke(deviceID: String) async throws(StoreError) -> Bool {
+    public func revoke(
+        deviceID: String, eventNanoseconds: UInt64? = nil
+    ) async throws(StoreError) -> Bool {
         guard let named = directory[deviceID] else { return false }
         // What took its place by an accepted key is the same device, also when it has not been seen yet.
         let id = directory.latest(deviceID)
@@ -301,22 +304,27 @@ public actor PostureService {
         guard let device = directory.revoke(id) else { return false }
         schedule.remove(device: id)
         // Announced before it is stored: a device that somebody revokes is cut even while the disk is slow.
-        announceChange(known.union([ExactKey(deviceID), ExactKey(id)]))
+        announceChange(
+            known.union([ExactKey(deviceID), ExactKey(id)]), eventNanoseconds: eventNanoseconds)
         try await store.upsert(device)
         await audit("device-revoked", ["device": .string(id)])
         return true
     }
 
-    /// - Parameter bad: those of them that somebody calls bad now: whoever follows hears of them first.
-    func announceChange(_ devices: Set<ExactKey>, bad: Set<ExactKey> = []) {
-        let now = clock.monotonicNanoseconds()
+    /// - Parameters:
+    ///   - bad: those of them that somebody calls bad now: whoever follows hears of them first.
+    ///   - eventNanoseconds: when what changed was known here, monotonic; nil: now.
+    func announceChange(
+        _ devices: Set<ExactKey>, bad: Set<ExactKey> = [], eventNanoseconds: UInt64? = nil
+    ) {
+        let known = eventNanoseconds ?? clock.monotonicNanoseconds()
         let lane = devices.count > Self.devicesAtOnceMax ? announceBulk : announce
         let first = devices.intersection(bad).map(\.text).sorted()
         let ordered = first + devices.subtracting(bad).map(\.text).sorted()
         for (index, device) in ordered.enumerated() {
             lane.yield(
                 DeviceChange(
-                    deviceID: device, eventNanoseconds: now, followedBy: devices.count - 1 - index))
+                    deviceID: device, eventNanoseconds: known, followedBy: devices.count - 1 - index))
         }
     }
 

@@ -104,6 +104,9 @@ struct BearerTests {
         record?.residual.policies.first { $0.action == .service }?.name
     }
 
+    /// Signatures that were verified until now.
+    private static func verified(_ house: Gatehouse) -> Int { house.control.bearers.verifiedCount }
+
     @Test func `a token is verified once, and its record ends with it, named for policy and upstream`()
         async throws
     {
@@ -119,6 +122,10 @@ struct BearerTests {
         #expect(claims["sub"] == "scanner" && claims["idp"] == "gatepost:token")
         #expect(claims["idp_iss"] == "https://ci.example" && claims["email"] == nil)
         for _ in 0..<20 { #expect(await self.record(house, token) != nil) }
+        // Records are made anew as time goes by, and verify nothing.
+        house.advance(200)
+        for _ in 0..<20 { #expect(await self.record(house, token) != nil) }
+        #expect(Self.verified(house) == 1)
         #expect(issuer.asked.withLock { $0 } == 1)
         let list = await house.control.execute(["command": "service-token-list"])
         #expect(list["machines"]?.array?.first?["name"] == "token:ci:scanner")
@@ -137,7 +144,7 @@ struct BearerTests {
             #expect(await record(house, token(house, change)) == nil, "change \(index)")
         }
         // None of those needed a key.
-        #expect(issuer.asked.withLock { $0 } == 0)
+        #expect(issuer.asked.withLock { $0 } == 0 && Self.verified(house) == 0)
         #expect(await record(house, token(house, key: SigningKey.generateP256())) == nil)
         let elsewhere = wire(good, host: "vault.corp.example")
         #expect(await record(house, good, "vault", digest: elsewhere) == nil)
@@ -247,6 +254,7 @@ struct BearerTests {
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<200 { group.addTask { _ = await record(house, token) } }
         }
+        #expect(Self.verified(house) == 1)
         #expect(issuer.asked.withLock { $0 } == 1)
         let (checks, held) = (BearerChecks(), Held())
         let running = (0..<BearerChecks.atOnceMax).map { number in

@@ -108,8 +108,7 @@ struct CertifiedSessionTests {
         #expect(claims["device"]?["id"]?.string == "machine:\(Self.guid)")
         #expect(claims["device"]?["class"]?.string == "compliant")
         // Without it the session is refused, and told why.
-        let plain = try #require(await house.pull(cookie.tokenDigest, "vault"))
-        guard case .session(_, let without) = plain else { return }
+        let without = try #require(await house.pulled(cookie.tokenDigest, "vault"))
         #expect(Self.reason(without) == .deviceCertificateRequired)
     }
 
@@ -291,7 +290,7 @@ struct CertifiedSessionTests {
         #expect(audit.contains { $0.kind == "device-certificate-conflict" })
         // The agent alone still does, on a connection without the certificate.
         let (_, _, cookie) = try await house.signIn(at: "vault", device: "laptop")
-        guard case .session(_, let record)? = await house.pull(cookie.tokenDigest, "vault") else { return }
+        let record = try #require(await house.pulled(cookie.tokenDigest, "vault"))
         #expect(Self.reason(record) == nil)
     }
 

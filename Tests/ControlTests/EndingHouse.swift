@@ -126,27 +126,49 @@ final class EndingHouse: Sendable {
         return JWS.sign(header: ["typ": "logout+jwt", "kid": "k1"], payload: claims, with: key)
     }
 
+    private func backchannelRequest(sid: String?, subject: String?, jti: String) -> ControlRequest {
+        house.request(
+            "/.gatepost/backchannel-logout/corp", method: "POST",
+            [Field("content-type", "application/x-www-form-urlencoded")],
+            body: "logout_token=" + token(sid: sid, subject: subject, jti: jti))
+    }
+
+    private func signOutRequest(everywhere: Bool) -> ControlRequest {
+        house.request(
+            "/.gatepost/sign-out" + (everywhere ? "?everywhere=yes" : ""), host: "wiki.corp.example",
+            method: "POST",
+            [Field("origin", "https://wiki.corp.example:8443"), Self.pair(adaCookie)])
+    }
+
+    private func frontchannelRequest(_ query: String) -> ControlRequest {
+        house.request("/.gatepost/frontchannel-logout/corp?\(query)", [Self.pair(ada.globalCookie)])
+    }
+
+    /// What a browser or a provider sends for this ending; nil: it comes by no request.
+    func request(_ kind: EndingKind) -> ControlRequest? {
+        switch kind {
+        case .signOut: signOutRequest(everywhere: false)
+        case .signOutEverywhere: signOutRequest(everywhere: true)
+        case .backchannelBySID: backchannelRequest(sid: "s-1", subject: nil, jti: "t-1")
+        case .backchannelBySubject: backchannelRequest(sid: nil, subject: "ada", jti: "t-1")
+        case .frontchannel: frontchannelRequest("iss=https%3A%2F%2Flogin.corp.example&sid=s-1")
+        case .bySession, .byPerson, .byDevice, .byProvider, .byApplication, .bySubject,
+            .byApplicationSession, .expiry, .providerRemoved:
+            nil
+        }
+    }
+
     @discardableResult
     func backchannel(sid: String?, subject: String? = nil, jti: String = "t-1") async -> ControlResponse {
-        await house.control.answer(
-            house.request(
-                "/.gatepost/backchannel-logout/corp", method: "POST",
-                [Field("content-type", "application/x-www-form-urlencoded")],
-                body: "logout_token=" + token(sid: sid, subject: subject, jti: jti)))
+        await house.control.answer(backchannelRequest(sid: sid, subject: subject, jti: jti))
     }
 
     func signOut(everywhere: Bool = false) async -> ControlResponse {
-        await house.control.answer(
-            house.request(
-                "/.gatepost/sign-out" + (everywhere ? "?everywhere=yes" : ""), host: "wiki.corp.example",
-                method: "POST",
-                [Field("origin", "https://wiki.corp.example:8443"), Self.pair(adaCookie)]))
+        await house.control.answer(signOutRequest(everywhere: everywhere))
     }
 
     func frontchannel(_ query: String) async -> ControlResponse {
-        await house.control.answer(
-            house.request(
-                "/.gatepost/frontchannel-logout/corp?\(query)", [Self.pair(ada.globalCookie)]))
+        await house.control.answer(frontchannelRequest(query))
     }
 
     /// - Returns: status or error words for the failure's message.
@@ -156,13 +178,10 @@ final class EndingHouse: Sendable {
             members["command"] = "session-end"
             return await house.control.execute(.object(members)).serializedText()
         }
+        if let request = request(kind) { return "\(await house.control.answer(request).status)" }
         switch kind {
-        case .signOut: return "\(await signOut().status)"
-        case .signOutEverywhere: return "\(await signOut(everywhere: true).status)"
-        case .backchannelBySID: return "\(await backchannel(sid: "s-1").status)"
-        case .backchannelBySubject: return "\(await backchannel(sid: nil, subject: "ada").status)"
-        case .frontchannel:
-            return "\(await frontchannel("iss=https%3A%2F%2Flogin.corp.example&sid=s-1").status)"
+        case .signOut, .signOutEverywhere, .backchannelBySID, .backchannelBySubject, .frontchannel:
+            return "no request"
         case .bySession: return await command(["session": .string(ada.global.id)])
         case .byPerson: return await command(["person": "Ada@corp.example"])
         case .byDevice: return await command(["device": "device-of-ada"])

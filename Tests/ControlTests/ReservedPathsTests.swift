@@ -60,6 +60,51 @@ struct ReservedPathsTests {
         }
     }
 
+    /// What may stand in an answer at an address that has a code and a state in it.
+    static let answersAtCallback: [FlowAnswer] = {
+        let url = "https://wiki.corp.example:8443/.gatepost/handoff?code=own"
+        return [
+            .redirect(url: url, setCookies: ["a=b"]),
+            .leave(url: "https://idp.example/authorize", setCookies: []),
+            .comeBack(url: url, setCookies: ["a=b"]), .upgraded(globalID: "g", url: url, setCookies: []),
+            .refuse(FlowRefusal(.identityProviderRefused, detail: "x", retryURL: url)),
+        ]
+    }()
+
+    /// Not `no-referrer`: with that our own forms would be sent with `Origin: null`. `same-origin` gives the address,
+    /// and what is in it, to pages of the auth host alone.
+    @Test(
+        "an answer at a callback or a handoff tells its address to no other origin, and repeats nothing of it",
+        arguments: answersAtCallback.indices, [true, false])
+    func referrer(_ index: Int, isDocument: Bool) async throws {
+        let house = try Gatehouse()
+        let fields =
+            isDocument ? [Field("sec-fetch-mode", "navigate"), Field("sec-fetch-dest", "document")] : []
+        for (path, host) in [
+            ("/.gatepost/callback/corp", "auth.corp.example"), ("/.gatepost/handoff", "wiki.corp.example"),
+        ] {
+            let request = house.request("\(path)?code=c-0dd1&state=s-0dd2", host: host, fields)
+            let answer = house.control.respond(Self.answersAtCallback[index], request)
+            #expect(answer.fields.filter { $0.name == "Referrer-Policy" }.map(\.value) == ["same-origin"])
+            let said = String(decoding: answer.body, as: UTF8.self) + "\(answer.fields)"
+            #expect(!said.contains("0dd1") && !said.contains("0dd2"), "\(said)")
+        }
+    }
+
+    @Test func `so do the answers to a callback and a handoff that nobody began`() async throws {
+        let house = try Gatehouse()
+        for (path, host) in [
+            ("/.gatepost/callback/corp", "auth.corp.example"), ("/.gatepost/handoff", "wiki.corp.example"),
+        ] {
+            let answer = await house.control.answer(
+                house.request("\(path)?code=c-0dd1&state=s-0dd2", host: host))
+            #expect([302, 303, 400].contains(answer.status), "\(path)")
+            #expect(answer.fields.filter { $0.name == "Referrer-Policy" }.map(\.value) == ["same-origin"])
+            let said = String(decoding: answer.body, as: UTF8.self) + "\(answer.fields)"
+            #expect(!said.contains("0dd1") && !said.contains("0dd2"), "\(said)")
+        }
+    }
+
     @Test func `upstreams find the keys of the assertion, and nothing private`() async throws {
         let house = try Gatehouse()
         let answer = await house.control.answer(house.request("/.gatepost/jwks.json"))

@@ -29,6 +29,8 @@ struct IDTokenTests {
         .init("wrong nonce") { $0["nonce"] = "other" },
         .init("no nonce") { $0["nonce"] = nil },
         .init("empty nonce") { $0["nonce"] = "" },
+        .init("nonce a number") { $0["nonce"] = 1 },
+        .init("nonce right, in a list") { $0["nonce"] = [$0["nonce"] ?? .null] },
         .init("another issuer") { $0["iss"] = "https://idp.example/other" },
         .init("issuer with a slash more") { $0["iss"] = "https://idp.example/tenant/" },
         .init("issuer in other case") { $0["iss"] = "https://IDP.example/tenant" },
@@ -51,6 +53,7 @@ struct IDTokenTests {
         .init("expired one second past the skew") { $0["exp"] = .integer(now - 121) },
         .init("no expiry") { $0["exp"] = nil },
         .init("expiry as text") { $0["exp"] = "2000000" },
+        .init("expiry in a list") { $0["exp"] = [2_000_000] },
         .init("expiry beyond any calendar") { $0["exp"] = .number(1e300) },
         .init("expiry as float", accepted: true) { $0["exp"] = .number(Double(now) + 10.5) },
         .init("issued exactly at the skew in the future", accepted: true) { $0["iat"] = .integer(now + 120) },
@@ -58,9 +61,12 @@ struct IDTokenTests {
         .init("issued 720 s ago", accepted: true) { $0["iat"] = .integer(now - 720) },
         .init("issued 721 s ago") { $0["iat"] = .integer(now - 721) },
         .init("no iat") { $0["iat"] = nil },
+        .init("iat as text") { $0["iat"] = .string("\(now)") },
+        .init("iat in a list") { $0["iat"] = [.integer(now)] },
         .init("not before exactly at the skew", accepted: true) { $0["nbf"] = .integer(now + 120) },
         .init("not before one second past the skew") { $0["nbf"] = .integer(now + 121) },
         .init("not before as text") { $0["nbf"] = "0" },
+        .init("not before in a list") { $0["nbf"] = [0] },
         .init("auth_time as float", accepted: true) { $0["auth_time"] = .number(999_999.25) },
         .init("auth_time 0", accepted: true) { $0["auth_time"] = 0 },
         .init("auth_time in the future") { $0["auth_time"] = .integer(now + 121) },
@@ -73,7 +79,18 @@ struct IDTokenTests {
             $0["at_hash"] = .string(Base64URL.encode(Array(Digest.sha256(Array("other".utf8)).prefix(16))))
         },
         .init("at_hash no text") { $0["at_hash"] = 7 },
+        .init("at_hash right, in a list") {
+            $0["at_hash"] = [
+                .string(Base64URL.encode(Array(Digest.sha256(Array("access-code-1".utf8)).prefix(16))))
+            ]
+        },
+        .init("c_hash no text") { $0["c_hash"] = 7 },
+        .init("c_hash right, in a list") {
+            $0["c_hash"] = [.string(Base64URL.encode(Array(Digest.sha256(Array("code-1".utf8)).prefix(16))))]
+        },
         .init("no subject") { $0["sub"] = nil },
+        .init("subject a number") { $0["sub"] = 1 },
+        .init("subject in a list") { $0["sub"] = ["alice"] },
         .init("empty subject") { $0["sub"] = "" },
         .init("subject of 255 characters", accepted: true) {
             $0["sub"] = .string(String(repeating: "s", count: 255))

@@ -94,6 +94,24 @@ struct AttackTests {
         #expect(try await stage.sessions.isEmpty)
     }
 
+    @Test("neither code nor state of the provider goes on behind the callback, nor into a cookie")
+    func nothingGoesOn() async throws {
+        let visitor = Visitor(stage)
+        let callback = try await visitor.callback()
+        let mark = try #require(callback.firstIndex(of: "?"))
+        let sent = try #require(Parameters(parsing: String(callback[callback.index(after: mark)...])))
+        let secrets = try ["code", "state"].map { try #require(sent[$0]) }
+        #expect(secrets.allSatisfy { $0.utf8.count > 20 })
+        let before = visitor.trail.count
+        #expect(try await visitor.go(callback).session != nil)
+        let onward = visitor.trail[(before + 1)...]
+        #expect(onward.first?.contains("/.gatepost/handoff?code=") == true)
+        let kept = onward + visitor.jars.values.flatMap { $0.map(\.value) }
+        for secret in secrets {
+            #expect(kept.allSatisfy { !$0.contains(secret) && !$0.contains(Parameters.encode(secret)) })
+        }
+    }
+
     @Test(
         "a callback path that is not exactly the provider's is another one's",
         arguments: ["staff/", "STAFF", "staff%20", "hr-staff", "partner", "", "%73taff", "staff;x", "nobody"])

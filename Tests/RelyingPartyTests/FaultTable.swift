@@ -1,5 +1,6 @@
 import Access
 import Fetch
+import Signatures
 import Testing
 
 @testable import gatepost_lab
@@ -76,6 +77,16 @@ enum FaultTable {
         token(.notYetValid, "nbf is in the future"), token(.futureAuthTime, "auth_time is no time"),
         token(.wrongAccessHash, "at_hash is another token's"),
         token(.wrongCodeHash, "c_hash is another code's"), token(.doubledClaim, "token: payload"),
+        token(.subjectNumber, "sub is not 1 to 255"), token(.subjectList, "sub is not 1 to 255"),
+        token(.nonceNumber, "nonce is not the one sent"), token(.nonceList, "nonce is not the one sent"),
+        token(.issueTimeText, "iat is missing or in the future"),
+        token(.issueTimeList, "iat is missing or in the future"),
+        token(.expiryText, "exp is missing or past"), token(.expiryList, "exp is missing or past"),
+        token(.notBeforeText, "nbf is in the future"), token(.notBeforeList, "nbf is in the future"),
+        token(.accessHashNumber, "at_hash is another token's"),
+        token(.accessHashList, "at_hash is another token's"),
+        token(.codeHashNumber, "c_hash is another code's"),
+        token(.codeHashList, "c_hash is another code's"),
     ]
 
     static let signatures: [FaultRow] = [
@@ -88,6 +99,9 @@ enum FaultTable {
         token(.unencoded, "b64 is not supported"), token(.unencodedCritical, "crit names an extension"),
         token(.doubledHeader, "token: header"),
     ]
+
+    /// Taken beside the lab's usual ES256.
+    static let furtherAlgorithms: [SignatureAlgorithm] = [.rs256, .ps256, .eddsa]
 
     static let keys: [FaultRow] = [
         token(.weakKey, "no key of staff fits"), token(.smallOrderKey, "no key of staff fits"),
@@ -167,7 +181,15 @@ enum FaultTable {
         token(.foreignCode, "token endpoint: status 400"),
     ]
 
-    static let all = claims + signatures + keys + discovery + tokenEndpoint + answers
+    /// Of requests that are pushed (RFC 9126), with the client's secret in them.
+    static let pushes: [FaultRow] = [
+        broken(.pushMoved, "pushed request: status 307", reachesToken: false),
+        broken(.pushHuge, .tooLarge, reachesToken: false),
+        broken(.pushDoubled, "the answer is no JSON object", reachesToken: false),
+        broken(.pushSlow, .timedOut, reachesToken: false, patience: 2_000),
+    ]
+
+    static let all = claims + signatures + keys + discovery + tokenEndpoint + answers + pushes
 
     /// Odd, but seen at real providers: the person gets in.
     static let tolerated: [OpenIDFault] = [
@@ -179,8 +201,8 @@ enum FaultTable {
     /// Has a test of its own.
     static let elsewhere: [OpenIDFault] =
         [
-            .rotateKeys, .staleKeySet, .authorizeBroken, .authorizeJSON, .authorizePage,
-        ] + OpenIDProvider.userinfoFaults + furtherWays + refreshes
+            .rotateKeys, .withdrawnKey, .staleKeySet, .authorizeBroken, .authorizeJSON, .authorizePage,
+        ] + OpenIDProvider.userinfoFaults + furtherWays + refreshes + signOuts
 
     /// Of what a client may prove, push and ask beside the code flow; `OpenIDRelyingPartyTests` of ProviderTests and
     /// `OpenIDClientTests` of LabTests serve them, `TwoRegistrationTests` the tenant's rule on devices.
@@ -198,6 +220,11 @@ enum FaultTable {
         .noRefreshToken, .keepsRefreshToken, .refreshWithoutIDToken, .refreshNonce, .refreshSubject,
         .refreshAudience, .refreshProofNow, .refreshRevoked, .refreshPassword, .refreshDevice,
         .refreshInteraction, .refreshClient, .refreshThrottled, .refreshOutage, .refreshAnswerLost,
-        .revocationDown,
+        .revocationDown, .revocationMoved, .revocationHuge, .revocationSlow,
+    ]
+
+    /// Of signing out at the provider: `SignOutAnswerTests`.
+    private static let signOuts: [OpenIDFault] = [
+        .endSessionBroken, .logoutStateDropped, .logoutStateOther,
     ]
 }

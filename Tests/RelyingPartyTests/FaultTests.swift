@@ -1,5 +1,6 @@
 import Access
 import Fetch
+import Signatures
 import Store
 import Synchronization
 import Testing
@@ -17,6 +18,39 @@ struct FaultTests {
     @Test("signatures", arguments: FaultTable.signatures)
     func signatures(_ row: FaultRow) async throws { try await run(row) }
 
+    @Test(
+        "signatures, by every other algorithm that is taken", arguments: FaultTable.furtherAlgorithms,
+        FaultTable.signatures)
+    func signatures(_ algorithm: SignatureAlgorithm, _ row: FaultRow) async throws {
+        try await run(row, algorithm: algorithm)
+    }
+
+    @Test(
+        "the next sign-in works by every algorithm that is taken, and by no other",
+        arguments: SignatureAlgorithm.allCases)
+    func algorithms(_ algorithm: SignatureAlgorithm) async throws {
+        let stage = try Stage()
+        try stage.sign(with: algorithm)
+        // The digest of both hashes is the algorithm's.
+        try stage.fault(OpenIDFault.codeHash.rawValue)
+        let ending = try await Visitor(stage).go("https://wiki.corp.example/")
+        let isTaken = algorithm == .es256 || FaultTable.furtherAlgorithms.contains(algorithm)
+        #expect((ending.session != nil) == isTaken, "\(ending)")
+        #expect(isTaken == IDTokenValidator.algorithms.contains(algorithm))
+        guard !isTaken else { return }
+        #expect(ending.refusal?.reason == .identityProviderRefused)
+        #expect(ending.refusal?.detail.contains("alg \(algorithm.rawValue) is not accepted here") == true)
+        #expect(try await stage.sessions.isEmpty)
+    }
+
+    @Test(
+        "hashes are checked by the token's own digest", arguments: FaultTable.furtherAlgorithms,
+        [OpenIDFault.wrongAccessHash, .wrongCodeHash])
+    func hashes(_ algorithm: SignatureAlgorithm, _ fault: OpenIDFault) async throws {
+        let row = try #require(FaultTable.claims.first { $0.fault == fault })
+        try await run(row, algorithm: algorithm)
+    }
+
     @Test("keys and key sets", arguments: FaultTable.keys)
     func keys(_ row: FaultRow) async throws { try await run(row) }
 
@@ -29,10 +63,17 @@ struct FaultTests {
     @Test("authorization answers", arguments: FaultTable.answers)
     func answers(_ row: FaultRow) async throws { try await run(row) }
 
+    @Test("requests that are pushed", arguments: FaultTable.pushes)
+    func pushes(_ row: FaultRow) async throws { try await run(row, pushes: true) }
+
     /// - Parameter isApplied: false: the fault is forgotten before it could happen, as a switch that does nothing
     ///   would be.
-    private func run(_ row: FaultRow, isApplied: Bool = true) async throws {
-        let stage = try Stage()
+    private func run(
+        _ row: FaultRow, isApplied: Bool = true, algorithm: SignatureAlgorithm? = nil,
+        pushes: Bool = false
+    ) async throws {
+        let stage = try Stage(pushes: pushes)
+        if let algorithm { try stage.sign(with: algorithm) }
         if row.isWarm {
             let other = Visitor(stage)
             other.user = "bob"

@@ -85,7 +85,8 @@ struct RefreshFaultTests {
 
     /// What a refreshed id token cannot have: a nonce of its own, and the hash of a code.
     static let elsewhere: Set<OpenIDFault> = [
-        .wrongNonce, .noNonce, .emptyNonce, .replayedToken, .wrongCodeHash,
+        .wrongNonce, .noNonce, .emptyNonce, .nonceNumber, .nonceList, .replayedToken, .wrongCodeHash,
+        .codeHashNumber, .codeHashList,
     ]
 
     @Test(
@@ -93,11 +94,23 @@ struct RefreshFaultTests {
         arguments: (FaultTable.claims + FaultTable.signatures).filter { !elsewhere.contains($0.fault) })
     func tokens(_ row: FaultRow) async throws { try await run(row.fault, .failing("answer-unusable")) }
 
+    /// A set that cannot be had leaves the one that is known, in which the new key is not.
+    @Test(
+        "a key or a key set that is none signs no refreshed token, and nobody is signed out",
+        arguments: FaultTable.keys)
+    func keys(_ row: FaultRow) async throws {
+        try await run(
+            row.fault, .failing("answer-unusable"), patience: row.patienceMilliseconds, afterRotation: true)
+    }
+
     static let endpoint: [(OpenIDFault, String)] = [
         (.emptyRefusal, "client-refused"), (.serverError, "provider-unavailable"),
         (.htmlError, "provider-unavailable"), (.malformedJSON, "provider-unavailable"),
         (.hugeAnswer, "provider-unavailable"), (.tokenCut, "provider-unavailable"),
-        (.slow, "provider-unavailable"),
+        (.slow, "provider-unavailable"), (.tokenMoved, "provider-unavailable"),
+        (.tokenFound, "provider-unavailable"), (.tokenSeeOther, "provider-unavailable"),
+        (.tokenTemporary, "provider-unavailable"), (.tokenPermanent, "provider-unavailable"),
+        (.tokenDoubled, "provider-unavailable"), (.tokenHuge, "provider-unavailable"),
     ]
 
     @Test("an answer of the token endpoint that is none changes nothing", arguments: endpoint)
@@ -105,12 +118,14 @@ struct RefreshFaultTests {
         try await run(fault, .failing(word), patience: fault == .slow ? 1_000 : nil)
     }
 
+    /// - Parameter afterRotation: the provider has another key since the sign-in, so that its set is asked for.
     private func run(
-        _ fault: OpenIDFault, _ outcome: RefreshOutcome, patience: Int? = nil
+        _ fault: OpenIDFault, _ outcome: RefreshOutcome, patience: Int? = nil, afterRotation: Bool = false
     ) async throws {
         let scene = try await Scene()
         try await scene.signIn()
         let before = try #require(try await scene.session())
+        if afterRotation { try scene.stage.fault("rotate-keys") }
         try scene.stage.fault(fault.rawValue)
         scene.stage.fetcher.limit(milliseconds: patience)
         try await scene.refresh()
@@ -154,20 +169,26 @@ struct RefreshFaultTests {
         #expect(try await scene.session() != nil)
     }
 
-    @Test("signing out holds also where the provider does not take the token back")
-    func revocationDown() async throws {
+    static let revocations: [(OpenIDFault, FetchError.Kind?)] = [
+        (.revocationDown, nil), (.revocationMoved, nil), (.revocationHuge, .tooLarge),
+        (.revocationSlow, .timedOut),
+    ]
+
+    @Test(
+        "signing out holds also where the provider does not take the token back, and the token goes nowhere else",
+        arguments: revocations)
+    func revocation(_ fault: OpenIDFault, _ failure: FetchError.Kind?) async throws {
         let scene = try await Scene()
         try await scene.signIn()
-        try scene.stage.fault(OpenIDFault.revocationDown.rawValue)
-        let host = "wiki.corp.example"
-        _ = await scene.stage.flow.answer(
-            FlowRequest(
-                host: host, path: "/.gatepost/sign-out", cookieField: scene.visitor.cookies(host),
-                originField: "https://\(host)", method: "POST", nowSeconds: scene.stage.now))
-        await scene.stage.flow.settled()
-        #expect(try await scene.stage.sessions.isEmpty)
+        try scene.stage.fault(fault.rawValue)
+        if fault == .revocationSlow { scene.stage.fetcher.limit(milliseconds: 2_000) }
+        _ = await scene.visitor.signOut(at: "wiki.corp.example")
+        #expect(try await scene.stage.sessions.isEmpty, "nobody waits for the provider")
         #expect(try await scene.row() == nil)
-        #expect(scene.stage.provider.faults.timesHappened(.revocationDown) > 0)
+        await scene.stage.flow.settled()
+        #expect(scene.stage.provider.faults.timesHappened(fault) == 1)
+        #expect(scene.stage.fetcher.failures.map(\.kind) == [failure].compactMap(\.self))
+        #expect(scene.stage.provider.evidence.withLock { $0.trapped } == 0, "a redirect was followed")
     }
 
     @Test("a provider that stays down ends what it does not confirm, to the second")

@@ -31,8 +31,10 @@ final class Stage: Sendable {
     private let folder: URL
     private let time: SharedTime
 
-    /// - Parameter refreshSeconds: how often sign-ins at `staff` are refreshed; nil: never.
-    init(refreshSeconds: Int64? = nil) throws {
+    /// - Parameters:
+    ///   - refreshSeconds: how often sign-ins at `staff` are refreshed; nil: never.
+    ///   - pushes: requests to `staff` go there ahead of the browser.
+    init(refreshSeconds: Int64? = nil, pushes: Bool = false) throws {
         let time = SharedTime(Self.start)
         self.time = time
         let clock = LabClock(base: { time.now })
@@ -66,6 +68,7 @@ final class Stage: Sendable {
             configuration.providers[0].refreshSeconds = refreshSeconds
             configuration.providers[0].scopes.append("offline_access")
         }
+        if pushes { configuration.providers[0].pushedAuthorization = .required }
         flow = SignInFlow(
             configuration: configuration, store: store, ring: ring, fetcher: fetcher, directory: directory,
             pause: { [time] in time.advance(Int64(($0 + 999) / 1_000)) })
@@ -121,6 +124,13 @@ final class Stage: Sendable {
         let answer = try LabClient(port: port).send(
             "POST", "/lab/faults", body: JSONValue.object(body).serialized())
         try #require(answer.status == 200, "\(name)")
+    }
+
+    /// From now on the first provider's tokens are signed so.
+    func sign(with algorithm: SignatureAlgorithm) throws {
+        let body = JSONValue.object(["alg": .string(algorithm.rawValue)]).serialized()
+        let answer = try LabClient(port: port).send("POST", "/lab/algorithm", body: body)
+        try #require(answer.status == 200, "\(algorithm)")
     }
 
     var sessions: [StoredSession] {

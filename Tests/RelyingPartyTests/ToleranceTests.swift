@@ -79,6 +79,66 @@ struct ToleranceTests {
         #expect(try await Visitor(stage).go("https://wiki.corp.example/").session != nil)
         let sets = stage.fetcher.asked.filter { $0.url.hasSuffix("/keys") }
         #expect(sets.count == 2, "one more question, not one per sign-in")
+        // Whoever kept the old key goes on signing with it.
+        stage.advance(61)
+        let before = try await stage.sessions.map(\.id).sorted()
+        try stage.fault("withdrawn-key")
+        let ending = try await Visitor(stage).go("https://wiki.corp.example/")
+        #expect(stage.provider.faults.timesHappened(.withdrawnKey) == 1)
+        #expect(ending.refusal?.reason == .identityProviderRefused, "\(ending)")
+        #expect(ending.refusal?.detail.contains("no key of staff fits") == true)
+        #expect(try await stage.sessions.map(\.id).sorted() == before)
+    }
+
+    /// A logout token of the lab, as the provider would send it.
+    private func logout(_ stage: Stage, _ fault: LogoutFault?) async throws -> BackchannelLogout {
+        let client = try #require(stage.provider.clients.first { $0.id == "gatepost" })
+        let request = stage.provider.logoutRequest(to: client, subject: "lab-0001", sid: nil, fault: fault)
+        let step = FlowRequest(
+            host: Stage.authHost, path: "/.gatepost/backchannel-logout/staff", method: "POST",
+            body: request.body, nowSeconds: stage.now)
+        return await stage.flow.backchannelLogout(
+            step, contentType: request.contentType, from: NetworkAddress(v4: 0x7f00_0001))
+    }
+
+    @Test("keys rotate without overlap: the old one signs nobody out, the new one does")
+    func rotationAndLogout() async throws {
+        let stage = try Stage()
+        let visitor = Visitor(stage)
+        #expect(try await visitor.go("https://wiki.corp.example/").session != nil)
+        try stage.fault("rotate-keys")
+        // The first look at the new set is a sign-in's.
+        #expect(try await Visitor(stage).go("https://hr.corp.example/").session != nil)
+        stage.advance(61)
+        guard case .refused(let what, false) = try await logout(stage, .withdrawnKey) else {
+            Issue.record("the old key's token was taken")
+            return
+        }
+        #expect(what.contains("no key of staff fits"), "\(what)")
+        #expect(try await visitor.session(at: "https://wiki.corp.example/") != nil)
+        guard case .done = try await logout(stage, nil) else {
+            Issue.record("the new key's token was refused")
+            return
+        }
+        #expect(try await visitor.session(at: "https://wiki.corp.example/") == nil)
+    }
+
+    /// The token's claims are no address; userinfo's may be.
+    static let addresses: [([OpenIDFault], String?)] = [
+        ([.unverifiedEmail], nil), ([.noEmail], "alice@corp.example"), ([.noEmail, .refusedUserinfo], nil),
+    ]
+
+    @Test(
+        "an address that is not verified is nobody's, and one that is absent is userinfo's",
+        arguments: addresses)
+    func address(_ faults: [OpenIDFault], _ expected: String?) async throws {
+        let stage = try Stage()
+        for fault in faults { try stage.fault(fault.rawValue) }
+        let session = try #require(try await Visitor(stage).go("https://wiki.corp.example/").session)
+        for fault in faults { #expect(stage.provider.faults.timesHappened(fault) > 0, "\(fault)") }
+        #expect(session.subject == "lab-0001" && session.email == expected)
+        let global = try #require(session.globalID)
+        #expect(try await stage.store.session(id: global)?.email == expected)
     }
 
     @Test("two workers with different sets for a moment cost two more questions and no sign-in")
@@ -109,6 +169,7 @@ struct ToleranceTests {
     func userinfo(_ fault: OpenIDFault) async throws {
         let stage = try Stage()
         try stage.fault(fault.rawValue)
+        if fault == .slowUserinfo { stage.fetcher.limit(milliseconds: 2_000) }
         let session = try await Visitor(stage).go("https://wiki.corp.example/").session
         #expect(stage.provider.faults.timesHappened(fault) > 0)
         #expect(session?.subject == "lab-0001")

@@ -70,6 +70,16 @@ final class Visitor {
         return answer
     }
 
+    /// Signs out, as the form of the question's page does.
+    func signOut(at host: String) async -> FlowAnswer? {
+        let answer = await stage.flow.answer(
+            FlowRequest(
+                host: host, path: "/.gatepost/sign-out", cookieField: cookies(host),
+                originField: "https://\(host)", method: "POST", nowSeconds: stage.now))
+        keep(answer?.setCookies ?? [], host: host)
+        return answer
+    }
+
     /// What the provider answers to the person's browser: the address it sends it to, or its status.
     func answerForm(_ url: String) throws -> (location: String?, status: Int) {
         trail.append(url)

@@ -103,8 +103,9 @@ final class CommandSocket: Sendable {
             close(connection)
             return
         }
+        let arrived = monotonicNanoseconds()
         Task { [answer] in
-            let reply = await answer(command, uid)
+            let reply = await Arrival.$nanoseconds.withValue(arrived) { await answer(command, uid) }
             Self.write(connection, reply)
             close(connection)
         }

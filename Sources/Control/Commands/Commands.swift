@@ -25,7 +25,9 @@ extension ControlPlane {
 
     /// - Parameter uid: whose process asks, by the kernel's word; nil: not known.
     func execute(_ command: JSONValue, uid: UInt32? = nil) async -> JSONValue {
-        let answer = await carryOut(command, uid)
+        let isEnding = Arrival.commands.contains(command["command"]?.string ?? "")
+        let arrived = isEnding ? Arrival.eventNanoseconds : nil
+        let answer = await Arrival.$nanoseconds.withValue(arrived) { await carryOut(command, uid) }
         guard var shown = answer.object else { return answer }
         // For terminals, and full of other people's words.
         for name in ["text", "error"] {

@@ -46,7 +46,8 @@ extension ControlPlane {
         guard let id = command["device"]?.string else { return ["error": "name a device"] }
         let isKnown: Bool
         do throws(StoreError) {
-            isKnown = try await services.posture.revoke(deviceID: id)
+            isKnown = try await services.posture.revoke(
+                deviceID: id, eventNanoseconds: Arrival.nanoseconds)
         } catch {
             // In memory it is revoked already.
             _ = await endDeniedMachines()
@@ -81,14 +82,16 @@ extension ControlPlane {
         revocations.send([.revokeCertificate(CertificateFacts.number(serial))])
         let revoked: Result<[String], StoreError>
         do throws(StoreError) {
-            revoked = .success(try await services.posture.revoke(serialHex: serial))
+            revoked = .success(
+                try await services.posture.revoke(
+                    serialHex: serial, eventNanoseconds: Arrival.nanoseconds))
         } catch {
             revoked = .failure(error)
         }
         // As a client certificate it names its device no more, on whatever connection it was shown.
         let beside = certified.sessions { $0.claim.serial.drop { $0 == "0" } == serial.drop { $0 == "0" } }
         if !beside.isEmpty {
-            var batch = beginBatch(.release, eventNanoseconds: monotonicNanoseconds())
+            var batch = beginBatch(.release, eventNanoseconds: Arrival.eventNanoseconds)
             do throws(StoreError) {
                 try await decideAnew(sessions: beside, &batch)
                 try await settle(batch)

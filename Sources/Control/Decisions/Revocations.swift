@@ -96,9 +96,9 @@ final class Revocations: Sendable {
     ///
     /// - Returns: the sessions whose replacing record was overtaken and therefore not sent: decide them again.
     @discardableResult
-    func send(_ effects: [Revocation.Effect], eventNanoseconds: UInt64 = monotonicNanoseconds()) -> Set<
-        String
-    > {
+    func send(
+        _ effects: [Revocation.Effect], eventNanoseconds: UInt64 = Arrival.eventNanoseconds
+    ) -> Set<String> {
         defer { for case .endSession(let session) in effects { ended(session) } }
         return state.withLock { state in
             var overtaken: Set<String> = []

@@ -27,6 +27,9 @@ final class BearerChecks: Sendable {
         var untold = 0
     }
     private let state = Mutex(State())
+    private let verified = Atomic<Int>(0)
+    /// Signatures that were verified so far.
+    var verifiedCount: Int { verified.load(ordering: .relaxed) }
 
     private enum Turn {
         case join(Task<Outcome, Never>, generation: Int)
@@ -73,6 +76,9 @@ final class BearerChecks: Sendable {
             state.refused[digest] = nowSeconds + Self.refusedSeconds
         }
     }
+
+    /// A signature is about to be verified.
+    func noteVerification() { verified.add(1, ordering: .relaxed) }
 
     func forgetRefused() {
         state.withLock { state in

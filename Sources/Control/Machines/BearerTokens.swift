@@ -12,16 +12,18 @@ extension ControlPlane {
         _ ticket: Ticket, _ digest: [UInt8], _ token: [UInt8], _ application: String
     ) async {
         let reactor = Int(ticket.reactor)
-        if let machine = machines.active(digest), isConfigured(machine), machine.application == application,
-            nowSeconds() < machine.service.expiresAtSeconds
-        {
+        if let machine = verifiedBefore(digest, application) {
             if let record = revocations.fresh(digest, application: application, nowSeconds: nowSeconds()) {
                 return await reactors.send(.session(ticket, record), to: reactor)
             }
             return await answer(ticket, machine)
         }
         let outcome = await bearers.outcome(of: digest, nowSeconds: nowSeconds()) { [self] in
-            await checked(token, digest, application)
+            // Another check of it may have ended between the look above and the begin of this one.
+            if let machine = verifiedBefore(digest, application) { return .machine(machine) }
+            let outcome = await checked(token, digest, application)
+            if case .machine(let machine) = outcome { machines.keep(machine) }
+            return outcome
         }
         switch outcome {
         case .machine(let machine): await answer(ticket, machine)
@@ -29,6 +31,15 @@ extension ControlPlane {
         case .unavailable(let reason):
             await reactors.send(.sessionUnavailable(ticket, reason), to: reactor)
         }
+    }
+
+    /// What a token was found to be; nil: it has to be checked.
+    private func verifiedBefore(_ digest: [UInt8], _ application: String) -> Machine? {
+        guard let machine = machines.active(digest), isConfigured(machine),
+            machine.application == application,
+            nowSeconds() < machine.service.expiresAtSeconds
+        else { return nil }
+        return machine
     }
 
     /// What reactors know a token by at one host.
@@ -51,6 +62,7 @@ extension ControlPlane {
             guard let issuer = services.tokenIssuers[read.issuer],
                 let configured = services.config.tokenIssuers.first(where: { $0.name == read.issuer })
             else { return .refused }
+            bearers.noteVerification()
             let thumbprint = try await issuer.verify(read, by: issuerKeys, nowSeconds: now)
             var machine = Machine(
                 client: .bearerToken, service: Self.facts(read, digest), device: nil,

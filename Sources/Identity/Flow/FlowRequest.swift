@@ -41,7 +41,7 @@ public struct FlowRequest: Sendable {
 
 /// What to answer. Every `setCookies` entry is one complete `Set-Cookie` value; each must be its own field.
 public enum FlowAnswer: Sendable {
-    /// 303 to an absolute URL, with `Referrer-Policy: no-referrer` and `Cache-Control: no-store`.
+    /// 303 to an absolute URL, with `Referrer-Policy: same-origin` and `Cache-Control: no-store`.
     case redirect(url: String, setCookies: [String])
     /// The way to an identity provider: 303, or for browsers a page that keeps the fragment of its own URL and goes on.
     case leave(url: String, setCookies: [String])

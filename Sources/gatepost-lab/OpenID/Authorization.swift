@@ -258,7 +258,14 @@ extension OpenIDProvider {
             let text = "You are signed out, but the address to return to is not registered."
             return .html(SignInPage.refusal(text), status: 400, fields: expired)
         }
-        let query = parameters["state"].map { "?" + Parameters.encode([("state", $0)]) } ?? ""
+        if faults.fires(.endSessionBroken) != nil { return .text("oops\n", status: 500) }
+        let query = answeredState(parameters["state"]).map { "?" + Parameters.encode([("state", $0)]) } ?? ""
         return .redirect(to: address + query, fields: expired)
+    }
+
+    /// The state that goes back with somebody who signed out.
+    private func answeredState(_ state: String?) -> String? {
+        if faults.fires(.logoutStateDropped) != nil { return nil }
+        return faults.fires(.logoutStateOther) == nil ? state : ProviderState.secretText()
     }
 }

@@ -15,6 +15,7 @@ enum LogoutFault: String, CaseIterable, Sendable {
     case badSignature = "bad-signature"
     case noSignature = "no-signature"
     case unknownKey = "unknown-kid"
+    case withdrawnKey = "withdrawn-key"
     case criticalHeader = "crit"
     case unencoded = "b64-false"
     case noEvents = "no-events"
@@ -59,6 +60,7 @@ enum LogoutFault: String, CaseIterable, Sendable {
     case upperType = "typ-upper-case"
     case mediaType = "typ-application"
     case noExpiry = "no-exp"
+    case plainTypeNoExpiry = "typ-jwt-no-exp"
     case floatingTimes = "float-times"
     case audienceList = "aud-list"
     case severalAudiences = "aud-several"
@@ -72,12 +74,13 @@ enum LogoutFault: String, CaseIterable, Sendable {
     /// Whether a relying party has to take the token nevertheless.
     var isTolerable: Bool {
         switch self {
-        case .plainType, .noType, .upperType, .mediaType, .noExpiry, .floatingTimes, .audienceList,
+        case .plainType, .noType, .upperType, .mediaType, .noExpiry, .plainTypeNoExpiry, .floatingTimes,
+            .audienceList,
             .severalAudiences, .noKeyID, .filledEvent, .furtherEvents, .furtherClaims, .charset,
             .furtherParameters:
             true
         case .wrongAudience, .emptyAudience, .noAudience, .mixedAudience, .wrongIssuer, .noIssuer, .unsigned,
-            .symmetricPublicKey, .symmetricSecret, .badSignature, .noSignature, .unknownKey,
+            .symmetricPublicKey, .symmetricSecret, .badSignature, .noSignature, .unknownKey, .withdrawnKey,
             .criticalHeader, .unencoded, .noEvents, .eventsText, .eventsList, .otherEvent, .eventNotObject,
             .nonce, .nullNonce, .nobody, .numericSubject, .emptySID, .nullSID, .noTokenID, .emptyTokenID,
             .numericTokenID, .expired, .expiryText, .noIssuedAt, .issuedInFuture, .issuedLongAgo, .notYet,

@@ -83,6 +83,7 @@ extension OpenIDProvider {
             (.emptySID, "sid", ""), (.nullSID, "sid", .null), (.noTokenID, "jti", nil),
             (.emptyTokenID, "jti", ""), (.numericTokenID, "jti", 7),
             (.expired, "exp", .integer(now - 121)), (.expiryText, "exp", "soon"), (.noExpiry, "exp", nil),
+            (.plainTypeNoExpiry, "exp", nil),
             (.noIssuedAt, "iat", nil), (.issuedInFuture, "iat", .integer(now + 121)),
             (.issuedLongAgo, "iat", .integer(now - 721)), (.notYet, "nbf", .integer(now + 121)),
             (.floatingTimes, "iat", .number(Double(now) + 0.5)),
@@ -103,6 +104,7 @@ extension OpenIDProvider {
             (.mediaType, "typ", "application/logout+jwt"), (.accessTokenType, "typ", "at+jwt"),
             (.securityEventType, "typ", "secevent+jwt"), (.numericType, "typ", 7),
             (.unknownKey, "kid", "a-key-nobody-knows"), (.noKeyID, "kid", nil),
+            (.plainTypeNoExpiry, "typ", "JWT"),
             (.criticalHeader, "crit", ["exp"]), (.unencoded, "b64", false),
         ]
         for (row, name, value) in rows where row == fault { header[name] = value }
@@ -110,7 +112,8 @@ extension OpenIDProvider {
     }
 
     private func signed(_ payload: JSONObject, _ fault: LogoutFault?, _ client: Client) -> String {
-        guard let key = state.withLock({ $0.keys.last }) else { return "" }
+        guard let own = state.withLock({ $0.keys.last }) else { return "" }
+        let key = fault == .withdrawnKey ? withdrawnKey : own
         var header = header(fault, key)
         var bytes = payload.serialized()
         if fault == .listPayload { bytes = JSONValue.array([.object(payload)]).serialized() }
@@ -133,7 +136,7 @@ extension OpenIDProvider {
         default: text = input(key.publicKey.algorithm.rawValue)
         }
         if fault == .noSignature { return text + "." }
-        let signer = fault == .badSignature ? SigningKey.generateP256() : key
+        let signer = fault == .badSignature ? strangersKey() : key
         let compact = text + "." + Base64URL.encode(signer.sign(Array(text.utf8)))
         return fault == .encryptedForm ? compact + ".x.y" : compact
     }

@@ -21,25 +21,51 @@ extension OpenIDProvider {
             (.exoticSubject, "sub", "\u{212a}ate"), (.emptyNonce, "nonce", ""), (.noExpiry, "exp", nil),
             (.noIssueTime, "iat", nil), (.issuedLongAgo, "iat", .integer(nowSeconds - 3600)),
             (.notYetValid, "nbf", .integer(nowSeconds + 3600)),
-            (.wrongAccessHash, "at_hash", .string(Self.half("another"))),
-            (.wrongCodeHash, "c_hash", .string(Self.half("another"))),
-            (.codeHash, "c_hash", .string(Self.half(code(behind: accessToken)))),
+            (.wrongAccessHash, "at_hash", .string(half("another"))),
+            (.wrongCodeHash, "c_hash", .string(half("another"))),
+            (.codeHash, "c_hash", .string(half(code(behind: accessToken)))),
             (.futureAuthTime, "auth_time", .integer(nowSeconds + 3600)), (.zeroAuthTime, "auth_time", 0),
             (
                 .pairwiseSubject, "sub",
-                .string(Self.half("\(grant.request.client.id) \(grant.person.subject)"))
+                .string(half("\(grant.request.client.id) \(grant.person.subject)"))
             ),
         ]
         for (fault, name, value) in rows where faults.fires(fault) != nil { payload[name] = value }
+        spoilTypes(&payload, accessToken: accessToken, nowSeconds)
         if Self.userinfoFaults.contains(where: faults.isActive) {
             payload["email"] = nil
             payload["groups"] = nil
         }
     }
 
-    /// The left half of the SHA-256, as `at_hash` and `c_hash` are made (OpenID Connect Core 3.3.2.11).
-    private static func half(_ text: String) -> String {
-        Base64URL.encode(Array(Digest.sha256(Array(text.utf8)).prefix(16)))
+    /// Claims of another type than they have, and right ones in a list: whoever converts them takes them.
+    private func spoilTypes(_ payload: inout JSONObject, accessToken: String, _ nowSeconds: Int64) {
+        func list(_ name: String) -> JSONValue { .array([payload[name] ?? .null]) }
+        let rows: [(OpenIDFault, String, JSONValue)] = [
+            (.subjectNumber, "sub", 1), (.subjectList, "sub", list("sub")),
+            (.nonceNumber, "nonce", 1), (.nonceList, "nonce", list("nonce")),
+            (.issueTimeText, "iat", .string("\(nowSeconds)")), (.issueTimeList, "iat", list("iat")),
+            (.expiryText, "exp", .string("\(nowSeconds + 600)")), (.expiryList, "exp", list("exp")),
+            (.notBeforeText, "nbf", .string("\(nowSeconds)")),
+            (.notBeforeList, "nbf", [.integer(nowSeconds)]),
+            (.accessHashNumber, "at_hash", 1), (.accessHashList, "at_hash", list("at_hash")),
+            (.codeHashNumber, "c_hash", 1),
+            (.codeHashList, "c_hash", [.string(half(code(behind: accessToken)))]),
+        ]
+        for (fault, name, value) in rows where faults.fires(fault) != nil { payload[name] = value }
+    }
+
+    /// The left half of the algorithm's digest, as `at_hash` and `c_hash` are made (OpenID Connect Core 3.3.2.11): of
+    /// Ed25519 it is SHA-512.
+    func half(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        let digest =
+            switch state.withLock({ $0.algorithm }) {
+            case .es256, .rs256, .ps256: Digest.sha256(bytes)
+            // Nobody checks the hash of a token whose algorithm is not taken, as those with 384 bits.
+            case .es384, .rs384, .rs512, .eddsa: Digest.sha512(bytes)
+            }
+        return Base64URL.encode(Array(digest.prefix(digest.count / 2)))
     }
 
     private func code(behind accessToken: String) -> String {
@@ -67,6 +93,8 @@ extension OpenIDProvider {
         }
         let claims = String(decoding: payload.serialized(), as: UTF8.self)
         let head = "\"kid\":\"\(key.publicKey.thumbprint)\""
+        let algorithm = "\"alg\":\"\(key.publicKey.algorithm.rawValue)\""
+        let own = "\(algorithm),\(head)"
         func symmetric(_ secret: [UInt8]) -> String {
             let input = part("{\"alg\":\"HS256\",\(head)}") + "." + part(claims)
             return "\(input).\(Base64URL.encode(Digest.hmacSHA256(key: secret, Array(input.utf8))))"
@@ -74,23 +102,23 @@ extension OpenIDProvider {
         let rows: [(OpenIDFault, () -> String)] = [
             (
                 .doubledClaim,
-                { signed("{\"alg\":\"ES256\",\(head)}", "{\"sub\":\"root\",\(claims.dropFirst())") }
+                { signed("{\(own)}", "{\"sub\":\"root\",\(claims.dropFirst())") }
             ),
-            (.doubledHeader, { signed("{\"alg\":\"none\",\"alg\":\"ES256\",\(head)}", claims) }),
+            (.doubledHeader, { signed("{\"alg\":\"none\",\(own)}", claims) }),
             (
                 .unknownCritical,
-                { signed("{\"alg\":\"ES256\",\(head),\"crit\":[\"tenant\"],\"tenant\":1}", claims) }
+                { signed("{\(own),\"crit\":[\"tenant\"],\"tenant\":1}", claims) }
             ),
-            (.emptyCritical, { signed("{\"alg\":\"ES256\",\(head),\"crit\":[]}", claims) }),
-            (.unencoded, { signed("{\"alg\":\"ES256\",\(head),\"b64\":false}", claims) }),
+            (.emptyCritical, { signed("{\(own),\"crit\":[]}", claims) }),
+            (.unencoded, { signed("{\(own),\"b64\":false}", claims) }),
             (
                 .unencodedCritical,
-                { signed("{\"alg\":\"ES256\",\(head),\"b64\":false,\"crit\":[\"b64\"]}", claims) }
+                { signed("{\(own),\"b64\":false,\"crit\":[\"b64\"]}", claims) }
             ),
             (.twoParts, { part("{\"alg\":\"none\"}") + "." + part(claims) }),
             (.unsignedWithBytes, { part("{\"alg\":\"none\",\(head)}") + "." + part(claims) + ".AAAA" }),
             (.symmetricSecret, { symmetric(Array(client.secret.utf8)) }),
-            (.severalKeysNoID, { signed("{\"alg\":\"ES256\"}", claims) }),
+            (.severalKeysNoID, { signed("{\(algorithm)}", claims) }),
         ]
         if let row = rows.first(where: { faults.fires($0.0) != nil }) { return row.1() }
         if faults.fires(.symmetricKey) != nil { return symmetric([UInt8](repeating: 7, count: 32)) }
@@ -101,7 +129,7 @@ extension OpenIDProvider {
             return input + "." + Base64URL.encode([1] + [UInt8](repeating: 0, count: 63))
         }
         guard faults.fires(.ownKey) != nil else { return nil }
-        let stranger = SigningKey.generateP256()
+        let stranger = strangersKey()
         return JWS.sign(
             header: ["kid": keyID, "jwk": .object(stranger.publicKey.jwk)], payload: payload, with: stranger)
     }

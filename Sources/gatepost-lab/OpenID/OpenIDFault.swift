@@ -38,6 +38,21 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case wrongCodeHash = "wrong-c-hash"
     case futureAuthTime = "future-auth-time"
     case doubledClaim = "doubled-claim"
+    // Of another type, or the right value in a list.
+    case subjectNumber = "sub-number"
+    case subjectList = "sub-list"
+    case nonceNumber = "nonce-number"
+    case nonceList = "nonce-list"
+    case issueTimeText = "iat-text"
+    case issueTimeList = "iat-list"
+    case expiryText = "exp-text"
+    case expiryList = "exp-list"
+    case notBeforeText = "nbf-text"
+    case notBeforeList = "nbf-list"
+    case accessHashNumber = "at-hash-number"
+    case accessHashList = "at-hash-list"
+    case codeHashNumber = "c-hash-number"
+    case codeHashList = "c-hash-list"
 
     // How it is signed.
     case unsignedWithBytes = "unsigned-with-bytes"
@@ -49,6 +64,7 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case ownKey = "jwk-in-header"
     case doubledHeader = "doubled-header"
     case twoParts = "two-parts"
+    case withdrawnKey = "withdrawn-key"
 
     // Odd, but seen at real providers and to be accepted.
     case audienceList = "aud-list"
@@ -70,6 +86,10 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case pushUnavailable = "par-unavailable"
     case pushWithoutName = "par-without-name"
     case pushShortLived = "par-short-lived"
+    case pushMoved = "par-redirect"
+    case pushHuge = "par-huge"
+    case pushDoubled = "par-doubled"
+    case pushSlow = "par-drip"
 
     // Clients with a key.
     case refuseAssertion = "assertion-refused"
@@ -187,6 +207,7 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case refusedUserinfo = "userinfo-401"
     case hugeUserinfo = "userinfo-huge"
     case userinfoPage = "userinfo-html"
+    case slowUserinfo = "userinfo-drip"
     case htmlError = "html-error"
     case emptyRefusal = "empty-400"
     case malformedJSON = "malformed-json"
@@ -212,4 +233,12 @@ enum OpenIDFault: String, CaseIterable, Sendable {
     case refreshOutage = "refresh-outage"
     case refreshAnswerLost = "refresh-answer-lost"
     case revocationDown = "revocation-down"
+    case revocationMoved = "revocation-redirect"
+    case revocationHuge = "revocation-huge"
+    case revocationSlow = "revocation-drip"
+
+    // Signing out here.
+    case endSessionBroken = "end-session-500"
+    case logoutStateDropped = "logout-state-dropped"
+    case logoutStateOther = "logout-state-other"
 }

@@ -30,7 +30,13 @@ extension OpenIDProvider {
             return try endless(exchange, slow: .tokenSlow) || hugeToken(exchange)
                 || send(oddTokenAnswer(), exchange)
         case "/userinfo":
-            return try send(oddUserinfo(), exchange)
+            return try endless(exchange, slow: .slowUserinfo) || send(oddUserinfo(), exchange)
+        case "/par":
+            return try endless(exchange, huge: .pushHuge, slow: .pushSlow, status: 201)
+                || send(faults.fires(.pushMoved) == nil ? nil : moveToAnotherHost(), exchange)
+        case "/revoke":
+            return try endless(exchange, huge: .revocationHuge, slow: .revocationSlow)
+                || send(faults.fires(.revocationMoved) == nil ? nil : moveToAnotherHost(), exchange)
         default: return false
         }
     }
@@ -51,16 +57,18 @@ extension OpenIDProvider {
 
     /// Too much, too slowly, or elsewhere. White space is the beginning of a good document, so only a bound ends it.
     private func endless(
-        _ exchange: Exchange, huge: OpenIDFault? = nil, slow: OpenIDFault, moved: OpenIDFault? = nil
+        _ exchange: Exchange, huge: OpenIDFault? = nil, slow: OpenIDFault, moved: OpenIDFault? = nil,
+        status: Int = 200
     ) throws -> Bool {
         if let huge, faults.fires(huge) != nil {
             try exchange.sendBytes(
-                count: 10 << 20, fields: Self.typeOfJSON, piece: [UInt8](repeating: 0x20, count: 65_536))
+                status, count: 10 << 20, fields: Self.typeOfJSON,
+                piece: [UInt8](repeating: 0x20, count: 65_536))
             return true
         }
         if faults.fires(slow) != nil {
             try exchange.sendBytes(
-                count: 100_000, fields: Self.typeOfJSON, piece: [0x20], pauseMilliseconds: 20)
+                status, count: 100_000, fields: Self.typeOfJSON, piece: [0x20], pauseMilliseconds: 20)
             return true
         }
         if let moved, faults.fires(moved) != nil {
@@ -74,6 +82,12 @@ extension OpenIDProvider {
         Response(status: status, fields: [("Location", issuer + "/trap"), ("Cache-Control", "no-store")])
     }
 
+    /// The same server by another name: to a client it is another host, and method and body would go along.
+    private func moveToAnotherHost() -> Response {
+        let trap = issuer.replacing("//127.0.0.1:", with: "//localhost:") + "/trap"
+        return Response(status: 307, fields: [("Location", trap), ("Cache-Control", "no-store")])
+    }
+
     /// 10 MB without a declared length.
     private func hugeToken(_ exchange: Exchange) throws -> Bool {
         guard faults.fires(.tokenHuge) != nil else { return false }
@@ -85,7 +99,7 @@ extension OpenIDProvider {
     }
 
     /// A document with its first member once more, in front.
-    private func doubled(_ response: Response, _ member: String) -> Response {
+    func doubled(_ response: Response, _ member: String) -> Response {
         var response = response
         response.body = Array("{\(member),".utf8) + response.body.dropFirst()
         return response
@@ -191,7 +205,7 @@ extension OpenIDProvider {
     /// The faults of userinfo. The id_token says nothing then that userinfo says: otherwise nobody would ask.
     static let userinfoFaults: [OpenIDFault] = [
         .otherUserinfo, .anonymousUserinfo, .doubledUserinfo, .movedUserinfo, .refusedUserinfo, .hugeUserinfo,
-        .userinfoPage,
+        .userinfoPage, .slowUserinfo,
     ]
 
     private func oddUserinfo() -> Response? {

@@ -52,6 +52,7 @@ final class OpenIDProvider: Site {
             return try exchange.send(response)
         }
         if path == "/lab/logout" { return try exchange.send(sendLogout(exchange)) }
+        if path == "/lab/algorithm" { return try exchange.send(setAlgorithm(exchange)) }
         if path == "/lab/client-key" { return try exchange.send(registerKey(exchange)) }
         if path == "/lab/clock" { return try exchange.send(setClock(exchange)) }
         if faults.fires(.down) != nil { throw DroppedConnection() }
@@ -95,7 +96,7 @@ final class OpenIDProvider: Site {
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "subject_types_supported": [tenant == nil ? "public" : "pairwise"],
-            "id_token_signing_alg_values_supported": ["ES256"],
+            "id_token_signing_alg_values_supported": [.string(state.withLock { $0.algorithm.rawValue })],
             "token_endpoint_auth_methods_supported": [
                 "client_secret_basic", "client_secret_post", "private_key_jwt",
             ],

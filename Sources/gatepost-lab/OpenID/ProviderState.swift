@@ -44,6 +44,10 @@ struct ProviderState {
     private(set) var remembered: [String: (person: Person, clientID: String, sinceSeconds: Int64)] = [:]
     /// The newest signs; all are published.
     private(set) var keys: [SigningKey]
+    /// What tokens are signed with.
+    private(set) var algorithm = SignatureAlgorithm.es256
+    /// The key before the last rotation, which is published no more; nil: there was none.
+    private(set) var withdrawn: SigningKey?
 
     /// By `request_uri`.
     var pushedRequests: [String: (parameters: Parameters, clientID: String, expiresAtSeconds: Int64)] = [:]
@@ -57,7 +61,17 @@ struct ProviderState {
     static func secretText() -> String { Base64URL.encode(Random.bytes(32)) }
 
     /// The new key signs at once and the old one is gone at once: rotation without overlap.
-    mutating func rotateKeys() { keys = [SigningKey.generateP256()] }
+    mutating func rotateKeys() {
+        withdrawn = keys.last
+        keys = [SigningKey.generate(for: algorithm)]
+    }
+
+    /// Another algorithm, with a key of its own. The one before was never withdrawn: it is of another kind.
+    mutating func sign(with algorithm: SignatureAlgorithm) {
+        self.algorithm = algorithm
+        keys = [SigningKey.generate(for: algorithm)]
+        withdrawn = nil
+    }
 
     /// A full table forgets everything: whoever was waiting starts anew. Only a runaway test gets here.
     private static func makeRoom<Value>(in table: inout [String: Value]) {

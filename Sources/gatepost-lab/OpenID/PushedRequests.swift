@@ -31,7 +31,9 @@ extension OpenIDProvider {
         ]
         if faults.fires(.pushWithoutName) != nil { answer["request_uri"] = nil }
         if faults.fires(.pushShortLived) != nil { answer["expires_in"] = 1 }
-        return .json(.object(answer), status: 201)
+        let honest = Response.json(.object(answer), status: 201)
+        return faults.fires(.pushDoubled) == nil
+            ? honest : doubled(honest, "\"request_uri\":\"urn:evil:1\"")
     }
 
     private static func pushRefusal(_ error: String, _ text: String) -> Response {

@@ -70,7 +70,7 @@ extension OpenIDProvider {
         guard let own = state.withLock({ $0.keys.last }) else { return .text("", status: 500) }
         let token = JWS.sign(
             header: ["kid": .string(own.publicKey.thumbprint)], payload: info,
-            with: isForeign ? SigningKey.generateP256() : own)
+            with: isForeign ? strangersKey() : own)
         return Response(
             status: 200, fields: [("Content-Type", "application/jwt")], body: Array(token.utf8))
     }
@@ -99,7 +99,7 @@ extension OpenIDProvider {
         guard let own = state.withLock({ $0.keys.last }) else { return nil }
         return JWS.sign(
             header: ["typ": "at+jwt", "kid": .string(own.publicKey.thumbprint)], payload: claims,
-            with: isForeign ? SigningKey.generateP256() : own)
+            with: isForeign ? strangersKey() : own)
     }
 
     /// `POST /graph/v1.0/users/{id}/getMemberObjects`.

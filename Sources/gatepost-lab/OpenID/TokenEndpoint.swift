@@ -132,8 +132,7 @@ extension OpenIDProvider {
         payload["auth_time"] = .integer(grant.authenticatedAtSeconds)
         payload["nonce"] = grant.request.nonce.map { .string($0) }
         payload["sid"] = grant.request.sid.map { .string($0) }
-        payload["at_hash"] = .string(
-            Base64URL.encode(Array(Digest.sha256(Array(accessToken.utf8)).prefix(16))))
+        payload["at_hash"] = .string(half(accessToken))
         let answers =
             faults.fires(.ignoreContexts) == nil ? grant.request.asked.claims : AskedAuthentication.ignored
         for (name, value) in answers { payload[name] = value }
@@ -160,7 +159,8 @@ extension OpenIDProvider {
     }
 
     private func sign(_ payload: JSONObject) -> String {
-        guard let key = state.withLock({ $0.keys.last }) else { return "" }
+        guard let own = state.withLock({ $0.keys.last }) else { return "" }
+        let key = faults.fires(.withdrawnKey) == nil ? own : withdrawnKey
         var header: JSONObject = ["typ": "JWT"]
         if faults.fires(.noKeyID) == nil { header["kid"] = .string(key.publicKey.thumbprint) }
         if faults.fires(.unknownKey) != nil { header["kid"] = "a-key-nobody-knows" }
@@ -176,7 +176,7 @@ extension OpenIDProvider {
             let secret = JSONValue.object(key.publicKey.jwk).serialized()
             return "\(input).\(Base64URL.encode(Digest.hmacSHA256(key: secret, Array(input.utf8))))"
         }
-        let signer = faults.fires(.badSignature) == nil ? key : SigningKey.generateP256()
+        let signer = faults.fires(.badSignature) == nil ? key : strangersKey()
         return JWS.sign(header: header, payload: payload, with: signer)
     }
 }

@@ -145,13 +145,14 @@ final class Exchange {
     ///
     /// - Parameter pauseMilliseconds: before each piece, for a download that takes its time.
     func sendBytes(
-        count: Int64, fields: [(String, String)], piece: [UInt8], pauseMilliseconds: Int64 = 0
+        _ status: Int = 200, count: Int64, fields: [(String, String)], piece: [UInt8],
+        pauseMilliseconds: Int64 = 0
     ) throws {
-        status = 200
+        self.status = status
         if !bodyEnded { isReusable = false }
         var all = fields + [("Content-Length", String(count)), ("Date", Timestamp.httpDate(nowSeconds))]
         if !isReusable { all.append(("Connection", "close")) }
-        try stream.write(Response.head(status: 200, fields: all))
+        try stream.write(Response.head(status: status, fields: all))
         if head.method == "HEAD" { return }
         var left = count
         while left > 0 {
