@@ -129,6 +129,8 @@ extension PostureService {
         let task = Task {
             await readEverything(connector)
             await noteCondition(of: connector)
+            // Before anybody hears of its end: whoever then wants another one must not wait for this one again.
+            synchronisations[key] = nil
         }
         synchronisations[key] = task
         // The round that started it ends it; the others only wait.
@@ -137,7 +139,6 @@ extension PostureService {
         } onCancel: {
             task.cancel()
         }
-        synchronisations[key] = nil
     }
 
     /// What no single answer says of an integration: whether there is anything to ask with, and whose clock is wrong.

@@ -193,6 +193,23 @@ struct RefreshTests {
         #expect(slow.runningMost == 1)
     }
 
+    @Test("a reconnect reads anew, also when it comes while another synchronisation ends") func readsAnew()
+        async throws
+    {
+        for round in 0..<500 {
+            slow.set(open: false)
+            let before = slow.syncs
+            let first = Task { await service.reconnect(integration: "a-slow") }
+            #expect(await eventually { slow.waiting == 1 })
+            let second = Task { await service.reconnect(integration: "a-slow") }
+            for _ in 0..<20 { await Task.yield() }
+            slow.set(open: true)
+            _ = await first.value
+            _ = await second.value
+            try #require(slow.syncs == before + 2, "round \(round)")
+        }
+    }
+
     @Test("a reconnect answers when the probe has, and the synchronisation goes on behind the answer")
     func answersEarly() async throws {
         let begun = try #require(await service.beginReconnect(integration: "a-slow"))

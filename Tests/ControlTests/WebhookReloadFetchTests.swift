@@ -8,8 +8,8 @@ import Testing
 
 @testable import Control
 
-@Suite("Another receiver of the decision log's lines, while the gateway runs", .timeLimit(.minutes(5)))
-struct DecisionWebhookReloadTests {
+@Suite("Another receiver of the decision log's lines, while the gateway runs", .timeLimit(.minutes(10)))
+struct WebhookReloadFetchTests {
     /// Pauses that only a cancellation ends.
     private func webhook(_ settings: DecisionWebhookSettings?, pauses: WebhookPauses) -> DecisionWebhook {
         DecisionWebhook(
