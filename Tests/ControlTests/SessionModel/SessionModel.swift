@@ -113,6 +113,9 @@ struct SessionModel {
         signIns[signIn]?.usedAtSeconds = atSeconds
     }
 
+    /// A step-up is a use of the session, and none of its sign-in where that was young enough.
+    mutating func touch(_ id: String, atSeconds: Int64) { sessions[id]?.usedAtSeconds = atSeconds }
+
     // MARK: Endings
 
     mutating func end(signIns ids: some Sequence<String>) {

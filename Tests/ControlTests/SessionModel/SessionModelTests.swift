@@ -93,6 +93,7 @@ struct SessionModelTests {
             "reload", "restart", "refresh granted", "refresh revoked", "refresh otherSubject",
             "machine let in", "machine not let in", "service-token-create", "service-token-rotate",
             "machine revoked", "device revoked", "signal", "store away", "refused for the store",
+            "step-up", "step-up done",
             "refresh unreachable", "sign-in given up", "callback without sign-in", "handoff without session",
         ] { #expect(met[what, default: 0] > 0, "never met: \(what) in \(met)") }
         print("\(count) stories: \(met.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })")

@@ -122,7 +122,7 @@ final class SessionStory {
     }
 
     private func step() async throws {
-        switch random(0..<48) {
+        switch random(0..<50) {
         case 0..<18: try await visit(random(0..<browsers.count))
         case 18..<21: try await comeBack(random(0..<max(1, callbacks.count)))
         case 21..<23: try await handOff(random(0..<max(1, handoffs.count)))
@@ -137,6 +137,7 @@ final class SessionStory {
         case 38..<41: try await proveDevice()
         case 41..<46: try await machine()
         case 46: try await storeAway()
+        case 47, 48: try await stepUp(random(0..<browsers.count))
         case _: try await refresh()
         }
     }
@@ -230,7 +231,7 @@ final class SessionStory {
     }
 
     /// The auth host is asked, and says where the person goes.
-    private func ask(_ url: String, _ index: Int, _ application: String) async {
+    func ask(_ url: String, _ index: Int, _ application: String) async {
         let (path, query) = split(url)
         let sent = await answer(index, house.request(path, query: query, host: "auth.corp.example"))
         guard let next = location(sent) else { return note("browser \(index) is asked which provider") }

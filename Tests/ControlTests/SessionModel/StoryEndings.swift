@@ -227,7 +227,11 @@ extension SessionStory {
         meet("storm")
         // Not what may be idle: who was first, the idle end or the other one, would decide what else ends.
         let due = digests.suffix(6).filter { known in
-            model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
+            // Of two secrets of one session only the newer one is a use of it, sooner or later.
+            guard digests.last(where: { $0.session == known.session })?.digest == known.digest else {
+                return false
+            }
+            return model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
         }
         let linked = model.signIns.mapValues(\.linked)
         let (_, work) = ending()

@@ -149,6 +149,7 @@ extension SessionStory {
         }
         browsers[index].sessions[handoff.application] = row.id
         digests.append((digest, row.id, handoff.application))
+        if learnUpgrade(row, under: signIn) { return }
         let end = min(signIn.expiresAtSeconds, now + ModelConfig.sessionSeconds(at: handoff.application))
         model.begin(
             SessionModel.Session(
