@@ -143,7 +143,7 @@ final class BreakableAgent: Sendable {
             guard request != nil || has(.readsOnce) else { continue }
             let isWhole =
                 request.map { $0.isBad || $0.body.count >= $0.length || $0.length > 100_000 } ?? true
-            guard isWhole else { continue }
+            guard isWhole || has(.readsOnce) else { continue }
             let text = request.map { respond($0) } ?? silent
             let isFollowed = request.map { $0.body.count > $0.length } ?? false
             let isTwice = has(.answersPipelined) && isFollowed && text.hasPrefix("HTTP/1.1 200 ")
