@@ -8,6 +8,9 @@ import Synchronization
 extension BreakableAgent {
     /// nil: no visit that this agent offers.
     func visit(_ request: WireRequest) -> String? {
+        if request.target.hasPrefix("/v1/nav?c=") {
+            return navigation(request, String(request.target.dropFirst("/v1/nav?c=".count)))
+        }
         for path in ["/v1/popup", "/v1/p.gif"] where request.target.hasPrefix(path + "?c=") {
             let challenge = String(request.target.dropFirst(path.count + 3))
             guard request.all("origin").isEmpty, let payload = try? trusted(challenge),
@@ -19,6 +22,37 @@ extension BreakableAgent {
             return path == "/v1/popup" ? popup(challenge, payload, place) : probe(payload, place)
         }
         return nil
+    }
+
+    private func navigation(_ request: WireRequest, _ challenge: String) -> String {
+        // Goes wherever the page says, whoever signed it.
+        if has(.followsNavigation), let payload = try? JWS(compact: challenge).payloadObject {
+            return navigation(challenge, payload)
+        }
+        let modes = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]
+        guard request.all("origin").isEmpty,
+            modes.allSatisfy({ [nil, $0.1].contains(request.first($0.0)) }),
+            let payload = try? trusted(challenge), payload["origin"] == .string(gateway.origin),
+            payload["rtn"]?.string?.hasPrefix(gateway.origin + "/") == true
+        else { return silent }
+        return navigation(challenge, payload)
+    }
+
+    private func navigation(_ challenge: String, _ payload: JSONObject) -> String {
+        let now = AgentClock.system.nowSeconds()
+        let parameter: String
+        do throws(Refused) {
+            try checkForm(payload)
+            try checkTimes(payload, now: now)
+            try useUp(payload)
+            let transport = has(.navigatesUnbound) ? "fetch" : "navigation"
+            let signed = assertion(challenge, payload, origin: nil, transport: transport, now: now)
+            parameter = "a=" + signed
+        } catch {
+            parameter = "e=" + error.word
+        }
+        let back = payload["rtn"]?.string ?? ""
+        return wire(303, ["Location: \(back)?\(parameter)", "Referrer-Policy: no-referrer"], "")
     }
 
     private func popup(_ challenge: String, _ payload: JSONObject, _ place: String?) -> String {

@@ -6,21 +6,6 @@ import Synchronization
 
 @testable import gatepost_agent
 
-/// One way to write an agent wrong.
-enum AgentFault: String, CaseIterable, Sendable {
-    case ignoresHost, reflectsOrigin, matchesOriginByPrefix, ignoresOriginCase, takesForms, readsAnyLength
-    case saysNotFound, namesItself, allowsCredentials, allowsEveryField, forgetsVary
-    case answersTwice, acceptsExpired, acceptsFuture, acceptsLongLives, takesAnyKid
-    case trustsHeaderKey, takesNoAlgorithm, ignoresCritical, ignoresType, ignoresIssuer, ignoresAudience
-    case ignoresOriginClaim, ignoresReturn, ignoresVersions, takesShortNonces, tellsEverything, tellsUser
-    case hashesOther, copiesCounter, livesLong, namesOtherTransport, sendsOldNonce, hidesTime, hasNoRate
-    case takesDoubledMembers, followsNavigation
-    case popupPostsToAll, popupHasNoPolicy, popupTakesAnyScript, popupPartsFromOpener, popupTakesAnyOrigin
-    case popupTakesAnyReturn, popupFramed, popupHidesErrors, probeUsesUp, probeTakesExpired, probeOpened
-    case probeReadable, sendsCertificateToo, forgetsOwnKey, namesItselfStated, sendsStatementAlways
-    case forgetsCounter, neverRenews, followsForeignRoot, followsOlder, ignoresAnnouncements
-}
-
 /// An agent written from PROTOCOL.md alone for these tests, which breaks exactly the rules that it is told
 /// to. Intact it must pass, broken it must be found.
 final class BreakableAgent: Sendable {
@@ -37,6 +22,14 @@ final class BreakableAgent: Sendable {
     /// Of the management server, put here as into a file.
     let statement: String?
     private let listener: ListeningSocket
+    /// Listens where nobody may reach an agent; -1: it does not.
+    private let elsewhere: CInt
+    /// Stands for an address outside loopback: a test opens nothing to the network.
+    static let outwardAddress: UInt32 = 127 << 24 | 2
+    /// The name of the challenge key at enrolment.
+    let firstKid: String
+    /// How many connections are served at a time by an agent that gives none of them up.
+    private let slots = DispatchSemaphore(value: 32)
     let memory: Mutex<Memory>
 
     struct Memory {
@@ -52,8 +45,12 @@ final class BreakableAgent: Sendable {
         self.faults = faults
         listener = try ListeningSocket(port: 0)
         port = listener.port
+        elsewhere =
+            faults.contains(.listensElsewhere)
+            ? try Self.listen(Self.outwardAddress, port: listener.port) : -1
         gateway = try ConformanceGateway(
             origin: "https://127.0.0.1:8443", agentPort: listener.port, clock: .system)
+        firstKid = gateway.ring.signingKey(.challenge).kid
         let csr = try CertificateRequest.make(key: key, commonName: "x")
         let body = JSONObject([
             ("token", .string(gateway.token)), ("csr", .string(Base64.encode(csr))),
@@ -61,8 +58,16 @@ final class BreakableAgent: Sendable {
         ])
         let answer = try JSONValue(
             parsing: gateway.answer(path: "/.gatepost/enroll", body: body.serialized()).body)
-        chain = (answer["certificates"]?.array ?? []).compactMap { $0.string.flatMap(Base64.decode) }
-        deviceID = answer["device_id"]?.string ?? ""
+        if faults.contains(.answersAsAnother) {
+            deviceID = "conformance-other"
+            let leaf = try gateway.authority.issue(
+                csrDER: csr, deviceID: deviceID, validSeconds: 86_400,
+                nowSeconds: AgentClock.system.nowSeconds())
+            chain = [leaf.der, gateway.authority.certificate.der]
+        } else {
+            chain = (answer["certificates"]?.array ?? []).compactMap { $0.string.flatMap(Base64.decode) }
+            deviceID = answer["device_id"]?.string ?? ""
+        }
         let texts = (answer["gateway_keys"]?.array ?? []).compactMap(\.string)
         memory = Mutex(Memory(pinned: try KeyAnnouncement(firstUseOf: texts)))
         statement = gateway.statement(nowSeconds: AgentClock.system.nowSeconds())
@@ -81,7 +86,26 @@ final class BreakableAgent: Sendable {
                 }
             }
             listener.close()
+            if elsewhere >= 0 { close(elsewhere) }
         }
+    }
+
+    private static func listen(_ address: UInt32, port: UInt16) throws -> CInt {
+        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var target = sockaddr_in()
+        target.sin_family = sa_family_t(AF_INET)
+        target.sin_port = port.bigEndian
+        target.sin_addr.s_addr = address.bigEndian
+        let status = withUnsafePointer(to: &target) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0, Glibc.listen(descriptor, 8) == 0 else {
+            close(descriptor)
+            throw AgentError("port \(port) is taken", remedy: "look what listens there")
+        }
+        return descriptor
     }
 
     func stop() { memory.withLock { $0.isStopped = true } }
@@ -101,14 +125,29 @@ final class BreakableAgent: Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
+        if has(.neverTimesOut) { slots.wait() }
+        defer { if has(.neverTimesOut) { slots.signal() } }
+        let given: Int64 = has(.waitsAnew) ? 60_000 : 2_000
+        var until = AgentClock.system.nowMilliseconds() + given
         while bytes.count < 200_000 {
-            let count = recv(descriptor, &chunk, chunk.count, 0)
+            let left = has(.neverTimesOut) ? -1 : max(0, until - AgentClock.system.nowMilliseconds())
+            var entry = pollfd(fd: descriptor, events: CShort(POLLIN), revents: 0)
+            guard poll(&entry, 1, CInt(left)) > 0 else { return }
+            // Less than any question: what is read once is never whole, however fast it came.
+            let count = recv(descriptor, &chunk, has(.readsOnce) ? 512 : chunk.count, 0)
             guard count > 0 else { return }
             bytes += chunk.prefix(count)
-            guard let request = WireRequest(bytes) else { continue }
-            let isWhole = request.isBad || request.body.count >= request.length || request.length > 100_000
-            guard isWhole else { continue }
-            let answer = Array(respond(request).utf8)
+            if has(.waitsAnew) { until = AgentClock.system.nowMilliseconds() + given }
+            let request = WireRequest(
+                bytes, takesBadHeads: has(.takesBadHeads), takesAnyFraming: has(.takesAnyFraming))
+            guard request != nil || has(.readsOnce) else { continue }
+            let isWhole =
+                request.map { $0.isBad || $0.body.count >= $0.length || $0.length > 100_000 } ?? true
+            guard isWhole || has(.readsOnce) else { continue }
+            let text = request.map { respond($0) } ?? silent
+            let isFollowed = request.map { $0.body.count > $0.length } ?? false
+            let isTwice = has(.answersPipelined) && isFollowed && text.hasPrefix("HTTP/1.1 200 ")
+            let answer = Array((isTwice ? text + text : text).utf8)
             _ = send(descriptor, answer, answer.count, CInt(MSG_NOSIGNAL))
             shutdown(descriptor, CInt(SHUT_WR))
             while recv(descriptor, &chunk, chunk.count, 0) > 0 {}
@@ -127,35 +166,40 @@ final class BreakableAgent: Sendable {
     }
 
     private func respond(_ request: WireRequest) -> String {
-        let hosts = ["127.0.0.1:\(port)", "localhost:\(port)", "[::1]:\(port)"]
+        let hosts =
+            ["127.0.0.1:\(port)"] + (has(.isTooStrict) ? [] : ["localhost:\(port)", "[::1]:\(port)"])
         guard !request.isBad else { return silent }
         guard has(.ignoresHost) || hosts.contains(request.first("host") ?? "") else {
             return wire(421, [], "")
         }
-        if request.method == "GET", has(.followsNavigation), request.target.hasPrefix("/v1/nav?c=") {
-            return navigate(String(request.target.dropFirst("/v1/nav?c=".count)))
-        }
         if request.method == "GET", let answer = visit(request) { return answer }
-        let isAttest = request.target == "/v1/attest"
+        let isAttest =
+            request.target == "/v1/attest" || (has(.routesLoosely) && request.target.hasPrefix("/v1/"))
         if !isAttest, has(.saysNotFound) { return wire(404, [], "") }
-        guard isAttest, ["POST", "OPTIONS"].contains(request.method) else { return silent }
+        guard isAttest, ["POST", "OPTIONS"].contains(request.method) || has(.routesLoosely) else {
+            return silent
+        }
         let origins = request.all("origin")
-        guard origins.count == 1, isAllowed(origins[0]) else { return silent }
-        var cors = ["Access-Control-Allow-Origin: \(origins[0])"]
+        let origin = origins.first ?? gateway.origin
+        guard origins.count == 1 || has(.countsNoOrigins), isAllowed(origin) else { return silent }
+        var cors = ["Access-Control-Allow-Origin: \(origin)"]
         if !has(.forgetsVary) { cors.append("Vary: Origin") }
         if has(.allowsCredentials) { cors.append("Access-Control-Allow-Credentials: true") }
         if request.method == "OPTIONS" { return preflight(request, cors) }
-        let type = request.first("content-type")?.lowercased().split(separator: ";").first.map(String.init)
+        let whole = request.first("content-type")?.lowercased()
+        let type = has(.isTooStrict) ? whole : whole?.split(separator: ";").first.map(String.init)
         guard has(.takesForms) || type == "application/json" else { return silent }
-        guard request.length > 0, request.length <= 8_192 || has(.readsAnyLength) else { return silent }
-        guard !request.isChunked else { return silent }
+        let most = has(.isTooStrict) ? 8_191 : 8_192
+        guard request.length <= most || has(.readsAnyLength) else { return silent }
+        guard has(.takesAnyFraming) || (request.length > 0 && !request.isChunked) else { return silent }
         cors.append("Content-Type: application/json")
         let now = AgentClock.system.nowSeconds()
         do throws(Refused) {
-            let (assertion, stated) = try attest(request, origin: origins[0], now: now)
+            let (assertion, stated) = try attest(request, origin: origin, now: now)
             let beside = stated.map { #","statement":"\#($0)""# } ?? ""
             return wire(200, cors, #"{"assertion":"\#(assertion)"\#(beside)}"#)
         } catch {
+            if error.word.isEmpty { return silent }
             let time = has(.hidesTime) ? "" : #","now":\#(now)"#
             return wire(error.status, cors, #"{"error":"\#(error.word)"\#(time)}"#)
         }
@@ -170,7 +214,7 @@ final class BreakableAgent: Sendable {
 
     private func preflight(_ request: WireRequest, _ cors: [String]) -> String {
         let asked = request.first("access-control-request-headers")?.lowercased() ?? ""
-        guard request.first("access-control-request-method") == "POST",
+        guard request.first("access-control-request-method") == "POST" || has(.routesLoosely),
             has(.allowsEveryField) || asked == "content-type"
         else { return silent }
         var fields =
@@ -178,7 +222,7 @@ final class BreakableAgent: Sendable {
                 "Access-Control-Allow-Methods: POST",
                 "Access-Control-Allow-Headers: \(has(.allowsEveryField) ? asked : "content-type")",
             ]
-        if request.first("access-control-request-private-network") == "true" {
+        if request.first("access-control-request-private-network") == "true", !has(.isTooStrict) {
             fields.append("Access-Control-Allow-Private-Network: true")
         }
         return wire(204, fields, "")
@@ -186,6 +230,7 @@ final class BreakableAgent: Sendable {
 
     struct Refused: Error {
         var status: Int
+        /// Empty: the silent refusal.
         var word: String
     }
 
@@ -194,8 +239,18 @@ final class BreakableAgent: Sendable {
     ) {
         guard has(.hasNoRate) || takeToken() else { throw Refused(status: 429, word: "rate-limited") }
         let bytes = Array(request.body.prefix(request.length))
-        guard let text = challengeText(bytes) else { throw Refused(status: 400, word: "request-malformed") }
-        let payload = try trusted(text)
+        guard let text = challengeText(bytes) else {
+            throw Refused(status: 400, word: has(.refusesBodiesSilently) ? "" : "request-malformed")
+        }
+        let payload: JSONObject
+        do throws(Refused) { payload = try trusted(text) } catch {
+            if has(.remembersRefused),
+                let identifier = (try? JWS(compact: text).payloadObject)?["jti"]?.string
+            {
+                memory.withLock { _ = $0.seen.insert(identifier) }
+            }
+            throw error
+        }
         guard has(.ignoresAudience) || payload["aud"] == .string(ConformanceGateway.audience) else {
             throw Refused(status: 401, word: "audience-mismatch")
         }
@@ -204,10 +259,7 @@ final class BreakableAgent: Sendable {
         guard has(.ignoresOriginClaim) || payload["origin"] == .string(gateway.origin) else {
             throw Refused(status: 403, word: "origin-not-allowed")
         }
-        let jti = payload["jti"]?.string ?? ""
-        guard has(.answersTwice) || memory.withLock({ $0.seen.insert(jti).inserted }) else {
-            throw Refused(status: 403, word: "challenge-replayed")
-        }
+        try useUp(payload)
         renewIfBehind(payload)
         let isStated = payload["profiles"]?.array?.first == "stmt" || has(.sendsStatementAlways)
         return (
@@ -235,62 +287,6 @@ final class BreakableAgent: Sendable {
         }
         let limits = JSONLimits(bytesMax: 1 << 20, depthMax: 4)
         return (try? JSONValue(parsing: bytes, limits: limits))?["challenge"]?.string
-    }
-
-    /// The payload of a challenge that is signed by a pinned key, or that a fault lets pass.
-    func trusted(_ text: String) throws(Refused) -> JSONObject {
-        let refused = Refused(status: 401, word: "gateway-not-trusted")
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 3, let headerBytes = Base64URL.decode(parts[0]),
-            let header = (try? JSONValue(parsing: headerBytes))?.object,
-            let payloadBytes = Base64URL.decode(parts[1]),
-            let payload = (try? JSONValue(parsing: payloadBytes))?.object
-        else { throw refused }
-        guard has(.ignoresType) || header["typ"] == "posture-challenge+jwt",
-            has(.ignoresCritical) || header["crit"] == nil,
-            has(.ignoresIssuer) || payload["iss"] == .string(gateway.origin)
-        else { throw refused }
-        if has(.takesNoAlgorithm), header["alg"] == "none" { return payload }
-        guard header["alg"] == "ES256", let signature = Base64URL.decode(parts[2]) else { throw refused }
-        let keys = memory.withLock { $0.pinned.keys }
-        var candidates = keys.filter { .string($0.kid) == header["kid"] }.map(\.key)
-        if has(.takesAnyKid) { candidates = keys.map(\.key) }
-        if has(.trustsHeaderKey), let jwk = header["jwk"]?.object, let key = try? VerificationKey(jwk: jwk) {
-            candidates.append(key)
-        }
-        let input = Array((parts[0] + "." + parts[1]).utf8)
-        guard candidates.contains(where: { $0.verify(signature, over: input) }) else { throw refused }
-        return payload
-    }
-
-    func checkForm(_ payload: JSONObject) throws(Refused) {
-        let malformed = Refused(status: 400, word: "request-malformed")
-        guard let jti = payload["jti"]?.string, (1...128).contains(jti.utf8.count),
-            let nonce = payload["nonce"]?.string.flatMap(Base64URL.decode),
-            nonce.count == 32 || has(.takesShortNonces),
-            let profiles = payload["profiles"]?.array, profiles.contains("x5c") || profiles.contains("stmt")
-        else { throw malformed }
-        let low = payload["versions"]?["min"]?.integer ?? .max
-        let high = payload["versions"]?["max"]?.integer ?? 0
-        guard has(.ignoresVersions) || (low <= 1 && high >= 1) else { throw malformed }
-        guard has(.ignoresReturn) || payload["rtn"]?.string?.hasPrefix(gateway.origin + "/") == true else {
-            throw malformed
-        }
-    }
-
-    func checkTimes(_ payload: JSONObject, now: Int64) throws(Refused) {
-        let range: ClosedRange<Int64> = 0...1 << 53
-        guard let issued = payload["iat"]?.integer, let begins = payload["nbf"]?.integer,
-            let expires = payload["exp"]?.integer, range.contains(issued), range.contains(begins),
-            range.contains(expires), expires > issued, expires - issued <= 60 || has(.acceptsLongLives)
-        else { throw Refused(status: 400, word: "request-malformed") }
-        guard now <= expires + 120 || has(.acceptsExpired) else {
-            throw Refused(status: 401, word: "challenge-expired")
-        }
-        let isSkewed = issued > now + 120 || begins > now + 120
-        guard !isSkewed || has(.acceptsFuture), issued >= now - 120 || has(.acceptsExpired) else {
-            throw Refused(status: 401, word: "clock-skew")
-        }
     }
 
     func assertion(
@@ -326,74 +322,12 @@ final class BreakableAgent: Sendable {
             ("posture", .object(posture)),
         ])
         if has(.tellsUser) { claims["uid"] = 1000 }
+        if has(.seesTomorrow) { claims["last_seen"] = .integer(now + 86_400) }
         var header = JSONObject([("typ", "posture+jwt")])
         if !isStated || has(.sendsCertificateToo) {
             header["x5c"] = .array(chain.map { .string(Base64.encode($0)) })
         }
         if isStated, !has(.forgetsOwnKey) { header["jwk"] = .object(key.publicKey.jwk) }
         return JWS.sign(header: header, payload: claims, with: key)
-    }
-
-    /// Goes wherever the page says, which is what the fault is.
-    private func navigate(_ challenge: String) -> String {
-        guard let payload = try? JWS(compact: challenge).payloadObject, let back = payload["rtn"]?.string
-        else {
-            return silent
-        }
-        let now = AgentClock.system.nowSeconds()
-        let assertion = assertion(challenge, payload, origin: nil, transport: "navigation", now: now)
-        return wire(303, ["Location: \(back)?a=\(assertion)"], "")
-    }
-}
-
-/// A request as it came, split and hardly judged.
-struct WireRequest {
-    var method = ""
-    var target = ""
-    var fields: [(name: String, value: String)] = []
-    var body: [UInt8] = []
-    /// Malformed: refused like everything else.
-    var isBad = false
-
-    /// nil: the head is not complete.
-    init?(_ bytes: [UInt8]) {
-        guard let end = Self.headEnd(bytes) else {
-            guard bytes.count > 8_192 else { return nil }
-            isBad = true
-            return
-        }
-        let lines = String(decoding: bytes[..<end], as: UTF8.self).split(
-            separator: "\r\n", omittingEmptySubsequences: false)
-        body = Array(bytes[(end + 4)...])
-        let words = lines[0].split(separator: " ", omittingEmptySubsequences: false)
-        isBad = end > 8_192 || bytes[..<end].contains(0) || words.count != 3
-        guard words.count == 3 else { return }
-        method = String(words[0])
-        target = String(words[1])
-        for line in lines.dropFirst() {
-            guard let colon = line.firstIndex(of: ":"), line.first != " " else {
-                isBad = true
-                continue
-            }
-            let value = line[line.index(after: colon)...].drop { $0 == " " }
-            fields.append((line[..<colon].lowercased(), String(value)))
-        }
-        if all("content-length").count > 1 || (isChunked && !all("content-length").isEmpty) { isBad = true }
-        if ["CONNECT", "TRACE"].contains(method) { isBad = true }
-    }
-
-    var length: Int { Int(first("content-length") ?? "0") ?? 0 }
-    var isChunked: Bool { first("transfer-encoding") != nil }
-    func first(_ name: String) -> String? { all(name).first }
-    func all(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
-
-    private static func headEnd(_ bytes: [UInt8]) -> Int? {
-        guard bytes.count >= 4 else { return nil }
-        for index in 0...(bytes.count - 4)
-        where bytes[index] == 13 && bytes[index + 1] == 10 && bytes[index + 2] == 13 && bytes[index + 3] == 10
-        {
-            return index
-        }
-        return nil
     }
 }

@@ -8,14 +8,17 @@ import Testing
 struct FactCase: Sendable {
     var name: String
     var probe: any FactProbe
+    /// Text by path; `-> PATH` is a link, and a path that ends in a slash an empty folder.
     var files: [String: String]
+    /// When files were last changed, in seconds since 1970.
+    var changes: [String: Int64] = [:]
     var commands: [String: CommandOutcome] = [:]
     var fact: String
     var expected: JSONValue?
 
     init(
         _ name: String, _ probe: any FactProbe, _ fact: String, _ expected: JSONValue?,
-        _ files: [String: String],
+        _ files: [String: String], changes: [String: Int64] = [:],
         commands: [String: CommandOutcome] = [:]
     ) {
         self.name = name
@@ -23,25 +26,38 @@ struct FactCase: Sendable {
         self.fact = fact
         self.expected = expected
         self.files = files
+        self.changes = changes
         self.commands = commands
     }
+
+    static let now: Int64 = 1_900_000_000
 
     func found() throws -> JSONValue? {
         let folder = try TemporaryFolder()
         for (path, text) in files {
-            if text.hasPrefix("-> ") {
+            if path.hasSuffix("/") {
+                try folder.put(path + "x", "")
+                unlink(folder.path + path + "x")
+            } else if text.hasPrefix("-> ") {
                 try folder.put(path + ".x", "")
                 symlink(String(text.dropFirst(3)), folder.path + path)
             } else {
                 try folder.put(path, text)
             }
         }
-        return FactCollector(
-            root: HostRoot(folder.path), probes: [probe], commands: ScriptedCommands(commands)
-        )
-        .facts(nowSeconds: 1_900_000_000).facts[fact]
+        for (path, seconds) in changes {
+            let time = timeval(tv_sec: Int(seconds), tv_usec: 0)
+            guard utimes(folder.path + path, [time, time]) == 0 else { throw FixtureError.notThere(path) }
+        }
+        let collector = FactCollector(
+            root: HostRoot(folder.path), probes: [probe], commands: ScriptedCommands(commands))
+        // A busy machine may let a probe's own second pass before it has begun.
+        let known = collector.sourced(nowSeconds: Self.now, patience: 60_000)
+        return known.first { $0.fact.name == fact }?.fact.value
     }
 }
+
+enum FixtureError: Error { case notThere(String) }
 
 func says(_ text: String, status: Int32 = 0) -> CommandOutcome {
     .ended(status: status, output: Array(text.utf8))
@@ -132,9 +148,26 @@ struct LinuxFactTests {
 
     static let protection: [FactCase] = [
         FactCase(
-            "Falcon in full and in reduced mode", FalconFact(), "falcon_reduced", true,
+            "Falcon in reduced mode", FalconFact(), "falcon_reduced", true,
             ["/opt/CrowdStrike/falconctl": ""],
             commands: ["/opt/CrowdStrike/falconctl -g --rfm-state": says("rfm-state=true.\n")]),
+        FactCase(
+            "Falcon in full", FalconFact(), "falcon_reduced", false, ["/opt/CrowdStrike/falconctl": ""],
+            commands: ["/opt/CrowdStrike/falconctl -g --rfm-state": says("rfm-state=false.\n")]),
+        FactCase(
+            "Falcon in a mode that it does not name", FalconFact(), "falcon_reduced", nil,
+            ["/opt/CrowdStrike/falconctl": ""],
+            commands: ["/opt/CrowdStrike/falconctl -g --rfm-state": says("rfm-state is not set.\n")]),
+        running("Defender", "wdavdaemon", "/opt/microsoft/mdatp/sbin/wdavdaemon", ["defender"]),
+        running("Tanium", "TaniumClient", "/opt/Tanium/TaniumClient/TaniumClient", ["tanium"]),
+        running(
+            "SentinelOne, its name cut to the kernel's 15 letters", "sentinelone-age",
+            "/opt/sentinelone/bin/sentinelone-agent", ["sentinelone"]),
+        running("SentinelOne's other program", "s1-agent", "/opt/sentinelone/bin/s1-agent", ["sentinelone"]),
+        running(
+            "Falcon's sensor in the kernel's own machine, its name cut", "falcon-sensor-b",
+            "/opt/CrowdStrike/falcon-sensor-bpf", ["crowdstrike"]),
+        running("a program that protects nothing", "wdavdaemonx", "/opt/wdavdaemonx", []),
         FactCase(
             "Falcon not set up", FalconFact(), "falcon_cid", nil, ["/opt/CrowdStrike/falconctl": ""],
             commands: ["/opt/CrowdStrike/falconctl -g --cid": says("cid is not set.\n")]),
@@ -222,6 +255,16 @@ struct LinuxFactTests {
         FactCase("no service manager", ProtectionUnitsFact(), "edr_units", nil, [:]),
     ]
 
+    /// One process beside the first.
+    static func running(_ name: String, _ process: String, _ program: String, _ words: [String]) -> FactCase {
+        FactCase(
+            name, EndpointProtectionFact(), "av_edr", .array(words.map { .string($0) }),
+            [
+                "/proc/1/comm": "systemd\n", "/proc/50/comm": process + "\n",
+                "/proc/50/exe": "-> " + program, program: "",
+            ])
+    }
+
     static func units(_ loaded: [String: String]) -> String {
         ProtectionUnitsFact.units.map { entry in
             let state = loaded[String(entry.unit.dropLast(".service".count))]
@@ -231,7 +274,23 @@ struct LinuxFactTests {
         }.joined(separator: "\n")
     }
 
+    static let stamp = "/var/lib/apt/periodic/update-success-stamp"
+    static let day: Int64 = 86_400
+
     static let updates: [FactCase] = [
+        FactCase(
+            "apt's lists, fetched exactly three days ago", UpdatesFact(), "patch_age_days", 3, [stamp: ""],
+            changes: [stamp: FactCase.now - 3 * day]),
+        FactCase(
+            "a second less", UpdatesFact(), "patch_age_days", 2, [stamp: ""],
+            changes: [stamp: FactCase.now - 3 * day + 1]),
+        FactCase(
+            "dnf's lists", UpdatesFact(), "patch_age_days", 5, ["/var/cache/dnf/last_makecache": ""],
+            changes: ["/var/cache/dnf/last_makecache": FactCase.now - 5 * day]),
+        FactCase(
+            "lists from tomorrow", UpdatesFact(), "patch_age_days", nil, [stamp: ""],
+            changes: [stamp: FactCase.now + 1]),
+        FactCase("nobody fetches lists", UpdatesFact(), "patch_age_days", nil, ["/var/lib/apt/lists/a": ""]),
         FactCase(
             "a reboot is due", UpdatesFact(), "reboot_required", true,
             ["/run/reboot-required": "*** System restart ***"]),
@@ -282,6 +341,31 @@ struct LinuxFactTests {
     static let apt = ["/var/lib/dpkg/status": "", "/usr/bin/apt-get": ""]
 
     static let machines: [FactCase] = [
+        FactCase(
+            "the system's version", OperatingSystemFact(), "os_version", "12",
+            ["/etc/os-release": "ID=debian\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\n"]),
+        FactCase(
+            "the system's version where vendors put it", OperatingSystemFact(), "os_version", "41",
+            ["/usr/lib/os-release": "ID=fedora\nVERSION_ID=41\n"]),
+        FactCase(
+            "a system without versions", OperatingSystemFact(), "os_version", nil,
+            ["/etc/os-release": "ID=arch\nBUILD_ID=rolling\n"]),
+        FactCase(
+            "the kernel's version", OperatingSystemFact(), "kernel_version", "6.1.0-28-amd64",
+            ["/proc/sys/kernel/osrelease": "6.1.0-28-amd64\n"]),
+        FactCase(
+            "a kernel's version of 129 letters", OperatingSystemFact(), "kernel_version", nil,
+            ["/proc/sys/kernel/osrelease": String(repeating: "6", count: 129)]),
+        FactCase(
+            "the firmware's serial number", DeviceIDsFact(path: "/none"), "device_ids",
+            ["serial": "PF3ABCDE"], ["/sys/class/dmi/id/product_serial": "PF3ABCDE\n"]),
+        FactCase(
+            "the firmware's number of the hardware", DeviceIDsFact(path: "/none"), "device_ids",
+            ["hardware_uuid": "4c4c4544-0042-3510-8053-b4c04f4a3333"],
+            ["/sys/class/dmi/id/product_uuid": "4C4C4544-0042-3510-8053-B4C04F4A3333\n"]),
+        FactCase(
+            "firmware with a blank for a serial number", DeviceIDsFact(path: "/none"), "device_ids", nil,
+            ["/sys/class/dmi/id/product_serial": "  \n"]),
         FactCase("a container", VirtualizationFact(), "virtualization", "container", ["/.dockerenv": ""]),
         FactCase(
             "KVM", VirtualizationFact(), "virtualization", "kvm", ["/sys/class/dmi/id/sys_vendor": "QEMU\n"]),
@@ -298,6 +382,8 @@ struct LinuxFactTests {
             "an ARM processor", VirtualizationFact(), "virtualization", nil,
             ["/sys/class/dmi/id/sys_vendor": "ACME", "/proc/cpuinfo": "Features: fp\n"]),
         FactCase("TPM 2", SecurityChipFact(), "tpm", 2, ["/sys/class/tpm/tpm0/tpm_version_major": "2\n"]),
+        FactCase("no TPM", SecurityChipFact(), "tpm", 0, ["/sys/class/tpm/": ""]),
+        FactCase("a kernel without TPM drivers", SecurityChipFact(), "tpm", nil, ["/sys/class/": ""]),
         FactCase(
             "TPM of a strange version", SecurityChipFact(), "tpm", nil,
             ["/sys/class/tpm/tpm0/tpm_version_major": "-2\n"]),

@@ -12,6 +12,12 @@ struct ServerTests {
     static func exchange(_ port: UInt16, _ pieces: [[UInt8]]) -> String {
         let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
+        var patience = timeval(tv_sec: 60, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        // Every piece is a segment of its own, as far as the kernel is quick enough.
+        var yes: CInt = 1
+        setsockopt(
+            descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<CInt>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -33,7 +39,11 @@ struct ServerTests {
         return String(decoding: received, as: UTF8.self)
     }
 
-    static func withServer(_ body: (AgentSetting, UInt16) throws -> Void) throws {
+    /// - Parameter milliseconds: the server's own clock, for its deadlines.
+    static func withServer(
+        milliseconds: @escaping @Sendable () -> Int64 = AgentClock.system.nowMilliseconds,
+        _ body: (AgentSetting, UInt16) throws -> Void
+    ) throws {
         let setting = try AgentSetting()
         let listener = try ListeningSocket(port: 0)
         // The real port is the one that Host must name.
@@ -43,8 +53,7 @@ struct ServerTests {
             counter: try StatementCounter(folder: setting.identity.folder))
         let gate = AttestGate(
             identity: setting.identity, maker: maker, users: [geteuid()], peerUser: { PeerUser.find($0) })
-        let clock = AgentClock(
-            nowSeconds: { AgentSetting.now }, nowMilliseconds: AgentClock.system.nowMilliseconds)
+        let clock = AgentClock(nowSeconds: { AgentSetting.now }, nowMilliseconds: milliseconds)
         let server = try LoopbackServer(
             listening: [listener], gates: GatewayGates([gate]), log: EventLog(hasPrefix: false) { _ in },
             clock: clock)
@@ -75,8 +84,12 @@ struct ServerTests {
         }
     }
 
-    @Test("strangers, malformed heads and oversize heads get the same silent bytes") func silent() throws {
-        try Self.withServer { setting, port in
+    @Test(
+        "strangers, malformed heads and oversize heads get the same silent bytes, in whatever pieces they come"
+    )
+    func silent() throws {
+        // A clock that stands still: no deadline passes, however long the machine takes for the pieces.
+        try Self.withServer(milliseconds: { 0 }) { setting, port in
             let silent = String(decoding: AttestAnswer.silent.serialized, as: UTF8.self)
             let big = "GET / HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nX: " + String(repeating: "x", count: 9000)
             let wrong = [
@@ -86,7 +99,14 @@ struct ServerTests {
                 big,
             ]
             for text in wrong {
-                #expect(Self.exchange(port, [Array(text.utf8)]) == silent, "\(text.prefix(40))")
+                let bytes = Array(text.utf8)
+                #expect(Self.exchange(port, [bytes]) == silent, "\(text.prefix(40))")
+                #expect(Self.exchange(port, bytes.map { [$0] }) == silent, "dripped: \(text.prefix(40))")
+                // HeadReaderTests cuts everywhere; here it takes a connection each.
+                for cut in stride(from: 1, to: bytes.count, by: max(1, bytes.count / 16)) {
+                    let pieces = [Array(bytes[..<cut]), Array(bytes[cut...])]
+                    #expect(Self.exchange(port, pieces) == silent, "cut at \(cut): \(text.prefix(40))")
+                }
             }
             #expect(
                 Self.exchange(port, [Self.message(setting, port, origin: "https://evil.example")]) == silent)

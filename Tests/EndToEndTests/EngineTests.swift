@@ -84,6 +84,9 @@ extension EndToEnd {
                 try stage.begin(browser)
                 _ = try CheckPage.wait(browser, for: "permission-denied")
             }
+            // Firefox's policies cannot say no (ESR 153): LocalNetworkAccess lets domains pass or switches parts of the
+            // guard off, Permissions has no member for it, and Preferences takes no `permissions.` names. Without
+            // EnablePrompting a request only hangs, as beside a question that nobody answers.
             try stack.network.withFirefoxPolicy(files.firefox, in: stack.folder) {
                 let browser = try Firefox(stack, permission: nil)
                 defer { browser.quit() }

@@ -65,8 +65,6 @@ struct ProbeReply: Sendable {
 /// Speaks to an agent by bytes, as no browser would.
 struct AgentProbe: Sendable {
     static let replyBytesMax = 256 << 10
-    /// How long a whole answer is waited for: no more than a limit, since a machine may be busy with other things.
-    static let answerMilliseconds: Int64 = 60_000
     /// How long the end of the connection, or something further, is waited for after a whole answer.
     static let restMilliseconds: Int64 = 8_000
 
@@ -74,11 +72,15 @@ struct AgentProbe: Sendable {
     let address: UInt32
     let port: UInt16
     let clock: AgentClock
+    /// How long a whole answer is waited for: no more than a limit, since a machine may be busy with other things.
+    var answerMilliseconds: Int64 = 60_000
 
     /// Sends the pieces, with a pause between them, and reads until the agent closes or the deadline, which counts from
     /// the last piece on.
+    ///
+    /// - Parameter deadlineMilliseconds: nil: `answerMilliseconds`.
     func exchange(
-        _ pieces: [[UInt8]], pauseMilliseconds: Int32 = 0, deadlineMilliseconds: Int64 = answerMilliseconds
+        _ pieces: [[UInt8]], pauseMilliseconds: Int32 = 0, deadlineMilliseconds: Int64? = nil
     ) -> ProbeReply {
         var reply = ProbeReply(beganAtSeconds: clock.nowSeconds())
         let began = clock.nowMilliseconds()
@@ -92,13 +94,15 @@ struct AgentProbe: Sendable {
             if index > 0, pauseMilliseconds > 0 { poll(nil, 0, pauseMilliseconds) }
             guard send(piece, on: descriptor) else { break }
         }
-        receive(into: &reply, on: descriptor, until: clock.nowMilliseconds() + deadlineMilliseconds)
+        receive(
+            into: &reply, on: descriptor,
+            until: clock.nowMilliseconds() + (deadlineMilliseconds ?? answerMilliseconds))
         reply.milliseconds = clock.nowMilliseconds() - began
         return reply
     }
 
-    /// Sends a beginning and then one byte after the other, until the agent has had enough of it or a minute has
-    /// passed.
+    /// Sends a beginning and then one byte after the other, until the agent has had enough of it or
+    /// `answerMilliseconds` have passed.
     func drip(_ beginning: [UInt8], _ byte: UInt8, everyMilliseconds pause: Int64 = 90) -> ProbeReply {
         var reply = ProbeReply(beganAtSeconds: clock.nowSeconds())
         let began = clock.nowMilliseconds()
@@ -109,7 +113,7 @@ struct AgentProbe: Sendable {
         }
         defer { close(descriptor) }
         var drop = beginning
-        while !reply.isClosed, clock.nowMilliseconds() < began + Self.answerMilliseconds {
+        while !reply.isClosed, clock.nowMilliseconds() < began + answerMilliseconds {
             // Who has closed both directions answers further bytes with a reset.
             guard send(drop, on: descriptor) else {
                 reply.isClosed = true

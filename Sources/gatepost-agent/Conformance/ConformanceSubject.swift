@@ -25,14 +25,19 @@ final class ConformanceSubject: Sendable {
         var burst: Double = 10
     }
 
+    /// This machine's addresses outside loopback, in host byte order.
+    let outwardAddresses: [UInt32]
     /// A limit for what is waited for, not a time that anything should take.
-    static let patienceMilliseconds: Int64 = 60_000
+    let patienceMilliseconds: Int64
+    static let standardPatienceMilliseconds: Int64 = 60_000
     /// The shortest time that agents give a head or a body (PROTOCOL.md 11).
     static let agentPatienceMilliseconds: Int64 = 2_000
 
     init(
         gateway: ConformanceGateway, probe: AgentProbe, clock: AgentClock, paceMilliseconds: Int64 = 250,
         renewalMilliseconds: Int64 = 60_000, rate: Rate = Rate(), statement: String? = nil,
+        outwardAddresses: [UInt32] = LocalAddresses.outward(),
+        patienceMilliseconds: Int64 = standardPatienceMilliseconds,
         restart: (@Sendable () -> Bool)? = nil
     ) {
         self.renewalMilliseconds = renewalMilliseconds
@@ -43,6 +48,8 @@ final class ConformanceSubject: Sendable {
         self.probe = probe
         self.clock = clock
         self.paceMilliseconds = paceMilliseconds
+        self.outwardAddresses = outwardAddresses
+        self.patienceMilliseconds = patienceMilliseconds
     }
 
     var origin: String { gateway.origin }
@@ -88,7 +95,7 @@ final class ConformanceSubject: Sendable {
     /// Sends a whole request. Where this machine let more time pass than the agent gives before it came to read, the
     /// agent closed without an answer: that says nothing about it, and the request is sent again.
     func exchange(_ pieces: [[UInt8]], pauseMilliseconds: Int32 = 0) -> ProbeReply {
-        let until = clock.nowMilliseconds() + Self.patienceMilliseconds
+        let until = clock.nowMilliseconds() + patienceMilliseconds
         while true {
             let reply = probe.exchange(pieces, pauseMilliseconds: pauseMilliseconds)
             let isGivenUp =
@@ -100,7 +107,7 @@ final class ConformanceSubject: Sendable {
     /// Sends what costs the agent's rate, not faster than it allows; a refusal for the rate, or because the agent has
     /// too much to do, is waited out.
     func attest(_ request: Request) -> ProbeReply {
-        let until = clock.nowMilliseconds() + Self.patienceMilliseconds
+        let until = clock.nowMilliseconds() + patienceMilliseconds
         while true {
             pace()
             let reply = send(request)
@@ -113,10 +120,11 @@ final class ConformanceSubject: Sendable {
 
     /// Waits until the agent has closed what a crowd left open: it takes 32 connections and closes others unread.
     func settle() throws(ConformanceFailure) {
-        let until = clock.nowMilliseconds() + Self.patienceMilliseconds
+        let until = clock.nowMilliseconds() + patienceMilliseconds
         while (try? refusal()) == nil {
             guard clock.nowMilliseconds() < until else {
-                throw ConformanceFailure("strangers get no answer a minute after a crowd has gone")
+                throw ConformanceFailure(
+                    "strangers get no answer \(patienceMilliseconds) ms after a crowd has gone")
             }
             poll(nil, 0, 100)
         }

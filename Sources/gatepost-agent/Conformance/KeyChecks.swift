@@ -106,7 +106,7 @@ extension ConformanceCheck {
                 throw .notJudged(error.what)
             }
             // The answer is on its way to the agent, which then makes something of it.
-            let believed = subject.clock.nowMilliseconds() + ConformanceSubject.patienceMilliseconds
+            let believed = subject.clock.nowMilliseconds() + subject.patienceMilliseconds
             var reply = subject.attest(subject.draft().compact)
             while reply.status == 401, subject.clock.nowMilliseconds() < believed {
                 poll(nil, 0, 250)

@@ -126,12 +126,13 @@ extension ConformanceCheck {
         ) { subject throws(ConformanceFailure) in
             let held = (0..<200).map { _ in subject.probe.hold() }
             defer { for descriptor in held where descriptor >= 0 { close(descriptor) } }
-            let until = subject.clock.nowMilliseconds() + ConformanceSubject.patienceMilliseconds
+            let until = subject.clock.nowMilliseconds() + subject.patienceMilliseconds
             while subject.clock.nowMilliseconds() < until {
                 if subject.attest(subject.draft().compact).status == 200 { return }
                 poll(nil, 0, 250)
             }
-            throw ConformanceFailure("no answer within a minute beside 200 idle connections")
+            throw ConformanceFailure(
+                "no answer within \(subject.patienceMilliseconds) ms beside 200 idle connections")
         },
     ]
 
@@ -146,7 +147,7 @@ extension ConformanceCheck {
     /// One of those that a crowd is refused for the rate: crowds come until one of them is quick enough to be one.
     private static func refusedForRate(_ subject: ConformanceSubject) throws(ConformanceFailure) -> ProbeReply
     {
-        let until = subject.clock.nowMilliseconds() + ConformanceSubject.patienceMilliseconds
+        let until = subject.clock.nowMilliseconds() + subject.patienceMilliseconds
         while true {
             subject.recover()
             let began = subject.clock.nowMilliseconds()

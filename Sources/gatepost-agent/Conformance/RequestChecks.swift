@@ -10,7 +10,7 @@ extension ConformanceCheck {
         },
         ConformanceCheck("loopback-only", "2", "nothing listens on another address than loopback") {
             subject throws(ConformanceFailure) in
-            let addresses = LocalAddresses.outward()
+            let addresses = subject.outwardAddresses
             guard !addresses.isEmpty else { throw .notJudged("this machine has loopback addresses only") }
             for address in addresses
             where AgentProbe(address: address, port: subject.probe.port, clock: subject.clock).isListening {

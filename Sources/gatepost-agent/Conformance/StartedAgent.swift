@@ -27,7 +27,7 @@ final class StartedAgent: Sendable {
             process = again
             return true
         }
-        let until = probe.clock.nowMilliseconds() + ConformanceSubject.patienceMilliseconds
+        let until = probe.clock.nowMilliseconds() + ConformanceSubject.standardPatienceMilliseconds
         while isStarted, probe.clock.nowMilliseconds() < until {
             if probe.isListening { return true }
             poll(nil, 0, 100)
