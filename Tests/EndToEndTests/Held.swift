@@ -19,13 +19,18 @@ struct Held {
     private let child: Child
 
     init(_ kind: String, _ application: String, _ client: Client, _ stack: Stack, seconds: Int) throws {
-        let host = "\(application).corp.test"
+        let cookie = try Load.cookie(of: client, host: "\(application).corp.test")
+        try self.init(kind, application, field: "Cookie: \(cookie)", stack, seconds: seconds)
+    }
+
+    /// - Parameter field: the field line that names the client.
+    init(_ kind: String, _ application: String, field: String, _ stack: Stack, seconds: Int) throws {
         child = try Child(
             "hold", "/usr/bin/python3",
             [
                 Programs.root.appending(path: "loadtest/lib/hold.py").path, kind,
-                PrivateNetwork.gatewayAddress, "443", host, stack.path("certs/dev-ca.pem"),
-                try Load.cookie(of: client, host: host), "\(seconds)",
+                PrivateNetwork.gatewayAddress, "443", "\(application).corp.test",
+                stack.path("certs/dev-ca.pem"), field, "\(seconds)",
             ], log: stack.folder.appending(path: "hold-\(UUID().uuidString).log"), in: stack.network)
     }
 

@@ -24,7 +24,7 @@ final class PrivateNetwork: Sendable {
     static let applicationHosts =
         [
             "wiki", "handbook", "people", "desk", "vault", "intranet", "ledger", "portal", "safe", "clinic",
-            "calls", "lobby", "strongroom", "archive", "robots", "brief",
+            "calls", "lobby", "strongroom", "archive", "robots", "brief", "bureau",
         ].map { "\($0).corp.test" } + [hostileHost]
     /// Of another site: nothing of its cookies or windows is shared with the others.
     static let hostileHost = "www.evil.test"

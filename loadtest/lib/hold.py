@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Holds one stream open and says how it ended.
 
-    hold.py websocket|events ADDRESS PORT HOST CA-FILE COOKIE SECONDS
+    hold.py websocket|events ADDRESS PORT HOST CA-FILE FIELD SECONDS
 
+FIELD is the whole field line that names the client: its cookie, or a machine's token.
 A WebSocket sends a word every 50 ms and waits for its echo; an event stream is read. Prints one JSON object: how many
 echoes or reads came, whether the stream was still open after SECONDS, and the status and reason of a close frame.
 """
@@ -16,10 +17,10 @@ import sys
 import time
 
 
-def opened(kind, address, port, host, authorities, cookie):
+def opened(kind, address, port, host, authorities, field):
     context = ssl.create_default_context(cafile=authorities)
     stream = context.wrap_socket(socket.create_connection((address, int(port)), 10), server_hostname=host)
-    head = f"GET {'/ws' if kind == 'websocket' else '/sse'} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n"
+    head = f"GET {'/ws' if kind == 'websocket' else '/sse'} HTTP/1.1\r\nHost: {host}\r\n{field}\r\n"
     if kind == "websocket":
         key = base64.b64encode(os.urandom(16)).decode()
         head += (f"Origin: https://{host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
