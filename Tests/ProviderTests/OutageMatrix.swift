@@ -82,7 +82,7 @@ extension FaultOutcome {
     /// reading did bring before it ended counts as for `complete`, the others as here.
     func words(_ moment: OutageMoment) -> [OutageWord] {
         switch self {
-        case .complete: [.full, .full, .full]
+        case .complete, .inapplicable: [.full, .full, .full]
         case .failed, .unproven, .outdated:
             switch moment {
             case .during: [.full, .full, .full]
