@@ -114,6 +114,7 @@ extension ControlPlane {
         certified.sweep(nowSeconds: now)
         refreshes.sweep(nowSeconds: now)
         await services.posture.note(openDevices: revocations.openDevices(nowSeconds: now))
+        await services.posture.note(openPeople: revocations.openPeople(nowSeconds: now))
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }

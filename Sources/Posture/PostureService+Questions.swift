@@ -61,9 +61,28 @@ extension PostureService {
         schedule.note(connector.integration, answered: answered, seconds: Double(ended - began) / 1e9)
     }
 
-    /// Which devices somebody is signed in from: they are asked about before all others that are due.
-    public func note(openDevices devices: Set<String>) {
+    /// Which devices somebody is signed in from: they are asked about before all others that are due. Once a minute.
+    public func note(openDevices devices: Set<String>) async {
         schedule.setOpen(Set(devices.lazy.map { ExactKey($0) }))
+        for connector in connectors where connector.pace.endingSeconds > 0 {
+            await askBeforeTheEnd(devices, connector)
+        }
+    }
+
+    /// What ends before the next list would cut somebody who works, for no reason but its age.
+    private func askBeforeTheEnd(_ devices: Set<String>, _ connector: any Connector) async {
+        let known = devices.compactMap { knownDevice($0) }
+        guard !known.isEmpty else { return }
+        let now = clock.nowSeconds()
+        let questions = known.map { VerdictMatching.Question(keys: $0.keys) }
+        let found = await cache.verdicts(
+            of: questions, by: [VerdictMatching.Source(connector)], nowSeconds: now)
+        for (device, verdicts) in zip(known, found) {
+            guard let end = verdicts.first?.endsAtSeconds, end > now,
+                end - now <= connector.pace.endingSeconds
+            else { continue }
+            schedule.ask(device: device.id, integration: connector.integration, atSeconds: now)
+        }
     }
 
     /// - Returns: about how many of the devices the provider answered.

@@ -82,7 +82,7 @@ extension PostureService {
             status.lastCompleteSyncSeconds = await cache.completedAt(connector.integration)
             status.labels = census.labels
             status.medianObservedSeconds = census.medianObservedSeconds
-            status.noticedWithinSeconds = connector.pace.deviceSeconds
+            status.noticedWithinSeconds = connector.pace.noticedWithinSeconds
             status.vendorDelaySeconds = VendorDelay.seconds[connector.provider]
             status.connection = await connector.status()
             status.devicesRead = progress[ExactKey(connector.integration)]?.devices

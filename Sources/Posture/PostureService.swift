@@ -102,6 +102,7 @@ public actor PostureService {
     var priorityFetches: [ExactKey: Task<Void, Never>] = [:]
     var synchronisations: [ExactKey: Task<Void, Never>] = [:]
     var signals = SignalState()
+    var openPeople: Set<SignedInPerson> = []
     /// Contradictions between tokens and devices that were told.
     var toldContradictions: Set<ClaimContradiction> = []
     /// Integrations that an administrator wants probed again.

@@ -101,7 +101,7 @@ struct CommandTests {
         #expect(try await house.store.sessions(.all, limit: 10).isEmpty)
     }
 
-    @Test func `what providers say about a device is shown with both of its ages`() throws {
+    @Test func `001.26 what providers say about a device is shown with both of its ages`() throws {
         let verdict = Verdict(
             id: "v", integration: "falcon", provider: "crowdstrike", nativeID: "n", state: .compliant,
             score: Verdict.Score(value: 83, minimum: 1, maximum: 100, higherIsBetter: true),

@@ -1,17 +1,43 @@
 import Access
 import Border
 import Config
+import Fetch
 import Foundation
 import Identity
 import JSON
-import Posture
 import Store
+import Synchronization
 import Testing
 
 @testable import Control
+@testable import Posture
+
+/// A directory that gives tokens and refuses or empties everything else, and remembers what it was asked.
+private final class ToldDirectory: Fetcher {
+    private let asked = Mutex<[String]>([])
+    private let status: Int
+
+    init(status: Int) { self.status = status }
+
+    /// The paths that were asked for, in order.
+    var paths: [String] { asked.withLock { $0 } }
+
+    func fetch(_ request: FetchRequest) async throws(FetchError) -> FetchResponse {
+        asked.withLock { $0.append(String(request.url.dropFirst("http://127.0.0.1:1".count))) }
+        guard request.url.hasSuffix("/token") else {
+            let body: JSONValue =
+                status == 200 ? ["value": []] : ["error": ["code": "Forbidden", "message": "no"]]
+            return FetchResponse(status: status, body: body.serialized())
+        }
+        let token: JSONValue = ["access_token": "token", "token_type": "Bearer", "expires_in": 3600]
+        return FetchResponse(status: 200, body: token.serialized())
+    }
+}
 
 @Suite("Connecting integrations: the command, the link's end, and the list")
 struct ConnectTests {
+    /// Of Ada at her identity provider: no address.
+    static let subject = "sub-of-ada"
     static let tenant = "9b1f2d3c-0000-4000-8000-1234567890ab"
 
     /// Nothing listens at port 1: what needs the directory fails at once.
@@ -108,11 +134,16 @@ struct ConnectTests {
 
     @Test("000.11 consent alone is no success: the page says what the probe says") func probed() async throws
     {
-        let house = try Gatehouse(Self.config)
+        let house = try Gatehouse(Self.config, fetcher: ToldDirectory(status: 403))
         let sealed = try await state(house)
         let page = await visit(house, "admin_consent=True&tenant=\(Self.tenant)&state=\(sealed)")
         #expect(page.status == 200)
-        #expect(page.text.contains("is connected, but does not work yet") || page.text.contains("tried out"))
+        #expect(page.text.contains("intune is connected, but does not work yet"), "\(page.text)")
+        #expect(page.text.contains("Trying it out failed: "))
+        #expect(page.text.contains("DeviceManagementManagedDevices.Read.All"), "what is missing is named")
+        #expect(page.text.contains("gatepost integrations reconnect intune"))
+        let shown = await house.control.execute(["command": "integrations"])
+        #expect(shown["integrations"]?.array?.first?["state"] == "pending")
     }
 
     @Test("000.7 003.12 all integrations with their state, and what connects a pending one") func list()
@@ -133,25 +164,38 @@ struct ConnectTests {
         "001.21 what names a device's owner at the provider is configurable: address, subject or a claim",
         arguments: ["email", "subject", "oid"])
     func owner(_ attribute: String) async throws {
+        let directory = ToldDirectory(status: 200)
         let house = try Gatehouse(
             Self.config.replacingOccurrences(
                 of: "intune: { provider: intune,",
-                with: "intune: { provider: intune, owner-attribute: \(attribute),"))
-        try await house.enroll("laptop", owner: "ada@corp.example")
+                with: "intune: { provider: intune, owner-attribute: \(attribute),"), fetcher: directory)
+        try await house.store.upsert(
+            StoredDevice(
+                id: "laptop", ownerIssuer: "https://login.corp.example", ownerSubject: Self.subject,
+                ownerEmail: "ada@corp.example", platform: .linux, keyThumbprint: "t", certificateSerial: "01",
+                enrolledAtSeconds: house.now, certificateNotAfterSeconds: house.now + 86_400))
+        try await house.control.services.posture.load()
         let command: JSONValue = [
             "command": "integration-devices", "integration": "intune", "device": "laptop",
         ]
         if attribute == "oid" {
             let before = await house.control.execute(command)
             #expect(before["error"]?.string?.contains("has no oid") == true)
-            let (global, _, _) = try await house.signIn()
+            #expect(directory.paths.isEmpty, "nobody is asked about without a name")
+            let (global, _, _) = try await house.signIn(Self.subject)
             try await Sessions(store: house.store, ring: house.control.ring).change(global.id) {
                 $0.claims["oid"] = .text("0f1e2d3c-4b5a-4697-8877-665544332211")
             }
         }
-        // Nothing listens there: that it was asked shows that the owner has a name.
+        let names = [
+            "email": "ada%40corp.example", "subject": Self.subject,
+            "oid": "0f1e2d3c-4b5a-4697-8877-665544332211",
+        ]
+        let name = try #require(names[attribute])
         let answer = await house.control.execute(command)
-        #expect(answer["error"]?.string?.contains("has no") == false)
+        #expect(answer["error"] == nil, "\(answer)")
+        let asked = directory.paths.filter { $0.hasPrefix("/v1.0/users/") }
+        #expect(asked.count == 1 && asked[0].hasPrefix("/v1.0/users/\(name)/managedDevices?"), "\(asked)")
         for (integration, device) in [("agents", "laptop"), ("intune", "none")] {
             let refused = await house.control.execute([
                 "command": "integration-devices", "integration": .string(integration),
@@ -161,13 +205,24 @@ struct ConnectTests {
         }
     }
 
-    @Test("000.7 002.16 001.17 ages, errors, throttling, permissions, account and partners are in the list")
+    @Test("000.7 001.12 001.17 002.16 ages, errors, throttling, permissions, account and partners are shown")
     func details() throws {
         var connection = ConnectorStatus(missingPermissions: ["A.Read"])
         connection.excessPermissions = ["B.Write"]
         connection.account = "admin@corp.example\u{1b}[2J"
         connection.accountEndsAtSeconds = 1_000_000 + 90 * 86_400
         connection.throttledUntilSeconds = 1_000_030
+        let partners: [JSONValue] = [
+            [
+                "id": "1", "displayName": "Jamf", "partnerState": "unresponsive", "macOsOnboarded": true,
+                "lastHeartbeatDateTime": "1970-01-12T11:46:40Z",
+            ],
+            [
+                "id": "2", "displayName": "Falcon", "partnerState": "enabled", "macOsOnboarded": true,
+                "lastHeartbeatDateTime": "1970-01-12T13:46:10Z",
+            ], ["id": "3", "displayName": "Omnissa", "partnerState": "enabled", "iosOnboarded": true],
+        ]
+        connection.partners = partners.compactMap { PartnerState($0) }
         let status = IntegrationStatus(
             integration: "it", provider: "intune", state: .configured, lastSuccessSeconds: 999_940,
             lastFailure: ConnectorFailure(.throttled, "Graph: 429"), lastFailureSeconds: 999_000,
@@ -184,6 +239,8 @@ struct ConnectTests {
         for words in [
             "it: last error: Graph: 429", "it: missing permission A.Read", "it: excess permission B.Write",
             "it: reads in the name of admin@corp.example\u{fffd}[2J; its sign-in ends in 90 d",
+            "it: partner Jamf, heartbeat 2 h ago: unresponsive; partner out of sync",
+            "it: partner Falcon, heartbeat 30 s ago: Active", "it: partner Omnissa, heartbeat -: Active",
         ] { #expect(rows.contains { $0.contains(words) }, "\(words)") }
         let json = text.json(status)
         #expect(json["median_report_at"] == 992_800 && json["throttled_until"] == 1_000_030)

@@ -29,7 +29,7 @@ struct DecisionLogTests {
 
     @Test(
         """
-        001.25, 002.1 a decision stands in the log with its device, its verdict and both ages, the policies that \
+        001.25 002.1 a decision stands in the log with its device, its verdict and both ages, the policies that \
         matched and everything that it was made of
         """
     )

@@ -26,7 +26,8 @@ final class Gatehouse: Sendable {
     init(
         _ config: String = Gatehouse.config,
         files: (_ authorityKeyPEM: [UInt8]) throws -> [String: [UInt8]] = { _ in [:] },
-        fetcher: any Fetcher = CurlFetcher(), lookup: NameLookup? = nil
+        fetcher: any Fetcher = CurlFetcher(), lookup: NameLookup? = nil,
+        pause: @escaping @Sendable (_ milliseconds: Int) async -> Void = systemPause
     ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
@@ -39,7 +40,8 @@ final class Gatehouse: Sendable {
         store = try SQLiteStore(folder: loaded.gateway.storeFolder)
         control = try ControlPlane(
             configPath: path, config: loaded, store: store, keysFolder: loaded.gateway.keysFolder,
-            reactors: reactors, fetcher: fetcher, lookup: lookup, nowSeconds: { clock.now })
+            reactors: reactors, fetcher: fetcher, lookup: lookup, nowSeconds: { clock.now },
+            pause: pause)
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }

@@ -164,7 +164,24 @@ struct RevocationTests {
         #expect(client.receive() == nil)
     }
 
-    @Test func `001.1 the next request of a revoked session asks again and is refused`() throws {
+    @Test func `001.1 posture counts at every request, not only where somebody signs in`() throws {
+        let origin = Self.origin()
+        let gateway = try Gateway([Facts.closed(origin.port)], answer: Self.control)
+        let client = try gateway.client()
+        func status() -> Int? { client.get(fields: Facts.cookie(1))?.status }
+        #expect(status() == 200)
+        // What a provider said of the device between two requests; the session is the same.
+        gateway.engine.revoke(Self.revocation(1, .replace(Facts.record(1, sequence: 1, allowed: false))))
+        #expect(gateway.waitForCounter("revocations", atLeast: 1))
+        let refused = try #require(client.get(fields: Facts.cookie(1)))
+        #expect(refused.status == 403 && refused.field("Gatepost-Reason") == "posture-non-compliant")
+        #expect(status() == 403, "and at the one after it")
+        gateway.engine.revoke(Self.revocation(2, .replace(Facts.record(1, sequence: 2))))
+        #expect(gateway.waitForCounter("revocations", atLeast: 2))
+        #expect(status() == 200)
+    }
+
+    @Test func `the next request of a revoked session asks again and is refused`() throws {
         let origin = Self.origin()
         let isEnded = BodyTests.Shared(Atomic(0))
         let gateway = try Gateway([Facts.closed(origin.port)]) { message, gateway in

@@ -17,6 +17,8 @@ enum FaultOutcome: Sendable, Equatable, CustomStringConvertible {
     case ambiguous
     /// Complete, and the device is known to be gone.
     case gone
+    /// The fault cannot occur there; the reading is complete.
+    case inapplicable
 
     var description: String {
         switch self {
@@ -27,12 +29,13 @@ enum FaultOutcome: Sendable, Equatable, CustomStringConvertible {
         case .worthless: "worthless"
         case .ambiguous: "ambiguous"
         case .gone: "gone"
+        case .inapplicable: "n/a"
         }
     }
 
     var isComplete: Bool {
         switch self {
-        case .complete, .outdated, .worthless, .ambiguous, .gone: true
+        case .complete, .outdated, .worthless, .ambiguous, .gone, .inapplicable: true
         case .failed, .unproven: false
         }
     }
@@ -52,7 +55,7 @@ enum FaultMatrix {
         case .emptyPage: .complete
         case .partialPage: .unproven
         // Lists that are read by cursor or page number have no links.
-        case .crossHostNext: .complete
+        case .crossHostNext: .inapplicable
         case .malformed, .truncated, .htmlAnswer, .hugePage, .errorInside: .failed(.malformedResponse)
         // The document counts, not what it is called.
         case .wrongType: .complete
@@ -65,8 +68,8 @@ enum FaultMatrix {
         case .revokedSecret: .failed(.authFailed)
         case .expireTokens: .complete
         case .missingScope: .failed(.forbidden)
-        // Heard at the next token.
-        case .wrongCloud: .complete
+        // One vendor alone has clouds that tokens tell apart.
+        case .wrongCloud: .inapplicable
         case .unknownEnum, .nullFields, .futureSeen: .worthless
         // A provider that answers from the past does not turn time back: what is known stays until its own
         // end.
@@ -81,15 +84,21 @@ enum FaultMatrix {
         "workspace-one empty-page": .unproven, "jamf empty-page": .unproven, "kandji empty-page": .unproven,
         "fleet empty-page": .unproven,
         // Vendors whose errors have a status of their own.
-        "jamf error-in-200": .complete, "kolide error-in-200": .complete, "kandji error-in-200": .complete,
-        "google error-in-200": .complete, "fleet error-in-200": .complete,
+        "jamf error-in-200": .inapplicable, "kolide error-in-200": .inapplicable,
+        "kandji error-in-200": .inapplicable, "google error-in-200": .inapplicable,
+        "fleet error-in-200": .inapplicable, "crowdstrike wrong-cloud": .failed(.configError),
         "defender cross-host-next": .failed(.malformedResponse),
         // An API token that ended cannot be renewed.
         "tanium expire-tokens": .failed(.authFailed),
+        // Theirs has no end.
+        "sentinelone expire-tokens": .inapplicable, "kolide expire-tokens": .inapplicable,
+        "kandji expire-tokens": .inapplicable, "fleet expire-tokens": .inapplicable,
+        "custom expire-tokens": .inapplicable,
         // A service of one's own is asked about devices that are named to it: it has no lists, no times of its devices,
         // and no errors but statuses; who is not known to it is forbidden, too.
-        "custom loop": .complete, "custom two-cycle": .complete, "custom same-ids": .complete,
-        "custom partial-page": .complete, "custom error-in-200": .complete,
+        "custom loop": .inapplicable, "custom two-cycle": .inapplicable, "custom same-ids": .inapplicable,
+        "custom empty-page": .inapplicable, "custom partial-page": .inapplicable,
+        "custom error-in-200": .inapplicable,
         "custom revoked-secret": .failed(.forbidden), "custom future-last-seen": .complete,
         "custom stale-last-seen": .complete, "custom duplicate-serial": .complete,
         "custom null-fields": .gone,
@@ -106,12 +115,11 @@ enum FaultMatrix {
             .rawBody:
             .failed(.malformedResponse)
         case .untrustedCertificate, .expiredCertificate, .wrongHost: .failed(.tlsError)
-        // These two concern questions about single devices.
-        case .firstBranchOnly, .wrappedSingle: .complete
-        // These concern the directory, and what an administrator may leave out.
-        case .syncStateNotFound, .resyncRequired, .replay, .throttleUnits, .missingPartnerScope,
-            .missingSettingScope:
-            .complete
+        // These concern questions about single devices, and the directory.
+        case .firstBranchOnly, .wrappedSingle, .missingSettingScope: .inapplicable
+        case .syncStateNotFound, .resyncRequired, .replay, .throttleUnits: .inapplicable
+        // What an administrator may leave out; Intune asks for it when the integration is connected.
+        case .missingPartnerScope: .inapplicable
         case .wrongType: .complete
         case .serverError, .badGateway, .unavailable, .gatewayTimeout, .fail, .down: .failed(.unavailable)
         case .slow, .drip: .failed(.timeout)
@@ -125,12 +133,14 @@ enum FaultMatrix {
         }
     }
 
-    /// Entra reads what changed since the last time: of a record that did not change it hears nothing, spoiled or not.
+    /// Entra reads what changed since the last time, which every device has done here.
     static func entra(_ fault: GraphFault) -> FaultOutcome {
         switch fault {
-        case .partialPage, .crossHostNext, .unknownEnum, .nullFields, .futureSync, .staleSync,
-            .duplicateSerial, .deviceMissing:
-            .complete
+        // What is left out of a list of changes has not changed.
+        case .partialPage, .deviceMissing: .complete
+        case .replay, .missingPartnerScope: .complete
+        // The directory has no time of a device's report that counts, and tells devices apart by its own id.
+        case .futureSync, .staleSync, .duplicateSerial: .inapplicable
         // Read anew from the beginning, which the same fault spoils.
         case .syncStateNotFound, .resyncRequired: .failed(.malformedResponse)
         case .throttleUnits: .failed(.throttled)

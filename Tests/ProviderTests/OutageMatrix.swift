@@ -82,7 +82,7 @@ extension FaultOutcome {
     /// reading did bring before it ended counts as for `complete`, the others as here.
     func words(_ moment: OutageMoment) -> [OutageWord] {
         switch self {
-        case .complete: [.full, .full, .full]
+        case .complete, .inapplicable: [.full, .full, .full]
         case .failed, .unproven, .outdated:
             switch moment {
             case .during: [.full, .full, .full]
@@ -141,6 +141,11 @@ enum SignalFaultMatrix {
         .foreignEndpoint: "`malformed_response`, no stream",
         .streamIssuer: "`malformed_response`, no stream", .streamAudience: "`malformed_response`, no stream",
         .oneStreamOnly: "`config_error`: nobody is robbed of the stream",
+        .nobodyByDefault: "people and devices of here are added, and told about then",
+        .wrongDefaultSubjects: "`malformed_response`, no stream",
+        .noSubjectEndpoints: "with `default-subjects-none`: degraded, nothing is delivered",
+        .unknownSubjects: "who is not known there is offered again after a day",
+        .throttledSubjects: "offered again when the transmitter says",
         .slowPoll: "delivered when the answer comes",
         .malformedPoll: "`malformed_response`: nothing acknowledged, it comes again",
         .mislabelledPoll: "refused with `invalid_request`, no effect",

@@ -14,6 +14,7 @@ struct SignalStatusText {
         if status.isDegraded {
             lines.append("degraded: no verification event within 2 min; devices are polled")
         }
+        if let subjects = status.subjects { lines += Self.lines(subjects) }
         if !status.acknowledged.isEmpty { lines.append("acknowledged: " + Self.counts(status.acknowledged)) }
         if let event = status.lastUnmapped { lines.append("last event about nobody known here: \(event)") }
         if !status.refused.isEmpty {
@@ -24,6 +25,41 @@ struct SignalStatusText {
             lines.append("not delivered: " + names.joined(separator: ", "))
         }
         return lines
+    }
+
+    /// A stream that is verified and tells about nobody looks healthy and is not.
+    private static func lines(_ subjects: SignalSubjectStatus) -> [String] {
+        guard !subjects.isImpossible else {
+            return [
+                "degraded: the transmitter tells about nobody by itself (default_subjects NONE) and cannot be "
+                    + "told of anybody (no add_subject_endpoint); add people and devices there, or have it "
+                    + "tell about all"
+            ]
+        }
+        var lines = [
+            "tells about \(subjects.added) people and devices that it was told of, \(subjects.waiting) to go"
+        ]
+        if subjects.unknown > 0 {
+            lines.append("\(subjects.unknown) people and devices are not known to the transmitter")
+        }
+        if subjects.beyondMaximum > 0 {
+            lines.append(
+                "degraded: \(subjects.beyondMaximum) people and devices are more than one stream takes; "
+                    + "have the transmitter tell about all")
+        }
+        if let failure = subjects.failure {
+            lines.append("degraded: the transmitter could not be told of somebody: \(failure)")
+        }
+        return lines
+    }
+
+    private static func json(_ subjects: SignalSubjectStatus) -> JSONValue {
+        [
+            "added": .integer(Int64(subjects.added)), "waiting": .integer(Int64(subjects.waiting)),
+            "unknown": .integer(Int64(subjects.unknown)),
+            "beyond_maximum": .integer(Int64(subjects.beyondMaximum)),
+            "failure": subjects.failure.map { .string($0) } ?? .null,
+        ]
     }
 
     private var state: String {
@@ -48,7 +84,9 @@ struct SignalStatusText {
                 ("state", status.state.map { .string($0) } ?? .null),
                 ("state_reason", status.stateReason.map { .string($0) } ?? .null),
                 ("verified_at", status.verifiedAtSeconds.map { .integer($0) } ?? .null),
-                ("degraded", .bool(status.isDegraded)), ("silenced", .bool(status.isSilenced)),
+                ("degraded", .bool(status.isDegraded || status.subjects?.isDegraded == true)),
+                ("subjects", status.subjects.map { json($0) } ?? .null),
+                ("silenced", .bool(status.isSilenced)),
                 ("missing_events", .array(status.missingEvents.map { .string($0) })),
                 ("acknowledged", json(status.acknowledged)), ("refused", json(status.refused)),
                 ("last_refusal", status.lastRefusal.map { .string($0) } ?? .null),

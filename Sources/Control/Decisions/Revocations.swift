@@ -2,6 +2,7 @@ import Access
 public import Border
 import Glibc
 public import JSON
+import Posture
 import Synchronization
 
 /// The reactors as the control plane sees them. `DataPlane` is behind it; tests use a recorder.
@@ -77,6 +78,18 @@ final class Revocations: Sendable {
     /// Devices that somebody is signed in from.
     func openDevices(nowSeconds: Int64) -> Set<String> {
         state.withLock { $0.table.openDevices(nowSeconds: nowSeconds) }
+    }
+
+    /// Who is signed in.
+    func openPeople(nowSeconds: Int64) -> Set<SignedInPerson> {
+        let names = state.withLock { $0.table.openPeople(nowSeconds: nowSeconds) }
+        // An issuer is a URL: the first space is the one behind it.
+        return Set(
+            names.compactMap { name in
+                guard let space = name.firstIndex(of: " ") else { return nil }
+                return SignedInPerson(
+                    issuer: String(name[..<space]), subject: String(name[name.index(after: space)...]))
+            })
     }
 
     /// The record that a session was given last.

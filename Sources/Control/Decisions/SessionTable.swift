@@ -43,6 +43,15 @@ struct SessionTable {
         return devices
     }
 
+    /// The people of sessions that are not over, as their records name them: issuer, space, subject.
+    func openPeople(nowSeconds: Int64) -> Set<String> {
+        var people: Set<String> = []
+        for record in latest.values where nowSeconds < record.expiresAtSeconds {
+            if record.client == .person { people.insert(record.person) }
+        }
+        return people
+    }
+
     /// The session that a token belonged to when it was last seen.
     func sessionID(_ digest: [UInt8]) -> String? { owners[digest] }
 

@@ -204,12 +204,12 @@ extension ControlPlane {
     }
 
     /// The page waits for the providers' first word about this device, within bounds; a request never does.
-    private func firstContact(_ device: String) async {
+    func firstContact(_ device: String) async {
         let posture = services.posture
         // Of a device that came by a moment ago the answer is there; two tasks and an alarm would be for nothing.
         guard await posture.isPriorityFetchDue(deviceID: device) else { return }
         let limit = services.config.gateway.limits.firstContactMilliseconds
-        let isTold: Bool? = await Patience.value(milliseconds: limit) {
+        let isTold: Bool? = await Patience.value(milliseconds: limit, pause: pause) {
             await posture.priorityFetch(deviceID: device)
             return true
         }

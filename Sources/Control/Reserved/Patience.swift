@@ -3,11 +3,14 @@ import Synchronization
 /// Waits for work, but never longer than promised.
 enum Patience {
     /// What `work` gives, or nil when the time is over first; it then goes on by itself and its outcome is dropped.
+    ///
+    /// - Parameter pause: returns after that time, earlier when its task is cancelled.
     static func value<Value: Sendable>(
-        milliseconds: Int, of work: @escaping @Sendable () async -> Value
+        milliseconds: Int, pause: @escaping @Sendable (_ milliseconds: Int) async -> Void = systemPause,
+        of work: @escaping @Sendable () async -> Value
     ) async -> Value? {
         let outcome = Outcome<Value>()
-        await wait(milliseconds: milliseconds) { outcome.set(await work()) }
+        await wait(milliseconds: milliseconds, pause: pause) { outcome.set(await work()) }
         return outcome.value
     }
 
@@ -20,12 +23,15 @@ enum Patience {
     /// Returns when `work` has ended or the time is over, whichever is first; the work then goes on by itself.
     ///
     /// Not a task group: that would wait for every child at its end, also for one that does not hear of cancellation.
-    static func wait(milliseconds: Int, for work: @escaping @Sendable () async -> Void) async {
+    static func wait(
+        milliseconds: Int, pause: @escaping @Sendable (_ milliseconds: Int) async -> Void = systemPause,
+        for work: @escaping @Sendable () async -> Void
+    ) async {
         let first = FirstOnly()
         await withCheckedContinuation { continuation in
             first.hold(continuation)
             let alarm = Task {
-                try? await Task.sleep(for: .milliseconds(milliseconds))
+                await pause(milliseconds)
                 first.resume()
             }
             Task {

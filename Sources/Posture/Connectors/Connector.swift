@@ -248,4 +248,10 @@ struct RefreshPace: Sendable, Hashable {
     var ttlSeconds: Int64
     /// Questions about devices under way at once, beside those of people who wait in front of a page.
     var questionsAtOnceMax = 6
+    /// A device with an open session is asked about again when its verdict ends within this; 0: the list comes sooner.
+    var endingSeconds: Int64 = 0
+
+    /// How long a change that the provider knows of may stay unknown here: each known device comes with a question of
+    /// its own and with the list, and whichever is sooner brings it.
+    var noticedWithinSeconds: Int64 { min(deviceSeconds, fullSeconds) }
 }

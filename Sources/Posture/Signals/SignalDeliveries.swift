@@ -76,7 +76,10 @@ extension PostureService {
         await withTaskGroup(of: Void.self) { group in
             for stream in streams {
                 let interpret = interpreter(stream.settings)
-                group.addTask { await stream.follow(interpret: interpret, handler: handler) }
+                group.addTask {
+                    await stream.follow(
+                        subjects: { await self.streamSubjects() }, interpret: interpret, handler: handler)
+                }
             }
         }
     }

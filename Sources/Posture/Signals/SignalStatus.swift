@@ -17,6 +17,8 @@ public struct SignalStreamStatus: Sendable, Hashable {
     public var isSilenced = false
     /// Events that we asked for and do not get.
     public var missingEvents: [String] = []
+    /// Whom it tells about, where it tells about nobody by itself; nil: it tells about everybody.
+    public var subjects: SignalSubjectStatus?
     /// Acknowledged events by what became of them: `applied`, `unmapped-subject`, …
     public var acknowledged: [String: Int] = [:]
     /// Refused events by the code of the refusal.
@@ -25,6 +27,25 @@ public struct SignalStreamStatus: Sendable, Hashable {
     public var lastRefusal: String?
     /// The type of the last event whose subject names nobody and nothing here.
     public var lastUnmapped: String?
+}
+
+/// The subjects of a stream whose transmitter tells about nobody by itself (`default_subjects: NONE`).
+public struct SignalSubjectStatus: Sendable, Hashable {
+    /// People and devices that it was told of.
+    public var added = 0
+    /// Those that it will be told of.
+    public var waiting = 0
+    /// Those that it does not know, or not in a form that we have.
+    public var unknown = 0
+    /// Those that are more than a stream of ours may have.
+    public var beyondMaximum = 0
+    /// It takes no subjects, so it delivers nothing.
+    public var isImpossible = false
+    /// Why it could not be told of somebody just now.
+    public var failure: String?
+
+    /// Whether somebody is not told about who should be, and nothing is going to change that by itself.
+    public var isDegraded: Bool { isImpossible || beyondMaximum > 0 || failure != nil }
 }
 
 /// What becomes of one delivered token.

@@ -10,11 +10,15 @@ extension SignalStream {
     static let tickSeconds = 30.0
 
     /// For as long as the task lives.
-    func follow(interpret: @escaping Interpreter, handler: @escaping Handler) async {
+    func follow(
+        subjects: @escaping @Sendable () async -> [StreamSubject], interpret: @escaping Interpreter,
+        handler: @escaping Handler
+    ) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 while !Task.isCancelled {
                     await self.keepUp()
+                    await self.keepSubjects(subjects)
                     await self.clock.sleep(Self.tickSeconds)
                 }
             }

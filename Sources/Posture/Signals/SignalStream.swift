@@ -34,6 +34,8 @@ actor SignalStream {
     private var echoed: String?
     var verificationDueSeconds: Int64 = .min
     var criticalMembers: Set<String> = []
+    /// Of the stream with this id, where the transmitter tells about nobody by itself.
+    var subjects: (streamID: String, of: StreamSubjects)?
     private var seen = SeenTokens()
 
     init(

@@ -156,6 +156,22 @@ actor Transmitter {
         return true
     }
 
+    /// Has the stream tell about this one. The same twice does what once does.
+    func add(_ subject: StreamSubject, to streamID: String) async throws(ConnectorFailure) {
+        guard let url = try await discover().addSubjectURL else { return }
+        _ = try await call(
+            "POST", url,
+            ["stream_id": .string(streamID), "subject": subject.document, "verified": true],
+            accepts: [200, 204])
+    }
+
+    /// Where the transmitter has no endpoint for it, it goes on telling, which does no harm.
+    func remove(_ subject: StreamSubject, from streamID: String) async throws(ConnectorFailure) {
+        guard let url = try await discover().removeSubjectURL else { return }
+        _ = try await call(
+            "POST", url, ["stream_id": .string(streamID), "subject": subject.document], accepts: [200, 204])
+    }
+
     /// One question of poll delivery (RFC 8936 §2.4).
     func poll(_ url: String, _ body: JSONValue, milliseconds: Int) async throws(ConnectorFailure) -> JSONValue
     {

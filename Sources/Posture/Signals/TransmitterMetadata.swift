@@ -11,6 +11,15 @@ struct TransmitterMetadata: Sendable, Hashable {
     /// Members of complex subjects that must be understood.
     var criticalMembers: Set<String>
     var deliveryMethods: [String]?
+    var addSubjectURL: String?
+    var removeSubjectURL: String?
+    /// Whom a new stream is about; nil: not said.
+    var defaultSubjects: DefaultSubjects?
+
+    enum DefaultSubjects: String, Sendable {
+        case everybody = "ALL"
+        case nobody = "NONE"
+    }
 
     /// `/.well-known/ssf-configuration` between host and path of the issuer; a slash at its end is left out.
     static func url(of issuer: String) -> String? {
@@ -46,6 +55,15 @@ struct TransmitterMetadata: Sendable, Hashable {
         configurationURL = try endpoint("configuration_endpoint")
         statusURL = try endpoint("status_endpoint")
         verificationURL = try endpoint("verification_endpoint")
+        addSubjectURL = try endpoint("add_subject_endpoint")
+        removeSubjectURL = try endpoint("remove_subject_endpoint")
+        if let word = document["default_subjects"], !word.isNull {
+            guard let known = word.string.flatMap(DefaultSubjects.init) else {
+                throw ConnectorFailure(
+                    .malformedResponse, "metadata: default_subjects is neither ALL nor NONE")
+            }
+            defaultSubjects = known
+        }
         keySetURL = document["jwks_uri"]?.string
         let critical = document["critical_subject_members"]?.array ?? []
         guard critical.count <= 64 else {

@@ -48,8 +48,8 @@ public struct IntegrationStatus: Sendable, Hashable {
     public var medianObservedSeconds: Int64?
     /// Labels that its devices have, for whoever writes rules (000.14).
     public var labels: [String] = []
-    /// A change that the provider knows of is known here within this time: each device is asked about so often. nil: it
-    /// tells by itself, or is not asked.
+    /// A change that the provider knows of is known here within this time: by asking about each device or by reading
+    /// the list, whichever comes sooner. nil: it tells by itself, or is not asked.
     public var noticedWithinSeconds: Int64?
     /// How long a change may take to get to the provider, where its vendor says so.
     public var vendorDelaySeconds: Int64?

@@ -146,6 +146,9 @@ struct RefreshSchedule: Sendable {
         open = devices
     }
 
+    /// Whether somebody is signed in from it.
+    func isOpen(_ device: String) -> Bool { open.contains(ExactKey(device)) }
+
     /// How far an integration is behind; nil when no device has an appointment there.
     mutating func backlog(_ integration: String, pace: RefreshPace, nowSeconds: Int64) -> RefreshBacklog? {
         guard let next = queues[ExactKey(integration)]?.lanes.nextSeconds(),

@@ -27,10 +27,13 @@ extension SignalTransmitter {
         let compact = token(tokenID, type, subject, event, claims, now)
         let delivery = Delivery(
             tokenID: tokenID, compact: compact, madeAtSeconds: now, dueAtSeconds: now)
+        // Events of the stream about itself need nobody on it.
+        let needsSubject = faults.isActive(.nobodyByDefault) && streamID == nil
         state.withLock { state in
             state.lastTokenID = tokenID
             for index in state.streams.indices
             where streamID == nil || state.streams[index].id == streamID {
+                if needsSubject, !state.streams[index].tells(about: subject) { continue }
                 // A disabled stream holds nothing, a paused one everything.
                 guard state.streams[index].status != "disabled",
                     state.streams[index].waiting.count < Self.queueMax

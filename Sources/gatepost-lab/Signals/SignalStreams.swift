@@ -145,14 +145,25 @@ extension SignalTransmitter {
             subject: ["format": "opaque", "id": .string(id)], event: event, streamID: id)
     }
 
-    /// Every subject is known here already.
+    /// Who is added is told about; without `default_subjects: NONE` everybody is anyway.
     func subjects(_ action: String?, _ exchange: Exchange) throws -> Response {
         guard exchange.head.method == "POST", let body = try Self.body(exchange),
             body["subject"]?.object != nil,
             let id = body["stream_id"]?.string
         else { return .json([:], status: 400) }
-        guard state.withLock({ $0.streams.contains { $0.id == id } }) else { return .json([:], status: 404) }
-        return action == "remove" ? Response(status: 204) : .json([:])
+        if let setting = faults.fires(.throttledSubjects) {
+            return .json([:], status: 429, fields: [("Retry-After", "\(setting.retryAfterSeconds)")])
+        }
+        let subject = body["subject"] ?? .null
+        let isKnown = action == "remove" || faults.fires(.unknownSubjects) == nil
+        let isDone = state.withLock { state -> Bool in
+            guard isKnown, let index = state.streams.firstIndex(where: { $0.id == id }) else { return false }
+            state.streams[index].subjects.removeAll { $0 == subject }
+            if action != "remove" { state.streams[index].subjects.append(subject) }
+            return true
+        }
+        guard isDone else { return .json([:], status: 404) }
+        return Response(status: action == "remove" ? 204 : 200)
     }
 
     static func body(_ exchange: Exchange) throws -> JSONValue? {

@@ -27,6 +27,28 @@ final class SignalTransmitter: Site {
         var refused: [String: String] = [:]
         var acknowledged: [String] = []
         var verifiedAtSeconds: Int64?
+        /// Where nobody is on it by default, those that receivers added, each as it came.
+        var subjects: [JSONValue] = []
+
+        /// Whether one of these subjects, or of the names of one, is what the event is about.
+        func tells(about subject: JSONObject) -> Bool {
+            let about = SignalTransmitter.names(.object(subject))
+            return subjects.contains { !SignalTransmitter.names($0).isDisjoint(with: about) }
+        }
+    }
+
+    /// The simple identifiers of a subject, written out: two subjects that share one are the same here.
+    static func names(_ subject: JSONValue) -> Set<String> {
+        switch subject["format"]?.string {
+        case "complex":
+            Set((subject.object?.members ?? []).flatMap { $0.value.object == nil ? [] : names($0.value) })
+        case "aliases": Set((subject["identifiers"]?.array ?? []).flatMap { names($0) })
+        case _:
+            [
+                (subject.object?.members ?? []).sorted { $0.name < $1.name }
+                    .map { "\($0.name)=\($0.value.string ?? "")" }.joined(separator: ";")
+            ]
+        }
     }
 
     /// A token that was not acknowledged yet.
@@ -121,7 +143,7 @@ final class SignalTransmitter: Site {
         guard path == [".well-known", "ssf-configuration", "signals"] else { return .json([:], status: 404) }
         let issuer = faults.fires(.metadataIssuer) == nil ? address : address + "/other"
         let own = faults.fires(.foreignEndpoint) == nil ? address : "https://elsewhere.example/signals"
-        return .json([
+        var document: JSONObject = [
             "spec_version": "1_0", "issuer": .string(issuer), "jwks_uri": .string(address + "/jwks"),
             "delivery_methods_supported": ["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"],
             "configuration_endpoint": .string(own + "/streams"), "status_endpoint": .string(own + "/status"),
@@ -130,7 +152,14 @@ final class SignalTransmitter: Site {
             "verification_endpoint": .string(own + "/verify"),
             "critical_subject_members": ["user", "application"],
             "authorization_schemes": [["spec_urn": "urn:ietf:rfc:6749"]], "default_subjects": "ALL",
-        ])
+        ]
+        if faults.isActive(.nobodyByDefault) { document["default_subjects"] = "NONE" }
+        if faults.fires(.wrongDefaultSubjects) != nil { document["default_subjects"] = "SOME" }
+        if faults.fires(.noSubjectEndpoints) != nil {
+            document["add_subject_endpoint"] = nil
+            document["remove_subject_endpoint"] = nil
+        }
+        return .json(.object(document))
     }
 
     private func keySet() -> Response {

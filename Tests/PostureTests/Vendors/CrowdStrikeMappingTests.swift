@@ -36,12 +36,12 @@ struct CrowdStrikeMappingTests {
     }
 
     static func verdict(
-        _ host: JSONValue = host(), _ assessment: JSONValue? = assessment(83), isOnline: Bool = false,
+        _ host: JSONValue = host(), _ assessment: JSONValue? = assessment(83), onlineAt: Int64? = nil,
         silence: Int64 = 3_600, from member: String = "overall"
     ) throws -> Verdict {
         let agent = try #require(DeviceKey(.falcon, id))
         return FalconHost(
-            host: host, assessment: assessment, agent: agent, isOnline: isOnline,
+            host: host, assessment: assessment, agent: agent, onlineAtSeconds: onlineAt,
             sensorSilenceSecondsMax: silence, scoreMember: member
         ).record(of: connection, nowSeconds: now).verdict
     }
@@ -114,8 +114,35 @@ struct CrowdStrikeMappingTests {
             if isRunning { #expect(verdict.expiresAtSeconds == Self.now - age + 3_600) }
         }
         let silent = Self.host(["last_seen": .string(GraphFake.date(Self.now - 7_200))])
-        #expect(try Self.verdict(silent, isOnline: true).isSensorRunning == true)
         #expect(try Self.verdict(silent).isSensorRunning == false)
+    }
+
+    /// How long ago the host was seen and was online, and for how long from now the sensor counts as running.
+    static let connections: [(seen: Int64, online: Int64?, runs: Int64?)] = [
+        // The connection alone: five minutes from the moment that was asked about.
+        (7_200, 0, 300), (7_200, 299, 1), (7_200, 300, nil), (7_200, nil, nil),
+        // Both: whichever lasts longer.
+        (3_301, 0, 300), (3_300, 0, 300), (3_299, 0, 301), (60, 0, 3_540),
+        // A report that is new enough needs no connection, and one second later it is too old.
+        (3_599, nil, 1), (3_600, nil, nil), (3_600, 0, 300),
+    ]
+
+    @Test(
+        "000.24 a host known by its connection alone runs for five minutes, not a second longer",
+        arguments: connections)
+    func connection(_ seen: Int64, _ online: Int64?, _ runs: Int64?) throws {
+        let host = Self.host(["last_seen": .string(GraphFake.date(Self.now - seen))])
+        let verdict = try Self.verdict(host, onlineAt: online.map { Self.now - $0 })
+        #expect(verdict.isSensorRunning == (runs != nil))
+        if let runs { #expect(verdict.expiresAtSeconds == Self.now + runs) }
+        for (name, word) in [("reduced_functionality_mode", "yes"), ("status", "contained")] {
+            let worse = Self.host([
+                "last_seen": .string(GraphFake.date(Self.now - seen)), name: .string(word),
+            ])
+            #expect(
+                try Self.verdict(worse, onlineAt: Self.now).isSensorRunning == false,
+                "a connection makes up for nothing else")
+        }
     }
 
     @Test("a host last seen in the future, or never, says nothing: 300 s are forgiven, 301 are not")

@@ -20,6 +20,7 @@ struct PageWalk: Sendable {
     static let pagesMax = 5_000
     static let recordsMax = 1_000_000
 
+    private let recordsMax: Int
     private(set) var records = VerdictRecords()
     private(set) var pages = 0
     /// Values that could not be read; one of them spoils the proof of completeness.
@@ -29,6 +30,9 @@ struct PageWalk: Sendable {
     private var ids: Set<String> = []
     private var cursors: Set<String> = []
     private var previousPage: Set<String>?
+
+    /// - Parameter recordsMax: another bound, for whoever wants to see what is beyond it.
+    init(recordsMax: Int = Self.recordsMax) { self.recordsMax = recordsMax }
 
     /// Devices with an id of their own.
     var deviceCount: Int { ids.count }
@@ -66,8 +70,8 @@ struct PageWalk: Sendable {
             if ids.insert(id).inserted { records.append(record) }
         }
         SyncProgress.current?.note(devices: records.count)
-        guard records.count <= Self.recordsMax else {
-            throw ConnectorFailure(.malformedResponse, "more than \(Self.recordsMax) devices")
+        guard records.count <= recordsMax else {
+            throw ConnectorFailure(.malformedResponse, "more than \(recordsMax) devices")
         }
         // A provider that hands out ever new links with the same devices never ends otherwise.
         guard !hasNext || pageIDs.isEmpty || previousPage != pageIDs else {

@@ -21,6 +21,8 @@ struct CrowdStrikeConnector: Connector {
     /// The whole list is read at the pace of `refresh`, with scores in groups: that is fewer calls than
     /// asking for each known host, and the limit is the account's, shared with all its other clients.
     static let deviceSeconds: Int64 = 86_400
+    /// Once a minute while a host is known by its connection alone.
+    static let endingSeconds = OnlineStates.countSeconds - OnlineStates.askedSeconds
 
     private let connection: ProviderConnection
     private let falcon: ProviderClient
@@ -34,7 +36,7 @@ struct CrowdStrikeConnector: Connector {
     var pace: RefreshPace {
         RefreshPace(
             deviceSeconds: Self.deviceSeconds, fullSeconds: connection.refreshSeconds,
-            ttlSeconds: connection.ttlSeconds)
+            ttlSeconds: connection.ttlSeconds, endingSeconds: Self.endingSeconds)
     }
 
     init(_ connection: ProviderConnection, _ parts: ConnectorParts) throws(ConnectorFailure) {
@@ -119,7 +121,9 @@ struct CrowdStrikeConnector: Connector {
                 offset = (pagination?["next"] ?? pagination?["offset"])?.string.flatMap {
                     $0.isEmpty ? nil : $0
                 }
-                try walk.take(hosts, hasNext: offset != nil) { host in record(host, assessments) }
+                // Nobody is asked here whether they are connected; what is known of it still counts.
+                let known = await online.states(of: Self.agents(of: hosts), nowSeconds: clock.nowSeconds())
+                try walk.take(hosts, hasNext: offset != nil) { host in record(host, assessments, known) }
             }
         } catch {
             return SyncResult(records: walk.records, isComplete: false, failure: error)
@@ -128,11 +132,15 @@ struct CrowdStrikeConnector: Connector {
             records: walk.records, isComplete: walk.announcedCount != nil && walk.isProvenComplete)
     }
 
+    private static func agents(of hosts: [JSONValue]) -> [String] {
+        hosts.compactMap { $0["device_id"]?.string.flatMap { DeviceKey(.falcon, $0) }?.value }
+    }
+
     /// Scores of these hosts by agent id. A host that was never assessed is simply not among them.
     private func assessments(
         of hosts: [JSONValue], waitSecondsMax: Double
     ) async throws(ConnectorFailure) -> [String: JSONValue] {
-        let ids = hosts.compactMap { $0["device_id"]?.string.flatMap { DeviceKey(.falcon, $0) }?.value }
+        let ids = Self.agents(of: hosts)
         var found: [String: JSONValue] = [:]
         for start in stride(from: 0, to: ids.count, by: Self.idsPerCall) {
             let some = ids[start..<min(start + Self.idsPerCall, ids.count)]
@@ -174,10 +182,10 @@ struct CrowdStrikeConnector: Connector {
                 "/devices/entities/devices/v2?\(query)", waitSecondsMax: Self.fetchWaitSecondsMax)
             let hosts = try Self.resources(answer, mayMiss: true)
             let assessments = try await assessments(of: hosts, waitSecondsMax: Self.fetchWaitSecondsMax)
-            let running = await onlineHosts(ids)
+            let states = await onlineStates(ids)
             var records: [VerdictRecord] = []
             for host in hosts {
-                guard let (id, record) = record(host, assessments, online: running), ids.contains(id) else {
+                guard let (id, record) = record(host, assessments, states), ids.contains(id) else {
                     throw ConnectorFailure(
                         .malformedResponse, "an answer about another host than the one asked for")
                 }
@@ -189,24 +197,25 @@ struct CrowdStrikeConnector: Connector {
         }
     }
 
-    /// Which of these hosts are connected now, at most a minute ago. It only adds to what `last_seen` says,
-    /// so a failure costs nothing else.
-    private func onlineHosts(_ ids: [String]) async -> Set<String> {
+    /// Whether these hosts are connected, asked at most once a minute. It only adds to what `last_seen` says, so a
+    /// failure costs nothing else, and leaves what was known before to its own end.
+    private func onlineStates(_ ids: [String]) async -> [String: OnlineStates.State] {
         let now = clock.nowSeconds()
         let known = await online.states(of: ids, nowSeconds: now)
-        let unknown = ids.filter { known[$0] == nil }
-        var states = known
-        if !unknown.isEmpty {
-            let query = unknown.map { "ids=\($0)" }.joined(separator: "&")
-            let answer = try? await falcon.get(
-                "/devices/entities/online-state/v1?\(query)", waitSecondsMax: Self.fetchWaitSecondsMax)
-            for state in answer?["resources"]?.array ?? [] {
-                guard let id = state["id"]?.string?.lowercased(), unknown.contains(id) else { continue }
-                states[id] = state["state"]?.string?.lowercased() == "online"
-            }
-            await online.note(states, nowSeconds: now)
+        let unasked = ids.filter {
+            known[$0]?.isYounger(than: OnlineStates.askedSeconds, nowSeconds: now) != true
         }
-        return Set(states.filter(\.value).keys)
+        guard !unasked.isEmpty else { return known }
+        let query = unasked.map { "ids=\($0)" }.joined(separator: "&")
+        let answer = try? await falcon.get(
+            "/devices/entities/online-state/v1?\(query)", waitSecondsMax: Self.fetchWaitSecondsMax)
+        var fresh: [String: Bool] = [:]
+        for state in answer?["resources"]?.array ?? [] {
+            guard let id = state["id"]?.string?.lowercased(), unasked.contains(id) else { continue }
+            fresh[id] = state["state"]?.string?.lowercased() == "online"
+        }
+        await online.note(fresh, nowSeconds: now)
+        return await online.states(of: ids, nowSeconds: now)
     }
 
     private func agents(_ serial: DeviceKey) async throws(ConnectorFailure) -> [String] {
@@ -227,12 +236,12 @@ struct CrowdStrikeConnector: Connector {
     // MARK: Records
 
     private func record(
-        _ host: JSONValue, _ assessments: [String: JSONValue], online: Set<String> = []
+        _ host: JSONValue, _ assessments: [String: JSONValue], _ states: [String: OnlineStates.State]
     ) -> (id: String, record: VerdictRecord)? {
         guard let agent = host["device_id"]?.string.flatMap({ DeviceKey(.falcon, $0) }) else { return nil }
         let assessed = FalconHost(
             host: host, assessment: assessments[agent.value], agent: agent,
-            isOnline: online.contains(agent.value),
+            onlineAtSeconds: states[agent.value].flatMap { $0.isOnline ? $0.atSeconds : nil },
             sensorSilenceSecondsMax: connection.number("sensor-max-silence", 3_600),
             scoreMember: (connection.texts["score-from"] ?? "overall").replacing("-", with: "_"))
         return (agent.value, assessed.record(of: connection, nowSeconds: clock.nowSeconds()))

@@ -6,8 +6,8 @@ struct FalconHost: Sendable {
     var host: JSONValue
     var assessment: JSONValue?
     var agent: DeviceKey
-    /// The vendor says that it is connected at this moment.
-    var isOnline = false
+    /// When the vendor said that it is connected; nil: it did not say so, or too long ago.
+    var onlineAtSeconds: Int64?
     var sensorSilenceSecondsMax: Int64
     /// Which of the assessment's numbers is the score: `overall`, `os` or `sensor_config`.
     var scoreMember = "overall"
@@ -22,12 +22,11 @@ struct FalconHost: Sendable {
             ])
         let seen = RecordReading.observed(
             host["last_seen"]?.string.flatMap(Timestamps.seconds), nowSeconds: nowSeconds)
-        // Connected at this moment is as good as seen at this moment.
-        let lastSeen = isOnline ? nowSeconds : seen
-        let isRunning = lastSeen + sensorSilenceSecondsMax > nowSeconds && !isReduced && !isContained
+        let runsUntil = runsUntilSeconds(lastSeen: seen)
+        let isRunning = runsUntil > nowSeconds && !isReduced && !isContained
         var expires = connection.expiry(fetchedAtSeconds: nowSeconds, observedAtSeconds: seen)
-        // That the sensor runs is true for so long after it was seen and no longer.
-        if isRunning { expires = min(expires, lastSeen + sensorSilenceSecondsMax) }
+        // That the sensor runs is true until then and no longer.
+        if isRunning { expires = min(expires, runsUntil) }
         let ageMax = connection.deviceAgeSecondsMax
         let assessedAt = assessedAt(nowSeconds: nowSeconds, ageSecondsMax: ageMax)
         let score = assessedAt == nil ? nil : self.score
@@ -43,6 +42,15 @@ struct FalconHost: Sendable {
             matchStrength: .weak, rawState: status, digest: digest, remedies: remedies(isRunning: isRunning),
             checks: assessedAt == nil ? [] : checks)
         return VerdictRecord(verdict: verdict, keys: keys)
+    }
+
+    /// "Connected" is about one moment, and a sensor that is stopped says nothing more: it does not last as long as a
+    /// report of the host. "Offline" takes nothing away from one: a host that wakes up or changes its network is
+    /// offline for a moment, and `sensor-max-silence` is what an administrator bears of that.
+    private func runsUntilSeconds(lastSeen seen: Int64) -> Int64 {
+        let reported = seen + sensorSilenceSecondsMax
+        guard let online = onlineAtSeconds else { return reported }
+        return max(reported, online + OnlineStates.countSeconds)
     }
 
     private var status: String { RecordReading.shortened(host["status"]?.string ?? "") }
@@ -133,25 +141,40 @@ struct FalconHost: Sendable {
     }
 }
 
-/// Which hosts were connected, for a minute (providers.md 5.6).
+/// Which hosts were connected when they were asked about last (providers.md 5.6, 14.2).
 actor OnlineStates {
-    static let lifeSeconds: Int64 = 60
+    /// A host is not asked about again sooner.
+    static let askedSeconds: Int64 = 60
+    /// An answer counts for less than this.
+    static let countSeconds: Int64 = 300
     static let countMax = 10_000
-    private var states: [String: (isOnline: Bool, atSeconds: Int64)] = [:]
 
-    func states(of ids: [String], nowSeconds: Int64) -> [String: Bool] {
-        var found: [String: Bool] = [:]
+    struct State: Sendable {
+        var isOnline: Bool
+        var atSeconds: Int64
+
+        func isYounger(than seconds: Int64, nowSeconds: Int64) -> Bool {
+            (0..<seconds).contains(nowSeconds - atSeconds)
+        }
+    }
+    private var states: [String: State] = [:]
+
+    /// Those of these hosts that were asked about lately enough to count.
+    func states(of ids: [String], nowSeconds: Int64) -> [String: State] {
+        var found: [String: State] = [:]
         for id in ids {
-            guard let state = states[id], (0..<Self.lifeSeconds).contains(nowSeconds - state.atSeconds) else {
-                continue
-            }
-            found[id] = state.isOnline
+            guard let state = states[id], state.isYounger(than: Self.countSeconds, nowSeconds: nowSeconds)
+            else { continue }
+            found[id] = state
         }
         return found
     }
 
     func note(_ fresh: [String: Bool], nowSeconds: Int64) {
+        if states.count + fresh.count > Self.countMax {
+            states = states.filter { $0.value.isYounger(than: Self.countSeconds, nowSeconds: nowSeconds) }
+        }
         if states.count + fresh.count > Self.countMax { states = [:] }
-        for (id, isOnline) in fresh { states[id] = (isOnline, nowSeconds) }
+        for (id, isOnline) in fresh { states[id] = State(isOnline: isOnline, atSeconds: nowSeconds) }
     }
 }

@@ -14,9 +14,11 @@ extension EntraConnector {
         }
         var members: JSONObject = ["isCompliant": .bool(state.isCompliant)]
         if let isManaged = state.isManaged { members["isManaged"] = .bool(isManaged) }
+        // Of one that got no answer nobody knows whether it was done. The queue makes it anew, with the verdict that
+        // holds then; this one would be repeated with what held before.
         let call = ProviderCall(
             method: "PATCH", url: "\(tenant.graphURL)/v1.0/devices/\(id)", body: .object(members),
-            acceptsStatus: [200, 204])
+            acceptsStatus: [200, 204], isIdempotent: false)
         do throws(ConnectorFailure) {
             // Nobody waits, and the queue has a back-off of its own.
             _ = try await graph.call(call, waitSecondsMax: 0)
