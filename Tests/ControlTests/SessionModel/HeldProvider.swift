@@ -65,6 +65,7 @@ final class HeldProvider: Fetcher {
         var held: [Question] = []
         var buried: [Question] = []
         var count = 0
+        var isOver = false
     }
     private let state = Mutex(State())
     private let nowSeconds: @Sendable () -> Int64
@@ -106,10 +107,12 @@ final class HeldProvider: Fetcher {
         }
     }
 
-    /// Whoever still waits, also in processes that are gone.
+    /// Whoever still waits, also in processes that are gone, and whoever asks from now on: a refresh that begins while
+    /// everything is waited for would be waited for without end.
     func letAllGo() {
         let all = state.withLock { state in
             defer { (state.held, state.buried) = ([], []) }
+            state.isOver = true
             return state.held + state.buried
         }
         for question in all { Self.say(.unreachable, to: question) }
@@ -147,9 +150,12 @@ final class HeldProvider: Fetcher {
             return name.flatMap { state.families[$0] }
         }
         let word = await withCheckedContinuation { continuation in
-            state.withLock { state in
-                state.held.append(Question(family: family, isRefresh: isRefresh, answer: continuation))
+            let question = Question(family: family, isRefresh: isRefresh, answer: continuation)
+            let isOver = state.withLock { state in
+                if !state.isOver { state.held.append(question) }
+                return state.isOver
             }
+            if isOver { Self.say(.unreachable, to: question) }
         }
         guard let family else { return json(["error": "invalid_grant"], status: 400) }
         switch word {

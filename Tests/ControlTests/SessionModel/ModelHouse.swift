@@ -208,10 +208,7 @@ final class ModelHouse {
         provider.letAllGo()
         gone.append((control, underWay))
         for (control, underWay) in gone {
-            while underWay.count > 0 {
-                provider.letAllGo()
-                await Task.yield()
-            }
+            while underWay.count > 0 { await Task.yield() }
             await control.refreshes.settled()
             await control.services.flow.settled()
         }
