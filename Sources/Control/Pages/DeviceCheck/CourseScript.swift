@@ -79,8 +79,8 @@ extension Scripts {
         };
 
         // An agent that is just starting, or that fetches the keys which it missed while its machine slept, is there a
-        // little later: it is looked for again while the page says what is the matter, and never where the browser would
-        // ask about it.
+        // little later: it is looked for again while the page says what is the matter, and never where the browser
+        // would ask about it.
         const mayComeLater = ['agent-not-running', 'not-our-agent'], lookAfter = 5000;
         let looksLeft = 4;
         const isThere = async () => {
