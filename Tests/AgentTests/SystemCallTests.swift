@@ -55,12 +55,13 @@ struct SystemCallTests {
         var line: String
 
         init?(_ line: Substring) {
-            let words = line.split(separator: " ", maxSplits: 1)
-            guard words.count == 2, let end = words[1].firstIndex(of: "("), words[1].first != "<" else {
-                return nil
-            }
-            name = String(words[1][..<end])
-            self.line = String(words[1])
+            // Short process numbers are filled up with spaces.
+            let call = line.drop { $0.isNumber }.drop { $0 == " " }
+            guard call.endIndex > call.startIndex, call.startIndex > line.startIndex,
+                let end = call.firstIndex(of: "("), call.first != "<"
+            else { return nil }
+            name = String(call[..<end])
+            self.line = String(call)
             guard name.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" }) else { return nil }
         }
     }
