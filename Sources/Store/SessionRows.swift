@@ -118,6 +118,7 @@ enum SessionRows {
                 db, sql: "SELECT \(columns) FROM sessions WHERE \(condition)",
                 arguments: StatementArguments(some + some)
             ).map { try session($0, file: file) }
+            try LeftBehindRows.handOver(gone, db)
             try db.execute(
                 sql: "DELETE FROM sessions WHERE \(condition)", arguments: StatementArguments(some + some))
             try LeftBehindRows.note(gone, db)

@@ -23,9 +23,18 @@ struct TypeNameTests {
         "CommonPolicies": "policies that two configurations have in common is what it holds"
     ]
 
+    private static let keywords = ["struct", "class", "enum", "actor", "protocol", "typealias"].map {
+        Array($0.utf8)
+    }
+
     /// The types that a line declares.
     static func declared(in line: Substring) -> [String] {
         guard !line.drop(while: { $0 == " " }).hasPrefix("//") else { return [] }
+        // A regular expression is made anew for each line, and most lines declare nothing.
+        let words = line.utf8.split { !($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) }
+        guard words.contains(where: { word in keywords.contains { $0.elementsEqual(word) } }) else {
+            return []
+        }
         return line.matches(of: /\b(?:struct|class|enum|actor|protocol|typealias)\s+([A-Z]\w*)/).map {
             String($0.1)
         }

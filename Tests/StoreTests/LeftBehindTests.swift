@@ -1,6 +1,7 @@
 import Access
-import Store
 import Testing
+
+@testable import Store
 
 @Suite("What a browser still has when the session of its cookie has ended")
 struct LeftBehindTests {
@@ -65,6 +66,46 @@ struct LeftBehindTests {
         #expect(try await left(101, Self.wiki) == ["g0"])
         try await store.remove(sessionIDs: ["g0"])
         #expect(try await left(101, Self.wiki).isEmpty)
+    }
+
+    @Test func `when the sign-in of such a session ends, its cookie leads to what was linked later`()
+        async throws
+    {
+        try await browser(2)
+        try await store.remove(sessionIDs: ["a0"])
+        #expect(try await left(101, Self.wiki) == ["g0"])
+        try await store.remove(sessionIDs: ["g0"])
+        #expect(try await left(101, Self.wiki) == ["g1"])
+        #expect(try await left(1) == ["g1"])
+        try await store.remove(sessionIDs: ["g1"])
+        #expect(try await left(101, Self.wiki).isEmpty)
+    }
+
+    @Test func `it goes over once for each that is left, and to none that ends with it`() async throws {
+        try await browser(4)
+        try await store.remove(sessionIDs: ["a0", "a1"])
+        try await store.remove(sessionIDs: ["g0", "g1"])
+        for seed in [101, 102] { #expect(try await left(seed, Self.wiki) == ["g2", "g3"]) }
+        try await store.remove(sessionIDs: ["g2", "g3"])
+        for seed in [101, 102] { #expect(try await left(seed, Self.wiki).isEmpty) }
+    }
+
+    @Test func `what goes over is bounded as everything else is`() async throws {
+        try await browser(2)
+        for number in 0..<40 {
+            for (id, seed) in [("g0", 300), ("g1", 400)] {
+                let session = Fixture.application("s\(id)\(number)", of: id, seed: seed + number)
+                try await store.insert(session)
+                try await store.remove(sessionIDs: [session.id])
+            }
+        }
+        try await store.remove(sessionIDs: ["g0"])
+        #expect(try await left(339, Self.wiki) == ["g1"])
+        let known = Array(300..<340) + Array(400..<440)
+        var count = 0
+        for seed in known where try await left(seed, Self.wiki) == ["g1"] { count += 1 }
+        // Two more are those of the sign-in that ended and of its application session.
+        #expect(count == LeftBehindRows.perSessionMax - 2)
     }
 
     @Test func `what has expired leads on before and after it is forgotten`() async throws {

@@ -37,14 +37,15 @@ public struct ReactorMetrics: Sendable, Hashable {
 
     init(_ source: ReactorCounters) {
         var counters: [String: UInt64] = [:]
-        for counter in Counter.allCases { counters[Self.snakeCase("\(counter)")] = source.value(counter) }
+        for (counter, name) in Self.counterNames { counters[name] = source.value(counter) }
         self.counters = counters
         var stages: [String: LatencyHistogram] = [:]
-        for stage in TimedStage.allCases {
-            stages[Self.snakeCase("\(stage)")] = LatencyHistogram(source.buckets(stage))
-        }
+        for (stage, name) in Self.stageNames { stages[name] = LatencyHistogram(source.buckets(stage)) }
         self.stages = stages
     }
+
+    private static let counterNames = Counter.allCases.map { ($0, snakeCase("\($0)")) }
+    private static let stageNames = TimedStage.allCases.map { ($0, snakeCase("\($0)")) }
 
     private static func snakeCase(_ name: String) -> String {
         var text = ""

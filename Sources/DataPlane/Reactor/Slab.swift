@@ -1,3 +1,5 @@
+import Glibc
+
 /// Names one use of one slot. A late event, timer or answer for an earlier use of the slot carries another
 /// generation and is dropped: descriptors and slots are reused within one turn.
 struct Handle: Hashable {
@@ -25,7 +27,8 @@ struct Handle: Hashable {
 /// and no exclusivity check. Whoever made it calls `destroy`.
 struct Slab<Record: ~Copyable> {
     private struct Counts {
-        var firstFree: Int32
+        /// The slot that was freed last, -1 when there is none.
+        var firstFree: Int32 = -1
         var inUse: Int32 = 0
         /// Behind the last slot that was ever in use.
         var end: Int32 = 0
@@ -35,7 +38,7 @@ struct Slab<Record: ~Copyable> {
     let capacity: Int32
     private let records: UnsafeMutablePointer<Record>
     private let generations: UnsafeMutablePointer<UInt32>
-    /// For a free slot: the next free one. For a slot in use: `inUse`.
+    /// For a free slot: the next free one. For a slot in use: `inUse`. For one that never was: 0.
     private let links: UnsafeMutablePointer<Int32>
     private let counts: UnsafeMutablePointer<Counts>
 
@@ -46,23 +49,20 @@ struct Slab<Record: ~Copyable> {
         self.capacity = capacity
         records = .allocate(capacity: Int(capacity))
         generations = .allocate(capacity: Int(capacity))
-        generations.initialize(repeating: 1, count: Int(capacity))
-        links = .allocate(capacity: Int(capacity))
-        for index in 0..<capacity {
-            (links + Int(index)).initialize(to: index + 1 < capacity ? index + 1 : -1)
-        }
+        // Nothing is written before a slot is taken: room for many costs no memory and no time until then.
+        links = .allocateZeroed(Int(capacity))
         counts = .allocate(capacity: 1)
-        counts.initialize(to: Counts(firstFree: capacity > 0 ? 0 : -1))
+        counts.initialize(to: Counts())
     }
 
     /// Ends every record that is left and frees the memory. The slab must not be used afterwards.
     func destroy() {
-        for index in 0..<Int(capacity) where links[index] == Self.inUse {
+        for index in 0..<Int(counts.pointee.end) where links[index] == Self.inUse {
             (records + index).deinitialize(count: 1)
         }
         records.deallocate()
         generations.deallocate()
-        links.deallocate()
+        Glibc.free(links)
         counts.deallocate()
     }
 
@@ -75,13 +75,19 @@ struct Slab<Record: ~Copyable> {
 
     /// - Returns: the slot's new handle, or nil when every slot is in use.
     func insert(_ record: consuming Record) -> Handle? {
-        guard counts.pointee.firstFree >= 0 else { return nil }
-        let index = Int(counts.pointee.firstFree)
-        counts.pointee.firstFree = links[index]
+        let index: Int
+        if counts.pointee.firstFree >= 0 {
+            index = Int(counts.pointee.firstFree)
+            counts.pointee.firstFree = links[index]
+        } else {
+            guard counts.pointee.end < capacity else { return nil }
+            index = Int(counts.pointee.end)
+            counts.pointee.end += 1
+            (generations + index).initialize(to: 1)
+        }
         links[index] = Self.inUse
         (records + index).initialize(to: record)
         counts.pointee.inUse += 1
-        counts.pointee.end = max(counts.pointee.end, Int32(index) + 1)
         return Handle(slot: firstSlot + Int32(index), generation: generations[index])
     }
 
@@ -113,5 +119,14 @@ struct Slab<Record: ~Copyable> {
         precondition(index < UInt32(bitPattern: capacity), "slot \(slot) belongs to another slab")
         precondition(links[Int(index)] == Self.inUse, "slot \(slot) is not in use")
         return Int(index)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee: FixedWidthInteger {
+    /// Room for so many zeros that takes no page before it is written. Ends with `free`.
+    static func allocateZeroed(_ count: Int) -> Self {
+        let memory = calloc(max(1, count), MemoryLayout<Pointee>.stride)
+        precondition(memory != nil, "no memory for \(count) numbers")
+        return memory.unsafelyUnwrapped.bindMemory(to: Pointee.self, capacity: count)
     }
 }

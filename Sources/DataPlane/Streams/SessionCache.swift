@@ -1,5 +1,6 @@
 import Access
 import Border
+import Glibc
 
 /// A session that this reactor serves, with the exchanges and tunnels it has open here.
 struct CachedSession: ~Copyable {
@@ -58,14 +59,13 @@ final class SessionCache {
         entries = Slab(firstSlot: 0, capacity: Int32(max(1, capacity)))
         var size = 16
         while size < capacity * 2 { size *= 2 }
-        table = .allocate(capacity: size)
-        table.initialize(repeating: 0, count: size)
+        table = .allocateZeroed(size)
         mask = size - 1
     }
 
     deinit {
         entries.destroy()
-        table.deallocate()
+        Glibc.free(table)
     }
 
     var count: Int { Int(entries.count) }

@@ -162,8 +162,18 @@ struct SessionModel {
 
     /// What a browser still has that comes with the cookie of this sign-in, which may have ended.
     private func present(_ id: String) -> [String] {
-        let browser = signIns[id].map { [id] + $0.linked } ?? left[id] ?? []
-        return browser.filter { signIns[$0] != nil }
+        var found: [String] = []
+        var (next, seen) = ([id], Set<String>())
+        while let id = next.popLast() {
+            guard seen.insert(id).inserted else { continue }
+            guard let signIn = signIns[id] else {
+                // Ended as well: what its browser had besides it then.
+                next += left[id] ?? []
+                continue
+            }
+            found += [id] + signIn.linked
+        }
+        return found.filter { signIns[$0] != nil }
     }
 
     /// This browser's, with the linked ones.

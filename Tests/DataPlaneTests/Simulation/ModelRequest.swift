@@ -1,3 +1,5 @@
+import Glibc
+
 /// One request of a simulation: what is sent, what the upstream does with it, and what became of it.
 final class ModelRequest {
     enum Kind {
@@ -57,19 +59,28 @@ final class ModelRequest {
         return [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
             var index = 0
             while index < count {
-                var word = generator.next()
-                for _ in 0..<min(8, count - index) {
-                    buffer[index] = UInt8(truncatingIfNeeded: word)
-                    word >>= 8
-                    index += 1
-                }
+                var word = generator.next().littleEndian
+                let some = min(8, count - index)
+                memcpy(buffer.baseAddress.unsafelyUnwrapped + index, &word, some)
+                index += some
             }
             used = count
         }
     }
 
     var requestBody: [UInt8] { Self.payload(id, 1, bodyBytes) }
-    var responseBody: [UInt8] { Self.payload(id, 2, script.bodyBytes) }
+    var responseBody: [UInt8] {
+        if made.count != script.bodyBytes { made = Self.payload(id, 2, script.bodyBytes) }
+        return made
+    }
+    /// Made once: it is looked at whenever a part of it arrives.
+    private var made: [UInt8] = []
+
+    /// Whether these are the first bytes of the answer's body.
+    func isAnswered(by part: [UInt8]) -> Bool {
+        let whole = responseBody
+        return part.count <= whole.count && memcmp(part, whole, part.count) == 0
+    }
 
     /// The head as the client sends it.
     var head: [UInt8] {

@@ -78,7 +78,7 @@ final class Oracle {
         else {
             return
         }
-        if !request.responseBody.starts(with: reader.body) {
+        if !request.isAnswered(by: reader.body) {
             kernel.fault("request \(request.id) got bytes that are not its own")
         }
     }
