@@ -89,7 +89,8 @@ struct EnrollCommand: AsyncParsableCommand {
             note: { EventLog.standard.say($0) })
         // Enrolling tells no more than a device check would.
         let root = HostRoot()
-        let known = inputs.collector(root).collect(nowSeconds: clock.nowSeconds())
+        // Somebody waits once; a device id that was missed would be missing until the next renewal.
+        let known = inputs.collector(root).collect(nowSeconds: clock.nowSeconds(), patience: 10_000)
         let facts = try inputs.configuration()[url].permitted.disclosed(
             of: known.merging(FactProbes.ofOneGateway(url, root, rulesPath: inputs.factRules)))
         let enrolment = try await exchange.enroll(

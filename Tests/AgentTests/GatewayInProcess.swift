@@ -115,7 +115,8 @@ struct EnrolledMachine: Sendable {
         let key = SigningKey.generateP256()
         let enrolment = try await GatewayExchange(fetcher: gateway).enroll(
             url: AgentSetting.origin, token: try await gateway.token(), key: key,
-            facts: collector.collect(nowSeconds: gateway.now), users: [1000], authoritiesPEM: nil,
+            facts: collector.collect(nowSeconds: gateway.now, patience: 60_000), users: [1000],
+            authoritiesPEM: nil,
             predecessor: predecessor, nowSeconds: gateway.now)
         identity = DeviceIdentity(folder: state, key: key, enrolment: enrolment)
         let maker = AssertionMaker(

@@ -54,19 +54,23 @@ final class FactCollector: Sendable {
     }
 
     /// The `posture` object and when its oldest part was read. Waits only for what nobody has read yet.
-    func facts(nowSeconds: Int64) -> (facts: JSONObject, collectedAtSeconds: Int64) {
-        let known = sourced(nowSeconds: nowSeconds)
+    ///
+    /// - Parameter patience: as `sourced` has it.
+    func facts(nowSeconds: Int64, patience: Int64 = 0) -> (facts: JSONObject, collectedAtSeconds: Int64) {
+        let known = sourced(nowSeconds: nowSeconds, patience: patience)
         var facts = JSONObject()
         for entry in known where facts[entry.fact.name] == nil { facts[entry.fact.name] = entry.fact.value }
         return (facts, known.map(\.atSeconds).min() ?? nowSeconds)
     }
 
     /// Reads everything now.
-    func collect(nowSeconds: Int64) -> JSONObject {
+    ///
+    /// - Parameter patience: as `sourced` has it.
+    func collect(nowSeconds: Int64, patience: Int64 = 0) -> JSONObject {
         state.withLock { state in
             for index in state.slots.indices { state.slots[index].reading = nil }
         }
-        return facts(nowSeconds: nowSeconds).facts
+        return facts(nowSeconds: nowSeconds, patience: patience).facts
     }
 
     /// What the machine's administrator permits of what is known, with sources and ages.
