@@ -4,27 +4,33 @@ import HTTP
 
 /// Downstream body → upstream, as fast as the upstream takes it and never more than a block ahead.
 extension Reactor {
-    /// Blocks moved per visit.
+    /// Moved per visit, in bytes and in blocks, which may be small.
+    private static let visitBytesMax = 262_144
     private static let blocksPerVisitMax = 16
+    /// So many of TLS's records (RFC 8446 clause 5.1) are sent on at once: a send for each costs as much as the record.
+    private static let recordsPerBlock = 4
+    private static let recordBytesMax = 16_384
+    private static let blockBytes = recordsPerBlock * recordBytesMax
 
     /// `.wait` also when the body is complete: the response is what is awaited then.
     func relayRequest(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
-        var blocks = 0
+        var (moved, blocks) = (0, 0)
         while !connection.pointee.exchange.isRequestComplete {
             let upstream = transports + Int(connection.pointee.exchange.upstream)
             if upstream.pointee.isFailed { return .wait }
             let target = connection.pointee.exchange.upstream
             guard mayProduce(for: target, of: slot, below: Transport.pendingBytesHigh) else { return .wait }
-            guard blocks < Self.blocksPerVisitMax else { return .again }
+            guard moved < Self.visitBytesMax, blocks < Self.blocksPerVisitMax else { return .again }
             blocks += 1
             if connection.pointee.input.isEmpty {
-                switch readInput(slot, atLeast: 16_384) {
+                switch readBlock(slot) {
                 case .bytes: setDeadline(slot, idleMilliseconds(slot))
                 case .wait: return .wait
                 case .end, .failed: return abandon(slot)
                 }
             }
+            moved += connection.pointee.input.count
             guard forwardBody(slot, to: upstream) else {
                 counters.add(.requestsMalformed)
                 return refuse(slot, 400, .requestMalformed)
@@ -36,6 +42,24 @@ extension Reactor {
             }
         }
         return .wait
+    }
+
+    /// Reads what the client has sent, up to a block of a body that is at least as long.
+    private func readBlock(_ slot: Int32) -> TransportRead {
+        let connection = downstreams[slot]
+        let isLong =
+            if case .length = connection.pointee.exchange.requestFraming {
+                connection.pointee.exchange.requestRemaining >= Int64(Self.blockBytes)
+            } else { false }
+        let result = readInput(slot, atLeast: isLong ? Self.blockBytes : Self.recordBytesMax)
+        guard isLong, case .bytes = result else { return result }
+        // An end that comes behind these bytes is found again by the next read.
+        for _ in 1..<Self.recordsPerBlock {
+            guard connection.pointee.input.room >= Self.recordBytesMax,
+                case .bytes = readInput(slot, atLeast: Self.recordBytesMax)
+            else { break }
+        }
+        return result
     }
 
     /// - Returns: false when the chunked coding is broken.
