@@ -112,6 +112,9 @@ enum EndingRows {
         let (condition, values) = try SessionRows.condition(query)
         // What the sign-ins among them take with them ends as well.
         let row = try db.row(
+        case .signIn(let id, _, _):
+            sql = "SELECT id FROM sessions WHERE id = ? AND kind = 'global'"
+            arguments = [id]
             sql: """
                 WITH meant AS MATERIALIZED (SELECT id FROM sessions WHERE \(condition)),
                 ended AS (
@@ -161,6 +164,7 @@ enum EndingRows {
             let own =
                 session.providerSessionID.map { Mark(kind: "sid", owner: provider, name: $0) }
                 ?? Mark(kind: "unnamed", owner: provider, name: session.subject)
+            case .signIn(_, let provider, let sid): return [Mark(kind: "sid", owner: provider, name: sid)]
             return [
                 own, Mark(kind: "subject", owner: provider, name: session.subject),
                 Mark(kind: "person", owner: session.issuer, name: session.subject),

@@ -12,6 +12,8 @@ public enum EndingScope: Sendable, Hashable {
     case person(issuer: String, subject: String)
     /// Every session that one configured provider made.
     case provider(String)
+    /// One sign-in, by our id, that its provider calls `sid`; of those under way every one with that name.
+    case signIn(id: String, provider: String, sid: String)
 }
 
 /// Something that is good once.

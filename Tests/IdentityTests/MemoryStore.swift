@@ -130,7 +130,10 @@ actor MemoryStore: GatewayStore {
         try check()
         if let nonce, !nonces.insert(nonce.digest).inserted { return nil }
         endings[scope] = max(endings[scope] ?? atSeconds, atSeconds)
-        let meant = rows.values.filter { $0.kind == .global && covers(scope, $0) }.map(\.id)
+        let meant = rows.values.filter { row in
+            if case .signIn(let id, _, _) = scope, row.id != id { return false }
+            return row.kind == .global && covers(scope, row)
+        }.map(\.id)
         return EndedSessions(sessions: try await remove(sessionIDs: meant), isComplete: true)
     }
 
@@ -144,6 +147,8 @@ actor MemoryStore: GatewayStore {
         case .person(let issuer, let subject):
             row.issuer == issuer && names(issuer, subject).contains(row.subject)
         case .provider(let provider): row.identityProvider == provider
+        case .signIn(_, let provider, let sid):
+            row.identityProvider == provider && row.providerSessionID == sid
         }
     }
 

@@ -69,6 +69,12 @@ struct EndingTests {
         ScopeCase(
             testDescription: "everything that one provider made", scope: .provider("corp"),
             ended: ["a", "a1", "b", "c", "d"]),
+        ScopeCase(
+            testDescription: "one sign-in by our id, and no other of that name",
+            scope: .signIn(id: "a", provider: "corp", sid: "s-2"), ended: ["a", "a1"]),
+        ScopeCase(
+            testDescription: "a session of an application is no sign-in",
+            scope: .signIn(id: "a1", provider: "corp", sid: "s-1"), ended: []),
     ]
 
     @Test("a scope ends exactly its sessions", arguments: scopeTable)
@@ -147,6 +153,15 @@ struct EndingTests {
             scope: .person(issuer: "https://other.example", subject: "ada"), isMeant: false),
         MarkCase(testDescription: "its provider", scope: .provider("corp"), isMeant: true),
         MarkCase(testDescription: "another provider", scope: .provider("managed"), isMeant: false),
+        MarkCase(
+            testDescription: "another sign-in of its sid",
+            scope: .signIn(id: "b", provider: "corp", sid: "s-1"), isMeant: true),
+        MarkCase(
+            testDescription: "a sign-in of another sid",
+            scope: .signIn(id: "a", provider: "corp", sid: "s-2"), isMeant: false),
+        MarkCase(
+            testDescription: "a sign-in of its sid elsewhere",
+            scope: .signIn(id: "a", provider: "managed", sid: "s-1"), isMeant: false),
     ]
 
     @Test("a sign-in finds what ended before it was kept, by each of its names", arguments: markTable)

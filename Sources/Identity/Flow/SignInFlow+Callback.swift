@@ -83,10 +83,7 @@ extension SignInFlow {
             }
             let (session, cookie) = try await establish(outcome, provider, request)
             // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-            if let last = try await sessions.ending(
-                of: session, sinceSeconds: state.beganAtSeconds ?? state.issuedAtSeconds,
-                until: state.expiresAtSeconds)
-            {
+            if let last = try await ending(of: session, madeBy: state, nowSeconds: request.nowSeconds) {
                 let tokens = await refreshes(of: [session.id])
                 ended(try await store.remove(sessionIDs: [session.id]))
                 giveBack(tokens, nowSeconds: request.nowSeconds)
@@ -100,6 +97,22 @@ extension SignInFlow {
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
+    }
+
+    /// When something ended what this sign-in has become; nil: nothing did, since it began.
+    private func ending(
+        of session: StoredSession, madeBy state: LoginState, nowSeconds: Int64
+    ) async throws(StoreError) -> Int64? {
+        let began = state.beganAtSeconds ?? state.issuedAtSeconds
+        if let last = try await sessions.ending(
+            of: session, sinceSeconds: began, until: state.expiresAtSeconds)
+        {
+            return last
+        }
+        guard let sid = session.providerSessionID,
+            loggedOutLogins.names(sid, state.id, nowSeconds: nowSeconds)
+        else { return nil }
+        return nowSeconds
     }
 
     /// The sign-in that was ended while it was under way begins anew, in a second of its own.
