@@ -42,6 +42,21 @@ public struct EndedSessions: Sendable, Hashable {
     }
 }
 
+/// Endings that were dated later than now, by a clock that has gone back since.
+public struct EndingsAhead: Sendable, Hashable {
+    /// So far ahead is no sign of a wrong clock: who looks may have read it before somebody else noted an ending.
+    public static let toleranceSeconds: Int64 = 10
+    /// How many there were.
+    public var count: Int
+    /// How far ahead the last of them was.
+    public var seconds: Int64
+    /// Takes the members as they are.
+    public init(count: Int, seconds: Int64) {
+        self.count = count
+        self.seconds = seconds
+    }
+}
+
 /// How many would end.
 public struct SessionCount: Sendable, Hashable {
     /// Sign-ins at the auth host.

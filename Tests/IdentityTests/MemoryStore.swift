@@ -163,6 +163,16 @@ actor MemoryStore: GatewayStore {
         return (endings.filter { covers($0.key, session) }.map(\.value) + named.map(\.value)).max()
     }
 
+    func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? {
+        try check()
+        let latest = nowSeconds + EndingsAhead.toleranceSeconds
+        let ahead = (Array(endings.values) + Array(namedEndings.values)).filter { $0 > latest }
+        guard let last = ahead.max() else { return nil }
+        endings = endings.mapValues { $0 > latest ? nowSeconds : $0 }
+        namedEndings = namedEndings.mapValues { $0 > latest ? nowSeconds : $0 }
+        return EndingsAhead(count: ahead.count, seconds: last - nowSeconds)
+    }
+
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount(try await sessions(query, limit: 100_000), liveAtSeconds: nowSeconds)
     }

@@ -172,6 +172,30 @@ struct EndingTests {
         #expect(found == (c.isMeant ? 3_000 : nil), "the latest one counts")
     }
 
+    @Test("what a clock noted that has gone back since is dated as of now, and nothing else is")
+    func settled() async throws {
+        let now: Int64 = 3_000
+        let latest = now + EndingsAhead.toleranceSeconds
+        _ = try await end(.provider("corp"), at: latest)
+        #expect(try await store.settleEndings(nowSeconds: now) == nil)
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == latest)
+        _ = try await end(.provider("managed"), at: latest + 1)
+        try await store.noteEnding(of: SignInNames(persons: [.email("x@corp.example")]), atSeconds: 90_000)
+        let ahead = try await store.settleEndings(nowSeconds: now)
+        #expect(ahead == EndingsAhead(count: 2, seconds: 87_000))
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == latest)
+        var other = global("b", 2, sid: nil)
+        other.identityProvider = "managed"
+        #expect(try await store.lastEnding(of: other) == now)
+        other.identityProvider = "third"
+        other.email = "x@corp.example"
+        #expect(try await store.lastEnding(of: other) == now)
+        #expect(try await store.settleEndings(nowSeconds: now) == nil)
+        // It goes like every other one.
+        try await store.removeExpired(nowSeconds: now + 1 + EndingRows.rememberedSeconds)
+        #expect(try await store.lastEnding(of: other) == nil)
+    }
+
     @Test("a sign-in without a name is meant by an ending with its person, and only then")
     func unnamed() async throws {
         _ = try await end(.providerSession(provider: "corp", sid: "s-9", subject: nil))

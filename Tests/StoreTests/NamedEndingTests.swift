@@ -190,9 +190,10 @@ struct NamedEndingTests {
         "a refresh that brings a name which was ended since it was asked is refused, and before that it is not",
         arguments: newNames)
     func refreshed(_ c: NewName) async throws {
-        // One second before the request, at it, at the answer, and one second after that.
+        // One second before the request, at it, at the answer, one second after that, and by a wrong clock.
         let rows: [(Int64, RefreshReplacement)] = [
-            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .done),
+            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .sessionEnded),
+            (90_000, .sessionEnded),
         ]
         for (ended, expected) in rows {
             let own = try NamedEndingTests()

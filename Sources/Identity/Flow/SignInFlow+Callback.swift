@@ -28,6 +28,10 @@ extension SignInFlow {
         guard let (slot, state) = loginState(id, request) else {
             return restartElsewhere(goal, request, why: "login cookie is gone, too old, or another browser's")
         }
+        // What was ended meanwhile is dated by the clock as it goes now, and would look earlier than this sign-in.
+        guard max(state.issuedAtSeconds, state.beganAtSeconds ?? 0) <= request.nowSeconds else {
+            return restartElsewhere(goal, request, why: "the gateway's clock went back during the sign-in")
+        }
         let clearing = CookieText.set(LoginSlots.name(slot), "", maxAgeSeconds: 0)
         return await finish(state, provider, parameters, request, clearing: clearing)
     }
@@ -104,11 +108,7 @@ extension SignInFlow {
         of session: StoredSession, madeBy state: LoginState, nowSeconds: Int64
     ) async throws(StoreError) -> Int64? {
         let began = state.beganAtSeconds ?? state.issuedAtSeconds
-        if let last = try await sessions.ending(
-            of: session, sinceSeconds: began, until: state.expiresAtSeconds)
-        {
-            return last
-        }
+        if let last = try await sessions.ending(of: session, sinceSeconds: began) { return last }
         guard let sid = session.providerSessionID,
             loggedOutLogins.names(sid, state.id, nowSeconds: nowSeconds)
         else { return nil }
