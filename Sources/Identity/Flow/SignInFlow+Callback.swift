@@ -69,13 +69,21 @@ extension SignInFlow {
                         providerWords: error.providerWords, retryURL: url(of: state.goal),
                         setCookies: [clearing] + forgetting(provider, request)))
             }
-            guard let application = application(of: state.goal),
+            guard let current = configuration.provider(provider.name),
+                let application = application(of: state.goal),
                 application.identityProviders.contains(where: { ExactText.isEqual($0, provider.name) })
             else {
                 return .refuse(
                     FlowRefusal(
                         .identityProviderNotAccepted, detail: "the application changed during the sign-in",
                         retryURL: url(of: state.goal), setCookies: [clearing]))
+            }
+            guard ExactText.isEqual(current.clientID, provider.clientID),
+                current.admits(outcome.person.issuer)
+            else {
+                // Another provider has its name by now, and would get its session.
+                return restartElsewhere(
+                    state.goal, request, why: "the identity provider changed during the sign-in")
             }
             // Before anything is kept: what does not bring what was asked changes nothing.
             if let refusal = insufficiency(outcome, state, request, clearing: clearing) {
