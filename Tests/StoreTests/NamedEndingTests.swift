@@ -165,6 +165,22 @@ struct NamedEndingTests {
         await #expect(throws: StoreError.self) { try await store.lastEnding(of: Self.signIn()) }
     }
 
+    @Test("of several endings by different names the latest counts, whichever name it was by")
+    func latest() async throws {
+        let all = [
+            SignInNames(persons: [Self.ada]), SignInNames(persons: [.email("ada@corp.example")]),
+            SignInNames(persons: [Self.ada], sessions: ["s-1"]), SignInNames(sessions: ["s-1"]),
+            SignInNames(tokens: [Self.token("j-1")]), SignInNames(tenants: ["t-1"]),
+        ]
+        for last in all.indices {
+            let own = try NamedEndingTests()
+            for (index, names) in all.enumerated() {
+                try await own.store.noteEnding(of: names, atSeconds: index == last ? 3_000 : 2_000)
+            }
+            #expect(try await own.store.lastEnding(of: Self.signIn()) == 3_000, "\(last)")
+        }
+    }
+
     struct NewName: CustomTestStringConvertible {
         var testDescription: String
         var names: SignInNames
