@@ -130,6 +130,15 @@ extension ControlPlane {
             EventLog.write("service-token-ends", end.members)
         }
         do throws(StoreError) {
+            if let ahead = try await store.settleEndings(nowSeconds: now) {
+                EventLog.write(
+                    "clock-went-back",
+                    [
+                        ("endings", .integer(Int64(ahead.count))),
+                        ("ahead_seconds", .integer(ahead.seconds)),
+                        ("what", .string(Self.clockWentBack)),
+                    ])
+            }
             let expired = try await store.removeExpired(nowSeconds: now)
             if !expired.isEmpty { revocations.send(expired.map { .endSession($0) }) }
             try await store.noteUse(ofServiceTokens: machines.takeUses())
@@ -151,6 +160,10 @@ extension ControlPlane {
             EventLog.write("key-rotation-failed", [("what", .string(error.what))])
         }
     }
+
+    private static let clockWentBack =
+        "endings that were noted before the host's clock went back are dated as of now; until now those whom they "
+        + "are about could not sign in"
 
     /// The next key of a purpose becomes the current one, everywhere; the one before stays good until the next
     /// rotation.

@@ -64,6 +64,16 @@ enum EndingRows {
         return last
     }
 
+    /// An ending cannot have been later than now: what is dated so was noted by a clock that has gone back since.
+    static func settle(nowSeconds: Int64, _ db: Database) throws -> EndingsAhead? {
+        let latest = nowSeconds + EndingsAhead.toleranceSeconds
+        let row = try db.row(
+            sql: "SELECT count(*), max(at) FROM endings WHERE at > ?", arguments: [latest])
+        guard let row, let count: Int = row[0], count > 0, let last: Int64 = row[1] else { return nil }
+        try db.run(sql: "UPDATE endings SET at = ? WHERE at > ?", arguments: [nowSeconds, latest])
+        return EndingsAhead(count: count, seconds: last - nowSeconds)
+    }
+
     static func forget(nowSeconds: Int64, _ db: Database) throws {
         try db.run(
             sql: "DELETE FROM endings WHERE at < ?", arguments: [nowSeconds - rememberedSeconds])
@@ -102,6 +112,9 @@ enum EndingRows {
         case .provider(let provider):
             sql = "SELECT id FROM sessions WHERE identity_provider = ? AND kind = 'global' LIMIT ?"
             arguments = [provider, signInsMax]
+        case .signIn(let id, _, _):
+            sql = "SELECT id FROM sessions WHERE id = ? AND kind = 'global'"
+            arguments = [id]
         }
         return try db.values(String.self, sql: sql, arguments: arguments)
     }
@@ -151,6 +164,7 @@ enum EndingRows {
                     Mark(kind: "person", owner: issuer, name: $0)
                 }
             case .provider(let provider): return [Mark(kind: "provider", owner: provider, name: "")]
+            case .signIn(_, let provider, let sid): return [Mark(kind: "sid", owner: provider, name: sid)]
             }
         }
 
@@ -186,6 +200,11 @@ extension SQLiteStore {
     public func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
         let file = sessionsFile.path
         return try await sessionsFile.read { try EndingRows.last(of: session, $0, file: file) }
+    }
+
+    /// See `GatewayStore`.
+    public func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? {
+        try await sessionsFile.write { try EndingRows.settle(nowSeconds: nowSeconds, $0) }
     }
 
     /// See `GatewayStore`.

@@ -48,6 +48,11 @@ public protocol GatewayStore: RefreshStore {
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError)
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
     func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64?
+    /// Dates endings that were noted by a clock that has gone back since as of now: nobody can sign in past them until
+    /// then. Up to `EndingsAhead.toleranceSeconds` ahead of now they stay.
+    ///
+    /// - Returns: what there was of them; nil: nothing.
+    func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead?
     /// How many would end with the sessions of a query, of those that have not expired.
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount
     /// The configured names of the providers that sessions come from.

@@ -89,7 +89,7 @@ enum RefreshRows {
             }
         }
         for change in sessions where change.isNamedAnew {
-            if let last = try EndingRows.last(of: change.new, db, file: file), old.mayHaveMissed(last, new) {
+            if let last = try EndingRows.last(of: change.new, db, file: file), old.mayHaveMissed(last) {
                 return .sessionEnded
             }
         }

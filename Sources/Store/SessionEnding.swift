@@ -12,6 +12,8 @@ public enum EndingScope: Sendable, Hashable {
     case person(issuer: String, subject: String)
     /// Every session that one configured provider made.
     case provider(String)
+    /// One sign-in, by our id, that its provider calls `sid`; of those under way every one with that name.
+    case signIn(id: String, provider: String, sid: String)
 }
 
 /// Something that is good once.
@@ -37,6 +39,21 @@ public struct EndedSessions: Sendable, Hashable {
     public init(sessions: [StoredSession], isComplete: Bool) {
         self.sessions = sessions
         self.isComplete = isComplete
+    }
+}
+
+/// Endings that were dated later than now, by a clock that has gone back since.
+public struct EndingsAhead: Sendable, Hashable {
+    /// So far ahead is no sign of a wrong clock: who looks may have read it before somebody else noted an ending.
+    public static let toleranceSeconds: Int64 = 10
+    /// How many there were.
+    public var count: Int
+    /// How far ahead the last of them was.
+    public var seconds: Int64
+    /// Takes the members as they are.
+    public init(count: Int, seconds: Int64) {
+        self.count = count
+        self.seconds = seconds
     }
 }
 

@@ -63,11 +63,11 @@ extension SessionChange {
 }
 
 extension StoredRefresh {
-    /// Whether an ending was noted between the request and its answer, which `answered` is the row of. In the same
-    /// second the ending wins; one noted later comes from a clock that was wrong, and says nothing.
-    public func mayHaveMissed(_ endingAtSeconds: Int64, _ answered: StoredRefresh) -> Bool {
+    /// Whether an ending was noted since the request. In the same second the ending wins; one that is dated later than
+    /// the answer was noted while that waited for the store, or by a clock that has gone back, and nobody can tell.
+    public func mayHaveMissed(_ endingAtSeconds: Int64) -> Bool {
         guard let since = unansweredSinceSeconds else { return false }
-        return since <= endingAtSeconds && endingAtSeconds <= max(since, answered.refreshedAtSeconds)
+        return since <= endingAtSeconds
     }
 }
 

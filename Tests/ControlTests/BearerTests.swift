@@ -284,6 +284,43 @@ struct BearerTests {
         }
     }
 
+    @Test func `a check that a reload overtakes says nothing to who asks after it, and is not remembered`()
+        async throws
+    {
+        let (checks, held) = (BearerChecks(), Held())
+        let early = Task {
+            await checks.outcome(of: [1], nowSeconds: 0) {
+                await held.wait()
+                return .refused
+            }
+        }
+        while held.count < 1 { await Task.yield() }
+        checks.forgetRefused()
+        // Does not wait for the one that is held.
+        let late = await checks.outcome(of: [1], nowSeconds: 0) { .unavailable(.overloaded) }
+        #expect("\(late)".hasPrefix("unav"))
+        held.letGo()
+        #expect("\(await early.value)" == "refused")
+        let later = await checks.outcome(of: [1], nowSeconds: 0) { .unavailable(.overloaded) }
+        #expect("\(later)".hasPrefix("unav"), "remembered by rules of before")
+    }
+
+    @Test func `a refusal is remembered by the rules that it was found by`() async throws {
+        let (checks, held) = (BearerChecks(), Held())
+        let early = Task {
+            await checks.outcome(of: [1], nowSeconds: 0) {
+                await held.wait()
+                return .refused
+            }
+        }
+        while held.count < 1 { await Task.yield() }
+        checks.forgetRefused()
+        held.letGo()
+        #expect("\(await early.value)" == "refused")
+        let later = await checks.outcome(of: [1], nowSeconds: 0) { .unavailable(.overloaded) }
+        #expect("\(later)".hasPrefix("unav"))
+    }
+
     /// Checks that go on until they are let go.
     private final class Held: Sendable {
         private let waiting = Mutex<[CheckedContinuation<Void, Never>]>([])

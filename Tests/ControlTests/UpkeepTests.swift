@@ -28,6 +28,17 @@ struct UpkeepTests {
         #expect(Set(ended) == [global.id, session.id])
     }
 
+    @Test func `endings of a clock that has gone back are dated anew, which is said once`() async throws {
+        let house = try Gatehouse()
+        let names = SignInNames(persons: [.email("ann@corp.example")])
+        try await house.store.noteEnding(of: names, atSeconds: house.now + 5_000)
+        let lines = try await heard("clock-went-back") { await house.control.keepUp() }
+        #expect(lines.count == 1)
+        #expect(lines.first?["endings"] == 1 && lines.first?["ahead_seconds"] == 5_000)
+        house.advance(60)
+        #expect(try await heard("clock-went-back") { await house.control.keepUp() }.isEmpty)
+    }
+
     @Test func `ticket keys change every twelve hours, and the old one still opens tickets`() async throws {
         let house = try Gatehouse()
         let before = house.control.snapshot.ticketKeys

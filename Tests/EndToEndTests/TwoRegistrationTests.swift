@@ -75,12 +75,33 @@ extension EndToEnd {
             try browser.open("https://intranet.corp.test/still")
             try browser.waitForApplication("intranet")
             #expect(try !stack.hasReachedUpstream(path))
-            // Repaired, or in a browser that shows the device.
-            try browser.show(device: known, stack)
-            try stack.setDevice("compliant")
             try browser.open("https://ledger.corp.test\(path)")
+            // The link itself, for the code stands in the path as well.
+            try browser.wait(for: "the way on") { try browser.script(Self.wayOn) as? Int == 1 }
+            #expect(try browser.text.contains(words))
+            // Repaired, or in a browser that shows the device: one click leads to where she was going.
+            // In another window, so that the page with the link stays.
+            let page = try #require(try browser.windows.first)
+            try browser.command("POST", "/window/new", ["type": "tab"])
+            let other = try #require(try browser.windows.first { $0 != page })
+            try browser.enter(window: other)
+            try browser.show(device: known, stack)
+            try browser.enter(window: page)
+            try stack.setDevice("compliant")
+            #expect(try browser.script(Self.goOn) as? Int == 1)
             try browser.waitForApplication("ledger")
+            #expect(try browser.url == "https://ledger.corp.test\(path)")
         }
+
+        private static let tryAgain =
+            "[...document.querySelectorAll('a.button')].filter(a => a.textContent === 'Try again')"
+        private static let wayOn = "return \(tryAgain).length;"
+        /// The click comes behind the answer, which would go down with the page otherwise.
+        private static let goOn = """
+            const links = \(tryAgain);
+            if (links.length === 1) setTimeout(() => links[0].click(), 0);
+            return links.length;
+            """
 
         @Test("004.17 coming by the guarded registration is evidence that a policy can ask for")
         func evidence() throws {

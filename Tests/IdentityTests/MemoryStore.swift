@@ -130,7 +130,10 @@ actor MemoryStore: GatewayStore {
         try check()
         if let nonce, !nonces.insert(nonce.digest).inserted { return nil }
         endings[scope] = max(endings[scope] ?? atSeconds, atSeconds)
-        let meant = rows.values.filter { $0.kind == .global && covers(scope, $0) }.map(\.id)
+        let meant = rows.values.filter { row in
+            if case .signIn(let id, _, _) = scope, row.id != id { return false }
+            return row.kind == .global && covers(scope, row)
+        }.map(\.id)
         return EndedSessions(sessions: try await remove(sessionIDs: meant), isComplete: true)
     }
 
@@ -144,6 +147,8 @@ actor MemoryStore: GatewayStore {
         case .person(let issuer, let subject):
             row.issuer == issuer && names(issuer, subject).contains(row.subject)
         case .provider(let provider): row.identityProvider == provider
+        case .signIn(_, let provider, let sid):
+            row.identityProvider == provider && row.providerSessionID == sid
         }
     }
 
@@ -156,6 +161,16 @@ actor MemoryStore: GatewayStore {
         }
         let named = namedEndings.filter { ending in byEveryName.contains { ending.key.covers($0) } }
         return (endings.filter { covers($0.key, session) }.map(\.value) + named.map(\.value)).max()
+    }
+
+    func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? {
+        try check()
+        let latest = nowSeconds + EndingsAhead.toleranceSeconds
+        let ahead = (Array(endings.values) + Array(namedEndings.values)).filter { $0 > latest }
+        guard let last = ahead.max() else { return nil }
+        endings = endings.mapValues { $0 > latest ? nowSeconds : $0 }
+        namedEndings = namedEndings.mapValues { $0 > latest ? nowSeconds : $0 }
+        return EndingsAhead(count: ahead.count, seconds: last - nowSeconds)
     }
 
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {

@@ -250,6 +250,24 @@ struct ProviderAnswerTests {
         #expect(await Browser(world).go("\(wiki)/").refusal?.reason == .identityProviderUnavailable)
     }
 
+    @Test(
+        "a code is 1 to 4,096 printing characters and blanks, and nothing else is redeemed",
+        arguments: [
+            (String(repeating: "a", count: 4_096), true), (String(repeating: "a", count: 4_097), false),
+            ("a", true), ("", false), ("a b~", true), ("a%7F", false), ("a%0A", false), ("a%C3%A4", false),
+        ])
+    func code(_ code: String, _ isRedeemed: Bool) async throws {
+        let world = World()
+        let browser = Browser(world)
+        let callback = try #require(await browser.go("\(wiki)/", pauseAtProvider: true).callback)
+        let sent = code.replacing(" ", with: "%20")
+        let url = callback.replacing("code=code-1", with: "code=\(sent)")
+        let refusal = await browser.step(url)?.refusal
+        #expect(world.tenant.count("/token") == (isRedeemed ? 1 : 0))
+        // The provider does not know it.
+        #expect(refusal?.reason == (isRedeemed ? .identityProviderRefused : .identityProviderUnavailable))
+    }
+
     @Test func `the size of an answer is bounded by the request`() async {
         let world = World()
         await Browser(world).go("\(wiki)/")

@@ -152,12 +152,45 @@ struct ProviderLogoutTests {
         #expect(kept == c.counts)
     }
 
-    @Test("an ending that a wrong clock noted in the far future keeps nobody out")
-    func wrongClock() async throws {
+    @Test(
+        "an ending by a clock that has gone back keeps out until it is dated anew, and no longer",
+        arguments: [300, 10_000, 10_000_000] as [Int64])
+    func clockWentBack(_ seconds: Int64) async throws {
+        world.advance(seconds)
+        _ = await world.logout(world.signed(world.logoutClaims()))
+        world.advance(-seconds)
+        #expect(await browser.go("\(wiki)/").refusal?.reason == .loginStateLost)
+        #expect(await world.store.rows.isEmpty)
+        let ahead = try await world.store.settleEndings(nowSeconds: world.nowSeconds)
+        #expect(ahead?.count == 1)
+        world.advance(1)
+        #expect(await browser.go("\(wiki)/").page == "\(wiki)/")
+    }
+
+    @Test("a sign-in is ended also where an earlier ending is dated ahead: that hides no later one")
+    func hidden() async throws {
         world.advance(10_000)
         _ = await world.logout(world.signed(world.logoutClaims()))
         world.advance(-10_000)
-        #expect(await browser.go("\(wiki)/").page == "\(wiki)/")
+        let callback = try #require(await browser.go("\(wiki)/a", pauseAtProvider: true).callback)
+        _ = await world.logout(world.signed(world.logoutClaims(jti: "t-2")))
+        world.advance(1)
+        #expect(await browser.step(callback)?.url?.hasPrefix("\(wiki)/.gatepost/sign-in?restart=") == true)
+        #expect(await world.store.rows.isEmpty)
+    }
+
+    @Test("a sign-in that began before the clock went back begins anew: what ended since would look earlier")
+    func beganAhead() async throws {
+        let callback = try #require(await browser.go("\(wiki)/a?b", pauseAtProvider: true).callback)
+        world.advance(-1)
+        _ = await world.logout(world.signed(world.logoutClaims()))
+        let count = world.tenant.count("/token")
+        let url = try #require(await browser.step(callback)?.url)
+        #expect(url.hasPrefix("\(wiki)/.gatepost/sign-in?restart="))
+        #expect(await world.store.rows.isEmpty)
+        #expect(world.tenant.count("/token") == count, "its code is not redeemed")
+        world.advance(1)
+        #expect(await browser.go(url).page == "\(wiki)/a?b")
     }
 
     // MARK: Keys

@@ -69,6 +69,7 @@ actor MemoryStore: GatewayStore {
     { EndedSessions(sessions: [], isComplete: true) }
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {}
     func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? { nil }
+    func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? { nil }
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount()
     }

@@ -69,6 +69,12 @@ struct EndingTests {
         ScopeCase(
             testDescription: "everything that one provider made", scope: .provider("corp"),
             ended: ["a", "a1", "b", "c", "d"]),
+        ScopeCase(
+            testDescription: "one sign-in by our id, and no other of that name",
+            scope: .signIn(id: "a", provider: "corp", sid: "s-2"), ended: ["a", "a1"]),
+        ScopeCase(
+            testDescription: "a session of an application is no sign-in",
+            scope: .signIn(id: "a1", provider: "corp", sid: "s-1"), ended: []),
     ]
 
     @Test("a scope ends exactly its sessions", arguments: scopeTable)
@@ -147,6 +153,15 @@ struct EndingTests {
             scope: .person(issuer: "https://other.example", subject: "ada"), isMeant: false),
         MarkCase(testDescription: "its provider", scope: .provider("corp"), isMeant: true),
         MarkCase(testDescription: "another provider", scope: .provider("managed"), isMeant: false),
+        MarkCase(
+            testDescription: "another sign-in of its sid",
+            scope: .signIn(id: "b", provider: "corp", sid: "s-1"), isMeant: true),
+        MarkCase(
+            testDescription: "a sign-in of another sid",
+            scope: .signIn(id: "a", provider: "corp", sid: "s-2"), isMeant: false),
+        MarkCase(
+            testDescription: "a sign-in of its sid elsewhere",
+            scope: .signIn(id: "a", provider: "managed", sid: "s-1"), isMeant: false),
     ]
 
     @Test("a sign-in finds what ended before it was kept, by each of its names", arguments: markTable)
@@ -155,6 +170,30 @@ struct EndingTests {
         _ = try await end(c.scope, at: 2_000)
         let found = try await store.lastEnding(of: global("a", 1, sid: "s-1"))
         #expect(found == (c.isMeant ? 3_000 : nil), "the latest one counts")
+    }
+
+    @Test("what a clock noted that has gone back since is dated as of now, and nothing else is")
+    func settled() async throws {
+        let now: Int64 = 3_000
+        let latest = now + EndingsAhead.toleranceSeconds
+        _ = try await end(.provider("corp"), at: latest)
+        #expect(try await store.settleEndings(nowSeconds: now) == nil)
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == latest)
+        _ = try await end(.provider("managed"), at: latest + 1)
+        try await store.noteEnding(of: SignInNames(persons: [.email("x@corp.example")]), atSeconds: 90_000)
+        let ahead = try await store.settleEndings(nowSeconds: now)
+        #expect(ahead == EndingsAhead(count: 2, seconds: 87_000))
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == latest)
+        var other = global("b", 2, sid: nil)
+        other.identityProvider = "managed"
+        #expect(try await store.lastEnding(of: other) == now)
+        other.identityProvider = "third"
+        other.email = "x@corp.example"
+        #expect(try await store.lastEnding(of: other) == now)
+        #expect(try await store.settleEndings(nowSeconds: now) == nil)
+        // It goes like every other one.
+        try await store.removeExpired(nowSeconds: now + 1 + EndingRows.rememberedSeconds)
+        #expect(try await store.lastEnding(of: other) == nil)
     }
 
     @Test("a sign-in without a name is meant by an ending with its person, and only then")

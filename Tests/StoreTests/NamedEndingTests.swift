@@ -165,6 +165,22 @@ struct NamedEndingTests {
         await #expect(throws: StoreError.self) { try await store.lastEnding(of: Self.signIn()) }
     }
 
+    @Test("of several endings by different names the latest counts, whichever name it was by")
+    func latest() async throws {
+        let all = [
+            SignInNames(persons: [Self.ada]), SignInNames(persons: [.email("ada@corp.example")]),
+            SignInNames(persons: [Self.ada], sessions: ["s-1"]), SignInNames(sessions: ["s-1"]),
+            SignInNames(tokens: [Self.token("j-1")]), SignInNames(tenants: ["t-1"]),
+        ]
+        for last in all.indices {
+            let own = try NamedEndingTests()
+            for (index, names) in all.enumerated() {
+                try await own.store.noteEnding(of: names, atSeconds: index == last ? 3_000 : 2_000)
+            }
+            #expect(try await own.store.lastEnding(of: Self.signIn()) == 3_000, "\(last)")
+        }
+    }
+
     struct NewName: CustomTestStringConvertible {
         var testDescription: String
         var names: SignInNames
@@ -190,9 +206,10 @@ struct NamedEndingTests {
         "a refresh that brings a name which was ended since it was asked is refused, and before that it is not",
         arguments: newNames)
     func refreshed(_ c: NewName) async throws {
-        // One second before the request, at it, at the answer, and one second after that.
+        // One second before the request, at it, at the answer, one second after that, and by a wrong clock.
         let rows: [(Int64, RefreshReplacement)] = [
-            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .done),
+            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .sessionEnded),
+            (90_000, .sessionEnded),
         ]
         for (ended, expected) in rows {
             let own = try NamedEndingTests()

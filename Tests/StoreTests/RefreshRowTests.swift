@@ -172,9 +172,10 @@ struct RefreshRowTests {
         var answered = row("g")
         answered.sealedToken = "next"
         answered.refreshedAtSeconds = 1_510
-        // One second before the request, at it, at the answer, and one second after that.
+        // One second before the request, at it, at the answer, one second after that, and by a wrong clock.
         let rows: [(Int64, RefreshReplacement)] = [
-            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .done),
+            (1_499, .done), (1_500, .sessionEnded), (1_510, .sessionEnded), (1_511, .sessionEnded),
+            (90_000, .sessionEnded),
         ]
         for (at, expected) in rows {
             let sid = "s-\(at)"
@@ -191,7 +192,7 @@ struct RefreshRowTests {
         }
         let changes = [SessionChange(global, named("s-new"))]
         #expect(try await store.replace(asked, with: answered, sessions: changes) == .done)
-        #expect(try await end("s-1511", at: 1_600) == [])
+        #expect(try await end("s-1499", at: 1_600) == [])
         #expect(try await end("s-new", at: 1_600) == ["g"])
         #expect(try await store.refresh(sessionID: "g") == nil)
     }

@@ -19,12 +19,16 @@ final class BearerChecks: Sendable {
     static let refusedSeconds: Int64 = 10
 
     private struct State {
-        var running: [[UInt8]: Task<Outcome, Never>] = [:]
+        var running: [[UInt8]: Running] = [:]
         var refused: [[UInt8]: Int64] = [:]
         /// A policy that names another issuer was loaded meanwhile: what was refused before says nothing.
         var generation = 0
         var toldAtSeconds: Int64?
         var untold = 0
+    }
+    private struct Running {
+        var task: Task<Outcome, Never>
+        var generation: Int
     }
     private let state = Mutex(State())
     private let verified = Atomic<Int>(0)
@@ -44,11 +48,14 @@ final class BearerChecks: Sendable {
             if let until = state.refused[digest], (1...Self.refusedSeconds).contains(until - nowSeconds) {
                 return .known(.refused)
             }
-            if let running = state.running[digest] { return .join(running, generation: state.generation) }
+            // One that was begun before a reload reads the token by rules that are no longer in force.
+            if let running = state.running[digest], running.generation == state.generation {
+                return .join(running.task, generation: running.generation)
+            }
             guard state.running.count < Self.atOnceMax else { return .known(.unavailable(.overloaded)) }
             // A task of its own: a client that goes away must not end the check for the others.
             let task = Task(priority: .userInitiated) { await check() }
-            state.running[digest] = task
+            state.running[digest] = Running(task: task, generation: state.generation)
             return .join(task, generation: state.generation)
         }
         switch turn {
@@ -65,7 +72,7 @@ final class BearerChecks: Sendable {
         _ nowSeconds: Int64
     ) {
         state.withLock { state in
-            guard state.running[digest] == task else { return }
+            guard state.running[digest]?.task == task else { return }
             state.running[digest] = nil
             guard case .refused = outcome, state.generation == generation else { return }
             if state.refused.count >= Self.refusedMax {

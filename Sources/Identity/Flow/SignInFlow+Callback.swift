@@ -28,6 +28,10 @@ extension SignInFlow {
         guard let (slot, state) = loginState(id, request) else {
             return restartElsewhere(goal, request, why: "login cookie is gone, too old, or another browser's")
         }
+        // What was ended meanwhile is dated by the clock as it goes now, and would look earlier than this sign-in.
+        guard max(state.issuedAtSeconds, state.beganAtSeconds ?? 0) <= request.nowSeconds else {
+            return restartElsewhere(goal, request, why: "the gateway's clock went back during the sign-in")
+        }
         let clearing = CookieText.set(LoginSlots.name(slot), "", maxAgeSeconds: 0)
         return await finish(state, provider, parameters, request, clearing: clearing)
     }
@@ -65,13 +69,21 @@ extension SignInFlow {
                         providerWords: error.providerWords, retryURL: url(of: state.goal),
                         setCookies: [clearing] + forgetting(provider, request)))
             }
-            guard let application = application(of: state.goal),
+            guard let current = configuration.provider(provider.name),
+                let application = application(of: state.goal),
                 application.identityProviders.contains(where: { ExactText.isEqual($0, provider.name) })
             else {
                 return .refuse(
                     FlowRefusal(
                         .identityProviderNotAccepted, detail: "the application changed during the sign-in",
                         retryURL: url(of: state.goal), setCookies: [clearing]))
+            }
+            guard ExactText.isEqual(current.clientID, provider.clientID),
+                current.admits(outcome.person.issuer)
+            else {
+                // Another provider has its name by now, and would get its session.
+                return restartElsewhere(
+                    state.goal, request, why: "the identity provider changed during the sign-in")
             }
             // Before anything is kept: what does not bring what was asked changes nothing.
             if let refusal = insufficiency(outcome, state, request, clearing: clearing) {
@@ -83,10 +95,7 @@ extension SignInFlow {
             }
             let (session, cookie) = try await establish(outcome, provider, request)
             // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-            if let last = try await sessions.ending(
-                of: session, sinceSeconds: state.beganAtSeconds ?? state.issuedAtSeconds,
-                until: state.expiresAtSeconds)
-            {
+            if let last = try await ending(of: session, madeBy: state, nowSeconds: request.nowSeconds) {
                 let tokens = await refreshes(of: [session.id])
                 ended(try await store.remove(sessionIDs: [session.id]))
                 giveBack(tokens, nowSeconds: request.nowSeconds)
@@ -100,6 +109,18 @@ extension SignInFlow {
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
+    }
+
+    /// When something ended what this sign-in has become; nil: nothing did, since it began.
+    private func ending(
+        of session: StoredSession, madeBy state: LoginState, nowSeconds: Int64
+    ) async throws(StoreError) -> Int64? {
+        let began = state.beganAtSeconds ?? state.issuedAtSeconds
+        if let last = try await sessions.ending(of: session, sinceSeconds: began) { return last }
+        guard let sid = session.providerSessionID,
+            loggedOutLogins.names(sid, state.id, nowSeconds: nowSeconds)
+        else { return nil }
+        return nowSeconds
     }
 
     /// The sign-in that was ended while it was under way begins anew, in a second of its own.

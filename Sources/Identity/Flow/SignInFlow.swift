@@ -23,6 +23,7 @@ public actor SignInFlow {
     var logoutLimits = LogoutLimits()
     /// Wrong names in front-channel logouts, by the session that they were tried on.
     var frontchannelGuesses = AttemptWindow<String>(windowSeconds: 600, keysMax: 4_096)
+    var loggedOutLogins = LoggedOutLogins()
     /// Told of refresh tokens that could not be given back.
     let told: @Sendable (RefreshNews) -> Void
     /// Refresh tokens on their way back to their provider.

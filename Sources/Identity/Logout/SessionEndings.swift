@@ -23,14 +23,14 @@ extension Sessions {
 
     /// When something was last ended that a sign-in which began at this second belongs to; nil: it was not, since then.
     ///
-    /// By our own clock on both sides. In the same second the ending wins. One noted later than any sign-in
-    /// can be under way comes from a clock that was wrong, and says nothing.
-    ///
-    /// - Parameter until: the end of its time.
+    /// By our own clock on both sides. In the same second the ending wins. One that is dated ahead counts as
+    /// well: it was noted before now, by a clock that has gone back, and whether before the sign-in began
+    /// nobody can tell. Once a minute such endings are dated anew (`GatewayStore.settleEndings`), so nobody is
+    /// kept out for longer.
     func ending(
-        of session: StoredSession, sinceSeconds began: Int64, until end: Int64
+        of session: StoredSession, sinceSeconds began: Int64
     ) async throws(StoreError) -> Int64? {
         guard let last = try await store.lastEnding(of: session) else { return nil }
-        return (began...max(began, end)).contains(last) ? last : nil
+        return began <= last ? last : nil
     }
 }

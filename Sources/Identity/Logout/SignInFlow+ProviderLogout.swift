@@ -148,6 +148,9 @@ extension SignInFlow {
     /// provider know it, too), so by itself it must not sign anybody out. Browsers send our cookie in a frame
     /// only where the provider is of the same site; elsewhere nothing happens, and back-channel logout is the
     /// way.
+    ///
+    /// Sign-ins under way end as well: with a session that is ended all that bear its name, otherwise those that this
+    /// browser has begun at the provider.
     public func frontchannelLogout(_ request: FlowRequest) async -> FrontchannelLogout {
         let now = request.nowSeconds
         let name = String(request.path.dropFirst(ReservedPath.frontchannelLogoutPrefix.count))
@@ -162,31 +165,46 @@ extension SignInFlow {
         guard let issuer = parameters["iss"], let sid = parameters["sid"], !sid.isEmpty,
             provider.admits(issuer), request.method == "GET"
         else { return page([]) }
+        noteLoggedOut(sid, provider, request)
         do throws(StoreError) {
-            guard
-                let current = try await sessions.lookUp(
-                    cookieField: request.cookieField, kind: .global, host: request.host, nowSeconds: now),
-                frontchannelGuesses.count(current.id, nowSeconds: now) < Self.frontchannelGuessesMax
+            let browser = try await signIns(request, .global)
+            guard let newest = browser.first,
+                frontchannelGuesses.count(newest.id, nowSeconds: now) < Self.frontchannelGuessesMax
             else { return page([]) }
-            let browser =
-                [current]
-                + (try await store.sessions(
-                    .ids(Sessions.linked(current)), limit: max(1, Sessions.linkedMax)))
-            guard
-                let meant = browser.first(where: { session in
-                    ExactText.isEqual(session.identityProvider, provider.name)
-                        && session.providerSessionID.map { ExactText.isEqual($0, sid) } ?? false
-                })
-            else {
+            let meant = browser.filter { session in
+                ExactText.isEqual(session.identityProvider, provider.name)
+                    && session.providerSessionID.map { ExactText.isEqual($0, sid) } ?? false
+            }
+            if meant.isEmpty {
                 // Counted by browser: a page of the same site must not find a short name by trying them all.
-                frontchannelGuesses.note(current.id, nowSeconds: now)
+                frontchannelGuesses.note(newest.id, nowSeconds: now)
                 return page([])
             }
-            let removed = try await store.remove(sessionIDs: [meant.id])
-            ended(removed)
-            return page(removed, meant.id == current.id ? [SessionCookie.clearing] : [])
+            var removed: [StoredSession] = []
+            for session in meant {
+                let scope = EndingScope.signIn(id: session.id, provider: provider.name, sid: sid)
+                removed += try await end(scope, nowSeconds: now) ?? []
+            }
+            // While the browser has others, its cookie says which: signing out has to find them.
+            return page(removed, meant.count == browser.count ? [SessionCookie.clearing] : [])
         } catch {
             return .unavailable(what: error.description)
+        }
+    }
+
+    /// Tells this browser's sign-ins under way, which have no session yet that could show that the name is theirs. By
+    /// their cookies, as everything here: the name alone must not end anybody's.
+    private func noteLoggedOut(
+        _ sid: String, _ provider: IdentityProviderRegistration, _ request: FlowRequest
+    ) {
+        guard sid.utf8.count <= LogoutTokenReader.sidBytesMax else { return }
+        let now = request.nowSeconds
+        for value in LoginSlots(cookieField: request.cookieField).values {
+            guard let value, let state = seals.loginState(cookie: value, nowSeconds: now),
+                ExactText.isEqual(state.provider, provider.name)
+            else { continue }
+            loggedOutLogins.note(
+                sid, of: state.id, untilSeconds: state.expiresAtSeconds, nowSeconds: now)
         }
     }
 

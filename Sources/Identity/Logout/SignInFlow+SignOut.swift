@@ -54,7 +54,7 @@ extension SignInFlow {
 
     /// The global sessions of the browser that asks, the one of its cookie in front. That one may have ended by itself
     /// while others of the same browser live.
-    private func signIns(
+    func signIns(
         _ request: FlowRequest, _ kind: StoredSession.Kind
     ) async throws(StoreError) -> [StoredSession] {
         guard

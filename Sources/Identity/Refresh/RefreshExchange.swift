@@ -34,16 +34,29 @@ extension TokenExchange {
         }
         guard response.status == 200,
             (try? TokenAnswerCheck.checkType(response, from: registration.name)) != nil,
-            let answer = try? parsed(response, "refresh answer"),
-            answer["access_token"] != nil || answer["id_token"] != nil
+            let answer = try? parsed(response, "refresh answer"), Self.isGrant(answer)
         else {
             return RefreshAnswer(
                 result: .failure(
                     RefreshFailure(response, provider: registration.name, nowSeconds: nowSeconds)))
         }
+        let token = KeptRefresh.token(answer)
+        var result = await news(answer, kept, issuer: issuer, subject: subject)
+        if case .failure(.unusable(let what)) = result {
+            // Whoever reads the log asks whether the sign-in can still be refreshed.
+            let next = token == nil ? "the refresh token stays" : "its new refresh token is kept"
+            result = .failure(.unusable("\(what); \(next)"))
+        }
         return RefreshAnswer(
-            token: KeptRefresh.token(answer), expiresInSeconds: KeptRefresh.expiresInSeconds(answer),
-            isGranted: true, result: await news(answer, kept, issuer: issuer, subject: subject))
+            token: token, expiresInSeconds: KeptRefresh.expiresInSeconds(answer), isGranted: true,
+            result: result)
+    }
+
+    /// Whether the provider has taken the refresh token: something new came, be it a refresh token alone. One that is
+    /// dropped would be missing the next time, when the one before may be used up.
+    private static func isGrant(_ answer: JSONObject) -> Bool {
+        func has(_ name: String) -> Bool { answer[name].map { !$0.isNull } ?? false }
+        return has("access_token") || has("id_token") || (has("refresh_token") && !has("error"))
     }
 
     private func news(
@@ -51,6 +64,10 @@ extension TokenExchange {
     ) async -> Result<PersonNews, RefreshFailure> {
         do throws(IdentityError) {
             let accessToken = try TokenAnswerCheck.accessToken(answer, from: registration.name)
+            guard accessToken != nil || answer["id_token"].map({ !$0.isNull }) ?? false else {
+                throw IdentityError(
+                    .providerMalformed, "\(registration.name): neither access token nor id token")
+            }
             switch answer["id_token"] {
             case .string(let compact):
                 return try await news(

@@ -49,7 +49,9 @@ public enum RefreshFailure: Error, Sendable, Hashable {
     public var detail: String {
         switch self {
         case .revoked(let code), .interaction(let code), .refusesClient(let code): code
-        case .unavailable(let unavailable): unavailable.what
+        case .unavailable(let unavailable):
+            unavailable.what
+                + (unavailable.mayHaveRotated ? "; the refresh token may be used up by it" : "")
         case .unusable(let what): what
         case .otherSubject: "the answer is about another subject"
         }
@@ -71,7 +73,8 @@ extension RefreshFailure {
         if isPassing, response.status != 200 || error == nil {
             self = .unavailable(
                 Unavailable(
-                    what: "\(provider): token endpoint: status \(response.status)",
+                    what: "\(provider): token endpoint: status \(response.status)"
+                        + (response.status == 200 ? ", and no token answer" : ""),
                     retryAfterSeconds: RetryAfter.seconds(
                         response.field("retry-after"), nowSeconds: nowSeconds),
                     mayHaveRotated: response.status != 429))

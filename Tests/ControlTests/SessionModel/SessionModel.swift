@@ -160,6 +160,9 @@ struct SessionModel {
         end { Self.concerns(mark, $0) }
     }
 
+    /// Tells sign-ins under way alone.
+    mutating func tell(_ mark: Mark, atSeconds: Int64) { marks.append((mark, atSeconds)) }
+
     /// What a browser still has that comes with the cookie of this sign-in, which may have ended.
     private func present(_ id: String) -> [String] {
         var found: [String] = []

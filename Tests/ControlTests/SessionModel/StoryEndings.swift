@@ -201,12 +201,11 @@ extension SessionStory {
         }
     }
 
-    /// Of the browser's own, the one with that name.
+    /// Of the browser's own, those with that name; and sign-ins under way that turn out to bear it.
     private func frontchannel(_ index: Int) -> @Sendable () async -> Void {
         guard let own = browsers[index].signIn.flatMap({ model.signIns[$0] }) else { return {} }
         let all = [own] + own.linked.compactMap { model.signIns[$0] }
-        guard let meant = all.filter({ $0.sid != nil }).randomElement(using: &chance), let sid = meant.sid,
-            all.filter({ $0.provider == meant.provider && $0.sid == sid }).count == 1
+        guard let meant = all.filter({ $0.sid != nil }).randomElement(using: &chance), let sid = meant.sid
         else { return {} }
         note("a frame of \(meant.provider) in browser \(index) logs out \(sid)")
         meet("front-channel logout")
@@ -214,7 +213,8 @@ extension SessionStory {
         let request = house.request(
             "/.gatepost/frontchannel-logout/\(meant.provider)", query: "iss=\(issuer)&sid=\(sid)",
             host: "auth.corp.example", fields: browsers[index].cookie("auth.corp.example"))
-        model.end(signIns: [meant.id])
+        model.end(signIns: all.filter { $0.provider == meant.provider && $0.sid == sid }.map(\.id))
+        model.tell(.name(provider: meant.provider, sid: sid), atSeconds: now)
         let control = house.control
         return { _ = await control.answer(request) }
     }
