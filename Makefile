@@ -1,7 +1,7 @@
 # Gatepost's daily commands. `make help` lists them from their one-line comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements model test-asan test-tsan coverage clean install-agent package
+.PHONY: help run test test-one check format certs bench bench-gates fuzz requirements model oracle test-asan test-tsan coverage clean install-agent package
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ requirements: ## which requirement rows have a passing test in the last make tes
 model: ## 5,000 stories of sessions against their model (quarter of an hour)
 	@GATEPOST_MODEL_SEEDS=$${GATEPOST_MODEL_SEEDS:-5000} scripts/test --filter SessionModelTests
 
+oracle: ## decide a million random cases as a naive reading of the rules does, in a release build (cold: ten minutes)
+	@scripts/oracle
+
 test-asan: ## the module suites and the simulation under the address sanitizer
 	@scripts/test --modules --sanitize address
 
@@ -57,4 +60,4 @@ package: ## make Debian packages of gateway and agent in .build/packages; PROGRA
 	@scripts/package $(if $(PROGRAMS),--programs $(PROGRAMS))
 
 clean: ## remove what was built and the demo's state
-	@rm -rf .build .build-address .build-thread .run
+	@rm -rf .build .build-address .build-thread .build-oracle .run

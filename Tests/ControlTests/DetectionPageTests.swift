@@ -56,6 +56,8 @@ struct DetectionPageTests {
             - **`shared-signals`** tells by itself, by push or by a poll that is held open. The stream is verified each \(text(SignalStream.verificationSeconds)); it is shown as degraded
               when no verification comes within \(text(SignalStream.verificationSecondsMax)), and what it said of devices counts no more after \(text(SignalVerdicts.unverifiedSecondsMax)) without one. Beside a provider
               that is asked, it is what shortens the first two columns: name that one in `confirmed-by`.
+            - **Webhooks and subscriptions** of the vendors themselves are not received: Microsoft Graph has none for devices, and the others are hints
+              after which the vendor has to be asked all the same.
             - **`endpoint-agent`**: what a device says of itself is as old as its last statement. A device that is revoked with `gatepost device revoke`
               is cut at once, one on a revocation list of a file within \(Int(PostureService.revocationLookSeconds)) s of the file.
             - **The cut**, from the moment when the gateway knows: of 10,000 open streams 1 % within 50 ms, all within 500 ms. What was measured stands in

@@ -22,23 +22,27 @@ struct HTTP2StreamTests {
                     while connection.readSome() != nil {}
                     return
                 }
-                guard let key = head.lowercased().range(of: "sec-websocket-key: ") else {
+                guard let answer = switching(head, accept: wrong) else {
                     connection.answer(head)
                     continue
                 }
-                let start = head.index(
-                    head.startIndex,
-                    offsetBy: head.lowercased().distance(
-                        from: head.lowercased().startIndex, to: key.upperBound))
-                let text = Array(head[start...].utf8.prefix(24))
-                let value = wrong ?? String(decoding: WebSocketAccept.value(of: text.span), as: UTF8.self)
-                connection.socket.write(
-                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                        + "Sec-WebSocket-Accept: \(value)\r\n\r\n")
+                connection.socket.write(answer)
                 while let bytes = connection.socket.read() { connection.socket.write(bytes) }
                 return
             }
         }
+    }
+
+    /// The right answer to an upgrade's key, or with what `accept` says; nil: the head asks for none.
+    static func switching(_ head: String, accept wrong: String? = nil) -> String? {
+        let lines = head.split(separator: "\r\n")
+        guard let line = lines.first(where: { $0.lowercased().hasPrefix("sec-websocket-key: ") }) else {
+            return nil
+        }
+        let key = Array(line.utf8.suffix(24))
+        let value = wrong ?? String(decoding: WebSocketAccept.value(of: key.span), as: UTF8.self)
+        return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            + "Sec-WebSocket-Accept: \(value)\r\n\r\n"
     }
 
     /// Whole frames of a server's, so that the gateway knows where they end.

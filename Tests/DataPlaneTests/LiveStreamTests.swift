@@ -7,8 +7,6 @@ import Testing
 
 @Suite("Event streams, long polls and tunnels live while they speak")
 struct LiveStreamTests {
-    enum Version: Sendable, CaseIterable { case http1, http2 }
-
     /// Reads a stream's body as it comes.
     private final class Reader {
         private var one: TestClient?
@@ -16,7 +14,7 @@ struct LiveStreamTests {
         private(set) var text = ""
         private(set) var isOver = false
 
-        init(_ gateway: Gateway, _ version: Version, _ path: String = "/events") throws {
+        init(_ gateway: Gateway, _ version: ClientVersion, _ path: String = "/events") throws {
             switch version {
             case .http1:
                 let client = try gateway.client()
@@ -61,8 +59,8 @@ struct LiveStreamTests {
 
     private static let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
-    @Test(arguments: Version.allCases)
-    func `each piece passes before the next one is there`(_ version: Version) throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `each piece passes before the next one is there`(_ version: ClientVersion) throws {
         let seen = Mutex(0)
         let origin = TestOrigin { connection in
             guard connection.readHead() != nil else { return }
@@ -81,9 +79,9 @@ struct LiveStreamTests {
         }
     }
 
-    @Test(arguments: Version.allCases)
+    @Test(arguments: ClientVersion.allCases)
     func `an event stream outlives its idle time several times over, as long as it speaks`(
-        _ version: Version
+        _ version: ClientVersion
     ) throws {
         let origin = TestOrigin { connection in
             guard connection.readHead() != nil else { return }
@@ -98,8 +96,8 @@ struct LiveStreamTests {
         #expect(try Reader(gateway, version).sees("<10>"))
     }
 
-    @Test(arguments: Version.allCases)
-    func `silence ends an event stream, which does not look whole`(_ version: Version) throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `silence ends an event stream, which does not look whole`(_ version: ClientVersion) throws {
         let isClosed = Finish()
         let origin = TestOrigin { connection in
             guard connection.readHead() != nil else { return }
@@ -119,9 +117,9 @@ struct LiveStreamTests {
         #expect(isOver == true)
     }
 
-    @Test(arguments: Version.allCases)
+    @Test(arguments: ClientVersion.allCases)
     func `a long poll waits as long as a head may take, and not as short as a body may be silent`(
-        _ version: Version
+        _ version: ClientVersion
     ) throws {
         let origin = TestOrigin { connection in
             while let head = connection.readHead() {
@@ -137,8 +135,8 @@ struct LiveStreamTests {
         #expect(try Reader(gateway, version, "/never").sees("upstream-timeout"))
     }
 
-    @Test(arguments: Version.allCases)
-    func `silence ends a WebSocket with 1001 and a word`(_ version: Version) throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `silence ends a WebSocket with 1001 and a word`(_ version: ClientVersion) throws {
         let origin = HTTP2StreamTests.origin()
         var route = Self.route(origin, idle: 300)
         route.anonymous = Facts.closed(origin.port).anonymous

@@ -34,7 +34,8 @@ struct PageEditTests {
         return Array(page[..<place]) + Array(BannerTests.html.utf8) + Array(page[place...])
     }
 
-    @Test func `every chunk is a split, and nothing is lost, doubled or moved`() throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `every chunk is a split, and nothing is lost, doubled or moved`(_ version: ClientVersion) throws {
         let seed = BodyTests.Shared(Atomic(0))
         let origin = TestOrigin { connection in
             while connection.readHead() != nil {
@@ -47,7 +48,7 @@ struct PageEditTests {
             }
         }
         let gateway = try BannerTests.gateway(origin)
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         for number in 1...1_500 {
             seed.count.store(number, ordering: .relaxed)
             let response = try #require(client.get(fields: BannerTests.navigation), "seed \(number)")

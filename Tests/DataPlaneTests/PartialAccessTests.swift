@@ -5,7 +5,7 @@ import Testing
 
 @testable import DataPlane
 
-@Suite("Partial access: what a session may do, and what of it ends when its limits change")
+@Suite("Partial access in both protocols: what a session may do, and what ends when its limits change")
 struct PartialAccessTests {
     private static let quarantine: [AccessLimit] = [
         .blocksUploads, .blocksDownloads, .upstreamField(name: "X-Access", value: "partial"),
@@ -23,12 +23,12 @@ struct PartialAccessTests {
                     while connection.readSome() != nil {}
                     return
                 }
-                if head.lowercased().contains("upgrade: websocket") {
-                    connection.socket.write(RevocationTests.switching)
+                if let switching = HTTP2StreamTests.switching(head) {
+                    connection.socket.write(switching)
                     while let bytes = connection.socket.read() { connection.socket.write(bytes) }
                     return
                 }
-                if head.contains("Content-Length: 4\r\n") { _ = connection.read(4) }
+                if head.lowercased().contains("content-length: 4\r\n") { _ = connection.read(4) }
                 connection.answer("<body>" + head, fields: "Content-Type: text/html\r\n")
             }
         }
@@ -56,31 +56,33 @@ struct PartialAccessTests {
     }
 
     /// What one session gets: status of a page, an upload, a download and a WebSocket.
-    private static func outcome(_ gateway: Gateway, _ number: UInt8, host: String = "wiki.test") throws
-        -> [Int]
-    {
-        let client = try gateway.client()
+    private static func outcome(
+        _ gateway: Gateway, _ number: UInt8, host: String = "wiki.test", _ version: ClientVersion
+    ) throws -> [Int] {
+        let client = try EitherClient(gateway, version)
         let page = client.get(host: host, fields: Facts.cookie(number))?.status ?? 0
         client.send(
             "POST /up HTTP/1.1\r\nHost: \(host)\r\nContent-Length: 4\r\n\(Facts.cookie(number))\r\nfile")
         let upload = client.receive()?.status ?? 0
-        let second = try gateway.client()
+        let second = try EitherClient(gateway, version)
         second.send("GET /file HTTP/1.1\r\nHost: \(host)\r\n\(Facts.cookie(number))\r\n")
-        let head = second.readSome().map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let third = try gateway.client()
+        let download = second.receiveHead()?.status ?? 0
+        let third = try EitherClient(gateway, version)
         third.send(
             RevocationTests.webSocket(number, origin: "https://\(host):8443")
                 .replacing("Host: wiki.test", with: "Host: \(host)"))
-        return [page, upload, Int(head.dropFirst(9).prefix(3)) ?? 0, third.receive()?.status ?? 0]
+        return [page, upload, download, third.receive()?.status ?? 0]
     }
 
-    @Test("003.14 a compliant device gets everything, one that is not gets the restricted set")
-    func row003_14() throws {
+    @Test(
+        "003.14 a compliant device gets everything, one that is not gets the restricted set",
+        arguments: ClientVersion.allCases)
+    func row003_14(_ version: ClientVersion) throws {
         let origin = Self.origin()
         let gateway = try Self.gateway(origin)
-        #expect(try Self.outcome(gateway, 1) == [200, 200, 200, 101])
-        #expect(try Self.outcome(gateway, 2) == [200, 403, 403, 403])
-        let client = try gateway.client()
+        #expect(try Self.outcome(gateway, 1, version) == [200, 200, 200, version.opened])
+        #expect(try Self.outcome(gateway, 2, version) == [200, 403, 403, 403])
+        let client = try EitherClient(gateway, version)
         let navigation = "Sec-Fetch-Mode: navigate\r\n"
         let full = try #require(client.get(fields: navigation + Facts.cookie(1)))
         #expect(!full.text.contains("gatepost-banner") && !full.text.contains("X-Access"))
@@ -93,21 +95,24 @@ struct PartialAccessTests {
         #expect(!again.text.contains("gatepost-banner") && again.field("X-Robots-Tag") == nil)
     }
 
-    @Test("000.4 full access, partial access and none are three different things")
-    func row000_4() throws {
+    @Test(
+        "000.4 full access, partial access and none are three different things",
+        arguments: ClientVersion.allCases)
+    func row000_4(_ version: ClientVersion) throws {
         let gateway = try Self.gateway(Self.origin())
-        #expect(try Self.outcome(gateway, 3) == [403, 403, 403, 403])
+        #expect(try Self.outcome(gateway, 3, version) == [403, 403, 403, 403])
         let origin = Self.origin()
         let other = try Self.gateway(origin)
-        #expect(try Self.outcome(other, 1) != Self.outcome(other, 2))
+        #expect(try Self.outcome(other, 1, version) != Self.outcome(other, 2, version))
     }
 
-    @Test("001.13 an unmanaged device gets less, application by application")
-    func row001_13() throws {
+    @Test(
+        "001.13 an unmanaged device gets less, application by application", arguments: ClientVersion.allCases)
+    func row001_13(_ version: ClientVersion) throws {
         let origin = Self.origin()
         let gateway = try Self.gateway(origin)
-        #expect(try Self.outcome(gateway, 2) == [200, 403, 403, 403])
-        #expect(try Self.outcome(gateway, 4, host: "hr.test") == [200, 200, 200, 101])
+        #expect(try Self.outcome(gateway, 2, version) == [200, 403, 403, 403])
+        #expect(try Self.outcome(gateway, 4, host: "hr.test", version) == [200, 200, 200, version.opened])
     }
 
     // MARK: What is open
@@ -139,8 +144,10 @@ struct PartialAccessTests {
         Row("/ws", [.banner("b")], ends: false), Row("/ws", [partial], ends: true),
     ]
 
-    @Test(arguments: rows)
-    func `what is open ends when it could no longer be opened, and only then`(_ row: Row) throws {
+    @Test(arguments: rows, ClientVersion.allCases)
+    func `what is open ends when it could no longer be opened, and only then`(
+        _ row: Row, _ version: ClientVersion
+    ) throws {
         let origin = Self.origin()
         var route = Facts.closed(origin.port)
         route.identityFieldNames = ["X-Access"]
@@ -148,16 +155,14 @@ struct PartialAccessTests {
             guard case .pullSession(let ticket, _, _) = message else { return }
             gateway.send(.session(ticket, Facts.record(1, limits: row.before)))
         }
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         if row.path == "/ws" {
             client.send(RevocationTests.webSocket(1))
-            #expect(client.receive()?.status == 101)
+            #expect(client.receive()?.status == version.opened)
         } else {
             client.send("GET \(row.path) HTTP/1.1\r\nHost: wiki.test\r\n\(Facts.cookie(1))\r\n")
-            var text = ""
-            while !text.contains("some"), let bytes = client.readSome() {
-                text += String(decoding: bytes, as: UTF8.self)
-            }
+            #expect(client.receiveHead()?.status == 200)
+            #expect(client.sees("some"))
         }
         gateway.engine.revoke(
             RevocationTests.revocation(1, .replace(Facts.record(1, sequence: 1, limits: row.after))))
@@ -165,21 +170,23 @@ struct PartialAccessTests {
         guard row.ends else {
             #expect(gateway.engine.metrics().sum("streams_cut") == 0)
             #expect(gateway.engine.metrics().sum("streams_drained") == 0)
-            if row.path == "/ws" { #expect(RevocationTests.echoes(client)) }
+            if row.path == "/ws" { #expect(client.echoes()) }
             return
         }
-        var last: [UInt8] = []
-        while let bytes = client.readSome() { last = bytes }
-        #expect(client.hasEnded)
+        let last = client.readToEnd()
+        #expect(last != nil, "it went on")
         let reason =
             row.after.contains(.blocksUploads) && row.path == "/ws"
             ? "restricted-upload"
             : row.after.contains(.blocksDownloads) ? "restricted-download" : "session-ended"
         if row.path == "/ws" { #expect(last == WebSocketCloseFrame.of(reason)) }
         #expect(gateway.logLine()?.contains("\"reason\":\"\(reason)\"") == true)
+        // The stream alone is over: what the new limits allow is served on the same connection.
+        if version == .http2 { #expect(client.get("/page", fields: Facts.cookie(1))?.status == 200) }
     }
 
-    @Test func `an answer that has not begun is judged by the new limits`() throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `an answer that has not begun is judged by the new limits`(_ version: ClientVersion) throws {
         let arrived = Finish()
         let finish = Finish()
         let origin = TestOrigin { connection in
@@ -190,7 +197,7 @@ struct PartialAccessTests {
             }
         }
         let gateway = try Self.gateway(origin)
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send("GET /a HTTP/1.1\r\nHost: wiki.test\r\n\(Facts.cookie(1))\r\n")
         arrived.wait()
         gateway.engine.revoke(
@@ -204,13 +211,14 @@ struct PartialAccessTests {
         #expect(client.get("/a", fields: Facts.cookie(1))?.text == "abc")
     }
 
-    @Test func `an upload in progress ends with the permission to upload`() throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `an upload in progress ends with the permission to upload`(_ version: ClientVersion) throws {
         let origin = TestOrigin { connection in
             _ = connection.readHead()
             while connection.readSome() != nil {}
         }
         let gateway = try Self.gateway(origin)
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send(
             "POST /a HTTP/1.1\r\nHost: wiki.test\r\nContent-Length: 9999\r\n\(Facts.cookie(1))\r\nbegin")
         #expect(gateway.waitForCounter("bytes_upstream", atLeast: 5))
@@ -220,17 +228,17 @@ struct PartialAccessTests {
         #expect(gateway.engine.metrics().sum("streams_drained") == 1)
     }
 
-    @Test func `a public path's new limits hold for what nobody is signed in for`() throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `a public path's new limits hold for what nobody is signed in for`(_ version: ClientVersion) throws {
         let origin = Self.origin()
         let gateway = try Gateway([Facts.open(origin.port)])
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send("GET /file HTTP/1.1\r\nHost: wiki.test\r\n\r\n")
-        #expect(client.readSome() != nil)
+        #expect(client.receiveHead()?.status == 200)
         let snapshot = Gateway.snapshot([Facts.open(origin.port, limits: [.blocksDownloads])], revision: 2)
         #expect(try gateway.engine.broadcast(configuration: snapshot))
-        while client.readSome() != nil {}
-        #expect(client.hasEnded)
-        #expect(try gateway.client().get("/file")?.status == 403)
+        #expect(client.readToEnd() != nil, "it went on")
+        #expect(try EitherClient(gateway, version).get("/file")?.status == 403)
     }
 }
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import DataPlane
 
-@Suite("uploads: block")
+@Suite("uploads: block, in both protocols")
 struct UploadLimitTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let request: String
@@ -58,20 +58,22 @@ struct UploadLimitTests {
     static func origin() -> TestOrigin {
         TestOrigin { connection in
             while let head = connection.readHead() {
-                let length = head.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }
+                let length = head.lowercased().split(separator: "\r\n").first {
+                    $0.hasPrefix("content-length: ")
+                }
                 _ = connection.read(length.flatMap { Int($0.dropFirst(16)) } ?? 0)
                 connection.answer("taken")
             }
         }
     }
 
-    @Test(arguments: rows)
-    func `a request that carries a file is refused before a byte goes upstream, messages go on`(_ row: Row)
-        throws
-    {
+    @Test(arguments: rows, ClientVersion.allCases)
+    func `a request that carries a file is refused before a byte goes upstream, messages go on`(
+        _ row: Row, _ version: ClientVersion
+    ) throws {
         let origin = Self.origin()
         let gateway = try Gateway([Facts.open(origin.port, limits: [.blocksUploads])])
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send(row.request)
         let response = try #require(client.receive())
         #expect(response.status == (row.isRefused ? 403 : 200))
@@ -80,28 +82,42 @@ struct UploadLimitTests {
         #expect(origin.connectionCount == (row.isRefused ? 0 : 1))
     }
 
-    @Test func `who waits for 100 is refused without being asked for the body`() throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `who waits for 100 is refused without being asked for the body`(_ version: ClientVersion) throws {
         let origin = Self.origin()
         let gateway = try Gateway([Facts.open(origin.port, limits: [.blocksUploads])])
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send(Self.post("Content-Type: image/png\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"))
         #expect(client.receive()?.status == 403)
-        #expect(client.receive() == nil)
+        Self.expectEnd(client, version)
         #expect(origin.connectionCount == 0)
     }
 
-    @Test func `a refusal whose body was read leaves the connection, one whose body was not ends it`() throws
-    {
+    /// What was not read of a body is never taken for a request: over HTTP/1.1 the connection ends with it,
+    /// over HTTP/2 its stream alone.
+    private static func expectEnd(_ client: EitherClient, _ version: ClientVersion) {
+        switch version {
+        case .http1: #expect(client.receive() == nil)
+        case .http2:
+            client.send(sized(1, "image/png"))
+            #expect(client.receive()?.status == 403)
+        }
+    }
+
+    @Test(arguments: ClientVersion.allCases)
+    func `a refusal whose body was read leaves the connection, one whose body was not ends it`(
+        _ version: ClientVersion
+    ) throws {
         let origin = Self.origin()
         let gateway = try Gateway([Facts.open(origin.port, limits: [.blocksUploads])])
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send(
             Self.post(
                 "Content-Type: image/png\r\nContent-Length: 48\r\n",
                 "GET /smuggled HTTP/1.1\r\nHost: wiki.test\r\n\r\n")
         )
         #expect(client.receive()?.status == 403)
-        #expect(client.receive() == nil)
+        Self.expectEnd(client, version)
         #expect(origin.connectionCount == 0)
     }
 
@@ -109,23 +125,25 @@ struct UploadLimitTests {
         arguments: [
             ([.blocksUploads], "restricted-upload"), ([.blocksDownloads], "restricted-download"),
             ([.blocksDownloads, .blocksUploads], "restricted-upload"), ([.banner("b")], nil),
-        ] as [([AccessLimit], String?)])
-    func `a WebSocket is a way for files in both directions`(_ limits: [AccessLimit], _ reason: String?)
-        throws
-    {
-        let origin = RevocationTests.origin()
+        ] as [([AccessLimit], String?)], ClientVersion.allCases)
+    func `a WebSocket is a way for files in both directions`(
+        _ row: ([AccessLimit], String?), _ version: ClientVersion
+    ) throws {
+        let (limits, reason) = row
+        let origin = HTTP2StreamTests.origin()
         let gateway = try Gateway([Facts.open(origin.port, limits: limits)])
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send(RevocationTests.webSocket(1).replacing(Facts.cookie(1), with: ""))
         let response = try #require(client.receive())
-        #expect(response.status == (reason == nil ? 101 : 403))
+        #expect(response.status == (reason == nil ? version.opened : 403))
         #expect(response.field("Gatepost-Reason") == reason)
         #expect(origin.connectionCount == (reason == nil ? 1 : 0))
     }
 
-    @Test func `the log line says why`() throws {
+    @Test(arguments: ClientVersion.allCases)
+    func `the log line says why`(_ version: ClientVersion) throws {
         let gateway = try Gateway([Facts.open(1, limits: [.blocksUploads])], accessLog: true)
-        let client = try gateway.client()
+        let client = try EitherClient(gateway, version)
         client.send(Self.sized(1, "image/png"))
         #expect(client.receive()?.status == 403)
         #expect(gateway.logLine()?.contains("\"status\":403,\"reason\":\"restricted-upload\"") == true)

@@ -9,16 +9,18 @@ struct MachineStage {
 
     /// Adds both to the running gateway, and takes them away again.
     ///
-    /// - Parameter file: with the application `robots`.
+    /// - Parameters:
+    ///   - file: with the application `robots`.
+    ///   - keys: of the listener's `client-certificates`, beside the authorities.
     static func with(
-        _ stack: Stack, file: String = configuration, _ body: (MachineStage) throws -> Void
+        _ stack: Stack, file: String = configuration, keys: String = "", _ body: (MachineStage) throws -> Void
     ) throws {
         let demo = stack.path("demo.yaml")
         let before = try String(contentsOfFile: demo, encoding: .utf8)
         let certificates = "certificates: [ { chain: certs/server.pem, key: certs/server.key } ]"
         let after = before.replacingOccurrences(
             of: certificates,
-            with: certificates + "\n      client-certificates: { authorities: certs/robots.pem }")
+            with: certificates + "\n      client-certificates: { authorities: certs/robots.pem\(keys) }")
         guard after != before else { throw Failure(description: "the demo's listener is another one now") }
         let stage = MachineStage(stack: stack)
         try stage.makeAuthority()
@@ -39,6 +41,31 @@ struct MachineStage {
             policies:
               - { name: certified, action: service, include: [ { certificate: { subjects: [ robot ] } } ] }
               - { name: scanner, action: service, include: [ { service: [ scanner ] } ] }
+
+        """
+
+    /// The words of docs/machines.md, and an application that has nothing for a device without good marks. People's
+    /// devices run Linux here, so that these policies are about machines alone.
+    static let quarantine = """
+        version: 1
+        device-policies:
+          - { name: healthy-machine, platform: windows, priority: 10, result: compliant,
+              rules: [ { intune: intune, tags: { matches-any: [ compliant ] } } ] }
+        applications:
+          robots:
+            host: robots.corp.test
+            upstreams: [ "http://127.0.0.1:\(Stack.echoPort)" ]
+            identity-providers: [ hr-staff ]
+            policies:
+              - { name: healthy, action: service, include: [ { everyone: true } ], require: [ { device: compliant } ] }
+              - { name: quarantine, action: service, include: [ { everyone: true } ],
+                  require: [ { device: partial } ], restrict: { path-prefixes: [ /updates ], methods: [ GET ] } }
+          archive:
+            host: archive.corp.test
+            upstreams: [ "http://127.0.0.1:\(Stack.echoPort)" ]
+            identity-providers: [ hr-staff ]
+            policies:
+              - { name: healthy, action: service, include: [ { everyone: true } ], require: [ { device: compliant } ] }
 
         """
 
@@ -178,6 +205,44 @@ extension EndToEnd {
                 let ended = try stage.stack.gatepost("session", "end", "--application", "robots", "--json")
                 #expect(ended.contains("\"machines\":"), "\(ended)")
                 streams[1].stop()
+            }
+        }
+
+        @Test(
+            "003.16 Intune calls its device noncompliant: restricted here and closed there, and whole again after"
+        )
+        func verdict() throws {
+            let stack = try Stack.current()
+            try MachineStage.with(stack, file: MachineStage.quarantine, keys: ", platform: windows") {
+                stage in
+                let serial = String(UInt32.random(in: 0x1000_0000...0x7fff_ffff), radix: 16)
+                let robot = try stage.certificate(
+                    serial: serial, names: "DNS:\(ProviderCase.intuneDevice)")
+                let client = Client(stack)
+                func answer(_ url: String, _ options: [String] = []) throws -> String {
+                    let answer = try client.fetch(url, robot + options)
+                    return "\(answer.status) \(answer.field("gatepost-reason") ?? "")"
+                }
+                let (page, other) = (MachineStage.page, "https://archive.corp.test/")
+                try poll("Intune's word on the machine") { try (stage.status(robot) == 200).whenTrue }
+                #expect(try answer(other) == "200 ")
+                #expect(try answer(page + "updates/list", ["--data", "x"]) == "200 ")
+                let stream = try stage.stream(robot)
+                try stack.setDevice("noncompliant")
+                defer { try? stack.setDevice("compliant") }
+                try poll("the machine's quarantine") { try (stage.status(robot) == 403).whenTrue }
+                #expect(try answer(page) == "403 restricted-path")
+                try poll("the stream's end") { stream.status }
+                #expect(try answer(page + "updates/list") == "200 ")
+                #expect(try answer(page + "updates/list", ["--data", "x"]) == "403 restricted-method")
+                #expect(try answer(other) == "403 posture-non-compliant")
+                // Another certificate of the same device is the same device.
+                let second = try stage.certificate(
+                    serial: "7f" + serial, names: "DNS:\(ProviderCase.intuneDevice)")
+                #expect(try stage.status(second) == 403)
+                try stack.setDevice("compliant")
+                try poll("the machine's return") { try (stage.status(robot) == 200).whenTrue }
+                #expect(try answer(other) == "200 ")
             }
         }
     }

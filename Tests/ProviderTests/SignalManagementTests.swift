@@ -113,7 +113,7 @@ struct SignalManagementTests {
     ]
 
     @Test(
-        "001.26 a verification counts with our state or none; one that does not come degrades after 2 min",
+        "a verification counts with our state or none; one that does not come degrades after 2 min",
         arguments: verifications)
     func verification(_ row: Verification) async throws {
         let lab = try await SignalLab()

@@ -22,9 +22,11 @@ final class Lab: Sendable {
         let echoServer = try SiteServer(port: ports.echo)
         let vendorsServer = try SiteServer(port: vendorsPort)
         servers = [openidServer, graphServer, echoServer, vendorsServer]
-        vendors = VendorSite(port: vendorsServer.port, clock: clock)
         let graph = GraphEmulator(port: graphServer.port, devices: devices, clock: clock)
         self.graph = graph
+        vendors = VendorSite(port: vendorsServer.port, clock: clock) { push in
+            graph.directory.withLock { $0.take(push) }
+        }
         tenant = OpenIDProvider(
             port: openidServer.port, clients: tenantClients, clock: clock,
             tenant: OpenIDProvider.Tenant(id: GraphEmulator.tenant) { id in

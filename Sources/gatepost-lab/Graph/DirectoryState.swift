@@ -45,6 +45,7 @@ struct DirectoryState {
     static let deltaSeconds: Int64 = 7 * 86_400
     static let windowSeconds: Int64 = 10
     static let tokensMax = 10_000
+    static let pushesMax = 10_000
 
     /// What a `$skiptoken` or `$deltatoken` stands for; query parameters are frozen in it.
     struct Token {
@@ -69,6 +70,8 @@ struct DirectoryState {
     var devices: [DirectoryDevice]
     var removed: [Removed] = []
     var partners: [JSONValue] = []
+    /// What partners said that does not stand here yet, in the order of arrival.
+    private var pushes: [PartnerPush] = []
     var unitsMax: Int64 = 8_000
     /// Complete readings that ended, for tests that count.
     var baselines = 0
@@ -105,6 +108,24 @@ struct DirectoryState {
         for member in members.members { devices[index].members[member.name] = member.value }
         devices[index].sequence = sequence
         return devices[index].members
+    }
+
+    /// - Returns: false when no such device is registered, or too many wait.
+    mutating func take(_ push: PartnerPush) -> Bool {
+        guard pushes.count < Self.pushesMax,
+            devices.contains(where: { Self.isMeant($0, push.directoryDevice) })
+        else { return false }
+        pushes.append(push)
+        return true
+    }
+
+    /// Writes what has been under way long enough. A device that has gone meanwhile stays gone.
+    mutating func writePushes(nowSeconds: Int64) {
+        let due = pushes.enumerated().filter { $0.element.dueSeconds <= nowSeconds }
+            .sorted { ($0.element.dueSeconds, $0.offset) < ($1.element.dueSeconds, $1.offset) }
+        guard !due.isEmpty else { return }
+        pushes.removeAll { $0.dueSeconds <= nowSeconds }
+        for push in due { _ = change(push.element.directoryDevice, push.element.members) }
     }
 
     mutating func add(_ managed: ManagedDevice) {

@@ -30,6 +30,7 @@ final class GraphEmulator: Site {
     }
 
     func answer(_ exchange: Exchange) throws {
+        directory.withLock { $0.writePushes(nowSeconds: exchange.nowSeconds) }
         let segments = exchange.head.path.split(separator: "/").map { Parameters.decode($0) ?? "" }
         if segments.first == "lab" {
             return try exchange.send(answerControl(exchange, Array(segments.dropFirst())))

@@ -109,8 +109,16 @@ final class VendorSite: Site {
     let emulators: [String: VendorEmulator]
     let signals: SignalTransmitter
     let management: ManagementServer
+    /// Microsoft's side of partner compliance.
+    let sendToDirectory: @Sendable (PartnerPush) -> Bool
 
-    init(port: UInt16, clock: LabClock, scheme: String = "http") {
+    /// - Parameter sendToDirectory: takes what UEM's cloud service says; false when the directory does not have the
+    ///   device.
+    init(
+        port: UInt16, clock: LabClock, scheme: String = "http",
+        sendToDirectory: @escaping @Sendable (PartnerPush) -> Bool = { _ in false }
+    ) {
+        self.sendToDirectory = sendToDirectory
         management = ManagementServer(issuer: "http://127.0.0.1:\(port)/management", clock: clock)
         signals = SignalTransmitter(port: port, clock: clock)
         emulators = Dictionary(
@@ -124,6 +132,9 @@ final class VendorSite: Site {
         let path = exchange.head.path.split(separator: "/").map { Parameters.decode($0) ?? "" }
         if path.first == "signals" || path.first == ".well-known" { return try signals.answer(exchange) }
         if path.first == "management" { return try management.answer(Array(path.dropFirst()), exchange) }
+        if path == ["workspace-one", "lab", "partner-push"] {
+            return try exchange.send(pushToDirectory(exchange))
+        }
         guard let first = path.first, let emulator = emulators[first] else {
             let names = (emulators.keys + ["signals", "management"]).sorted().joined(separator: ", ")
             return try exchange.send(.text("No such vendor; there are: \(names)\n", status: 404))
