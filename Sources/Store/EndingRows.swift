@@ -112,6 +112,11 @@ enum EndingRows {
         case .provider(let provider):
             sql = "SELECT id FROM sessions WHERE identity_provider = ? AND kind = 'global' LIMIT ?"
             arguments = [provider, signInsMax]
+        case .issuer(let provider, let issuer):
+            sql = """
+                SELECT id FROM sessions WHERE identity_provider = ? AND issuer = ? AND kind = 'global' LIMIT ?
+                """
+            arguments = [provider, issuer, signInsMax]
         case .signIn(let id, _, _):
             sql = "SELECT id FROM sessions WHERE id = ? AND kind = 'global'"
             arguments = [id]
@@ -140,9 +145,9 @@ enum EndingRows {
         return SessionCount(signIns: row[0], sessions: row[1], persons: row[2])
     }
 
-    static func providers(_ db: Database) throws -> [String] {
-        try db.values(
-            String.self, sql: "SELECT DISTINCT identity_provider FROM sessions ORDER BY identity_provider")
+    static func makers(_ db: Database) throws -> [SessionMaker] {
+        let sql = "SELECT DISTINCT identity_provider, issuer FROM sessions ORDER BY identity_provider, issuer"
+        return try Row.fetchAll(db, sql: sql).map { SessionMaker(provider: $0[0], issuer: $0[1]) }
     }
 
     /// One thing that ended, as sign-ins under way can ask for it.
@@ -164,6 +169,8 @@ enum EndingRows {
                     Mark(kind: "person", owner: issuer, name: $0)
                 }
             case .provider(let provider): return [Mark(kind: "provider", owner: provider, name: "")]
+            case .issuer(let provider, let issuer):
+                return [Mark(kind: "issuer", owner: provider, name: issuer)]
             case .signIn(_, let provider, let sid): return [Mark(kind: "sid", owner: provider, name: sid)]
             }
         }
@@ -179,6 +186,7 @@ enum EndingRows {
                 own, Mark(kind: "subject", owner: provider, name: session.subject),
                 Mark(kind: "person", owner: session.issuer, name: session.subject),
                 Mark(kind: "provider", owner: provider, name: ""),
+                Mark(kind: "issuer", owner: provider, name: session.issuer),
             ] + names.map { Mark(kind: "person", owner: session.issuer, name: $0) }
         }
     }
@@ -213,7 +221,7 @@ extension SQLiteStore {
     }
 
     /// See `GatewayStore`.
-    public func sessionProviders() async throws(StoreError) -> [String] {
-        try await sessionsFile.read { try EndingRows.providers($0) }
+    public func sessionMakers() async throws(StoreError) -> [SessionMaker] {
+        try await sessionsFile.read { try EndingRows.makers($0) }
     }
 }

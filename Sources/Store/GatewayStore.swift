@@ -55,8 +55,8 @@ public protocol GatewayStore: RefreshStore {
     func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead?
     /// How many would end with the sessions of a query, of those that have not expired.
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount
-    /// The configured names of the providers that sessions come from.
-    func sessionProviders() async throws(StoreError) -> [String]
+    /// The providers that sessions come from.
+    func sessionMakers() async throws(StoreError) -> [SessionMaker]
 
     // Keys that sessions are bound to
 

@@ -12,8 +12,23 @@ public enum EndingScope: Sendable, Hashable {
     case person(issuer: String, subject: String)
     /// Every session that one configured provider made.
     case provider(String)
+    /// Every session that one configured provider made under one issuer.
+    case issuer(provider: String, issuer: String)
     /// One sign-in, by our id, that its provider calls `sid`; of those under way every one with that name.
     case signIn(id: String, provider: String, sid: String)
+}
+
+/// Who made sessions that there are.
+public struct SessionMaker: Sendable, Hashable {
+    /// The configured name of the provider.
+    public var provider: String
+    /// The issuer that its tokens named then.
+    public var issuer: String
+    /// Takes the members as they are.
+    public init(provider: String, issuer: String) {
+        self.provider = provider
+        self.issuer = issuer
+    }
 }
 
 /// Something that is good once.

@@ -15,7 +15,7 @@ import Testing
 enum EndingKind: String, CaseIterable, CustomTestStringConvertible {
     case signOut, signOutEverywhere, backchannelBySID, backchannelBySubject, frontchannel
     case bySession, byPerson, byDevice, byProvider, byApplication, bySubject, byApplicationSession
-    case expiry, providerRemoved
+    case expiry, providerRemoved, providerReplaced
 
     var testDescription: String { rawValue }
 
@@ -153,7 +153,7 @@ final class EndingHouse: Sendable {
         case .backchannelBySubject: backchannelRequest(sid: nil, subject: "ada", jti: "t-1")
         case .frontchannel: frontchannelRequest("iss=https%3A%2F%2Flogin.corp.example&sid=s-1")
         case .bySession, .byPerson, .byDevice, .byProvider, .byApplication, .bySubject,
-            .byApplicationSession, .expiry, .providerRemoved:
+            .byApplicationSession, .expiry, .providerRemoved, .providerReplaced:
             nil
         }
     }
@@ -203,6 +203,14 @@ final class EndingHouse: Sendable {
                     of: Self.corp,
                     with: ""
                 ).replacingOccurrences(of: "[ corp, partner ]", with: "[ partner ]")
+            }
+            try await house.control.reload()
+            return "reloaded"
+        case .providerReplaced:
+            // Another directory under the name that applications accept.
+            try house.rewrite {
+                $0.replacingOccurrences(
+                    of: Self.corp, with: Self.provider("corp", "https://other.corp.example", "gatepost"))
             }
             try await house.control.reload()
             return "reloaded"

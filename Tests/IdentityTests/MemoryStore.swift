@@ -147,6 +147,8 @@ actor MemoryStore: GatewayStore {
         case .person(let issuer, let subject):
             row.issuer == issuer && names(issuer, subject).contains(row.subject)
         case .provider(let provider): row.identityProvider == provider
+        case .issuer(let provider, let issuer):
+            row.identityProvider == provider && row.issuer == issuer
         case .signIn(_, let provider, let sid):
             row.identityProvider == provider && row.providerSessionID == sid
         }
@@ -176,8 +178,8 @@ actor MemoryStore: GatewayStore {
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount(try await sessions(query, limit: 100_000), liveAtSeconds: nowSeconds)
     }
-    func sessionProviders() async throws(StoreError) -> [String] {
-        Set(rows.values.map(\.identityProvider)).sorted()
+    func sessionMakers() async throws(StoreError) -> [SessionMaker] {
+        Array(Set(rows.values.map { SessionMaker(provider: $0.identityProvider, issuer: $0.issuer) }))
     }
 
     private var keys: [String: SessionKey] = [:]

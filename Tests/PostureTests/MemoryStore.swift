@@ -73,7 +73,7 @@ actor MemoryStore: GatewayStore {
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount()
     }
-    func sessionProviders() async throws(StoreError) -> [String] { [] }
+    func sessionMakers() async throws(StoreError) -> [SessionMaker] { [] }
 
     func keep(_ refresh: StoredRefresh) async throws(StoreError) {}
     func refresh(sessionID: String) async throws(StoreError) -> StoredRefresh? { nil }

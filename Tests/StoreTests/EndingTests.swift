@@ -70,6 +70,13 @@ struct EndingTests {
             testDescription: "everything that one provider made", scope: .provider("corp"),
             ended: ["a", "a1", "b", "c", "d"]),
         ScopeCase(
+            testDescription: "what one provider made under its issuer",
+            scope: .issuer(provider: "corp", issuer: "https://login.corp.example"),
+            ended: ["a", "a1", "b", "c", "d"]),
+        ScopeCase(
+            testDescription: "under another issuer it made nothing",
+            scope: .issuer(provider: "corp", issuer: "https://login.corp.example/"), ended: []),
+        ScopeCase(
             testDescription: "one sign-in by our id, and no other of that name",
             scope: .signIn(id: "a", provider: "corp", sid: "s-2"), ended: ["a", "a1"]),
         ScopeCase(
@@ -153,6 +160,15 @@ struct EndingTests {
             scope: .person(issuer: "https://other.example", subject: "ada"), isMeant: false),
         MarkCase(testDescription: "its provider", scope: .provider("corp"), isMeant: true),
         MarkCase(testDescription: "another provider", scope: .provider("managed"), isMeant: false),
+        MarkCase(
+            testDescription: "its provider's issuer",
+            scope: .issuer(provider: "corp", issuer: "https://login.corp.example"), isMeant: true),
+        MarkCase(
+            testDescription: "its issuer at another provider",
+            scope: .issuer(provider: "managed", issuer: "https://login.corp.example"), isMeant: false),
+        MarkCase(
+            testDescription: "another issuer of its provider",
+            scope: .issuer(provider: "corp", issuer: "https://other.example"), isMeant: false),
         MarkCase(
             testDescription: "another sign-in of its sid",
             scope: .signIn(id: "b", provider: "corp", sid: "s-1"), isMeant: true),

@@ -83,7 +83,7 @@ extension ControlPlane {
         do {
             // Before the others are decided: a provider that was taken out was taken out by name, and is never held.
             try await endSessionsOfForgottenProviders(
-                isRunning: true, before: old.config.identityProviders.map(\.name))
+                isRunning: true, before: old.config.identityProviders)
             try await redecide(.all, limit: Self.sessionsMax, batch)
         } catch {
             throw ControlFailure(

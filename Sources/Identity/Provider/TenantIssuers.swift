@@ -37,7 +37,7 @@ public struct TenantIssuers: Sendable, Hashable {
     }
 
     /// Whether it is the issuer of a tenant that counts.
-    func admits(_ issuer: String) -> Bool {
+    public func admits(_ issuer: String) -> Bool {
         tenants.contains { ExactText.isEqual(issuer, before + $0 + after) }
     }
 
