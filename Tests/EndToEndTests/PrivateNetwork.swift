@@ -29,6 +29,8 @@ final class PrivateNetwork: Sendable {
     /// Of another site: nothing of its cookies or windows is shared with the others.
     static let hostileHost = "www.evil.test"
 
+    private static let displays = "/tmp/.X11-unix"
+
     private static let entered = Result { try PrivateNetwork() }
 
     /// The one network of this process; entered at the first use.
@@ -137,6 +139,9 @@ final class PrivateNetwork: Sendable {
             // Without this the mount below would be seen by the whole machine.
             ["/bin/mount", "--make-rprivate", "/"],
             ["/bin/mount", "--bind", folder, "/etc/hosts"],
+            // A display is found by a socket in there, and each suite beside this one takes number 0.
+            ["/bin/mkdir", "--parents", Self.displays],
+            ["/bin/mount", "-t", "tmpfs", "-o", "mode=1777", "displays", Self.displays],
         ]
         for step in steps {
             let (status, output) = try Child.output(of: step[0], Array(step.dropFirst()), in: self)

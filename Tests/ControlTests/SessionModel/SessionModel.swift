@@ -249,11 +249,12 @@ struct SessionModel {
         return now - since >= ModelConfig.graceSeconds
     }
 
-    /// It was asked about in vain for the grace, and its provider has failed since then: before that it may be back.
+    /// It was asked about in vain for the grace, and its provider has failed all the time since then: where that has
+    /// answered others meanwhile, one that nobody uses rests, and is asked about before it is given up.
     func mustBeGivenUp(_ signIn: SignIn, atSeconds now: Int64) -> Bool {
-        guard let since = signIn.failingSinceSeconds, let heard = heardFailing[signIn.provider] else {
-            return false
-        }
+        guard let since = signIn.failingSinceSeconds, let heard = heardFailing[signIn.provider],
+            let outage = failing[signIn.provider], outage <= since
+        else { return false }
         return heard - since >= ModelConfig.graceSeconds && now > heard
     }
 
