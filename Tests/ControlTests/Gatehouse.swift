@@ -3,6 +3,7 @@ import Border
 import Config
 import Fetch
 import Foundation
+import Glibc
 import Identity
 import JSON
 import Posture
@@ -32,6 +33,7 @@ final class Gatehouse: Sendable {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
         self.folder = folder
+        Self.folders.keep(folder.path)
         try Self.write(config, files, to: folder)
         let clock = ManualClock(Self.start)
         self.clock = clock
@@ -44,7 +46,10 @@ final class Gatehouse: Sendable {
             pause: pause)
     }
 
-    deinit { try? FileManager.default.removeItem(at: folder) }
+    deinit { Self.folders.remove(folder.path) }
+
+    /// A task that is still under way at the end of all tests keeps its house, which then ends with the process.
+    private static let folders = LeftFolders()
 
     var now: Int64 { clock.now }
 
@@ -270,4 +275,27 @@ private final class ManualClock: Sendable {
     init(_ seconds: Int64) { self.seconds = Mutex(seconds) }
     var now: Int64 { seconds.withLock { $0 } }
     func advance(_ by: Int64) { seconds.withLock { $0 += by } }
+}
+
+/// Folders that go at the latest when the process ends.
+private final class LeftFolders: Sendable {
+    private let paths = Mutex<Set<String>>([])
+    // What atexit(3) calls takes no argument.
+    private static let atEnd = Mutex<LeftFolders?>(nil)
+
+    init() {
+        Self.atEnd.withLock { $0 = self }
+        atexit { LeftFolders.atEnd.withLock { $0 }?.removeAll() }
+    }
+
+    func keep(_ path: String) { _ = paths.withLock { $0.insert(path) } }
+
+    func remove(_ path: String) {
+        _ = paths.withLock { $0.remove(path) }
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    private func removeAll() {
+        for path in paths.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
+    }
 }
