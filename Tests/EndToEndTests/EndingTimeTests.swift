@@ -9,7 +9,7 @@ extension EndToEnd {
         /// up to six series of rounds, of which one as a whole has to keep the promise.
         static let microsecondsMax = 50_000
         static let microsecondsBound = 1_000_000
-        static let rounds = 1
+        static let rounds = 3
         static let seriesMax = 6
 
         /// The auth host's own people, at an application that is told their session's name at the provider and that a
