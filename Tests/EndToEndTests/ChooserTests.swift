@@ -23,6 +23,7 @@ extension EndToEnd {
             try browser.signInAtLab("alice")
             try browser.waitForApplication("portal")
             _ = try stack.gatepost("session", "revoke", "--user", "alice@corp.example")
+            try Stack.waitUntilSecond()
             try Self.chooser(browser, "/again#part")
             #expect(try browser.text(of: "nav a")?.contains("Corp people team") == true)
             #expect(try Self.active(browser)?.contains("Used last in this browser") == true)

@@ -82,7 +82,7 @@ extension EndToEnd {
             let streams = try somebody.open(stack)
             let before = try cuts(stack).count
             try end(way, somebody, stack)
-            let ended = Int(Date().timeIntervalSince1970)
+            let ended = Date()
             let outcomes = try streams.map { try $0.finish() }
             #expect(outcomes.allSatisfy { !$0.isOpen }, "\(outcomes)")
             try poll("the cut's record") {
@@ -91,8 +91,7 @@ extension EndToEnd {
             let slowest = try cuts(stack).dropFirst(before).map(\.microseconds).max() ?? .max
             // A machine's session is made anew from its token.
             #expect(try somebody.status() == (way == .machineBySession ? 200 : 401))
-            // A sign-in that begins in the second of an ending is ended by it, too.
-            try poll("the next second") { (Int(Date().timeIntervalSince1970) > ended).whenTrue }
+            try Stack.waitUntilSecond(after: ended)
             return slowest
         }
 

@@ -116,6 +116,13 @@ final class Stack: Sendable {
         try run("gatepost", arguments + ["--config", folder.path])
     }
 
+    /// Until a sign-in may begin: one that begins in the second of an ending is ended by it, too, and a chooser asks
+    /// anew then.
+    static func waitUntilSecond(after began: Date = Date()) throws {
+        let second = Int(began.timeIntervalSince1970)
+        try poll("the next second") { (Int(Date().timeIntervalSince1970) > second).whenTrue }
+    }
+
     /// The demo's own configuration, with Canaille where the demo has the lab's provider. The folder is the
     /// configuration: a test adds to it with one more file.
     private func writeConfiguration() throws {
