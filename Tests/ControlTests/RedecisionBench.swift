@@ -39,6 +39,29 @@ struct RedecisionBench {
         }
     }
 
+    @Test("records renewed per second, as many at a time as the queue takes") func renewals() async throws {
+        let count = Int(ProcessInfo.processInfo.environment["GATEPOST_BENCH"] ?? "") ?? 1_000
+        let guarded = try await GuardHouse(count)
+        defer { guarded.end() }
+        let house = guarded.house
+        let known = house.control.revocations.recordCount
+        #expect(known == count)
+        for round in 1...3 {
+            house.advance(61)
+            house.reactors.clear()
+            let renewals = guarded.people.map { Renewal(digest: $0.digest, application: "vault") }
+            let took = await ContinuousClock().measure {
+                for start in stride(from: 0, to: count, by: RenewalQueue.atOnceMax) {
+                    let some = Array(renewals[start..<min(start + RenewalQueue.atOnceMax, count)])
+                    #expect(await house.control.renewTogether(some).isEmpty)
+                }
+            }
+            #expect(house.reactors.revocations.count == count)
+            let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
+            print("round \(round): \(count) records in \(seconds) s, \(Int(Double(count) / seconds)) per s")
+        }
+    }
+
     @Test("sessions on devices that go bad in one answer of their provider, cut per second")
     func devicesGoBad() async throws {
         let count = Int(ProcessInfo.processInfo.environment["GATEPOST_BENCH"] ?? "") ?? 1_000

@@ -140,6 +140,21 @@ struct ReplayTests {
         }
     }
 
+    @Test(arguments: [
+        "key of pseudonyms, 32 bytes", "\u{0}\u{1}", "[]", "{\"time\":\"2026\"", "{\"kind\": \"",
+    ])
+    func `a file without lines that is no log is told so, and not taken for an empty one`(_ text: String)
+        throws
+    {
+        let fixture = DecisionFixture()
+        _ = try logged(fixture)
+        let replay = try replay(text, of: fixture)
+        #expect(!replay.isEqual && replay.counts.truncatedFiles == 0)
+        #expect(
+            replay.problems.contains { $0.hasSuffix(":1: is no line of a decision log") },
+            "\(replay.problems)")
+    }
+
     @Test func `a line that stands there twice counts once, and one name for two decisions is refused`()
         throws
     {

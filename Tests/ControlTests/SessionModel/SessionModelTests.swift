@@ -5,8 +5,9 @@ import Testing
 @Suite("Sessions in any order of everything that begins and ends them", .serialized)
 struct SessionModelTests {
     /// Stories of one run; `GATEPOST_MODEL_SEEDS` asks for more, `GATEPOST_MODEL_FIRST` for others.
-    private static func number(_ name: String, else standard: UInt64) -> UInt64 {
-        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? standard
+    private static func number(_ name: String, else standard: UInt64) throws -> UInt64 {
+        guard let text = ProcessInfo.processInfo.environment[name] else { return standard }
+        return try #require(UInt64(text), "\(name)=\(text) is no number")
     }
 
     @Test(
@@ -47,8 +48,8 @@ struct SessionModelTests {
         "004.18 nobody is let in without a live session, nothing stays open past its end, nothing else ends"
     )
     func anyOrder() async throws {
-        let first = Self.number("GATEPOST_MODEL_FIRST", else: 1)
-        let count = Self.number("GATEPOST_MODEL_SEEDS", else: 120)
+        let first = try Self.number("GATEPOST_MODEL_FIRST", else: 1)
+        let count = try Self.number("GATEPOST_MODEL_SEEDS", else: 120)
         let slices = UInt64(max(1, min(8, ProcessInfo.processInfo.activeProcessorCount)))
         let met = try await withThrowingTaskGroup(of: Met.self) { group in
             for slice in 0..<slices {

@@ -113,8 +113,9 @@ final class DecisionRecorder: Sendable {
     /// of the rules of `policy` that only report.
     func sweep(under policy: PolicySnapshot, nowSeconds now: Int64) {
         state.withLock { state in
-            for (session, known) in state.known
-            where !(0..<Self.idleSeconds).contains(now - known.last.atSeconds) {
+            // Apart first: what changes while it is gone through is copied, all of it.
+            let idle = state.known.filter { !(0..<Self.idleSeconds).contains(now - $0.value.last.atSeconds) }
+            for (session, known) in idle {
                 confirm(known)
                 state.known[session] = nil
             }

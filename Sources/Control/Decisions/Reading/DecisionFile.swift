@@ -13,6 +13,9 @@ public struct DecisionFile {
     /// Bytes of one line; a policy of thousands of applications stays below.
     public static let lineBytesMax = 64 << 20
     private static let otherBytesMax = 1 << 20
+    /// Every line begins so.
+    private static let prefix = Array("{\"kind\":\"".utf8)
+    private static let noLine = "is no line of a decision log"
 
     /// What one line is.
     public enum Item: Sendable {
@@ -83,7 +86,12 @@ public struct DecisionFile {
         while let line = try feed.next() {
             let item: Item?
             switch line {
-            case .partial: return visit(.truncated, &self)
+            case .partial(let first):
+                // What stopped in the middle began as a line; another file did not, and is no empty log.
+                guard zip(first, Self.prefix).allSatisfy({ $0 == $1 }) else {
+                    return visit(.problem("\(path):\(place.line + 1): \(Self.noLine)"), &self)
+                }
+                return visit(.truncated, &self)
             case .tooLong: item = .problem("longer than \(Self.lineBytesMax) bytes")
             case .line(let bytes): item = take(bytes)
             }
@@ -99,11 +107,10 @@ public struct DecisionFile {
 
     /// One line without its end; nil for an input that was taken in.
     mutating func take(_ line: [UInt8]) -> Item? {
-        let prefix = Array("{\"kind\":\"".utf8)
-        guard line.starts(with: prefix), let end = line.dropFirst(prefix.count).firstIndex(of: 0x22) else {
-            return .problem("is no line of a decision log")
-        }
-        switch String(decoding: line[prefix.count..<end], as: UTF8.self) {
+        guard line.starts(with: Self.prefix),
+            let end = line.dropFirst(Self.prefix.count).firstIndex(of: 0x22)
+        else { return .problem(Self.noLine) }
+        switch String(decoding: line[Self.prefix.count..<end], as: UTF8.self) {
         case "policy": return input(line) { try $0.takePolicy($1, $2) }
         case "person": return input(line) { try $0.takePerson($1, $2) }
         case "device":

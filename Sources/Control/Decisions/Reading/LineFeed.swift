@@ -8,11 +8,13 @@ struct LineFeed: ~Copyable {
         case line([UInt8])
         /// Longer than the bound; it is passed over.
         case tooLong
-        /// Bytes without an end: the last line of a file that is being written, or whose writer was stopped.
-        case partial
+        /// Bytes without an end: the last line of a file that is being written, or whose writer was stopped. With the
+        /// first of them; none of a line that is too long.
+        case partial([UInt8])
     }
 
     private static let pieceBytes = 1 << 20
+    private static let partialBytes = 64
 
     private let path: String
     private let descriptor: Int32
@@ -61,9 +63,10 @@ struct LineFeed: ~Copyable {
             searched = buffer.count
             if isAtEnd {
                 guard buffer.count > start || isSkipping else { return nil }
+                let first = isSkipping ? [] : Array(buffer[start...].prefix(Self.partialBytes))
                 start = buffer.count
                 isSkipping = false
-                return .partial
+                return .partial(first)
             }
             try fill()
         }

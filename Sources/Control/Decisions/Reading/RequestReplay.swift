@@ -71,8 +71,9 @@ public struct RequestReplay {
             number += 1
             let problem: String?
             switch line {
-            // A crash may have cut the last line short.
-            case .partial: return
+            // A crash may have cut the last line short; what does not begin as a line is another file.
+            case .partial(let first):
+                problem = (first.first ?? UInt8(ascii: "{")) == UInt8(ascii: "{") ? nil : Self.noLine
             case .tooLong: problem = "longer than \(Self.lineBytesMax) bytes"
             case .line(let bytes): problem = take(bytes)
             }
@@ -86,11 +87,13 @@ public struct RequestReplay {
         if differences.count < Replay.listedMax { differences.append(Table.printable(text)) }
     }
 
+    private static let noLine = "is no line of an access log"
+
     /// - Returns: what is wrong with the line.
     mutating func take(_ bytes: [UInt8]) -> String? {
         guard let line = try? JSONValue(parsing: bytes, limits: JSONLimits(bytesMax: Self.lineBytesMax))
         else {
-            return "is no line of an access log"
+            return Self.noLine
         }
         // The log's own events stand among the requests.
         if line["event"] != nil { return nil }
