@@ -113,8 +113,9 @@ extension ControlPlane {
         machines.forgetEnded(nowSeconds: now)
         certified.sweep(nowSeconds: now)
         refreshes.sweep(nowSeconds: now)
-        await services.posture.note(openDevices: revocations.openDevices(nowSeconds: now))
-        await services.posture.note(openPeople: revocations.openPeople(nowSeconds: now))
+        let open = revocations.open(nowSeconds: now)
+        await services.posture.note(openDevices: open.devices)
+        await services.posture.note(openPeople: open.people)
         for members in integrationEvents.news(await services.posture.integrationStatus()) {
             decisions.note("integration", atSeconds: now, members)
         }

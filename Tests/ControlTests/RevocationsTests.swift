@@ -68,10 +68,12 @@ struct RevocationsTests {
             .replace(record("a", digest: 1, device: "d1")), .replace(record("b", digest: 2, device: "d2")),
             .replace(record("c", digest: 3)),
         ])
-        #expect(revocations.openDevices(nowSeconds: 999) == ["d1", "d2"])
-        #expect(revocations.openDevices(nowSeconds: 1_000).isEmpty)
+        #expect(revocations.open(nowSeconds: 999).devices == ["d1", "d2"])
+        #expect(revocations.open(nowSeconds: 999).people.count == 1)
+        let later = revocations.open(nowSeconds: 1_000)
+        #expect(later.devices.isEmpty && later.people.isEmpty)
         revocations.send([.endSession("a")])
-        #expect(revocations.openDevices(nowSeconds: 0) == ["d2"])
+        #expect(revocations.open(nowSeconds: 0).devices == ["d2"])
     }
 
     @Test func `two tokens of one session are replaced together`() {

@@ -75,21 +75,16 @@ final class Revocations: Sendable {
     /// How many sessions are in use here.
     var sessionCount: Int { state.withLock { $0.table.latest.count } }
 
-    /// Devices that somebody is signed in from.
-    func openDevices(nowSeconds: Int64) -> Set<String> {
-        state.withLock { $0.table.openDevices(nowSeconds: nowSeconds) }
-    }
-
-    /// Who is signed in.
-    func openPeople(nowSeconds: Int64) -> Set<SignedInPerson> {
-        let names = state.withLock { $0.table.openPeople(nowSeconds: nowSeconds) }
+    /// Who is signed in, and the devices that somebody is signed in from.
+    func open(nowSeconds: Int64) -> (people: Set<SignedInPerson>, devices: Set<String>) {
+        let names = state.withLock { $0.table.openNames(nowSeconds: nowSeconds) }
         // An issuer is a URL: the first space is the one behind it.
-        return Set(
-            names.compactMap { name in
-                guard let space = name.firstIndex(of: " ") else { return nil }
-                return SignedInPerson(
-                    issuer: String(name[..<space]), subject: String(name[name.index(after: space)...]))
-            })
+        let people = Set(names.lazy.compactMap(\.person)).compactMap { name -> SignedInPerson? in
+            guard let space = name.firstIndex(of: " ") else { return nil }
+            return SignedInPerson(
+                issuer: String(name[..<space]), subject: String(name[name.index(after: space)...]))
+        }
+        return (Set(people), Set(names.lazy.compactMap(\.device)))
     }
 
     /// The record that a session was given last.

@@ -34,22 +34,17 @@ struct SessionTable {
     /// Whether reactors were given a record of the session, on whatever connections.
     func isKnown(_ session: String) -> Bool { latest[session] != nil || besides[session] != nil }
 
-    /// The devices of sessions that are not over.
-    func openDevices(nowSeconds: Int64) -> Set<String> {
-        var devices: Set<String> = []
+    /// Whose the sessions are that are not over, as their records name them: issuer, space, subject; nil is a machine's.
+    /// And their devices.
+    ///
+    /// Names only, and as often as there are sessions: who sorts them keeps no revocation waiting.
+    func openNames(nowSeconds: Int64) -> [(person: String?, device: String?)] {
+        var names: [(person: String?, device: String?)] = []
+        names.reserveCapacity(latest.count)
         for record in latest.values where nowSeconds < record.expiresAtSeconds {
-            if let device = record.device { devices.insert(device) }
+            names.append((record.client == .person ? record.person : nil, record.device))
         }
-        return devices
-    }
-
-    /// The people of sessions that are not over, as their records name them: issuer, space, subject.
-    func openPeople(nowSeconds: Int64) -> Set<String> {
-        var people: Set<String> = []
-        for record in latest.values where nowSeconds < record.expiresAtSeconds {
-            if record.client == .person { people.insert(record.person) }
-        }
-        return people
+        return names
     }
 
     /// The session that a token belonged to when it was last seen.
