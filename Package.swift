@@ -81,30 +81,37 @@ let package = Package(
         tests("HTTPTests", ["HTTP"]),
         tests("BorderTests", ["Border", "Access"]),
         .target(name: "CSimulatedKernel", path: "Tests/CSimulatedKernel"),
+        .target(
+            name: "ChildPrograms", dependencies: ["CLinux"], path: "Tests/ChildPrograms",
+            swiftSettings: settings),
+        tests("ChildProgramsTests", ["ChildPrograms"]),
         .testTarget(
             name: "DataPlaneTests",
             dependencies: [
                 "DataPlane", "Border", "Access", "HTTP", "JSON", "COpenSSL", "CNghttp2", "CLinux",
-                "CSimulatedKernel",
+                "CSimulatedKernel", "ChildPrograms",
             ],
             swiftSettings: settings, linkerSettings: [.unsafeFlags(simulatedCalls)]),
         tests("SignaturesTests", ["Signatures", "JSON"], exclude: ["Vectors"]),
-        tests("FetchTests", ["Fetch", "COpenSSL"]),
+        tests("FetchTests", ["Fetch", "COpenSSL", "ChildPrograms"]),
         tests("StoreTests", ["Store", "Access", grdb]),
         tests("ConfigTests", ["Config", "Access"], exclude: ["Golden"]),
-        tests("IdentityTests", ["Identity", "Access", "JSON", "Signatures", "Fetch", "Store"]),
-        tests("PostureTests", ["Posture", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+        tests(
+            "IdentityTests",
+            ["Identity", "Access", "JSON", "Signatures", "Fetch", "Store", "ChildPrograms"]),
+        tests(
+            "PostureTests", ["Posture", "Access", "JSON", "Signatures", "Fetch", "Store", "ChildPrograms"]),
         tests(
             "ControlTests",
             [
                 "Control", "Config", "Border", "Access", "JSON", "Store", "Identity", "Signatures", "Posture",
-                "Fetch", grdb,
+                "Fetch", "ChildPrograms", grdb,
             ], exclude: ["Browser"]),
         tests(
             "AgentTests",
             [
                 "gatepost-agent", "Signatures", "JSON", "HTTP", "Fetch", "Posture", "Access", "Store",
-                arguments,
+                "ChildPrograms", arguments,
             ]),
         tests(
             "GatepostTests",
@@ -117,12 +124,15 @@ let package = Package(
         // Where connectors and the lab's emulators of their providers meet.
         tests(
             "ProviderTests",
-            ["Posture", "Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
+            [
+                "Posture", "Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store",
+                "ChildPrograms",
+            ]),
         // Where the relying party and the lab's OpenID Provider meet.
         tests(
             "RelyingPartyTests",
             ["Identity", "gatepost-lab", "Access", "JSON", "Signatures", "Fetch", "Store"]),
-        tests("ArchitectureTests", []),
+        tests("ArchitectureTests", ["ChildPrograms"]),
         tests("EndToEndTests", [], exclude: ["Attacks", "Golden"]),
     ]
 )

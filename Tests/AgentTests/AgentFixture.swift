@@ -7,12 +7,12 @@ import Testing
 
 @testable import gatepost_agent
 
-/// A folder below /tmp that is gone when the test is.
+/// A folder that is gone when the test is.
 final class TemporaryFolder: Sendable {
     let path: String
 
     init() throws {
-        path = "/tmp/gatepost-agent-test-" + Base64URL.encode(Random.bytes(9))
+        path = "\(NSTemporaryDirectory())agent-" + Base64URL.encode(Random.bytes(9))
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     }

@@ -1,3 +1,4 @@
+import ChildPrograms
 import Foundation
 import JSON
 import Testing
@@ -215,7 +216,7 @@ struct ConformanceTests {
         let agent = Self.program("gatepost-agent")
         let port = try Self.freePort()
         let state = "--state-dir \(folder.path)"
-        let (status, output) = try await Self.run(
+        let run = try await ChildProgram(
             agent,
             [
                 "conformance", "http://127.0.0.1:\(port)", "--json", "--wait", "300", "--enroll-with",
@@ -225,12 +226,13 @@ struct ConformanceTests {
                 "--statement-with",
                 "umask 077; for f in \(folder.path)/gateways/*; do "
                     + "printf %s \"$GATEPOST_STATEMENT\" > $f/statement.jwt; done",
-            ])
-        let report = try JSONValue(parsing: output)
+            ], output: .kept, secondsMax: 900
+        ).outcome()
+        let report = try JSONValue(parsing: run.output)
         for check in report["checks"]?.array ?? [] where check["outcome"] == "failed" {
             Issue.record("\(check["name"]?.string ?? ""): \(check["detail"]?.string ?? "")")
         }
-        #expect(status == 0 && report["good"] == true)
+        #expect(run.status == 0 && report["good"] == true)
         #expect((report["passed"]?.integer ?? 0) >= 130)
     }
 
@@ -255,27 +257,5 @@ struct ConformanceTests {
         }
         return URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: ".build/debug/\(name)").path
-    }
-
-    /// Runs a program to its end without blocking a thread of the tests.
-    static func run(_ path: String, _ arguments: [String]) async throws -> (Int32, [UInt8]) {
-        let process = Process()
-        process.executableURL = URL(filePath: path)
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        return try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread {
-                do {
-                    try process.run()
-                    let output = Array(pipe.fileHandleForReading.readDataToEndOfFile())
-                    process.waitUntilExit()
-                    continuation.resume(returning: (process.terminationStatus, output))
-                } catch {
-                    continuation.resume(throwing: error)
-                }
-            }
-        }
     }
 }

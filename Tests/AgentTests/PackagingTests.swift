@@ -1,4 +1,5 @@
 import ArgumentParser
+import ChildPrograms
 import Foundation
 import Glibc
 import Testing
@@ -24,23 +25,14 @@ struct PackagingTests {
     }
 
     /// Runs something to its end.
-    static func run(_ program: String, _ arguments: [String], _ environment: [String: String] = [:]) throws
-        -> (
-            status: Int32, text: String
-        )
-    {
-        let process = Process()
-        process.executableURL = URL(filePath: program)
-        process.arguments = arguments
-        process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"]
-            .merging(environment) { $1 }
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    static func run(
+        _ program: String, _ arguments: [String], _ environment: [String: String] = [:]
+    ) throws -> ChildProgram.Outcome {
+        let standard = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"]
+        return try ChildProgram(
+            program, arguments, environment: standard.merging(environment) { $1 }, output: .kept,
+            errors: .kept
+        ).outcome()
     }
 
     /// The units as installed, calling the program of this build.
@@ -59,9 +51,9 @@ struct PackagingTests {
     @Test("systemd finds nothing wrong with the units", .enabled(if: hasSystemd)) func verified() throws {
         let folder = try Self.installed()
         // Both at once, and in a folder where each finds the other.
-        let (status, text) = try Self.run(
+        let verified = try Self.run(
             "/usr/bin/systemd-analyze", ["verify"] + Self.units.map { folder.path + "/" + $0 })
-        #expect(status == 0 && text.isEmpty, "\(text)")
+        #expect(verified.status == 0 && verified.output.isEmpty, "\(verified.text)")
     }
 
     @Test(
@@ -69,10 +61,10 @@ struct PackagingTests {
         arguments: [("gatepost-agent.service", 17), ("gatepost-agent-collector.service", 21)])
     func exposure(_ unit: String, _ tenths: Int) throws {
         let file = Self.root.appending(path: "packaging/agent/\(unit)").path
-        let (status, text) = try Self.run(
+        let measured = try Self.run(
             "/usr/bin/systemd-analyze",
             ["security", "--offline=true", "--no-pager", "--threshold=\(tenths)", file])
-        #expect(status == 0, "\(text.split(separator: "\n").last ?? "")")
+        #expect(measured.status == 0, "\(measured.text.split(separator: "\n").last ?? "")")
     }
 
     @Test("the program knows every option that the units give it, and their paths are its defaults")
@@ -161,8 +153,8 @@ struct PackagingTests {
     @Test("installing below a folder puts every file in its place and starts nothing") func install() throws {
         let folder = try TemporaryFolder()
         let script = Self.root.appending(path: "scripts/install-agent").path
-        let (status, text) = try Self.run(script, [try Self.program()], ["DESTDIR": folder.path])
-        #expect(status == 0, "\(text)")
+        let done = try Self.run(script, [try Self.program()], ["DESTDIR": folder.path])
+        #expect(done.status == 0, "\(done.text)")
         for (path, mode) in [
             ("/usr/bin/gatepost-agent", mode_t(0o755)),
             ("/usr/lib/systemd/system/gatepost-agent.service", 0o644),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ChildPrograms
 import Fetch
 import Foundation
 import JSON
@@ -142,9 +143,11 @@ struct PersonTests {
     )
     func manual(_ program: String, _ page: String) async throws {
         let root = ProtocolTextTests.root
-        let (status, made) = try await ConformanceTests.run(
-            root + "/scripts/manual", [ConformanceTests.program(program)])
-        #expect(status == 0)
+        let manual = try await ChildProgram(
+            root + "/scripts/manual", [ConformanceTests.program(program)], output: .kept, errors: .shown
+        ).outcome()
+        #expect(manual.status == 0)
+        let made = manual.output
         let path = root + "/" + page
         if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
             try Data(made).write(to: URL(filePath: path))
@@ -152,8 +155,9 @@ struct PersonTests {
         let kept = try Data(contentsOf: URL(filePath: path))
         #expect(Array(kept) == made, "\(page) is older than its program: scripts/manual PROGRAM >\(page)")
         guard FileManager.default.isExecutableFile(atPath: "/usr/bin/man") else { return }
-        let checked = try await ConformanceTests.run(
-            "/bin/sh", ["-c", "man --warnings -E UTF-8 -l -Tutf8 -Z '\(path)' 2>&1 >/dev/null"])
-        #expect(checked.1.isEmpty, "\(String(decoding: checked.1, as: UTF8.self))")
+        let checked = try await ChildProgram(
+            "/usr/bin/man", ["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", path], errors: .kept
+        ).outcome()
+        #expect(checked.output.isEmpty, "\(checked.text)")
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ChildPrograms
 import Foundation
 import Glibc
 import JSON
@@ -12,14 +13,14 @@ import Testing
 final class SoftwareTPM: Sendable {
     let folder: TemporaryFolder
     var path: String { folder.path + "/tpm" }
-    private let process: Process
+    private let program: ChildProgram
 
     /// - Parameter isCertified: has the emulator's own "maker" certify the endorsement key first.
     init(isCertified: Bool = false) throws {
         let folder = try TemporaryFolder()
         self.folder = folder
         if isCertified { try Self.manufacture(folder) }
-        process = try Self.start(
+        program = try ChildProgram(
             "/usr/bin/swtpm",
             [
                 "socket", "--tpm2", "--tpmstate", "dir=\(folder.path)", "--server",
@@ -31,19 +32,21 @@ final class SoftwareTPM: Sendable {
                 transport.close()
                 return
             }
-            try #require(process.isRunning, "swtpm ended with \(process.terminationStatus)")
+            try #require(program.isRunning, "swtpm ended with \(program.status ?? 0)")
             usleep(10_000)
         }
-        kill(process.processIdentifier, SIGKILL)
         Issue.record("swtpm did not open its socket")
     }
 
     /// From now on it takes commands and answers none, until `resume`.
-    func hang() { kill(process.processIdentifier, SIGSTOP) }
-    func resume() { kill(process.processIdentifier, SIGCONT) }
+    func hang() { program.signal(SIGSTOP) }
+    func resume() { program.signal(SIGCONT) }
 
-    // Not SIGTERM: the emulator puts it off while a connection is open. Its state is thrown away anyhow.
-    deinit { kill(process.processIdentifier, SIGKILL) }
+    deinit {
+        // Before its folder goes, into which it writes. Not SIGTERM: it puts that off while a connection is open.
+        program.signal(SIGKILL)
+        _ = program.wait()
+    }
 
     /// The "maker" of a certified emulator.
     func authorities() throws -> EndorsementAuthorities {
@@ -66,28 +69,14 @@ final class SoftwareTPM: Sendable {
             "create_certs_tool = /usr/bin/swtpm_localca\n"
                 + "create_certs_tool_config = \(folder.path)/localca.conf\n"
                 + "create_certs_tool_options = \(folder.path)/localca.options\n")
-        try run(
+        let setup = try ChildProgram(
             "/usr/bin/swtpm_setup",
             [
                 "--tpm2", "--tpmstate", folder.path, "--create-ek-cert", "--config",
                 folder.path + "/setup.conf",
-            ])
-    }
-
-    private static func start(_ program: String, _ arguments: [String]) throws -> Process {
-        let process = Process()
-        process.executableURL = URL(filePath: program)
-        process.arguments = arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        return process
-    }
-
-    private static func run(_ program: String, _ arguments: [String]) throws {
-        let process = try start(program, arguments)
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0, "\(program) \(arguments.joined(separator: " "))")
+            ], output: .kept, errors: .kept
+        ).outcome()
+        try #require(setup.status == 0, "\(setup.text)")
     }
 }
 

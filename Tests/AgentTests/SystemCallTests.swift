@@ -1,3 +1,4 @@
+import ChildPrograms
 import Foundation
 import Glibc
 import JSON
@@ -26,10 +27,10 @@ struct SystemCallTests {
     /// The calls of a group of systemd's, those of groups inside it among them.
     static func group(_ name: String) throws -> Set<String> {
         guard name.hasPrefix("@") else { return [name] }
-        let (status, text) = try PackagingTests.run("/usr/bin/systemd-analyze", ["syscall-filter", name])
-        try #require(status == 0, "\(name)")
+        let list = try PackagingTests.run("/usr/bin/systemd-analyze", ["syscall-filter", name])
+        try #require(list.status == 0, "\(name)")
         var calls: Set<String> = []
-        for line in text.split(separator: "\n").dropFirst() {
+        for line in list.text.split(separator: "\n").dropFirst() {
             let word = line.trimmingCharacters(in: .whitespaces)
             if !word.isEmpty, !word.hasPrefix("#") { calls.formUnion(try group(word)) }
         }
@@ -97,27 +98,24 @@ struct SystemCallTests {
         _ arguments: [String], in folder: TemporaryFolder, until act: () throws -> Bool
     ) throws -> [Call] {
         let log = folder.path + "/calls"
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/strace")
-        process.arguments = ["-f", "-qq", "-s", "32", "-o", log, try PackagingTests.program()] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let strace = try ChildProgram(
+            "/usr/bin/strace",
+            ["-f", "-qq", "-s", "32", "-o", log, try PackagingTests.program()] + arguments)
         let deadline = ContinuousClock.now + .seconds(180)
         var isDone = false
-        while !isDone, process.isRunning, ContinuousClock.now < deadline {
+        while !isDone, strace.isRunning, ContinuousClock.now < deadline {
             isDone = try act()
             poll(nil, 0, 100)
         }
         // strace hears no signals while it traces; the first line's number is the program's own.
         let first = try String(contentsOfFile: log, encoding: .utf8).prefix { $0 != " " }
-        if process.isRunning, let program = pid_t(first) {
+        if strace.isRunning, let program = pid_t(first) {
             kill(program, SIGTERM)
             let last = ContinuousClock.now + .seconds(20)
-            while process.isRunning, ContinuousClock.now < last { poll(nil, 0, 50) }
-            if process.isRunning { kill(program, SIGKILL) }
+            while strace.isRunning, ContinuousClock.now < last { poll(nil, 0, 50) }
+            if strace.isRunning { kill(program, SIGKILL) }
         }
-        process.waitUntilExit()
+        _ = strace.wait()
         return try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").compactMap { Call($0) }
     }
 

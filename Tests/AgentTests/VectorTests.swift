@@ -1,4 +1,5 @@
 import Access
+import ChildPrograms
 import Foundation
 import JSON
 import Signatures
@@ -127,16 +128,18 @@ struct VectorTests {
         async throws
     {
         let judge = Self.folder.appending(path: "judge.py").path
-        let (status, output) = try await ConformanceTests.run(Self.python, ["-B", judge])
-        let said = String(decoding: output, as: UTF8.self)
-        #expect(status == 0, "\(said); scripts/bootstrap clients installs what it needs")
-        #expect(said.contains(" vectors judged, 0 disagree"))
+        let judged = try await ChildProgram(Self.python, ["-B", judge], output: .kept, errors: .shown)
+            .outcome()
+        #expect(judged.status == 0, "\(judged.text); scripts/bootstrap clients installs what it needs")
+        #expect(judged.text.contains(" vectors judged, 0 disagree"))
     }
 
     @Test("the files are exactly what their generator makes") func reproducible() async throws {
         let generator = Self.folder.appending(path: "generate.py").path
-        let (status, output) = try await ConformanceTests.run(Self.python, ["-B", generator, "--check"])
-        #expect(status == 0, "\(String(decoding: output, as: UTF8.self))")
+        let checked = try await ChildProgram(
+            Self.python, ["-B", generator, "--check"], output: .kept, errors: .kept
+        ).outcome()
+        #expect(checked.status == 0, "\(checked.text)")
     }
 
     @Test("what this agent says to a vector's challenge is accepted by the implementation in Python")
@@ -150,11 +153,11 @@ struct VectorTests {
             ("authority", .string(Base64.encode(setting.authority.certificate.der))),
             ("now", .integer(AgentSetting.now)),
         ])
-        let file = setting.folder.path + "/question.json"
-        try Data(question.serialized()).write(to: URL(filePath: file))
         let judge = Self.folder.appending(path: "judge.py").path
-        let (_, output) = try await ConformanceTests.run(
-            "/bin/sh", ["-c", "\(Self.python) -B \(judge) --answer < \(file)"])
-        #expect(String(decoding: output, as: UTF8.self) == "accepted\n")
+        let judged = try await ChildProgram(
+            Self.python, ["-B", judge, "--answer"], input: .bytes(question.serialized()), output: .kept,
+            errors: .shown
+        ).outcome()
+        #expect(judged.text == "accepted\n")
     }
 }

@@ -1,3 +1,4 @@
+import ChildPrograms
 import Foundation
 import Testing
 
@@ -8,17 +9,8 @@ struct GatewayUnitTests {
         .appending(path: "packaging/gateway")
     static let hasSystemd = FileManager.default.isExecutableFile(atPath: "/usr/bin/systemd-analyze")
 
-    private static func analyze(_ arguments: [String]) throws -> (status: Int32, text: String) {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/systemd-analyze")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    private static func analyze(_ arguments: [String]) throws -> ChildProgram.Outcome {
+        try ChildProgram("/usr/bin/systemd-analyze", arguments, output: .kept, errors: .kept).outcome()
     }
 
     @Test("systemd finds nothing wrong with service and socket", .enabled(if: hasSystemd)) func verified()
@@ -34,15 +26,15 @@ struct GatewayUnitTests {
                 .write(to: copy.appending(path: name), atomically: true, encoding: .utf8)
         }
         let names = ["gatepost.service", "gatepost.socket"].map { copy.appending(path: $0).path }
-        let (status, text) = try Self.analyze(["verify"] + names)
-        #expect(status == 0 && text.isEmpty, "\(text)")
+        let verified = try Self.analyze(["verify"] + names)
+        #expect(verified.status == 0 && verified.output.isEmpty, "\(verified.text)")
     }
 
     @Test("systemd's own measure of exposure stays low", .enabled(if: hasSystemd)) func exposure() throws {
         let file = Self.folder.appending(path: "gatepost.service").path
-        let (status, text) = try Self.analyze(
+        let measured = try Self.analyze(
             ["security", "--offline=true", "--no-pager", "--threshold=25", file])
-        #expect(status == 0, "\(text.split(separator: "\n").last ?? "")")
+        #expect(measured.status == 0, "\(measured.text.split(separator: "\n").last ?? "")")
     }
 
     @Test("a stop leaves the gateway the time that it takes, and only its supervisor is told") func stopping()

@@ -1,3 +1,4 @@
+import ChildPrograms
 import Fetch
 import Foundation
 import Posture
@@ -82,12 +83,15 @@ struct DetectionTimeTests {
     private static func keyOfRSA() throws -> [UInt8] {
         let file = FileManager.default.temporaryDirectory.appending(path: "google-\(UUID().uuidString).key")
         defer { try? FileManager.default.removeItem(at: file) }
-        let made = try Running.run(
+        let made = try ChildProgram(
+            "/usr/bin/openssl",
             [
-                "/usr/bin/openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt",
-                "rsa_keygen_bits:2048", "-out", file.path,
-            ], input: "")
-        #expect(made.0 == 0, "\(made.1)")
+                "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out",
+                file.path,
+            ],
+            errors: .kept
+        ).outcome()
+        #expect(made.status == 0, "\(made.text)")
         return Array(try Data(contentsOf: file))
     }
 

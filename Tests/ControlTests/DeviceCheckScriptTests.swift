@@ -1,4 +1,5 @@
 import Access
+import ChildPrograms
 import Foundation
 import JSON
 import Testing
@@ -24,16 +25,12 @@ struct DeviceCheckScriptTests {
         }
         try Data(JSONValue.array(mixed).serialized()).write(to: file)
         let play = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Browser/play.js")
-        let node = Process(), output = Pipe()
-        node.executableURL = URL(filePath: "/usr/bin/node")
-        node.arguments = [play.path, script.path, file.path]
-        node.standardOutput = output
-        try node.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        node.waitUntilExit()
-        #expect(node.terminationStatus == 0)
+        let node = try ChildProgram(
+            "/usr/bin/node", [play.path, script.path, file.path], output: .kept, errors: .shown
+        ).outcome()
+        #expect(node.status == 0)
         var outcomes: [String: JSONValue] = [:]
-        for line in data.split(separator: 0x0a) {
+        for line in node.output.split(separator: 0x0a) {
             let outcome = try JSONValue(parsing: Array(line))
             outcomes[outcome["name"]?.string ?? ""] = outcome
         }

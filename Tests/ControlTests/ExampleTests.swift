@@ -1,4 +1,5 @@
 import Border
+import ChildPrograms
 import Foundation
 import Glibc
 import Identity
@@ -18,15 +19,15 @@ struct ExampleTests {
 
     enum Language: String, CaseIterable { case python, node }
 
-    private static func program(_ language: Language) -> [String] {
+    private static func program(_ language: Language) -> (path: String, script: String) {
         switch language {
         case .python:
-            [
+            (
                 (ProcessInfo.processInfo.environment["GATEPOST_VENDOR_CLIENTS"]
                     ?? "\(root)/.build/vendor-clients") + "/bin/python",
-                "\(root)/docs/examples/verify-assertion.py",
-            ]
-        case .node: ["/usr/bin/node", "\(root)/docs/examples/verify-assertion.mjs"]
+                "\(root)/docs/examples/verify-assertion.py"
+            )
+        case .node: ("/usr/bin/node", "\(root)/docs/examples/verify-assertion.mjs")
         }
     }
 
@@ -72,6 +73,16 @@ struct ExampleTests {
         ]
     }
 
+    /// The rest of the first line that begins so.
+    private static func line(of program: ChildProgram, _ beginning: String) throws -> Substring {
+        var said: [String] = []
+        while let line = program.line() {
+            if line.hasPrefix(beginning) { return line.dropFirst(beginning.count) }
+            said.append(line)
+        }
+        throw CocoaError(.fileReadUnknown, userInfo: ["output": said])
+    }
+
     /// A gateway's key set behind an address, as long as the body runs.
     private static func withKeys(
         _ body: (Gatehouse, _ url: String) async throws -> Void
@@ -82,26 +93,30 @@ struct ExampleTests {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let keys = await house.control.answer(house.request("/.gatepost/jwks.json")).body
         try Data(keys).write(to: folder.appending(path: "jwks.json"))
-        let server = try Running(
-            [
-                "/usr/bin/python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory",
-                folder.path,
-            ])
-        defer { server.stop() }
-        let line = try server.line { $0.hasPrefix("Serving HTTP on ") }
-        let port = try #require(line.split(separator: " ").compactMap { Int($0) }.first)
+        let server = try ChildProgram(
+            "/usr/bin/python3",
+            ["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder.path],
+            output: .kept, errors: .kept)
+        let serving = try Self.line(of: server, "Serving HTTP on ")
+        let port = try #require(serving.split(separator: " ").compactMap { Int($0) }.first)
         try await body(house, "http://127.0.0.1:\(port)/jwks.json")
+        withExtendedLifetime(server) {}
     }
 
     @Test("Python and Node take our token and refuse each fault", arguments: Language.allCases)
     func verification(_ language: Language) async throws {
         try await Self.withKeys { house, url in
             for (fault, token) in try await Self.tokens(house) {
-                let (status, text) = try Running.run(
-                    Self.program(language) + [Self.issuer, "wiki", url], input: token)
-                #expect((status == 0) == (fault == nil), "\(fault ?? "a good one"): \(status) \(text)")
+                let (program, script) = Self.program(language)
+                let verified = try await ChildProgram(
+                    program, [script, Self.issuer, "wiki", url], input: .bytes(Array(token.utf8)),
+                    output: .kept, errors: .kept
+                ).outcome()
+                #expect(
+                    (verified.status == 0) == (fault == nil),
+                    "\(fault ?? "a good one"): \(verified.status) \(verified.text)")
                 if fault == nil {
-                    let claims = try JSONValue(parsing: Array(text.utf8))
+                    let claims = try JSONValue(parsing: verified.output)
                     #expect(claims["sub"] == "ada@corp.example" && claims["aud"] == "wiki")
                 }
             }
@@ -111,17 +126,15 @@ struct ExampleTests {
     @Test("nginx asks the verifier before each request, and tells the application who it is")
     func nginx() async throws {
         try await Self.withKeys { house, url in
-            let verifier = try Running(
-                Self.program(.node) + [Self.issuer, "wiki", url, "0"])
-            defer { verifier.stop() }
-            let verifying = try #require(
-                try verifier.line { $0.hasPrefix("listening on ") }.split(separator: " ").last)
+            let (node, script) = Self.program(.node)
+            let verifier = try ChildProgram(
+                node, [script, Self.issuer, "wiki", url, "0"], output: .kept, errors: .kept)
+            let verifying = try Self.line(of: verifier, "listening on ")
             // The application behind nginx: Python's, which answers with what it was asked.
-            let application = try Running(["/usr/bin/python3", "-u", "-c", Self.application])
-            defer { application.stop() }
-            let serving = try #require(
-                try application.line { $0.hasPrefix("listening on ") }.split(separator: " ").last)
-            let port = try Running.freePort()
+            let application = try ChildProgram(
+                "/usr/bin/python3", ["-u", "-c", Self.application], output: .kept, errors: .kept)
+            let serving = try Self.line(of: application, "listening on ")
+            let port = try Self.freePort()
             let folder = house.folder.appending(path: "nginx")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             let example = try String(
@@ -137,17 +150,17 @@ struct ExampleTests {
                 http { access_log off; \(paths.joined(separator: " ")) \(example) }
                 """
             try whole.write(to: folder.appending(path: "nginx.conf"), atomically: true, encoding: .utf8)
-            let nginx = try Running(
-                ["/usr/sbin/nginx", "-p", folder.path, "-c", "\(folder.path)/nginx.conf"])
-            defer { nginx.stop() }
+            let nginx = try ChildProgram(
+                "/usr/sbin/nginx", ["-p", folder.path, "-c", "\(folder.path)/nginx.conf"])
             for (fault, token) in try await Self.tokens(house) where !token.isEmpty {
-                let (_, text) = try Running.run(
+                let text = try await ChildProgram(
+                    "/usr/bin/curl",
                     [
-                        "/usr/bin/curl", "-sS", "--retry", "30", "--retry-connrefused", "--retry-delay", "1",
+                        "-sS", "--retry", "30", "--retry-connrefused", "--retry-delay", "1",
                         "--max-time", "60", "-w", "\n%{http_code}", "-H", "Gatepost-Assertion: \(token)",
-                        "-H",
-                        "X-Remote-User: root", "http://127.0.0.1:\(port)/",
-                    ], input: "")
+                        "-H", "X-Remote-User: root", "http://127.0.0.1:\(port)/",
+                    ], output: .kept, errors: .kept
+                ).outcome().text
                 let lines = text.split(separator: "\n").map(String.init)
                 #expect(lines.last == (fault == nil ? "200" : "401"), "\(fault ?? "a good one"): \(text)")
                 if fault == nil {
@@ -155,6 +168,7 @@ struct ExampleTests {
                     #expect(!text.contains("root") && !text.contains("gatepost-assertion"), "\(text)")
                 }
             }
+            withExtendedLifetime((verifier, application, nginx)) {}
         }
     }
 
@@ -172,74 +186,9 @@ struct ExampleTests {
         print("listening on", server.server_address[1])
         server.serve_forever()
         """
-}
-
-/// A program that a test runs.
-final class Running {
-    private let process = Process()
-    private let output = Pipe()
-    // Not `waitUntilExit`: off the thread that started it, it may spin for ever.
-    private let ended = DispatchSemaphore(value: 0)
-
-    init(_ command: [String], input: String? = nil) throws {
-        process.executableURL = URL(filePath: command[0])
-        process.arguments = Array(command.dropFirst())
-        process.standardOutput = output
-        process.standardError = output
-        process.terminationHandler = { [ended] _ in ended.signal() }
-        if let input {
-            let pipe = Pipe()
-            process.standardInput = pipe
-            try process.run()
-            pipe.fileHandleForWriting.write(Data(input.utf8))
-            try pipe.fileHandleForWriting.close()
-        } else {
-            process.standardInput = FileHandle.nullDevice
-            try process.run()
-        }
-    }
-
-    /// Waits for a line of its output.
-    func line(_ isWanted: (String) -> Bool) throws -> String {
-        var text = ""
-        while true {
-            let data = try available()
-            text += String(decoding: data, as: UTF8.self)
-            if let line = text.split(separator: "\n").map(String.init).first(where: isWanted),
-                text.hasSuffix("\n")
-            {
-                return line
-            }
-            if data.isEmpty { throw CocoaError(.fileReadUnknown, userInfo: ["output": text]) }
-        }
-    }
-
-    /// The next bytes; empty at the end. Not `availableData`, which ends the program at an interrupted read(2).
-    private func available() throws -> [UInt8] {
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        while true {
-            let count = read(output.fileHandleForReading.fileDescriptor, &buffer, buffer.count)
-            if count >= 0 { return Array(buffer.prefix(count)) }
-            guard errno == EINTR else { throw CocoaError(.fileReadUnknown) }
-        }
-    }
-
-    func stop() {
-        // Programs that are started on a thread of the pool take no other signal: they inherit its mask.
-        kill(process.processIdentifier, SIGKILL)
-        ended.wait()
-    }
-
-    static func run(_ command: [String], input: String) throws -> (status: Int32, text: String) {
-        let running = try Running(["/usr/bin/timeout", "60"] + command, input: input)
-        var data: [UInt8] = []
-        while case let more = try running.available(), !more.isEmpty { data += more }
-        running.ended.wait()
-        return (running.process.terminationStatus, String(decoding: data, as: UTF8.self))
-    }
 
     /// A port that nobody listens on at this moment.
-    static func freePort() throws -> UInt16 {
+    private static func freePort() throws -> UInt16 {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(socket) }
         var address = sockaddr_in()

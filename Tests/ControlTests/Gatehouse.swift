@@ -18,7 +18,7 @@ import Testing
 final class Gatehouse: Sendable {
     static let start: Int64 = 1_800_000_000
 
-    let folder: URL
+    private let temporary: TemporaryFolder
     let store: SQLiteStore
     let reactors = RecordingReactors()
     let control: ControlPlane
@@ -30,10 +30,8 @@ final class Gatehouse: Sendable {
         fetcher: any Fetcher = CurlFetcher(), lookup: NameLookup? = nil,
         pause: @escaping @Sendable (_ milliseconds: Int) async -> Void = systemPause
     ) throws {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
-        self.folder = folder
-        Self.folders.keep(folder.path)
+        temporary = TemporaryFolder()
+        let folder = temporary.url
         try Self.write(config, files, to: folder)
         let clock = ManualClock(Self.start)
         self.clock = clock
@@ -46,11 +44,7 @@ final class Gatehouse: Sendable {
             pause: pause)
     }
 
-    deinit { Self.folders.remove(folder.path) }
-
-    /// A task that is still under way at the end of all tests keeps its house, which then ends with the process.
-    private static let folders = LeftFolders()
-
+    var folder: URL { temporary.url }
     var now: Int64 { clock.now }
 
     func advance(_ seconds: Int64) { clock.advance(seconds) }
@@ -277,25 +271,10 @@ private final class ManualClock: Sendable {
     func advance(_ by: Int64) { seconds.withLock { $0 += by } }
 }
 
-/// Folders that go at the latest when the process ends.
-private final class LeftFolders: Sendable {
-    private let paths = Mutex<Set<String>>([])
-    // What atexit(3) calls takes no argument.
-    private static let atEnd = Mutex<LeftFolders?>(nil)
+/// Gone with whoever holds it; also where that one's `init` throws, which runs no `deinit` of its own.
+private final class TemporaryFolder: Sendable {
+    let url = FileManager.default.temporaryDirectory.appending(
+        path: "gatehouse-\(UUID().uuidString)", directoryHint: .isDirectory)
 
-    init() {
-        Self.atEnd.withLock { $0 = self }
-        atexit { LeftFolders.atEnd.withLock { $0 }?.removeAll() }
-    }
-
-    func keep(_ path: String) { _ = paths.withLock { $0.insert(path) } }
-
-    func remove(_ path: String) {
-        _ = paths.withLock { $0.remove(path) }
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
-    private func removeAll() {
-        for path in paths.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
-    }
+    deinit { try? FileManager.default.removeItem(at: url) }
 }

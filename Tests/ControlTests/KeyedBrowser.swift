@@ -1,4 +1,5 @@
 import Border
+import ChildPrograms
 import Foundation
 import Identity
 import JSON
@@ -154,11 +155,10 @@ extension KeyedBrowser {
     static func rsaKey(bits: Int) throws -> SigningKey {
         let file = FileManager.default.temporaryDirectory.appending(path: "key-\(UUID().uuidString).pem")
         defer { try? FileManager.default.removeItem(at: file) }
-        _ = try Running.run(
-            [
-                "/usr/bin/openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt",
-                "rsa_keygen_bits:\(bits)", "-out", file.path,
-            ], input: "")
+        _ = try ChildProgram(
+            "/usr/bin/openssl",
+            ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:\(bits)", "-out", file.path]
+        ).wait()
         return try SigningKey(pem: Array(Data(contentsOf: file)))
     }
 }

@@ -1,6 +1,7 @@
 import Access
 import Border
 import CLinux
+import ChildPrograms
 import Foundation
 import Testing
 
@@ -8,74 +9,44 @@ import Testing
 
 /// A program that speaks with a gateway; killed when it is no longer needed.
 final class ForeignClient {
-    private let process = Process()
-    private let output = Pipe()
-    private let authority: String
+    private let program: ChildProgram
+    private let authority: Authority
+
+    /// The authority's certificate as a file.
+    private final class Authority {
+        let path = FileManager.default.temporaryDirectory.appending(
+            path: "authority-\(UUID().uuidString).pem"
+        ).path
+
+        init() throws { try Data(TestCertificates.shared.authorityPEM).write(to: URL(filePath: path)) }
+
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
 
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    private init(_ program: String, _ authority: String) throws {
-        self.authority = authority
-        process.executableURL = URL(filePath: program)
-        process.standardOutput = output
-        process.standardError = output
-        try Data(TestCertificates.shared.authorityPEM).write(to: URL(filePath: authority))
+    init(_ program: String, _ arguments: (_ authority: String) -> [String]) throws {
+        authority = try Authority()
+        self.program = try ChildProgram(program, arguments(authority.path), output: .kept, errors: .kept)
     }
 
     /// `scripts/lib/http-clients.py`, in the environment that scripts/bootstrap makes.
     static func python(_ what: String, _ gateway: Gateway, session: UInt8 = 1) throws -> ForeignClient {
         let named = ProcessInfo.processInfo.environment["GATEPOST_HTTP_CLIENTS"]
         let folder = named ?? root.appending(path: ".build/http-clients").path
-        let python = "\(folder)/bin/python"
-        try #require(
-            FileManager.default.isExecutableFile(atPath: python),
-            "run scripts/bootstrap clients: no \(python)")
-        let client = try ForeignClient(python, Self.file())
         let cookie = Facts.cookie(session).dropFirst("Cookie: ".count).trimmingCharacters(in: .newlines)
-        client.process.arguments = [
-            "-B", root.appending(path: "scripts/lib/http-clients.py").path, what, "\(gateway.port)",
-            client.authority, cookie,
-        ]
-        try client.process.run()
-        return client
-    }
-
-    static func command(_ program: String, _ arguments: (_ authority: String) -> [String]) throws
-        -> ForeignClient
-    {
-        let client = try ForeignClient(program, Self.file())
-        client.process.arguments = arguments(client.authority)
-        try client.process.run()
-        return client
-    }
-
-    private static func file() -> String {
-        FileManager.default.temporaryDirectory.appending(path: "authority-\(UUID().uuidString).pem").path
-    }
-
-    deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        try? FileManager.default.removeItem(atPath: authority)
-    }
-
-    /// The next line, waited for as long as everything in tests is.
-    func line() -> String? {
-        let socket = TestSocket(descriptor: output.fileHandleForReading.fileDescriptor)
-        var line: [UInt8] = []
-        while let byte = socket.read(1) {
-            if byte[0] == 10 { return String(decoding: line, as: UTF8.self) }
-            line += byte
+        let script = root.appending(path: "scripts/lib/http-clients.py").path
+        return try ForeignClient("\(folder)/bin/python") { authority in
+            ["-B", script, what, "\(gateway.port)", authority, cookie]
         }
-        return line.isEmpty ? nil : String(decoding: line, as: UTF8.self)
     }
+
+    /// The next line.
+    func line() -> String? { program.line() }
 
     /// All that it still says.
-    func rest() -> String {
-        var lines: [String] = []
-        while let line = line() { lines.append(line) }
-        return lines.joined(separator: "\n")
-    }
+    func rest() -> String { program.outcome().text.trimmingCharacters(in: .newlines) }
 }
 
 @Suite("Clients that nobody here wrote: httpx, h2, websockets, curl, nghttp, h2load")
@@ -175,7 +146,7 @@ struct ForeignClientTests {
     func `curl asks, sends and waits for 100`(_ version: String) throws {
         let origin = Self.origin()
         let gateway = try Self.gateway(origin, isOpen: true)
-        let client = try ForeignClient.command("/usr/bin/curl") { authority in
+        let client = try ForeignClient("/usr/bin/curl") { authority in
             [
                 "-sS", version, "--max-time", "20", "--cacert", authority, "--resolve",
                 "wiki.test:\(gateway.port):127.0.0.1", "-H", "Expect: 100-continue", "-d",
@@ -189,11 +160,11 @@ struct ForeignClientTests {
     @Test func `nghttp and h2load are served without an error`() throws {
         let origin = Self.origin()
         let gateway = try Self.gateway(origin, isOpen: true)
-        let one = try ForeignClient.command("/usr/bin/nghttp") { _ in
+        let one = try ForeignClient("/usr/bin/nghttp") { _ in
             ["-H", ":authority: wiki.test", "https://127.0.0.1:\(gateway.port)/echo"]
         }
         #expect(one.rest().contains("GET /echo HTTP/1.1"))
-        let many = try ForeignClient.command("/usr/bin/h2load") { _ in
+        let many = try ForeignClient("/usr/bin/h2load") { _ in
             [
                 "-n", "400", "-c", "4", "-m", "25", "--connect-to", "127.0.0.1:\(gateway.port)",
                 "https://wiki.test:\(gateway.port)/echo",

@@ -1,5 +1,6 @@
 import Access
 import Border
+import ChildPrograms
 import Foundation
 import Testing
 
@@ -176,17 +177,7 @@ struct HTTP2StreamTests {
 
     /// What a program of nghttp2's prints.
     private static func run(_ program: String, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/\(program)")
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return text
+        try ChildProgram("/usr/bin/\(program)", arguments, output: .kept, errors: .kept).outcome().text
     }
 
     @Test func `h2load and nghttp are served`() throws {

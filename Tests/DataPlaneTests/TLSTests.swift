@@ -1,4 +1,5 @@
 import Border
+import ChildPrograms
 import Foundation
 import Testing
 
@@ -35,17 +36,8 @@ struct TLSTests {
 
     /// What `openssl s_client` prints.
     static func openssl(_ gateway: Gateway, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        process.arguments = ["s_client", "-connect", "127.0.0.1:\(gateway.port)"] + arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return text
+        let words = ["s_client", "-connect", "127.0.0.1:\(gateway.port)"] + arguments
+        return try ChildProgram("/usr/bin/openssl", words, output: .kept, errors: .kept).outcome().text
     }
 
     @Test func `the server speaks right after the handshake, so a client with Nagle's algorithm never waits`()

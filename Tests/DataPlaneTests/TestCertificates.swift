@@ -1,3 +1,4 @@
+import ChildPrograms
 import Foundation
 
 /// Certificates made once per test run by the `openssl` command: an authority, and leaves for the hosts
@@ -49,14 +50,11 @@ struct TestCertificates: Sendable {
     }
 
     private static func run(_ arguments: [String]) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        do { try process.run() } catch { fatalError("openssl: \(error)") }
-        process.waitUntilExit()
-        precondition(
-            process.terminationStatus == 0, "openssl \(arguments) ended with \(process.terminationStatus)")
+        do {
+            let made = try ChildProgram("/usr/bin/openssl", arguments, errors: .kept).outcome()
+            precondition(made.status == 0, "openssl \(arguments): \(made.status) \(made.text)")
+        } catch {
+            fatalError("\(error)")
+        }
     }
 }

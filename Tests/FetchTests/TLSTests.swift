@@ -1,16 +1,15 @@
+import ChildPrograms
 import Fetch
 import Foundation
 import Glibc
 import Testing
 
 /// `openssl s_server -www` with a self-signed certificate made for the run.
-///
-/// Spawned directly: Foundation's `Process` waits on a run loop, which a concurrency thread does not have.
 private final class TLSServer {
     let port = LoopbackServer.freePort()
     let certificatePEM: [UInt8]
     let keyPEM: [UInt8]
-    private let process: pid_t
+    private let server: ChildProgram
     private let folder: URL
 
     init(name: String = "localhost", _ options: [String] = []) throws {
@@ -18,39 +17,25 @@ private final class TLSServer {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let certificate = folder.appending(path: "c.pem").path
         let key = folder.appending(path: "k.pem").path
-        let make = Self.openssl([
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj",
-            "/CN=\(name)", "-addext", "subjectAltName=DNS:\(name)", "-keyout", key, "-out", certificate,
-        ])
-        waitpid(make, nil, 0)
+        let make = try ChildProgram(
+            "/usr/bin/openssl",
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-days", "2", "-subj", "/CN=\(name)", "-addext", "subjectAltName=DNS:\(name)",
+                "-keyout", key, "-out", certificate,
+            ], errors: .kept
+        ).outcome()
+        try #require(make.status == 0, "\(make.text)")
         certificatePEM = Array(try Data(contentsOf: URL(filePath: certificate)))
         keyPEM = Array(try Data(contentsOf: URL(filePath: key)))
-        process = Self.openssl(
+        server = try ChildProgram(
+            "/usr/bin/openssl",
             ["s_server", "-accept", "127.0.0.1:\(port)", "-www", "-cert", certificate, "-key", key]
                 + ["-CAfile", certificate] + options)
-        while waitpid(process, nil, WNOHANG) == 0, !LoopbackServer.accepts(port) { sched_yield() }
+        while server.isRunning, !LoopbackServer.accepts(port) { sched_yield() }
     }
 
-    private static func openssl(_ arguments: [String]) -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        for descriptor in 0...2 {
-            posix_spawn_file_actions_addopen(&actions, CInt(descriptor), "/dev/null", O_RDWR, 0)
-        }
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        var words = (["openssl"] + arguments).map { strdup($0) } + [nil]
-        defer { for word in words { free(word) } }
-        var child = pid_t()
-        precondition(posix_spawn(&child, "/usr/bin/openssl", &actions, nil, &words, environ) == 0)
-        return child
-    }
-
-    deinit {
-        kill(process, SIGKILL)
-        waitpid(process, nil, 0)
-        try? FileManager.default.removeItem(at: folder)
-    }
+    deinit { try? FileManager.default.removeItem(at: folder) }
 }
 
 @Suite("TLS of outbound requests")

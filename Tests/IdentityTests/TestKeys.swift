@@ -1,5 +1,5 @@
+import ChildPrograms
 import Foundation
-import Glibc
 import Signatures
 
 /// Keys and certificates of our own, made once for the run.
@@ -14,8 +14,7 @@ enum TestKeys {
     static let p384 = Result { try pair(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"]) }
     static let ed25519 = Result { try pair(["-newkey", "ed25519"]) }
 
-    /// A self-signed certificate and its key. Spawned directly: Foundation's `Process` waits on a run loop, which a
-    /// concurrency thread does not have.
+    /// A self-signed certificate and its key.
     private static func pair(_ kind: [String]) throws -> Pair {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "gatepost-identity-\(UUID().uuidString)")
@@ -23,21 +22,9 @@ enum TestKeys {
         defer { try? FileManager.default.removeItem(at: folder) }
         let (chain, key) = (folder.appending(path: "c.pem"), folder.appending(path: "k.pem"))
         let arguments =
-            ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=gatepost"] + kind
+            ["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=gatepost"] + kind
             + ["-keyout", key.path, "-out", chain.path]
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        for descriptor in 0...2 {
-            posix_spawn_file_actions_addopen(&actions, CInt(descriptor), "/dev/null", O_RDWR, 0)
-        }
-        var words = arguments.map { strdup($0) } + [nil]
-        defer { for word in words { free(word) } }
-        var child = pid_t()
-        guard posix_spawn(&child, "/usr/bin/openssl", &actions, nil, &words, environ) == 0 else {
-            throw CocoaError(.executableNotLoadable)
-        }
-        waitpid(child, nil, 0)
+        _ = try ChildProgram("/usr/bin/openssl", arguments).wait()
         return Pair(chain: Array(try Data(contentsOf: chain)), key: Array(try Data(contentsOf: key)))
     }
 }

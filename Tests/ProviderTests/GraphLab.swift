@@ -1,4 +1,5 @@
 import Access
+import ChildPrograms
 import Fetch
 import Foundation
 import Glibc
@@ -66,19 +67,8 @@ final class GraphLab {
     }
 
     /// Runs the openssl program; what it should have written is missing where it failed.
-    ///
-    /// Not by Foundation's `Process`: that lists the open descriptors, and beyond some 1,300 of them, which this suite has
-    /// at once, it reads past the end of the list.
-    private static func openssl(_ arguments: [String]) {
-        var words = (["openssl"] + arguments).map { strdup($0) } + [nil]
-        defer { words.forEach { free($0) } }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
-        var pid: pid_t = 0
-        guard posix_spawn(&pid, "/usr/bin/openssl", &actions, nil, &words, environ) == 0 else { return }
-        while waitpid(pid, nil, 0) < 0, errno == EINTR {}
+    private static func openssl(_ arguments: [String]) throws {
+        _ = try ChildProgram("/usr/bin/openssl", arguments).wait()
     }
 
     /// An RSA key and its self-signed certificate, made by the openssl program: no private key lies in the
@@ -87,7 +77,7 @@ final class GraphLab {
         let folder = FileManager.default.temporaryDirectory.appending(path: "gatepost-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        openssl([
+        try openssl([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=gatepost",
             "-keyout",
             folder.path + "/key.pem", "-out", folder.path + "/chain.pem",
@@ -102,7 +92,7 @@ final class GraphLab {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         try Data(key).write(to: folder.appending(path: "key.pem"))
-        openssl(["pkey", "-in", folder.path + "/key.pem", "-pubout", "-out", folder.path + "/public.pem"])
+        try openssl(["pkey", "-in", folder.path + "/key.pem", "-pubout", "-out", folder.path + "/public.pem"])
         return Array(try Data(contentsOf: folder.appending(path: "public.pem")))
     }
 
