@@ -10,6 +10,19 @@ struct ByteBuffer {
     private var head = 0
     private var tail = 0
 
+    init() {}
+
+    /// - Parameters:
+    ///   - block: one of the pool's, which is this buffer's from here on.
+    ///   - size: the block's real size.
+    ///   - bytes: where in the block the waiting bytes lie.
+    init(adopting block: UnsafeMutablePointer<UInt8>, _ size: Int, bytes: Range<Int>) {
+        self.block = block
+        capacity = size
+        head = bytes.lowerBound
+        tail = bytes.upperBound
+    }
+
     var count: Int { tail - head }
     var isEmpty: Bool { tail == head }
     /// Room behind the last byte, without moving or growing.
@@ -31,13 +44,18 @@ struct ByteBuffer {
     mutating func reserve(_ bytes: Int, _ pool: UnsafeMutablePointer<BufferPool>) {
         guard room < bytes else { return }
         if let block, capacity - count >= bytes {
+            pool.pointee.bytesMoved += count
             memmove(block, block + head, count)
             tail = count
             head = 0
             return
         }
-        let (larger, size) = pool.pointee.take(atLeast: count + bytes)
+        // Twice as large each time, also beyond what the pool has: else each further piece would move all of it.
+        let wanted = count + bytes
+        let isLarge = wanted > BufferPool.largestBlockBytes
+        let (larger, size) = pool.pointee.take(atLeast: isLarge ? max(wanted, 2 * capacity) : wanted)
         let moved = count
+        pool.pointee.bytesMoved += moved
         if let block {
             memcpy(larger, block + head, moved)
             pool.pointee.giveBack(block, size: capacity)

@@ -14,6 +14,8 @@ final class CutLaw {
     /// The most streams that one turn has ended, and in how many turns some were.
     private(set) var cutInOneTurnMax = 0
     private(set) var turnsOfCutting = 0
+    /// In how many that could be, by the streams that were open when their session ended.
+    private(set) var turnsPossible = 0
     /// Between the first turn of the cutting and the last: requests of others that went upstream, and those of the
     /// ended session that were refused.
     private(set) var othersForwarded = 0
@@ -29,6 +31,7 @@ final class CutLaw {
             upstream.isCut = true
             upstream.openStream?.client?.lost()
         }
+        turnsPossible += (open.count + world.profile.cutsPerTurn - 1) / world.profile.cutsPerTurn
         // Whatever the gateway has open may stand in front of them.
         let ahead = max(1, upstreams.count { $0.isOccupied })
         let turns = (ahead + world.profile.cutsPerTurn - 1) / world.profile.cutsPerTurn

@@ -56,8 +56,10 @@ struct SimulationTests {
             let problems = simulation.problems()
             #expect(problems.isEmpty, "seed \(seed):\n\(problems.joined(separator: "\n"))")
             #expect(simulation.cuts.cutInOneTurnMax == 2, "seed \(seed)")
-            // Some of the 250 have ended by themselves before.
-            #expect(simulation.cuts.turnsOfCutting >= 75, "seed \(seed)")
+            // Some of the 250 have ended by themselves before: of forty seeds 99 to 111 turns were possible, and each
+            // of them cut. A tenth is left to streams that end by themselves in between.
+            let (cut, possible) = (simulation.cuts.turnsOfCutting, simulation.cuts.turnsPossible)
+            #expect(possible >= 75 && cut * 10 >= possible * 9, "seed \(seed): \(cut) of \(possible)")
             forwarded += simulation.cuts.othersForwarded
             refused += simulation.cuts.refused
         }
