@@ -23,7 +23,7 @@ final class FakePeer: Sendable {
         (messages, revocations) = (one.0, other.0)
         theirs = (one.1, other.1)
         // A test that waits in vain has to end.
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         for socket in [messages, revocations] {
             setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
@@ -90,7 +90,7 @@ final class Told<Value: Sendable>: Sendable {
     private let all = Watched<[Value]>([])
     func add(_ value: Value) { all.change { $0.append(value) } }
     var count: Int { all.look { $0.count } }
-    func first(_ count: Int = 1, seconds: Int = 20) async throws -> [Value] {
+    func first(_ count: Int = 1, seconds: Int = 60) async throws -> [Value] {
         try await offPool { [all] in
             guard let found = all.wait(milliseconds: seconds * 1_000, { $0.count >= count ? $0 : nil }) else {
                 throw FakePeer.Failure(description: "told \(all.look { $0.count }) of \(count)")
