@@ -34,8 +34,8 @@ struct SessionTable {
     /// Whether reactors were given a record of the session, on whatever connections.
     func isKnown(_ session: String) -> Bool { latest[session] != nil || besides[session] != nil }
 
-    /// Whose the sessions are that are not over, as their records name them: issuer, space, subject; nil is a machine's.
-    /// And their devices.
+    /// Whose the sessions are that are not over, as their records name them: issuer, space, subject; nil is a
+    /// machine's. And their devices.
     ///
     /// Names only, and as often as there are sessions: who sorts them keeps no revocation waiting.
     func openNames(nowSeconds: Int64) -> [(person: String?, device: String?)] {
