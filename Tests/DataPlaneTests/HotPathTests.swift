@@ -11,6 +11,7 @@ struct HotPathTests {
         #expect(_isPOD(Exchange.self))
         #expect(_isPOD(Transport.self))
         #expect(_isPOD(ByteBuffer.self))
+        #expect(_isPOD(BlockQueue.self))
         #expect(_isPOD(NotedPath.self))
         #expect(_isPOD(CookieMemo.self))
         #expect(_isPOD(RequestNames.self))

@@ -16,8 +16,8 @@ extension EndToEnd {
             Way(version: "2", isUpload: true), Way(version: "2", isUpload: false),
         ]
         /// What the process that has the reactors may grow by while a body of any size passes, in KiB: what one
-        /// connection may hold, and as much again for its buffers while they grow.
-        static let growthMax = 16_384
+        /// connection may hold.
+        static let growthMax = 8_192
 
         @Test(
             "every byte arrives, and the process that has the reactors does not grow with them",

@@ -56,8 +56,8 @@ struct HTTP2Stream {
     var previous: HTTP2StreamPointer?
 
     /// What the record has not read yet.
-    var inbound = ByteBuffer()
-    /// Bytes of the client's flow-control window that are taken by `inbound`.
+    var inbound = BlockQueue()
+    /// Bytes of the client's flow-control window that were not given back: what came and still lies here.
     var owedWindow = 0
     /// What the client may send ahead, and what of it was taken since it last grew.
     var window = Reactor.firstWindowBytes
@@ -129,24 +129,34 @@ extension UnsafeMutablePointer<HTTP2Stream> {
     /// As `recv`: bytes, 0 at the end, -1 for nothing now. What is taken makes room in the client's window.
     func receive(_ target: UnsafeMutablePointer<UInt8>, _ capacity: Int, _ transport: TransportPointer) -> Int
     {
-        let waiting = pointee.inbound.bytes
-        guard let start = waiting.baseAddress, !waiting.isEmpty else {
+        guard !pointee.inbound.isEmpty else {
             if pointee.isRemoteEnded { return 0 }
             transport.pointee.isReadable = false
             return -1
         }
-        let count = min(capacity, waiting.count)
-        memcpy(target, start, count)
-        transport.pointee.bytesReceived &+= UInt32(truncatingIfNeeded: count)
-        pointee.inbound.consume(count, transport.pointee.pool)
-        giveBackWindow()
-        if pointee.inbound.isEmpty, !pointee.isRemoteEnded { transport.pointee.isReadable = false }
+        let count = pointee.inbound.read(into: target, capacity, transport.pointee.pool)
+        note(received: count, transport)
+        giveBackWindow(keeping: pointee.inbound.count)
         return count
     }
 
+    /// The next of what came, in the block in which it lies; empty for nothing now. Its window is still the taker's to
+    /// give back.
+    func receiveBlock(_ transport: TransportPointer) -> ByteBuffer {
+        let block = pointee.inbound.takeBlock()
+        note(received: block.count, transport)
+        return block
+    }
+
+    private func note(received count: Int, _ transport: TransportPointer) {
+        transport.pointee.bytesReceived &+= UInt32(truncatingIfNeeded: count)
+        if pointee.inbound.isEmpty, !pointee.isRemoteEnded { transport.pointee.isReadable = false }
+    }
+
     /// The window covers what still waits, and nothing of what was taken.
-    private func giveBackWindow() {
-        let taken = pointee.owedWindow - min(pointee.owedWindow, pointee.inbound.count)
+    /// - Parameter waiting: bytes of the stream that lie here still, wherever.
+    func giveBackWindow(keeping waiting: Int) {
+        let taken = pointee.owedWindow - min(pointee.owedWindow, waiting)
         guard taken > 0 else { return }
         pointee.owedWindow -= taken
         let connection = pointee.connection

@@ -107,8 +107,6 @@ extension Reactor {
     func appendInbound(_ stream: HTTP2StreamPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int) {
         guard count > 0 else { return }
         stream.pointee.owedWindow += count
-        // Large blocks are made as they are asked for: without some room for the next ones each frame would move all.
-        stream.pointee.inbound.reserve(max(count + 32, stream.pointee.inbound.count / 4), pool)
         if stream.pointee.isBodyChunked {
             var line = InlineArray<32, UInt8>(repeating: 0)
             let length = withUnsafeMutableBytes(of: &line) { raw -> Int in

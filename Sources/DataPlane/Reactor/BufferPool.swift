@@ -13,6 +13,10 @@ struct BufferPool {
     private var kept: UnsafeMutablePointer<Int>
     /// Bytes handed out and not given back.
     private(set) var bytesInUse = 0
+    /// Blocks that came from the allocator, and bytes that were moved because their block was full: what a warm pool
+    /// and buffers of the right size never cost.
+    private(set) var blocksMade = 0
+    var bytesMoved = 0
 
     init() {
         free = .allocate(capacity: Self.classes)
@@ -32,6 +36,7 @@ struct BufferPool {
             kept[index] -= 1
             return (block.assumingMemoryBound(to: UInt8.self), size)
         }
+        blocksMade += 1
         let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         return (block.bindMemory(to: UInt8.self, capacity: size), size)
     }
@@ -46,6 +51,11 @@ struct BufferPool {
         raw.storeBytes(of: free[index], as: UnsafeMutableRawPointer?.self)
         free[index] = raw
         kept[index] += 1
+    }
+
+    /// The block of a buffer that is nobody's any more.
+    mutating func giveBack(_ buffer: ByteBuffer) {
+        if let block = buffer.block { giveBack(block, size: buffer.capacity) }
     }
 
     /// Frees everything that is kept. The pool must not be used afterwards.

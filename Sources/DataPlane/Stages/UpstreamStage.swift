@@ -80,8 +80,10 @@ extension Reactor {
         consumeHead(slot)
         setDeadline(slot, idleMilliseconds(slot))
         let step = relayRequest(slot)
-        if step != .closed { transport.uncork() }
-        return step == .closed ? .closed : .again
+        guard step != .closed else { return .closed }
+        transport.uncork()
+        if let stream = (transports + Int(slot)).stream { giveBackWindow(stream) }
+        return .again
     }
 
     private func writeHead(

@@ -14,13 +14,30 @@ extension Reactor {
 
     /// `.wait` also when the body is complete: the response is what is awaited then.
     func relayRequest(_ slot: Int32) -> Step {
+        let step = forwardRequest(slot)
+        guard step != .closed else { return step }
+        if let stream = (transports + Int(slot)).stream { giveBackWindow(stream) }
+        return step
+    }
+
+    /// What the upstream's socket has not taken is still the client's to wait for: it sends ahead what its window says,
+    /// and not as much again for each buffer on the way.
+    func giveBackWindow(_ stream: HTTP2StreamPointer) {
+        let connection = downstreams[stream.pointee.slot]
+        guard connection.pointee.phase == .forwarding else { return }
+        let upstream = transports + Int(connection.pointee.exchange.upstream)
+        stream.giveBackWindow(
+            keeping: stream.pointee.inbound.count + connection.pointee.input.count
+                + upstream.pointee.pending.count)
+    }
+
+    private func forwardRequest(_ slot: Int32) -> Step {
         let connection = downstreams[slot]
         var (moved, blocks) = (0, 0)
         while !connection.pointee.exchange.isRequestComplete {
             let upstream = transports + Int(connection.pointee.exchange.upstream)
             if upstream.pointee.isFailed { return .wait }
-            let target = connection.pointee.exchange.upstream
-            guard mayProduce(for: target, of: slot, below: Transport.pendingBytesHigh) else { return .wait }
+            guard hasRoom(connection.pointee.exchange.upstream, for: slot) else { return .wait }
             guard moved < Self.visitBytesMax, blocks < Self.blocksPerVisitMax else { return .again }
             blocks += 1
             if connection.pointee.input.isEmpty {
@@ -44,8 +61,23 @@ extension Reactor {
         return .wait
     }
 
+    /// Whether the upstream is given more. A socket that has not taken all of the last block would not take the next
+    /// one either: it would only be moved behind it. A head waits for the first block, to leave with it, and of a
+    /// stream several blocks become the frames of a turn.
+    private func hasRoom(_ upstream: Int32, for slot: Int32) -> Bool {
+        let transport = transports + Int(upstream)
+        guard transport.stream == nil else {
+            return mayProduce(for: upstream, of: slot, below: Transport.pendingBytesHigh)
+        }
+        let waiting = transport.pointee.pending.count
+        return waiting == 0 || (transport.pointee.isCorked && waiting < Self.recordBytesMax)
+    }
+
     /// Reads what the client has sent, up to a block of a body that is at least as long.
     private func readBlock(_ slot: Int32) -> TransportRead {
+        if let stream = (transports + Int(slot)).stream, !stream.pointee.inbound.isEmpty {
+            return takeBlock(slot, stream)
+        }
         let connection = downstreams[slot]
         let isLong =
             if case .length = connection.pointee.exchange.requestFraming {
@@ -60,6 +92,16 @@ extension Reactor {
             else { break }
         }
         return result
+    }
+
+    /// What a stream has received changes hands where it lies.
+    private func takeBlock(_ slot: Int32, _ stream: HTTP2StreamPointer) -> TransportRead {
+        let connection = downstreams[slot]
+        connection.pointee.input.release(pool)
+        connection.pointee.input = stream.receiveBlock(transports + Int(slot))
+        let count = connection.pointee.input.count
+        connection.pointee.exchange.bytesIn &+= UInt64(count)
+        return .bytes(count)
     }
 
     /// - Returns: false when the chunked coding is broken.

@@ -12,7 +12,10 @@ extension Reactor {
             let transport = transports + Int(upstream)
             let slot = upstreams[upstream].pointee.downstream
             if slot >= 0, downstreams[slot].pointee.exchange.isCutQueued { return }
-            if !transport.pointee.pending.isEmpty { transport.flush() }
+            if !transport.pointee.pending.isEmpty {
+                transport.flush()
+                if slot >= 0, let stream = (transports + Int(slot)).stream { giveBackWindow(stream) }
+            }
             if slot >= 0 { serve(slot) }
         case .idle: checkIdle(upstream)
         case .probing: continueProbe(upstream)

@@ -80,6 +80,8 @@ extension Reactor {
             stream = current.pointee.next
             guard current.pointee.hasProgress else { continue }
             current.pointee.hasProgress = false
+            let user = upstreams[current.pointee.slot].pointee.downstream
+            if user >= 0, let stream = (transports + Int(user)).stream { giveBackWindow(stream) }
             wakeUser(of: current)
         }
         settle(upstream, connection)

@@ -203,7 +203,7 @@ extension Reactor {
         guard let stream = connection.pointee.firstStream else { return }
         guard !transports[Int(stream.pointee.slot)].isFailed else { return probeEnded(parent, .noAnswer) }
         switch work.pointee.responseParser.parse(
-            stream.pointee.inbound.bytes.span, answering: .get, into: &work.pointee.responseFields)
+            stream.pointee.inbound.front.span, answering: .get, into: &work.pointee.responseFields)
         {
         case .needMore: return
         case .refused: probeEnded(parent, .malformed)

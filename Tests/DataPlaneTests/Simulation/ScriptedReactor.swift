@@ -184,6 +184,8 @@ final class ScriptedClient: Peer {
     private var isReady = false
     /// What it was told.
     private(set) var plain: [UInt8] = []
+    /// Called with each piece of it.
+    var whenTold: ([UInt8]) -> Void = { _ in }
     /// When it was told that the connection is over, on the reactor's clock.
     private(set) var endedNanoseconds: UInt64?
 
@@ -232,7 +234,9 @@ final class ScriptedClient: Peer {
     func gatewayWrote(_ bytes: [UInt8], wasBlocked: Bool) {}
 
     func received(_ bytes: [UInt8]) {
-        plain += tls.receive(bytes)
+        let told = tls.receive(bytes)
+        plain += told
+        if !told.isEmpty { whenTold(told) }
         guard !isMute else { return }
         let records = tls.take()
         if !records.isEmpty { link.send(records) }
