@@ -213,7 +213,7 @@ struct HTTP2UpstreamTests {
         let size = 4 << 20
         while sent < size {
             // As much as the gateway gives.
-            let most = 65_535 + min(client.window[1] ?? 0, 1 << 30) - sent
+            let most = 65_535 + min(client.window[1] ?? 0, client.window[0] ?? 0) - sent
             if most >= 16_384 {
                 client.send(
                     HTTP2Client.data(1, [UInt8](repeating: 1, count: 16_384), ends: sent + 16_384 >= size))

@@ -43,25 +43,31 @@ struct ByteBuffer {
     /// Makes room for `bytes` more at the end: moves to the front first, grows last.
     mutating func reserve(_ bytes: Int, _ pool: UnsafeMutablePointer<BufferPool>) {
         guard room < bytes else { return }
-        if let block, capacity - count >= bytes {
-            pool.pointee.bytesMoved += count
-            memmove(block, block + head, count)
-            tail = count
-            head = 0
+        guard let block else {
+            (block, capacity) = pool.pointee.take(atLeast: bytes)
             return
         }
-        // Twice as large each time, also beyond what the pool has: else each further piece would move all of it.
-        let wanted = count + bytes
-        let isLarge = wanted > BufferPool.largestBlockBytes
-        let (larger, size) = pool.pointee.take(atLeast: isLarge ? max(wanted, 2 * capacity) : wanted)
+        makeRoom(for: bytes, in: block, pool)
+    }
+
+    @inline(never)
+    private mutating func makeRoom(
+        for bytes: Int, in old: UnsafeMutablePointer<UInt8>, _ pool: UnsafeMutablePointer<BufferPool>
+    ) {
         let moved = count
         pool.pointee.bytesMoved += moved
-        if let block {
-            memcpy(larger, block + head, moved)
-            pool.pointee.giveBack(block, size: capacity)
+        if capacity - moved >= bytes {
+            memmove(old, old + head, moved)
+        } else {
+            // Twice as large each time, also beyond what the pool has: else each further piece would move all of it.
+            let wanted = moved + bytes
+            let isLarge = wanted > BufferPool.largestBlockBytes
+            let (larger, size) = pool.pointee.take(atLeast: isLarge ? max(wanted, 2 * capacity) : wanted)
+            memcpy(larger, old + head, moved)
+            pool.pointee.giveBack(old, size: capacity)
+            block = larger
+            capacity = size
         }
-        block = larger
-        capacity = size
         head = 0
         tail = moved
     }
