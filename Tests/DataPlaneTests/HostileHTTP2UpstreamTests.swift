@@ -215,7 +215,9 @@ struct HostileHTTP2UpstreamTests {
         case .broken:
             #expect(response?.text.contains("poison") != true)
             let isWhole = response?.isComplete == true && response?.status == 200
-            #expect(!isWhole || row.method == "HEAD")
+            // Of more bytes than the length, the first one too many may come when the client has its whole answer.
+            let isAnnounced = response?.field("Content-Length") == "3" && response?.text == "hel"
+            #expect(!isWhole || row.method == "HEAD" || bytewise && isAnnounced)
         case .answered:
             #expect(response?.status == 200 && response?.text == "hello")
             isClosed.wait()

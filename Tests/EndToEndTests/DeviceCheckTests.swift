@@ -64,7 +64,7 @@ extension EndToEnd {
                 #expect(try browser.text.contains("Start it on this device"))
                 try stack.photograph(browser, "agent-not-running")
             }
-            try browser.click("#again")
+            try CheckPage.lookAgain(browser)
             try browser.waitForApplication("wiki")
             #expect(try browser.url == "https://wiki.corp.test/later")
         }

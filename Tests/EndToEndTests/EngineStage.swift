@@ -166,4 +166,12 @@ struct CheckPage: CustomStringConvertible {
         }
         return try CheckPage(browser)
     }
+
+    /// One click, where the page has not gone on by itself: it looks again a few times, and shows no button meanwhile.
+    static func lookAgain(_ browser: any Browser) throws {
+        try browser.wait(for: "the page to look again") {
+            if try CheckPage(browser).reason != nil { try browser.click("#again") }
+            return true
+        }
+    }
 }

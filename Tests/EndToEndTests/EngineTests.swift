@@ -147,7 +147,7 @@ extension EndToEnd {
             defer { try? stage.stack.startAgent() }
             try await EngineStage.inEach { engine in
                 let browser = try stage.browser(waitingIn: engine)
-                if try CheckPage(browser).reason != nil { try browser.click("#again") }
+                try CheckPage.lookAgain(browser)
                 let reason = agent.reason(in: engine)
                 let page = try CheckPage.wait(browser, for: reason)
                 try stage.photograph(browser, agent.reason)
