@@ -41,7 +41,7 @@ requirements: ## which requirement rows have a passing test in the last make tes
 model: ## 5,000 stories of sessions against their model (quarter of an hour)
 	@GATEPOST_MODEL_SEEDS=$${GATEPOST_MODEL_SEEDS:-5000} scripts/test --filter SessionModelTests
 
-oracle: ## decide a million random cases as a naive reading of the rules does, built with optimisation (some minutes)
+oracle: ## decide a million random cases as a naive reading of the rules does, built with optimisation (a minute or two)
 	@scripts/oracle
 
 test-asan: ## the module suites and the simulation under the address sanitizer
