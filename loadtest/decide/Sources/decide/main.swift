@@ -1,7 +1,9 @@
 // CPU time (of this thread) of deciding: 1,000 applications of 50 policies, one person in 500 groups, four providers.
 // Every application in turn, so that each is cold. With the argument `reach`, `unreachable` or `equal` of analysing all of
-// them; with any other of all three.
+// them; with any other of all three. With `wall` the three divided between the cores, as `gatepost analyze` does, by the
+// clock.
 import Access
+import Dispatch
 import Glibc
 
 nonisolated(unsafe) var seed: UInt64 = 88172645463325252
@@ -134,7 +136,7 @@ for (label, groups) in asked == nil || asked == "all" ? people : [] {
         times[times.count - 1], "us; decide ns p50", applied[500], "p99", applied[990])
 }
 func asks(_ what: String) -> Bool {
-    asked.map { $0 == what || !["reach", "unreachable", "equal"].contains($0) } ?? false
+    asked.map { $0 == what || !["reach", "unreachable", "equal", "wall"].contains($0) } ?? false
 }
 var t = micros()
 var a = PolicyAnalysis(snap, fromSeconds: now)
@@ -173,4 +175,27 @@ if asks("equal") {
     print(
         "equal, ten changed", PolicyAnalysis(snap, fromSeconds: now).comparison(with: other).count,
         micros() - t)
+}
+if asked == "wall" {
+    var changed = snap
+    for i in changed.applications.indices {
+        changed.applications[i].policies.swapAt(20, 21); changed.applications[i].tags = ["x"]
+    }
+    let (first, other) = (PolicyAnalysis(snap, fromSeconds: now), changed)
+    let query = ReachQuery(
+        device: DeviceQuery(
+            isShown: true, platform: .macos, sayings: [.init(integration: nil, state: .noncompliant)]))
+    let questions: [(name: String, ask: @Sendable (inout PolicyAnalysis, Application) -> Void)] = [
+        ("reach", { _ = $0.reach(of: $1, query) }), ("unreachable", { _ = $0.unreachable(in: $1) }),
+        ("equal, all changed", { _ = $0.comparison(of: $1, with: other) }),
+    ]
+    let (cores, all) = (Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), apps)
+    for (name, ask) in questions {
+        let began = ContinuousClock.now
+        DispatchQueue.concurrentPerform(iterations: cores) { part in
+            var own = first
+            for app in all[(part * all.count / cores)..<((part + 1) * all.count / cores)] { ask(&own, app) }
+        }
+        print(name, "by the clock on", cores, "cores", ContinuousClock.now - began)
+    }
 }
