@@ -22,7 +22,12 @@ class Polite:
         if self.pid == 0:
             os.close(self.stop_writer)
             try:
-                os.write(writer, json.dumps(self.ask_until_told(authorities, port, cookie)).encode())
+                said = self.ask_until_told(authorities, port, cookie)
+            except Exception as error:  # pylint: disable=broad-except # whatever it is, the parent tells of it
+                said = repr(error)
+            try:
+                with open(writer, "wb") as pipe:
+                    pipe.write(json.dumps(said).encode())
             finally:
                 os._exit(0)
         os.close(writer)
@@ -37,7 +42,10 @@ class Polite:
         message = (f"GET /polite HTTP/1.1\r\nHost: wiki.localhost:{port}\r\nCookie: {cookie}\r\n"
                    "Accept: application/json\r\n\r\n").encode("ascii")
         taken = []
-        while not select.select([self.stop_reader], [], [], PAUSE_SECONDS)[0]:
+        # Not select(2): the descriptors behind the streams' are beyond what it can say.
+        told = select.poll()
+        told.register(self.stop_reader, select.POLLIN)
+        while not told.poll(PAUSE_SECONDS * 1000):
             began = time.monotonic()
             connection.sendall(message)
             answer = b""
