@@ -48,7 +48,7 @@ extension HTTP2RequestHead {
             output.append("\r\n")
         }
         switch kind {
-        case .message: if hasBody, !hasContentLength { output.append("transfer-encoding: chunked\r\n") }
+        case .message: if hasBody, contentLength == nil { output.append("transfer-encoding: chunked\r\n") }
         case .webSocket:
             output.append("connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ")
             output.append(webSocketKey)

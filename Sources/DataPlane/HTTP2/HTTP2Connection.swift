@@ -95,6 +95,8 @@ struct HTTP2Stream {
     /// Towards an upstream: the head of the final answer came, and how many in front of it.
     var isHeadReceived = false
     var interimHeads: UInt8 = 0
+    /// Towards an upstream: bytes of the announced body that are still to come; beyond reach where none is announced.
+    var bodyRest = Int64.max
     /// The upstream itself reset it.
     var isPeerReset = false
 }

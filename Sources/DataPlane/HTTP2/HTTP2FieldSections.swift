@@ -69,7 +69,7 @@ extension Reactor {
         stream.pointee.isRemoteEnded = endsStream
         stream.pointee.isTunnel = kind == .webSocket
         stream.pointee.isBodyChunked =
-            kind == .message && !endsStream && !connection.pointee.head.hasContentLength
+            kind == .message && !endsStream && connection.pointee.head.contentLength == nil
         wake(stream)
     }
 
@@ -107,6 +107,7 @@ extension Reactor {
     func appendInbound(_ stream: HTTP2StreamPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int) {
         guard count > 0 else { return }
         stream.pointee.owedWindow += count
+        stream.pointee.bodyRest &-= Int64(count)
         if stream.pointee.isBodyChunked {
             var line = InlineArray<32, UInt8>(repeating: 0)
             let length = withUnsafeMutableBytes(of: &line) { raw -> Int in

@@ -71,10 +71,20 @@ private func answerFrameBegan(
             return failure
         }
     }
+    if kind == NGHTTP2_DATA.rawValue, exceedsLength(session, header.pointee) { return failure }
     connection.pointee.reactor._withUnsafeGuaranteedRef {
         connection.pointee.abuse.noteFrame(header.pointee, upstreamBounds, $0.nowMilliseconds)
     }
     return connection.pointee.abuse.isExceeded ? failure : 0
+}
+
+/// RFC 9113 §8.1.1: more than was announced is malformed, and what passes the first byte on before it sees the rest
+/// has given a whole answer away. Of a padded frame nghttp2 knows it when it has the padding's length.
+private func exceedsLength(_ session: OpaquePointer?, _ header: nghttp2_frame_hd) -> Bool {
+    guard UInt32(header.flags) & UInt32(NGHTTP2_FLAG_PADDED.rawValue) == 0,
+        let stream = stream(session, header.stream_id)
+    else { return false }
+    return Int64(header.length) > stream.pointee.bodyRest
 }
 
 private func answerBegan(

@@ -76,7 +76,10 @@ extension Reactor {
         connection.pointee.head.writeTrailers(from: connection.pointee.headLines, into: &output)
         let isHead = user >= 0 && downstreams[user].pointee.exchange.method == .head
         let mayHaveBody = !isOpened && status >= 200 && status != 204 && status != 304 && !isHead
-        if mayHaveBody, !connection.pointee.head.hasContentLength {
+        if !isOpened, status >= 200 {
+            stream.pointee.bodyRest = mayHaveBody ? connection.pointee.head.contentLength ?? .max : 0
+        }
+        if mayHaveBody, connection.pointee.head.contentLength == nil {
             lines += 1
             stream.pointee.isBodyChunked = !endsStream
             if endsStream {
