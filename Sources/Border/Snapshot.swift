@@ -187,7 +187,7 @@ public struct Limits: Sendable, Codable, Hashable {
     public var firstRequestMilliseconds = 15_000
     /// What buffers of one connection, of one address's connections (0: no bound), and of all together may take.
     public var connectionMemoryBytesMax = 8_388_608
-    public var memoryPerAddressBytesMax = 16_777_216
+    public var memoryPerAddressBytesMax = 12_582_912
     public var memoryBytesMax = 268_435_456
     public var http2 = HTTP2Limits()
     public init() {}

@@ -45,7 +45,7 @@ public struct LimitSettings: Sendable, Hashable {
     /// `connection-memory-max`: bytes that the buffers of one connection take.
     public var connectionMemoryBytesMax = 8_388_608
     /// `memory-per-address-max`: bytes that those of one IPv4 address or IPv6 /64 take together; 0: no bound.
-    public var memoryPerAddressBytesMax = 16_777_216
+    public var memoryPerAddressBytesMax = 12_582_912
     /// `memory-max`: bytes that the buffers of all connections take together.
     public var memoryBytesMax = 268_435_456
     /// `http2-streams-max`: streams of one HTTP/2 connection that are open at once.

@@ -96,13 +96,13 @@ final class Gateway: Sendable {
         while !engine.send(message, to: reactor) { sched_yield() }
     }
 
-    /// Waits for a message of the data plane that fits, at most ten seconds.
+    /// Waits for a message of the data plane that fits, at most a minute.
     func waitFor(_ matches: (ToControl) -> Bool) -> ToControl? {
         waitUntil { self.received.withLock { $0.first(where: matches) } }
     }
 
     func waitUntil<Value>(_ condition: () -> Value?) -> Value? {
-        let end = Clock.monotonicNanoseconds() + 10_000_000_000
+        let end = Clock.monotonicNanoseconds() + 60_000_000_000
         while Clock.monotonicNanoseconds() < end {
             if let value = condition() { return value }
             poll(nil, 0, 1)

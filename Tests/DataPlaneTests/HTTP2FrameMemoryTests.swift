@@ -7,9 +7,9 @@ import Testing
 @Suite("The memory that nghttp2 packs frames in")
 struct HTTP2FrameMemoryTests {
     /// Pages of the first 16 KiB that the kernel holds.
-    private static func pages(_ buffer: UnsafeMutableRawPointer) -> Int {
-        var held = [UInt8](repeating: 0, count: 4)
-        #expect(mincore(buffer, 16_384, &held) == 0)
+    private static func pages(_ buffer: UnsafeMutableRawPointer, of bytes: Int = 16_384) -> Int {
+        var held = [UInt8](repeating: 0, count: bytes / 4_096)
+        #expect(mincore(buffer, bytes, &held) == 0)
         return held.count { $0 & 1 == 1 }
     }
 
@@ -42,12 +42,50 @@ struct HTTP2FrameMemoryTests {
             let sent = Self.drain(session)
             #expect(sent.suffix(8) == ping[...])
             if round == 0 { first = sent } else { #expect(sent == Array(first.suffix(sent.count))) }
-            #expect(buffer.map(Self.pages) ?? 0 >= 1)
+            #expect(buffer.map { Self.pages($0) } ?? 0 >= 1)
             owner.pointee.rest()
-            #expect(buffer.map(Self.pages) == 0)
+            #expect(buffer.map { Self.pages($0) } == 0)
         }
         nghttp2_session_del(session)
         #expect(owner.pointee.buffer == nil)
+    }
+
+    @Test func `the table of streams is given back while there is none, and only then`() throws {
+        let owner = UnsafeMutablePointer<HTTP2FrameMemory>.allocate(capacity: 1)
+        owner.initialize(to: HTTP2FrameMemory())
+        defer { owner.deallocate() }
+        var callbacks: OpaquePointer?
+        var option: OpaquePointer?
+        nghttp2_session_callbacks_new(&callbacks)
+        nghttp2_option_new(&option)
+        nghttp2_option_set_no_closed_streams(option, 1)
+        defer {
+            nghttp2_session_callbacks_del(callbacks)
+            nghttp2_option_del(option)
+        }
+        var memory = HTTP2FrameMemory.functions(for: owner)
+        var session: OpaquePointer?
+        #expect(nghttp2_session_server_new3(&session, callbacks, nil, option, &memory) == 0)
+        let table = try #require(owner.pointee.table)
+        #expect(UInt(bitPattern: table) % 4_096 == 0)
+        func receive(_ bytes: [UInt8]) {
+            #expect(nghttp2_session_mem_recv(session, bytes, bytes.count) == bytes.count)
+        }
+        receive(HTTP2Client.preface + HTTP2Frame.bytes(.settings, 0, 0, []))
+        for round in 0..<3 {
+            let ids = (0..<20).map { UInt32(round * 40 + 2 * $0 + 1) }
+            for id in ids { receive(HTTP2Client.headers(id, HTTP2Client.request("/"), ends: false)) }
+            owner.pointee.rest()
+            #expect(Self.pages(table, of: 4_096) == 1)
+            #expect(ids.allSatisfy { nghttp2_session_find_stream(session, Int32($0)) != nil })
+            for id in ids { receive(HTTP2Frame.bytes(.reset, 0, id, [0, 0, 0, 8])) }
+            #expect(ids.allSatisfy { nghttp2_session_find_stream(session, Int32($0)) == nil })
+            _ = Self.drain(session)
+            owner.pointee.rest()
+            #expect(Self.pages(table, of: 4_096) == 0)
+        }
+        nghttp2_session_del(session)
+        #expect(owner.pointee.table == nil)
     }
 
     @Test func `only the first large block lies on pages of its own; resting without one does nothing`() {

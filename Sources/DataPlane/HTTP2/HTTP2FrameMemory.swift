@@ -1,15 +1,20 @@
 import CNghttp2
 import Glibc
 
-/// Where nghttp2 packs the frames of one connection: 16 KiB that it keeps as long as the session lives, and of which a
-/// connection that rests needs nothing. It lies on pages of its own, so that they can be given back meanwhile.
+/// What nghttp2 keeps for one connection as long as the session lives, and of which a connection that rests needs
+/// nothing: 16 KiB in which it packs frames, and 4 KiB by which it finds streams. Either lies on pages of its own, so
+/// that they can be given back meanwhile.
 struct HTTP2FrameMemory {
     /// What the kernel gives back at once; where it is more than a frame (64 KiB on some arm64), nothing is.
     private static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
     /// No frame needs more (RFC 9113 §4.2), and nothing else of nghttp2's is as large.
     private static let frameBytes = 16_384
+    /// The table of streams that a session begins with: 256 places, each a hash, a key and a pointer.
+    private static let places = (count: 256, bytes: 16)
+    private static let placesBytes = places.count * places.bytes
 
     private(set) var buffer: UnsafeMutableRawPointer?
+    private(set) var table: UnsafeMutableRawPointer?
 
     /// The functions by which a session gets its memory.
     /// - Parameter owner: stays where it is as long as the session lives.
@@ -20,10 +25,10 @@ struct HTTP2FrameMemory {
             free: { block, owner in
                 guard let block else { return }
                 let owner = owner?.assumingMemoryBound(to: HTTP2FrameMemory.self)
-                if owner?.pointee.buffer == block { owner?.pointee.buffer = nil }
+                owner?.pointee.forget(block)
                 Glibc.free(block)
             },
-            calloc: { count, size, _ in Glibc.calloc(count, size) },
+            calloc: { count, size, owner in HTTP2FrameMemory.zeros(count, size, owner) },
             realloc: { block, size, owner in HTTP2FrameMemory.resize(block, size, owner) })
     }
 
@@ -41,15 +46,38 @@ struct HTTP2FrameMemory {
         }
         guard let new = Glibc.realloc(block, size) else { return nil }
         // It may lie anywhere now.
-        if owner?.pointee.buffer == block { owner?.pointee.buffer = nil }
+        owner?.pointee.forget(block)
         return new
+    }
+
+    private static func zeros(
+        _ count: Int, _ size: Int, _ data: UnsafeMutableRawPointer?
+    ) -> UnsafeMutableRawPointer? {
+        guard count == places.count, size == places.bytes, placesBytes % pageBytes == 0,
+            let owner = data?.assumingMemoryBound(to: HTTP2FrameMemory.self), owner.pointee.table == nil,
+            let table = aligned_alloc(pageBytes, placesBytes)
+        else { return Glibc.calloc(count, size) }
+        memset(table, 0, placesBytes)
+        owner.pointee.table = table
+        return table
+    }
+
+    private mutating func forget(_ block: UnsafeMutableRawPointer) {
+        if buffer == block { buffer = nil }
+        if table == block { table = nil }
     }
 
     /// Gives the pages back; they read as zeros when they are next used.
     /// - Precondition: the session has nothing to send, so no frame is half packed.
     func rest() {
-        guard let buffer else { return }
-        _ = madvise(buffer, Self.frameBytes, MADV_DONTNEED)
+        if let buffer { _ = madvise(buffer, Self.frameBytes, MADV_DONTNEED) }
+        // Without a stream the table is nothing but zeros.
+        if let table, Self.isZero(table) { _ = madvise(table, Self.placesBytes, MADV_DONTNEED) }
+    }
+
+    private static func isZero(_ table: UnsafeMutableRawPointer) -> Bool {
+        let words = UnsafeRawBufferPointer(start: table, count: placesBytes).bindMemory(to: UInt64.self)
+        return words.allSatisfy { $0 == 0 }
     }
 }
 

@@ -53,14 +53,6 @@ extension Reactor {
         beginAddressing(handle.slot, listener: index, isLoadBalancer: isLoadBalancer)
         let transport = transports + Int(handle.slot)
         transport.initialize(to: Transport(descriptor: descriptor, pool: pool))
-        guard
-            let ssl = plan.server.makeConnection(
-                over: transport, listener: index, offersHTTP2: plan.snapshot.offersHTTP2(index))
-        else {
-            close(handle.slot)
-            return true
-        }
-        transport.pointee.ssl = ssl
         // The socket of a new connection takes bytes; whether it has some, the first edge will say.
         transport.pointee.isWritable = true
         watch(descriptor, handle)
@@ -68,8 +60,20 @@ extension Reactor {
         return true
     }
 
+    /// Whoever says nothing is given nothing: OpenSSL's part of a connection, 20 KiB, begins with its first byte.
+    private func beginTLS(_ slot: Int32) -> Bool {
+        let transport = transports + Int(slot)
+        guard transport.pointee.ssl == nil else { return true }
+        let listener = Int(downstreams[slot].pointee.listener)
+        transport.pointee.ssl = plan.server.makeConnection(
+            over: transport, listener: listener, offersHTTP2: plan.snapshot.offersHTTP2(listener))
+        return transport.pointee.ssl != nil
+    }
+
     func continueHandshake(_ slot: Int32) -> Step {
         let transport = transports + Int(slot)
+        guard transport.pointee.ssl != nil || transport.pointee.isReadable else { return .wait }
+        guard beginTLS(slot) else { return close(slot) }
         switch transport.handshake() {
         case .wait:
             if transport.pointee.sawHangup, !transport.pointee.isReadable { return close(slot) }

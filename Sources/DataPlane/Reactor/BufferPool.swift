@@ -5,8 +5,9 @@
 struct BufferPool {
     private static let smallestShift = 11
     private static let classes = 8
-    /// Blocks kept per class; what is given back beyond that goes to the allocator.
-    private static let keptPerClassMax = 256
+    /// Kept of each class, from 1,024 blocks of 2 KiB to 8 of 256 KiB; what is given back beyond that goes to the
+    /// allocator. By blocks alone, a client that makes us need many large ones would leave tens of megabytes behind.
+    private static let keptBytesPerClass = 2 << 20
     static let largestBlockBytes = 1 << (smallestShift + classes - 1)
 
     private var free: UnsafeMutablePointer<UnsafeMutableRawPointer?>
@@ -47,7 +48,8 @@ struct BufferPool {
         bytesInUse -= size
         let raw = UnsafeMutableRawPointer(block)
         let index = Self.classIndex(for: size)
-        guard index < Self.classes, kept[index] < Self.keptPerClassMax else { return raw.deallocate() }
+        guard index < Self.classes, (kept[index] + 1) * size <= Self.keptBytesPerClass
+        else { return raw.deallocate() }
         raw.storeBytes(of: free[index], as: UnsafeMutableRawPointer?.self)
         free[index] = raw
         kept[index] += 1
