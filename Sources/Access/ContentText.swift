@@ -5,7 +5,12 @@ extension PolicySnapshot {
     /// Device policies stand by platform, priority and name and applications by name, since their order in
     /// a file means nothing; the order of an application's policies decides, so it stays. The hash is
     /// computed outside (SHA-256).
-    public var contentText: String {
+    public var contentText: String { content.text }
+
+    /// The same as UTF-8.
+    public var contentBytes: [UInt8] { content.bytes }
+
+    private var content: ContentWriter {
         var text = ContentWriter()
         text.line("gatepost-policy", ["1"])
         text.line("device-defaults", [deviceDefaultNoMatch.rawValue, deviceDefaultUnsupported.rawValue])
@@ -14,18 +19,23 @@ extension PolicySnapshot {
         }
         for policy in ordered { text.write(policy) }
         for application in applications.sorted(by: { $0.name < $1.name }) { text.write(application) }
-        return text.text
+        return text
     }
 }
 
-/// Lines of a word and quoted texts.
+/// Lines of a word and quoted texts, as bytes: they are made to be hashed, once for each decision.
 struct ContentWriter {
-    private(set) var text = ""
+    private(set) var bytes: [UInt8] = []
+
+    var text: String { String(decoding: bytes, as: UTF8.self) }
 
     mutating func line(_ word: String, _ texts: [String]) {
-        text += word
-        for value in texts { text += " " + Self.quoted(value) }
-        text += "\n"
+        bytes.append(contentsOf: word.utf8)
+        for value in texts {
+            bytes.append(UInt8(ascii: " "))
+            quote(value)
+        }
+        bytes.append(UInt8(ascii: "\n"))
     }
 
     mutating func write(_ policy: DevicePolicy) {
@@ -84,17 +94,28 @@ struct ContentWriter {
         for limit in restriction.limits ?? [] { line("restrict-limit", limit.contentTexts) }
     }
 
-    private static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            default: quoted.unicodeScalars.append(scalar)
+    /// Byte by byte: what is escaped is ASCII, and stands in no other scalar's bytes.
+    private mutating func quote(_ text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        var text = text
+        text.withUTF8 { text in
+            // Nearly all.
+            guard text.contains(where: Self.isEscaped) else { return bytes.append(contentsOf: text) }
+            for byte in text {
+                switch byte {
+                case UInt8(ascii: "\""): bytes.append(contentsOf: "\\\"".utf8)
+                case UInt8(ascii: "\\"): bytes.append(contentsOf: "\\\\".utf8)
+                case UInt8(ascii: "\n"): bytes.append(contentsOf: "\\n".utf8)
+                case UInt8(ascii: "\r"): bytes.append(contentsOf: "\\r".utf8)
+                default: bytes.append(byte)
+                }
             }
         }
-        return quoted + "\""
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func isEscaped(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n")
+            || byte == UInt8(ascii: "\r")
     }
 }

@@ -2,7 +2,8 @@
 extension PolicySnapshot {
     /// The application of that name, or nil.
     public func application(named name: String) -> Application? {
-        applications.first { ExactText.isEqual($0.name, name) }
+        // By its place: whoever is handed one application after the other copies each, with all that it holds.
+        applications.indices.first { ExactText.isEqual(applications[$0].name, name) }.map { applications[$0] }
     }
 
     /// Once per session, device and snapshot: everything that does not depend on the request itself.

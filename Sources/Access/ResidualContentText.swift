@@ -4,12 +4,17 @@ extension Residual {
     /// and from equally named inputs. `policyIdentity` and `validUntilSeconds` are not in it: a decision log keeps
     /// them beside it, so that a renewal and a candidate policy that change nothing else can be told by it. The
     /// hash is computed outside (SHA-256).
-    public var contentText: String {
+    public var contentText: String { content.text }
+
+    /// The same as UTF-8.
+    public var contentBytes: [UInt8] { content.bytes }
+
+    private var content: ContentWriter {
         var text = ContentWriter()
         text.line("gatepost-residual", ["1", String(isSignedIn), refusal.rawValue])
         for policy in policies { text.write(policy) }
         text.line("depends-on", dependsOn)
-        return text.text
+        return text
     }
 }
 

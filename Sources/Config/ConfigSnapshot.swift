@@ -53,7 +53,7 @@ public struct ConfigSnapshot: Sendable {
                     file: path, line: 0, key: "", problem: "cannot be used", remedy: "report this file")
             ])
         }
-        let policyText = Array(snapshot.policy.contentText.utf8)
+        let policyText = snapshot.policy.contentBytes
         snapshot.policyText = policyText
         snapshot.policy.identity = identify(policyText)
         snapshot.files = text.files + context.filesRead.sorted()

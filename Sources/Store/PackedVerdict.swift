@@ -26,7 +26,7 @@ public struct PackedVerdict: Sendable, Hashable {
         let hasStandard =
             !standardRemedies.isEmpty && ExactText.isEqual(verdict.remedies, standardRemedies)
         var writer = Writer()
-        writer.bytes.reserveCapacity(256)
+        writer.bytes.reserveCapacity(512)
         writer.head(verdict, hasStandardRemedies: hasStandard)
         writer.text(verdict.nativeID)
         writer.text(verdict.provider)
@@ -51,7 +51,8 @@ public struct PackedVerdict: Sendable, Hashable {
             writer.bytes.append(score.higherIsBetter ? 1 : 0)
         }
         if let provenance = verdict.provenance { writer.provenance(provenance) }
-        bytes = writer.bytes
+        // A copy without the room that the writer took to grow, which can be as much again and stays for ever.
+        bytes = writer.bytes.withUnsafeBufferPointer { Array($0) }
     }
 
     /// Takes bytes that were packed before.
@@ -190,7 +191,7 @@ public struct PackedVerdict: Sendable, Hashable {
         /// How the keys of a device begin in `Verdict.matchKey`.
         static let keyWords: [String] = [
             "intune-device-id", "entra-device-id", "falcon-aid", "tanium-computer-id", "serial",
-            "hardware-uuid", "mac",
+            "hardware-uuid", "mac", "device-name", "owner",
         ]
         static let checkStates: [Verdict.Check.State] = [.pass, .fail, .unknown, .notApplicable]
 

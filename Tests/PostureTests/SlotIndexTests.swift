@@ -11,9 +11,13 @@ struct SlotIndexTests {
             var index = SlotIndex()
             var list: [(hash: UInt32, slot: UInt32)] = []
             for step in 0..<600 {
-                // Few hashes, some of them neighbours and at the end of the table, so that runs overlap and wrap.
+                // Few hashes, some of them neighbours and at the end of the table, so that runs overlap and wrap:
+                // the table is the range of hashes, made smaller.
                 let hash =
-                    [0, 1, 2, 15, 16, 31, 63, 64, 127, 1 << 20, .max][
+                    [
+                        0, 1, 1 << 20, 1 << 27, 3 << 26, 1 << 28, 1 << 31, 0xf000_0000, 0xf800_0000, .max - 1,
+                        .max,
+                    ][
                         Int(random.next() % 11)] as UInt32
                 let slot = UInt32(random.next() % 8)
                 if random.next() % 3 != 0 {

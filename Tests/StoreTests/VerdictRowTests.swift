@@ -98,6 +98,40 @@ struct VerdictRowTests {
         #expect(none.unpacked(integration: "intune") { _, _ in ["wrong"] } == verdict)
     }
 
+    @Test("a record takes no more memory than its bytes, whatever their number")
+    func capacity() {
+        for length in 0..<700 {
+            var verdict = Fixture.verdict("a")
+            verdict.rawState = String(repeating: "x", count: length)
+            let bytes = PackedVerdict(verdict).bytes
+            // What the allocator rounds up to.
+            #expect(bytes.capacity - bytes.count < 32, "\(bytes.count) bytes")
+        }
+    }
+
+    @Test("names of machines and people are written short, and read as they were written before")
+    func shortKeys() throws {
+        let owner = "5c1d9b7e-0a0e-4d51-9a0f-8d7b7a0d1c11"
+        var verdict = Fixture.verdict("a")
+        verdict.matchKey = "serial=S;other-names=x;owner=\(owner)"
+        let long = PackedVerdict(verdict)
+        verdict.matchKey = "serial=S;device-name=x;owner=\(owner)"
+        let short = PackedVerdict(verdict)
+        // The word and its sign: one byte in place of a mark, a length and themselves.
+        #expect(long.bytes.count - short.bytes.count == "device-name=".utf8.count)
+        #expect(Self.packed(verdict)?.matchKey == verdict.matchKey)
+        #expect(short.names()?.keys.last == .init(word: "owner", value: owner))
+        // A word of as many letters that has no short form: so was this one written before it had one.
+        let text = Array("other-names=x".utf8)
+        let place = try #require(
+            long.bytes.indices.first { long.bytes[$0...].starts(with: text) })
+        var old = long.bytes
+        old.replaceSubrange(place..<(place + text.count), with: Array("device-name=x".utf8))
+        let read = try #require(PackedVerdict(bytes: old))
+        #expect(read.names() == short.names())
+        #expect(read.unpacked(integration: "intune") == short.unpacked(integration: "intune"))
+    }
+
     @Test("bytes that are cut short, longer, or of another layout are refused")
     func damage() {
         var random = SeededGenerator(seed: 7)

@@ -1,5 +1,5 @@
-# Sourced by scripts/fuzz, scripts/oracle and loadtest/handshake: compiles single modules with one set of compiler
-# options, for programs that SwiftPM cannot link (libFuzzer brings its own main) or that need a few of a module's files
+# Sourced by scripts/fuzz, scripts/oracle, loadtest/handshake and loadtest/replay: compiles single modules with one set of
+# compiler options, for programs that SwiftPM cannot link (libFuzzer brings its own main) or that need a few of a module's files
 # only.
 # Expects $root (the project) and $objects (a folder); options in the arrays module_options and link_options.
 # shellcheck shell=bash disable=SC2154

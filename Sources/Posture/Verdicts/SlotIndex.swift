@@ -2,7 +2,8 @@
 /// devices at four providers a dictionary of names would be larger than what it points to.
 ///
 /// Open addressing with linear probing. An entry is 32 bits of the hash and the slot; whoever looks something up
-/// compares the name with the record's own, so two names of one hash cost a comparison and nothing else.
+/// compares the name with the record's own, so two names of one hash cost a comparison and nothing else. It grows by
+/// half and not to the double, which would leave it five eighths empty just after growing.
 ///
 /// Some names are those of very many records (one person's for a whole room of kiosks). Entries of one hash stand
 /// behind each other, and each of 50,000 would pass all that came before it: all but a few of them are kept apart.
@@ -11,9 +12,9 @@ struct SlotIndex: Sendable {
     /// Entries of one hash among the others.
     private static let runMax = 8
 
-    private var entries: [UInt64] = []
+    private(set) var entries: [UInt64] = []
     /// For such a hash its further slots, and how often each is there.
-    private var crowds: [UInt32: [UInt32: Int]] = [:]
+    private(set) var crowds: [UInt32: [UInt32: Int]] = [:]
     /// Of `entries`.
     private var placed = 0
     private(set) var count = 0
@@ -58,7 +59,7 @@ struct SlotIndex: Sendable {
 
     /// Adds an entry. The same one twice is there twice.
     mutating func insert(_ hash: UInt32, _ slot: UInt32) {
-        if placed + 1 > entries.count / 4 * 3 { grow() }
+        if placed + 1 > entries.count * 3 / 4 { grow() }
         var position = home(hash)
         var run = 0
         while entries[position] != Self.empty {
@@ -107,11 +108,14 @@ struct SlotIndex: Sendable {
         if crowds[hash]?.isEmpty == true { crowds[hash] = nil }
     }
 
-    private func home(_ hash: UInt32) -> Int { Int(hash) & (entries.count - 1) }
+    /// The hash as a part of its range, whatever the number of entries.
+    private func home(_ hash: UInt32) -> Int { Int((UInt64(hash) * UInt64(entries.count)) >> 32) }
 
-    private func next(_ position: Int) -> Int { (position + 1) & (entries.count - 1) }
+    private func next(_ position: Int) -> Int { position + 1 == entries.count ? 0 : position + 1 }
 
-    private func distance(from start: Int, to end: Int) -> Int { (end - start) & (entries.count - 1) }
+    private func distance(from start: Int, to end: Int) -> Int {
+        end >= start ? end - start : end - start + entries.count
+    }
 
     private mutating func place(_ entry: UInt64) {
         var position = home(UInt32(truncatingIfNeeded: entry >> 32))
@@ -121,7 +125,7 @@ struct SlotIndex: Sendable {
 
     private mutating func grow() {
         let old = entries
-        entries = [UInt64](repeating: Self.empty, count: max(16, old.count * 2))
+        entries = [UInt64](repeating: Self.empty, count: max(16, old.count + old.count / 2))
         for entry in old where entry != Self.empty { place(entry) }
     }
 }

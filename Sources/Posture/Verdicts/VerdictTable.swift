@@ -22,12 +22,12 @@ final class VerdictTable {
     /// How often it could not.
     var failedWrites = 0
 
-    private var records: [PackedVerdict?] = []
+    private(set) var records: [PackedVerdict?] = []
     /// The sweep in which a slot was last seen.
-    private var seen: [UInt32] = []
+    private(set) var seen: [UInt32] = []
     private var free: [UInt32] = []
-    private var byNativeID = SlotIndex()
-    private var byKey = SlotIndex()
+    private(set) var byNativeID = SlotIndex()
+    private(set) var byKey = SlotIndex()
     private var sweep: UInt32 = 0
     /// How many records have each label.
     private var labelCounts: [ExactKey: Int] = [:]

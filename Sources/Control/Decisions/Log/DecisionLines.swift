@@ -259,7 +259,7 @@ struct DecisionLines {
     static func digest(_ bytes: [UInt8]) -> String { hex(Digest.sha256(bytes)) }
 
     /// What a residual comes to, in 32 hex digits.
-    static func digest(of residual: Residual) -> String { digest(Array(residual.contentText.utf8)) }
+    static func digest(of residual: Residual) -> String { digest(residual.contentBytes) }
 
     static func hex(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".utf8)

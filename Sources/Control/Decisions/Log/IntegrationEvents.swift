@@ -53,15 +53,3 @@ final class IntegrationEvents: Sendable {
         return lines
     }
 }
-
-extension Verdict.Provenance {
-    /// Which call it was, for a line of JSON.
-    var members: [(String, JSONValue)] {
-        [("endpoint", .string(endpoint))] + (requestID.map { [("request_id", .string($0))] } ?? [])
-    }
-
-    /// The same with how it came.
-    var json: JSONValue {
-        .object(JSONObject([("transport", .string(transport.rawValue))] + members))
-    }
-}

@@ -134,16 +134,3 @@ extension ReportedRules.Count {
         ]
     }
 }
-
-extension CheckWarning {
-    /// What a decision's line says of it.
-    var logged: JSONValue {
-        var members: [(String, JSONValue)] = [
-            ("policy", .string(policy)), ("rule", .integer(Int64(rule))), ("condition", .string(condition)),
-            ("outcome", .string(outcome.rawValue)), ("reason", .string(reason.rawValue)),
-            ("effect", .string(effect.rawValue)),
-        ]
-        if let untilSeconds { members.append(("until", .integer(untilSeconds))) }
-        return .object(JSONObject(members))
-    }
-}

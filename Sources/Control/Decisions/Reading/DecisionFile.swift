@@ -3,19 +3,11 @@ public import Border
 import Foundation
 import Glibc
 public import JSON
-import Signatures
 
 /// Reads the files of a decision log, line by line. What one line has wrong costs that line and is told.
-///
-/// The lines of inputs are taken as bytes: their digests are those of the bytes that stand there, and a tool that wrote
-/// them anew with other spaces or another order is found out.
 public struct DecisionFile {
     /// Bytes of one line; a policy of thousands of applications stays below.
     public static let lineBytesMax = 64 << 20
-    private static let otherBytesMax = 1 << 20
-    /// Every line begins so.
-    private static let prefix = Array("{\"kind\":\"".utf8)
-    private static let noLine = "is no line of a decision log"
 
     /// What one line is.
     public enum Item: Sendable {
@@ -36,18 +28,31 @@ public struct DecisionFile {
 
     /// By identity; of all files read so far.
     public private(set) var policies: [String: PolicySnapshot] = [:]
+    /// Where the applications of each stand in it.
+    private(set) var places: [String: ApplicationIndex] = [:]
     private var persons: [String: (pseudonym: String, facts: PersonFacts?)] = [:]
     private var devices: [String: DeviceFacts] = [:]
     private var verdicts: [String: Verdict] = [:]
     private var decisions: [DecisionID: LoggedDecision] = [:]
-    private let decoder = JSONDecoder()
+    /// Lines and bytes of them that are read side by side before what they say together is found out.
+    private let pieceLinesMax: Int
+    private let pieceBytesMax = 8 << 20
+    private let keepsLines: Bool
 
     /// A reader that knows nothing yet.
-    public init() {}
+    public init() { self.init(pieceLinesMax: 8_192) }
+
+    /// - Parameters:
+    ///   - pieceLinesMax: lines of one piece; smaller ones for whoever wants to see their seams.
+    ///   - keepsLines: `line` is asked for.
+    init(pieceLinesMax: Int = 8_192, keepsLines: Bool = true) {
+        self.pieceLinesMax = pieceLinesMax
+        self.keepsLines = keepsLines
+    }
 
     /// Email addresses by pseudonym, of the file read last; without persons who were erased.
     public private(set) var emails: [String: String] = [:]
-    /// The line that is being visited; null for inputs.
+    /// The line that is being visited; null where lines are not kept, but for events.
     public private(set) var line = JSONValue.null
 
     /// Reads one file to its end. Inputs of an earlier file but policies are forgotten: every file stands alone.
@@ -83,81 +88,103 @@ public struct DecisionFile {
             emails = [:]
         }
         var feed = try LineFeed(path, from: place.byte, lineBytesMax: Self.lineBytesMax)
-        while let line = try feed.next() {
-            let item: Item?
-            switch line {
-            case .partial(let first):
-                // What stopped in the middle began as a line; another file did not, and is no empty log.
-                guard zip(first, Self.prefix).allSatisfy({ $0 == $1 }) else {
-                    return visit(.problem("\(path):\(place.line + 1): \(Self.noLine)"), &self)
-                }
-                return visit(.truncated, &self)
-            case .tooLong: item = .problem("longer than \(Self.lineBytesMax) bytes")
-            case .line(let bytes): item = take(bytes)
+        while true {
+            let piece = try Self.piece(&feed, linesMax: pieceLinesMax, bytesMax: pieceBytesMax)
+            guard !piece.isEmpty else { return }
+            let lines = onAllCores(piece) { [keepsLines] part in
+                let decoder = JSONDecoder()
+                return part.map { line, end in (ReadLine(line, decoder, keepsLine: keepsLines), end) }
             }
-            place.byte = feed.offset
-            place.line += 1
-            switch item {
-            case .problem(let what): visit(.problem("\(path):\(place.line): \(what)"), &self)
-            case .some(let item): visit(item, &self)
-            case nil: break
+            for (line, end) in lines {
+                guard take(line, endingAt: end, of: path, &place, visit) else { return }
             }
         }
     }
 
-    /// One line without its end; nil for an input that was taken in.
-    mutating func take(_ line: [UInt8]) -> Item? {
-        guard line.starts(with: Self.prefix),
-            let end = line.dropFirst(Self.prefix.count).firstIndex(of: 0x22)
-        else { return .problem(Self.noLine) }
-        switch String(decoding: line[Self.prefix.count..<end], as: UTF8.self) {
-        case "policy": return input(line) { try $0.takePolicy($1, $2) }
-        case "person": return input(line) { try $0.takePerson($1, $2) }
-        case "device":
-            return input(line) { reader, head, value in
-                let digest = try Self.checked(head, value)
-                reader.devices[digest] = try reader.decoder.decode(DeviceFacts.self, from: Data(value))
+    /// The next lines, and where each ends in the file; none at its end.
+    private static func piece(
+        _ feed: inout LineFeed, linesMax: Int, bytesMax: Int
+    ) throws(ControlFailure) -> [(LineFeed.Line, end: Int)] {
+        var lines: [(LineFeed.Line, end: Int)] = []
+        let begin = feed.offset
+        do throws(ControlFailure) {
+            while lines.count < linesMax, feed.offset - begin < bytesMax, let line = try feed.next() {
+                lines.append((line, feed.offset))
             }
-        case "verdict":
-            return input(line) { reader, head, value in
-                let digest = try Self.checked(head, value)
-                reader.verdicts[digest] = try reader.decoder.decode(Verdict.self, from: Data(value))
-            }
-        case let kind: return other(line, kind)
-        }
-    }
-
-    private mutating func other(_ bytes: [UInt8], _ kind: String) -> Item {
-        let value: JSONValue
-        do {
-            value = try JSONValue(
-                parsing: bytes,
-                limits: JSONLimits(bytesMax: Self.otherBytesMax, depthMax: 16, membersMax: 100_000))
         } catch {
-            return .problem("\(error)")
+            // What was read before counts; the next call meets the failure again.
+            guard !lines.isEmpty else { throw error }
         }
-        line = value
-        switch kind {
-        case "decision":
-            guard let decision = LoggedDecision(value) else { return .problem("a decision lacks a member") }
-            if let known = decisions[decision.id] {
-                return known.result == decision.result && known.atSeconds == decision.atSeconds
-                    ? .doubled(decision.id) : .problem("decision \(decision.id.text) stands there twice")
-            }
-            decisions[decision.id] = decision
-            return .decision(decision)
-        case "confirmed":
-            guard let id = value["id"]?.string.flatMap(DecisionID.init),
-                let renewals = value["renewals"]?.integer, LoggedDecision.renewals.contains(renewals)
-            else { return .problem("a confirmation lacks a member") }
+        return lines
+    }
+
+    /// - Returns: false at the file's last line without an end.
+    private mutating func take(
+        _ line: ReadLine, endingAt end: Int, of path: String, _ place: inout Place,
+        _ visit: (Item, inout DecisionFile) -> Void
+    ) -> Bool {
+        if case .partial(let isLine) = line {
+            // What stopped in the middle began as a line; another file did not, and is no empty log.
+            visit(
+                isLine ? .truncated : .problem("\(path):\(place.line + 1): \(ReadLine.noLine)"), &self)
+            return false
+        }
+        place.byte = end
+        place.line += 1
+        switch take(line) {
+        case .problem(let what): visit(.problem("\(path):\(place.line): \(what)"), &self)
+        case .some(let item): visit(item, &self)
+        case nil: break
+        }
+        return true
+    }
+
+    /// Takes lines in their order; nil for an input that was taken in.
+    private mutating func take(_ read: ReadLine) -> Item? {
+        switch read {
+        case .policy(let identity, let value): return takePolicy(identity, value)
+        case .person(let digest, let pseudonym, let facts):
+            persons[digest] = (pseudonym, facts)
+            if let email = facts?.email { emails[pseudonym] = email }
+        case .device(let digest, let facts): devices[digest] = facts
+        case .verdict(let digest, let verdict): verdicts[digest] = verdict
+        case .decision(let decision, let line):
+            self.line = line
+            return take(decision)
+        case .confirmed(let id, let renewals, let confirmation, let line):
+            self.line = line
             guard let known = decisions[id] else { return .confirmedElsewhere(renewals: renewals) }
-            guard let (decision, renewals) = known.confirmed(by: value) else {
+            guard let decision = confirmation.flatMap(known.confirmed) else {
                 return .problem("does not fit the decision that it confirms")
             }
             return .confirmed(decision, renewals: renewals)
-        case "file" where value["version"]?.integer != DecisionLines.version:
-            return .problem("the file is of a version that this program does not know")
-        case _: return .event(value)
+        case .event(let line):
+            self.line = line
+            return .event(line)
+        case .problem(let what): return .problem(what)
+        case .partial: return .truncated
+        }
+        return nil
+    }
+
+    private mutating func take(_ decision: LoggedDecision) -> Item {
+        if let known = decisions[decision.id] {
+            return known.result == decision.result && known.atSeconds == decision.atSeconds
+                ? .doubled(decision.id) : .problem("decision \(decision.id.text) stands there twice")
+        }
+        decisions[decision.id] = decision
+        return .decision(decision)
+    }
+
+    private mutating func takePolicy(_ identity: String, _ value: [UInt8]) -> Item? {
+        if policies[identity] != nil { return nil }
+        do {
+            let policy = try ReadLine.policy(identity, value)
+            policies[identity] = policy
+            places[identity] = ApplicationIndex(policy)
+            return nil
+        } catch {
+            return .problem((error as? ReadLine.Damaged)?.what ?? "the value cannot be read")
         }
     }
 
@@ -200,73 +227,5 @@ public struct DecisionFile {
         }
         guard let facts = person.facts else { throw .erased }
         return facts
-    }
-}
-
-// Lines of inputs.
-extension DecisionFile {
-    private struct Damaged: Error { var what: String }
-
-    private mutating func input(
-        _ line: [UInt8], _ take: (inout DecisionFile, JSONValue, [UInt8]) throws -> Void
-    ) -> Item? {
-        guard let (head, value) = Self.split(line) else { return .problem("an input without a value") }
-        do {
-            try take(&self, head, value)
-            return nil
-        } catch let damaged as Damaged {
-            return .problem(damaged.what)
-        } catch {
-            return .problem("the value cannot be read")
-        }
-    }
-
-    /// Members before the value, and the value's own bytes.
-    private static func split(_ line: [UInt8]) -> (JSONValue, [UInt8])? {
-        let mark = Array(",\"value\":".utf8)
-        let headBytesMax = 1_024
-        guard line.last == UInt8(ascii: "}"), line.count > mark.count else { return nil }
-        let last = min(line.count - mark.count, headBytesMax)
-        guard let at = (0..<last).first(where: { line[$0..<($0 + mark.count)].elementsEqual(mark) }),
-            let head = try? JSONValue(parsing: line[..<at] + [UInt8(ascii: "}")])
-        else { return nil }
-        return (head, Array(line[(at + mark.count)...].dropLast()))
-    }
-
-    private static func checked(_ head: JSONValue, _ value: [UInt8]) throws -> String {
-        guard let digest = head["digest"]?.string, digest == DecisionLines.digest(value) else {
-            throw Damaged(what: "the content is not what its digest names")
-        }
-        return digest
-    }
-
-    private mutating func takePolicy(_ head: JSONValue, _ value: [UInt8]) throws {
-        _ = try Self.checked(head, value)
-        guard let identity = head["identity"]?.string else {
-            throw Damaged(what: "a policy without identity")
-        }
-        if policies[identity] != nil { return }
-        let policy = try decoder.decode(PolicySnapshot.self, from: Data(value))
-        let hash = Digest.sha256(Array(policy.contentText.utf8)).map { byte in
-            (byte < 16 ? "0" : "") + String(byte, radix: 16)
-        }.joined()
-        guard policy.identity == identity, hash == identity else {
-            throw Damaged(what: "the policy is not the one that its identity names")
-        }
-        policies[identity] = policy
-    }
-
-    private mutating func takePerson(_ head: JSONValue, _ value: [UInt8]) throws {
-        guard let digest = head["digest"]?.string, let pseudonym = head["person"]?.string else {
-            throw Damaged(what: "a person without a name")
-        }
-        // Erasing keeps the line's length, so that it can be done while the file is being written.
-        if value.starts(with: Array("null".utf8)), value.dropFirst(4).allSatisfy({ $0 == 0x20 }) {
-            persons[digest] = (pseudonym, nil)
-        } else {
-            let facts = try decoder.decode(PersonFacts.self, from: Data(value))
-            persons[digest] = (pseudonym, facts)
-            if let email = facts.email { emails[pseudonym] = email }
-        }
     }
 }

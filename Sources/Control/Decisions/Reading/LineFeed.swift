@@ -4,7 +4,7 @@ import Glibc
 /// The whole lines of a file, read piece by piece: a log may be bigger than memory, and may shrink under whoever has it
 /// mapped.
 struct LineFeed: ~Copyable {
-    enum Line {
+    enum Line: Sendable {
         case line([UInt8])
         /// Longer than the bound; it is passed over.
         case tooLong
@@ -13,9 +13,10 @@ struct LineFeed: ~Copyable {
         case partial([UInt8])
     }
 
-    private static let pieceBytes = 1 << 20
     private static let partialBytes = 64
 
+    /// Read at a time.
+    private let pieceBytes: Int
     private let path: String
     private let descriptor: Int32
     private let lineBytesMax: Int
@@ -30,8 +31,11 @@ struct LineFeed: ~Copyable {
 
     /// - Throws: `ControlFailure` naming the file, also for what is none: a pipe would be waited for, a device may have
     ///   no end, and a folder would look like an empty log.
-    init(_ path: String, from offset: Int = 0, lineBytesMax: Int) throws(ControlFailure) {
+    init(
+        _ path: String, from offset: Int = 0, lineBytesMax: Int, pieceBytes: Int = 1 << 20
+    ) throws(ControlFailure) {
         self.path = path
+        self.pieceBytes = pieceBytes
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         self.offset = offset
         self.lineBytesMax = lineBytesMax
@@ -93,7 +97,7 @@ struct LineFeed: ~Copyable {
         searched = buffer.count
         var count = -1
         let descriptor = descriptor
-        buffer += [UInt8](unsafeUninitializedCapacity: Self.pieceBytes) { bytes, filled in
+        buffer += [UInt8](unsafeUninitializedCapacity: pieceBytes) { bytes, filled in
             repeat {
                 count = read(descriptor, bytes.baseAddress, bytes.count)
             } while count < 0 && errno == EINTR

@@ -132,24 +132,42 @@ extension LoggedDecision {
         }
     }
 
-    /// This decision as a confirmation found it: the same but for times. nil when the line is not about it.
-    func confirmed(by line: JSONValue) -> (decision: LoggedDecision, renewals: Int64)? {
-        guard let at = line["at"]?.integer, let until = line["valid_until"]?.integer,
-            let renewals = line["renewals"]?.integer, Self.renewals.contains(renewals)
+    /// This decision as a confirmation found it: the same but for times. nil when it is not about this one.
+    func confirmed(by confirmation: LoggedConfirmation) -> LoggedDecision? {
+        guard confirmation.verdicts.count == verdicts.count,
+            (openResult == nil) == (confirmation.openUntilSeconds == nil)
         else { return nil }
         var decision = self
-        decision.atSeconds = at
-        decision.validUntilSeconds = until
-        decision.openUntilSeconds = line["open_until"]?.integer
-        let marks = line["verdicts"]?.array ?? []
-        guard marks.count == verdicts.count, (openResult == nil) == (decision.openUntilSeconds == nil) else {
-            return nil
-        }
-        for (index, mark) in marks.enumerated() {
-            guard let verdict = VerdictReference(mark, digest: verdicts[index].digest) else { return nil }
+        decision.atSeconds = confirmation.atSeconds
+        decision.validUntilSeconds = confirmation.validUntilSeconds
+        decision.openUntilSeconds = confirmation.openUntilSeconds
+        for (index, verdict) in confirmation.verdicts.enumerated() {
+            let digest = decision.verdicts[index].digest
             decision.verdicts[index] = verdict
+            decision.verdicts[index].digest = digest
         }
-        return (decision, renewals)
+        return decision
+    }
+}
+
+/// What a line of kind `confirmed` says beside whom it is about and how often.
+struct LoggedConfirmation: Sendable {
+    var atSeconds: Int64
+    var validUntilSeconds: Int64
+    var openUntilSeconds: Int64?
+    /// Only their times; what they say is the decision's.
+    var verdicts: [LoggedDecision.VerdictReference] = []
+
+    /// nil when a member is missing or of another kind.
+    init?(_ line: JSONValue) {
+        guard let at = line["at"]?.integer, let until = line["valid_until"]?.integer else { return nil }
+        atSeconds = at
+        validUntilSeconds = until
+        openUntilSeconds = line["open_until"]?.integer
+        for mark in line["verdicts"]?.array ?? [] {
+            guard let verdict = LoggedDecision.VerdictReference(mark, digest: "") else { return nil }
+            verdicts.append(verdict)
+        }
     }
 }
 

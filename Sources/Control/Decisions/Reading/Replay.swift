@@ -49,22 +49,34 @@ public struct Replay {
     public private(set) var problems: [String] = []
     /// By the candidate, in decisions.
     public private(set) var changes: [Change: Int64] = [:]
-    /// Seconds spent deciding, without reading.
+    /// Seconds of all cores spent deciding, without reading.
     public private(set) var decidingSeconds = 0.0
     /// Who is behind a pseudonym.
     public private(set) var emails: [String: String] = [:]
     /// What requests were decided by; kept only where requests follow.
     var residuals: [String: RequestReplay.Pair] = [:]
-    private var reader = DecisionFile()
+    private var reader: DecisionFile
     private let candidate: PolicySnapshot?
+    private let candidatePlaces: ApplicationIndex?
     private let keepsResiduals: Bool
+    /// What is decided next, side by side.
+    private var pending: [Pending] = []
+    private let pendingMax: Int
 
     /// - Parameters:
     ///   - candidate: nil only compares with the log.
     ///   - keepsResiduals: requests are to be decided afterwards.
     public init(candidate: PolicySnapshot?, keepsResiduals: Bool = false) {
+        self.init(candidate: candidate, keepsResiduals: keepsResiduals, piecesMax: 8_192)
+    }
+
+    /// - Parameter piecesMax: lines that are read, and decisions that are decided, side by side.
+    init(candidate: PolicySnapshot?, keepsResiduals: Bool = false, piecesMax: Int) {
         self.candidate = candidate
         self.keepsResiduals = keepsResiduals
+        candidatePlaces = candidate.map(ApplicationIndex.init)
+        reader = DecisionFile(pieceLinesMax: piecesMax, keepsLines: false)
+        pendingMax = piecesMax
     }
 
     /// Whether the log is whole and says what deciding again says.
@@ -80,6 +92,8 @@ public struct Replay {
         counts.files += 1
         var reader = self.reader
         defer { self.reader = reader }
+        // Also what stands before a place that cannot be read.
+        defer { decideAll() }
         try reader.read(path) { item, reader in take(item, reader) }
         emails.merge(reader.emails) { $1 }
     }
@@ -109,10 +123,15 @@ public struct Replay {
         if problems.count < Self.listedMax { problems.append(Table.printable(problem)) }
     }
 
+    /// Notes what is to be decided, with what is known of its inputs now.
     private mutating func decide(_ decision: LoggedDecision, _ reader: DecisionFile, times: Int64) {
-        let inputs: DecisionInputs
         do throws(MissingInput) {
-            inputs = try reader.inputs(of: decision)
+            let inputs = try reader.inputs(of: decision)
+            pending.append(
+                Pending(
+                    decision: decision, inputs: inputs,
+                    application: reader.places[decision.policy]?.application(
+                        named: decision.application, in: inputs.policy), times: times))
         } catch {
             switch error {
             case .erased: counts.erased += 1
@@ -120,39 +139,47 @@ public struct Replay {
                 counts.missing += 1
                 list("decision \(decision.id.text): its \(what) is not in the file")
             }
-            return
         }
-        let began = monotonicNanoseconds()
-        let residual = inputs.residual(for: decision.application)
-        let result = residual.map { DecisionLines.digest(of: $0) }
-        let open = decision.openResult.map { _ in inputs.open.residual(for: decision.application) }
-        let other = candidate.map { inputs.under($0).residual(for: decision.application) ?? .nowhere($0) }
-        decidingSeconds += Double(monotonicNanoseconds() - began) / 1e9
-        counts.decided += 1
-        let isOpenEqual =
-            open.map { open in
-                open.map { DecisionLines.digest(of: $0) } == decision.openResult
-                    && open?.validUntilSeconds == decision.openUntilSeconds
-            } ?? true
-        // The words as well: they are what people read in the log.
-        let hasWords =
-            residual.map {
-                $0.outcome.rawValue == decision.outcome && $0.leadingReason.rawValue == decision.reason
-            } ?? false
-        if result != decision.result || !hasWords || residual?.validUntilSeconds != decision.validUntilSeconds
-            || !isOpenEqual
-        {
-            counts.different += 1
-            if differences.count < Self.listedMax {
-                differences.append(Difference(decision: decision, text: inputs.text(residual, for: decision)))
+        if pending.count >= pendingMax { decideAll() }
+    }
+
+    private mutating func decideAll() {
+        let keepsAll = keepsResiduals || candidate != nil
+        let all = pending
+        pending = []
+        let findings = onAllCores(all) { [candidate, candidatePlaces] part in
+            part.map { pending in
+                pending.decided(
+                    candidate: candidate.map { policy in
+                        let name = pending.decision.application
+                        return (policy, candidatePlaces?.application(named: name, in: policy))
+                    }, keepsAll: keepsAll)
             }
         }
-        guard let residual else { return }
+        for (pending, finding) in zip(all, findings) { take(pending, finding) }
+    }
+
+    private mutating func take(_ pending: Pending, _ finding: Finding) {
+        let decision = pending.decision
+        decidingSeconds += finding.seconds
+        counts.decided += 1
+        if !finding.isEqual {
+            counts.different += 1
+            if differences.count < Self.listedMax {
+                differences.append(
+                    Difference(
+                        decision: decision, text: pending.inputs.text(finding.residual, for: decision)))
+            }
+        }
+        guard let residual = finding.residual else { return }
         if keepsResiduals {
             residuals[decision.id.text] = RequestReplay.Pair(
-                live: residual, candidate: other, person: decision.person, device: decision.device)
+                live: residual, candidate: finding.candidate, person: decision.person,
+                device: decision.device)
         }
-        if let other { note(decision, live: residual, candidate: other, times: times) }
+        if let other = finding.candidate {
+            note(decision, live: residual, candidate: other, times: pending.times)
+        }
     }
 
     private mutating func note(
@@ -167,6 +194,54 @@ public struct Replay {
     }
 }
 
+/// One decision of the log that waits to be decided.
+private struct Pending: Sendable {
+    var decision: LoggedDecision
+    var inputs: DecisionInputs
+    /// nil: the policy has no such application.
+    var application: Application?
+    var times: Int64
+
+    /// - Parameters:
+    ///   - candidate: a policy, and the application in it.
+    ///   - keepsAll: the residual is looked at afterwards also when it is the one in the log.
+    func decided(candidate: (PolicySnapshot, Application?)?, keepsAll: Bool) -> Finding {
+        let began = monotonicNanoseconds()
+        let residual = application.map(inputs.residual)
+        let isEqual = residual.map(isLogged) ?? false && isOpenLogged
+        let other = candidate.map { policy, application in
+            application.map(inputs.under(policy).residual) ?? .nowhere(policy)
+        }
+        return Finding(
+            isEqual: isEqual, residual: keepsAll || !isEqual ? residual : nil, candidate: other,
+            seconds: Double(monotonicNanoseconds() - began) / 1e9)
+    }
+
+    /// The words as well: they are what people read in the log.
+    private func isLogged(_ residual: Residual) -> Bool {
+        DecisionLines.digest(of: residual) == decision.result
+            && residual.validUntilSeconds == decision.validUntilSeconds
+            && residual.outcome.rawValue == decision.outcome
+            && residual.leadingReason.rawValue == decision.reason
+    }
+
+    private var isOpenLogged: Bool {
+        guard let logged = decision.openResult else { return true }
+        let open = application.map(inputs.open.residual)
+        return open.map { DecisionLines.digest(of: $0) } == logged
+            && open?.validUntilSeconds == decision.openUntilSeconds
+    }
+}
+
+/// What it came to.
+private struct Finding: Sendable {
+    var isEqual: Bool
+    /// nil: the policy has no such application, or nobody asks.
+    var residual: Residual?
+    var candidate: Residual?
+    var seconds: Double
+}
+
 extension Residual {
     fileprivate var words: String { "\(outcome.rawValue) (\(leadingReason.rawValue))" }
 
@@ -174,11 +249,9 @@ extension Residual {
 }
 
 extension DecisionInputs {
-    /// nil: the policy has no such application.
-    func residual(for application: String) -> Residual? {
-        policy.application(named: application).map {
-            policy.residual(of: session, device, service: service, for: $0, atSeconds: atSeconds)
-        }
+    /// - Parameter application: of `policy`.
+    func residual(for application: Application) -> Residual {
+        policy.residual(of: session, device, service: service, for: application, atSeconds: atSeconds)
     }
 
     /// The same for what is already open.
