@@ -47,7 +47,9 @@ public protocol GatewayStore: RefreshStore {
     /// afterwards: then a sign-in under way is either found by the caller or finds this by `lastEnding`.
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError)
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
-    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64?
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding?
+    /// How many endings were noted so far, forgotten ones included: what is noted later has a higher number.
+    func endingCount() async throws(StoreError) -> Int64
     /// Dates endings that were noted by a clock that has gone back since as of now: nobody can sign in past them until
     /// then. Up to `EndingsAhead.toleranceSeconds` ahead of now they stay.
     ///

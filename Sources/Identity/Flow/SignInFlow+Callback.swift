@@ -58,6 +58,8 @@ extension SignInFlow {
             guard try await store.consumeNonce(digest, expiresAtSeconds: state.expiresAtSeconds) else {
                 return restartElsewhere(state.goal, request, why: "state was used before")
             }
+            // Before the provider is asked: what is ended from here on ends this sign-in, whatever the clock does.
+            let known = try await store.endingCount()
             let outcome: TokenExchange.Outcome
             do throws(IdentityError) {
                 outcome = try await identify(state, provider, parameters, request)
@@ -93,30 +95,51 @@ extension SignInFlow {
                 refusal.setCookies += forgetting(provider, request)
                 return .refuse(refusal)
             }
-            let (session, cookie) = try await establish(outcome, provider, request)
-            // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-            if let last = try await ending(of: session, madeBy: state, nowSeconds: request.nowSeconds) {
-                let tokens = await refreshes(of: [session.id])
-                ended(try await store.remove(sessionIDs: [session.id]))
-                giveBack(tokens, nowSeconds: request.nowSeconds)
-                return await restart(state.goal, afterEndingAt: last, request)
-            }
-            return handOver(
-                state.goal, session, request,
-                setCookies: [cookie?.setCookie, clearing].compactMap { $0 }
-                    + remembering(provider, application, request),
-                comesBack: true)
+            return try await keep(
+                outcome, of: state, provider, request, endingsKnown: known,
+                setCookies: [clearing] + remembering(provider, application, request))
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
     }
 
+    /// What comes of a sign-in that brought what was asked: a session, unless something has ended it meanwhile.
+    private func keep(
+        _ outcome: TokenExchange.Outcome, of state: LoginState, _ provider: IdentityProviderRegistration,
+        _ request: FlowRequest, endingsKnown known: Int64, setCookies: [String]
+    ) async throws(StoreError) -> FlowAnswer {
+        let (session, cookie) = try await establish(outcome, provider, request)
+        // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
+        if let last = try await ending(
+            of: session, madeBy: state, beyond: known, nowSeconds: request.nowSeconds)
+        {
+            _ = try await takeBack(session, nowSeconds: request.nowSeconds)
+            return await restart(state.goal, afterEndingAt: last, request)
+        }
+        return handOver(
+            state.goal, session, request,
+            setCookies: [cookie?.setCookie].compactMap { $0 } + setCookies, comesBack: true)
+    }
+
+    /// - Returns: what was ended.
+    private func takeBack(
+        _ session: StoredSession, nowSeconds: Int64
+    ) async throws(StoreError) -> [StoredSession] {
+        let tokens = await refreshes(of: [session.id])
+        let removed = try await store.remove(sessionIDs: [session.id])
+        ended(removed)
+        giveBack(tokens, nowSeconds: nowSeconds)
+        return removed
+    }
+
     /// When something ended what this sign-in has become; nil: nothing did, since it began.
     private func ending(
-        of session: StoredSession, madeBy state: LoginState, nowSeconds: Int64
+        of session: StoredSession, madeBy state: LoginState, beyond known: Int64, nowSeconds: Int64
     ) async throws(StoreError) -> Int64? {
         let began = state.beganAtSeconds ?? state.issuedAtSeconds
-        if let last = try await sessions.ending(of: session, sinceSeconds: began) { return last }
+        if let last = try await sessions.ending(of: session, sinceSeconds: began, beyond: known) {
+            return last
+        }
         guard let sid = session.providerSessionID,
             loggedOutLogins.names(sid, state.id, nowSeconds: nowSeconds)
         else { return nil }
