@@ -57,6 +57,20 @@ enum EndingRows {
                 """, arguments: [kind, owner, name, atSeconds])
     }
 
+    private static let browserKind = "browser"
+
+    static func noteSignOut(ofBrowsers names: [String], atSeconds: Int64, _ db: Database) throws {
+        for name in names {
+            try note(kind: browserKind, owner: "", name: name, atSeconds: atSeconds, db)
+        }
+    }
+
+    static func isSignedOut(browser name: String, _ db: Database) throws -> Bool {
+        try db.value(
+            Bool.self, sql: "SELECT 1 FROM endings WHERE kind = ? AND owner = '' AND name = ?",
+            arguments: [browserKind, name]) ?? false
+    }
+
     static func count(_ db: Database) throws -> Int64 {
         try db.value(Int64.self, sql: "SELECT count FROM ending_counts") ?? 0
     }
@@ -216,6 +230,19 @@ extension SQLiteStore {
     public func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding? {
         let file = sessionsFile.path
         return try await sessionsFile.read { try EndingRows.last(of: session, $0, file: file) }
+    }
+
+    /// See `GatewayStore`.
+    public func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {
+        guard !names.isEmpty else { return }
+        try await sessionsFile.write {
+            try EndingRows.noteSignOut(ofBrowsers: names, atSeconds: atSeconds, $0)
+        }
+    }
+
+    /// See `GatewayStore`.
+    public func isSignedOut(browser name: String) async throws(StoreError) -> Bool {
+        try await sessionsFile.read(isShort: true) { try EndingRows.isSignedOut(browser: name, $0) }
     }
 
     /// See `GatewayStore`.

@@ -129,6 +129,16 @@ actor MemoryStore: GatewayStore {
         return endingNumber
     }
 
+    private var signedOutBrowsers: Set<String> = []
+    func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {
+        try check()
+        signedOutBrowsers.formUnion(names)
+    }
+    func isSignedOut(browser name: String) async throws(StoreError) -> Bool {
+        try check()
+        return signedOutBrowsers.contains(name)
+    }
+
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {
         try check()
         namedEndings[names] = nextEnding(atSeconds).orLater(namedEndings[names])

@@ -247,6 +247,25 @@ struct EndingTests {
         #expect(last.number == (try await store.endingCount()))
     }
 
+    @Test("a browser that was signed out is known by each of its names for an hour, and by no other")
+    func signedOutBrowsers() async throws {
+        try await store.noteSignOut(ofBrowsers: [], atSeconds: 2_000)
+        try await store.noteSignOut(ofBrowsers: ["a", "b"], atSeconds: 2_000)
+        try await store.noteSignOut(ofBrowsers: ["b"], atSeconds: 2_001)
+        for (name, isOut) in [("a", true), ("b", true), ("A", false), ("", false), ("c", false)] {
+            #expect(try await store.isSignedOut(browser: name) == isOut, "\(name)")
+        }
+        #expect(try await store.lastEnding(of: global("a", 1, sid: "b")) == nil)
+        await store.close()
+        let next = try SQLiteStore(folder: folder.path)
+        #expect(try await next.isSignedOut(browser: "a"), "also after a restart")
+        try await next.removeExpired(nowSeconds: 2_000 + EndingRows.rememberedSeconds)
+        #expect(try await next.isSignedOut(browser: "a"))
+        try await next.removeExpired(nowSeconds: 2_001 + EndingRows.rememberedSeconds)
+        #expect(try await !next.isSignedOut(browser: "a"))
+        #expect(try await next.isSignedOut(browser: "b"))
+    }
+
     @Test("a sign-in without a name is meant by an ending with its person, and only then")
     func unnamed() async throws {
         _ = try await end(.providerSession(provider: "corp", sid: "s-9", subject: nil))

@@ -126,12 +126,8 @@ extension SignInFlow {
     /// The slot whose cookie holds the random that the code is bound to.
     private func slot(bound binding: [UInt8], _ request: FlowRequest) -> Int? {
         LoginSlots(cookieField: request.cookieField).values.firstIndex { value in
-            guard
-                case .valid(let found) = seals.open(
-                    value, as: .applicationCookie, nowSeconds: request.nowSeconds),
-                let secret = found["secret"]?.string.flatMap(Base64URL.decode)
-            else { return false }
-            return constantTimeEqual(Digest.sha256(secret), binding)
+            let found = value.flatMap { seals.binding(applicationCookie: $0, nowSeconds: request.nowSeconds) }
+            return found.map { constantTimeEqual($0, binding) } ?? false
         }
     }
 

@@ -108,8 +108,19 @@ extension SignInFlow {
         _ outcome: TokenExchange.Outcome, of state: LoginState, _ provider: IdentityProviderRegistration,
         _ request: FlowRequest, endingsKnown known: Int64, setCookies: [String]
     ) async throws(StoreError) -> FlowAnswer {
-        let (session, cookie) = try await establish(outcome, provider, request)
+        // Also before anything is kept: what the browser has begun since it was signed out is none of this one's.
+        if try await isSignedOut(state, request) {
+            giveBack(
+                [refresh(of: outcome, provider, sessionID: "", request)].compactMap { $0 },
+                nowSeconds: request.nowSeconds)
+            return signedOut(state, removed: [], setCookies: setCookies)
+        }
+        let (session, cookie) = try await establish(outcome, state, provider, request)
         // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
+        if try await isSignedOut(state, request) {
+            let removed = try await takeBack(session, nowSeconds: request.nowSeconds)
+            return signedOut(state, removed: removed, setCookies: setCookies)
+        }
         if let last = try await ending(
             of: session, madeBy: state, beyond: known, nowSeconds: request.nowSeconds)
         {
@@ -198,7 +209,8 @@ extension SignInFlow {
     /// Another provider makes a session of its own; the one before stays, because its applications still accept it,
     /// and is linked so that signing out ends both.
     private func establish(
-        _ outcome: TokenExchange.Outcome, _ provider: IdentityProviderRegistration, _ request: FlowRequest
+        _ outcome: TokenExchange.Outcome, _ state: LoginState, _ provider: IdentityProviderRegistration,
+        _ request: FlowRequest
     ) async throws(StoreError) -> (StoredSession, SessionCookie?) {
         let before = try await sessions.lookUp(
             cookieField: request.cookieField, kind: .global, host: request.host,
@@ -206,7 +218,8 @@ extension SignInFlow {
         let isHint = outcome.idToken.utf8.count <= Self.idTokenHintBytesMax
         let idToken =
             isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
-        let person = try await known(outcome.person)
+        var person = try await known(outcome.person)
+        person.claims[StoredSession.browserClaim] = .list(browserNames(madeBy: state, request))
         let lifetime = provider.ask.sessionSeconds ?? configuration.globalSessionSeconds
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),
