@@ -193,6 +193,18 @@ struct ProviderLogoutTests {
         #expect(await browser.go(url).page == "\(wiki)/a?b")
     }
 
+    @Test("what is ended after the clock went back ends the sign-in, also when that has caught up meanwhile")
+    func caughtUp() async throws {
+        let callback = try #require(await browser.go("\(wiki)/a?b", pauseAtProvider: true).callback)
+        world.advance(-5)
+        _ = await world.logout(world.signed(world.logoutClaims()))
+        world.advance(10)
+        let url = try #require(await browser.step(callback)?.url)
+        #expect(url.hasPrefix("\(wiki)/.gatepost/sign-in?restart="))
+        #expect(await world.store.rows.isEmpty)
+        #expect(await browser.go(url).page == "\(wiki)/a?b")
+    }
+
     @Test(
         "what is ended while the code is exchanged ends the sign-in, also when the clock goes back meanwhile",
         arguments: [0, 1, 300, 10_000] as [Int64])

@@ -85,6 +85,9 @@ struct LoginState: Sendable {
     /// What a sign-out of this browser ends it by: of the session that the browser had here when it began, else of
     /// another sign-in that was under way, else its own.
     var browser: String
+    /// How many endings had been noted when it began (`GatewayStore.endingCount`); nil: it is from before they were
+    /// counted.
+    var endingsKnown: Int64?
 
     /// This is the second request.
     var isDemanded: Bool { beganAtSeconds != nil }
@@ -141,6 +144,7 @@ struct LoginSeals: Sendable {
         members["nonce"] = .string(state.nonce)
         members["iat"] = .integer(state.issuedAtSeconds)
         members["browser"] = .string(state.browser)
+        if let count = state.endingsKnown { members["endings"] = .integer(count) }
         return seal(members, as: .authCookie, expiresAtSeconds: state.expiresAtSeconds)
     }
 
@@ -156,7 +160,8 @@ struct LoginSeals: Sendable {
             issuedAtSeconds: issuedAt,
             expiresAtSeconds: expiry, maxAgeSeconds: value["max_age"]?.integer,
             beganAtSeconds: value["began"]?.integer,
-            browser: value["browser"]?.string ?? Base64URL.encode(id))
+            browser: value["browser"]?.string ?? Base64URL.encode(id),
+            endingsKnown: value["endings"]?.integer)
     }
 
     // MARK: The application host's cookie

@@ -90,11 +90,11 @@ extension SignInFlow {
     ) async -> FlowAnswer {
         let asked = AuthenticationRequest(provider, application, goal.demand, demanded?.claims)
         let id = random(16)
-        let browser: String
-        if let demanded {
-            browser = demanded.first.browser
-        } else {
+        var (browser, known) = (demanded?.first.browser ?? "", demanded?.first.endingsKnown)
+        if demanded == nil {
             do throws(StoreError) {
+                // Before the name: what is ended from here on ends this sign-in, whatever the clock does.
+                known = try await store.endingCount()
                 browser = try await browserName(ofSignIn: id, under: wish.known, request)
             } catch {
                 return storeFailed(error, retryURL: url(of: goal))
@@ -105,7 +105,7 @@ extension SignInFlow {
             nonce: Base64URL.encode(random(32)), goal: goal, issuedAtSeconds: request.nowSeconds,
             expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds,
             maxAgeSeconds: asked.maxAgeSeconds, beganAtSeconds: demanded?.first.issuedAtSeconds,
-            browser: browser)
+            browser: browser, endingsKnown: known)
         let parameters =
             [
                 ("response_type", "code"), ("client_id", provider.clientID),

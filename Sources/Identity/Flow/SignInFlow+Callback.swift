@@ -58,8 +58,8 @@ extension SignInFlow {
             guard try await store.consumeNonce(digest, expiresAtSeconds: state.expiresAtSeconds) else {
                 return restartElsewhere(state.goal, request, why: "state was used before")
             }
-            // Before the provider is asked: what is ended from here on ends this sign-in, whatever the clock does.
-            let known = try await store.endingCount()
+            // Before the provider is asked, where it was not counted at the beginning.
+            let known = if let count = state.endingsKnown { count } else { try await store.endingCount() }
             let outcome: TokenExchange.Outcome
             do throws(IdentityError) {
                 outcome = try await identify(state, provider, parameters, request)
@@ -161,7 +161,7 @@ extension SignInFlow {
     ///
     /// A provider that knows the browser answers at once, so the next one would begin in the second of the ending too
     /// and be taken for ended with it, and the one after that: until this browser seems to keep no cookies. Waiting
-    /// tells them apart; seconds are all that the store notes, and whoever begins in one may have begun before.
+    /// tells them apart: in the second of an ending every sign-in counts as one that began before it.
     private func restart(
         _ goal: LoginGoal, afterEndingAt last: Int64, _ request: FlowRequest
     ) async -> FlowAnswer {

@@ -28,8 +28,8 @@ extension Sessions {
     /// nobody can tell. Once a minute such endings are dated anew (`GatewayStore.settleEndings`), so nobody is
     /// kept out for longer.
     ///
-    /// - Parameter known: how many endings there were when the browser came back: later ones count however a clock
-    ///   that has gone back meanwhile dates them.
+    /// - Parameter known: how many endings there were when it began: later ones count however a clock that has gone
+    ///   back meanwhile dates them.
     func ending(
         of session: StoredSession, sinceSeconds began: Int64, beyond known: Int64
     ) async throws(StoreError) -> Int64? {
