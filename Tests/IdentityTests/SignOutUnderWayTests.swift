@@ -134,6 +134,20 @@ struct SignOutUnderWayTests {
         #expect(await browser.go("\(Self.partner)/a").page == "\(Self.partner)/a", "asked again, it counts")
     }
 
+    @Test(
+        "one that is on its way from the auth host to the application ends, too, also when its code has expired",
+        arguments: [wiki, auth], [0, SignInFlow.handoffSeconds + 1])
+    func handedOver(_ host: String, _ seconds: Int64) async throws {
+        #expect(await browser.go("\(wiki)/").session != nil)
+        let callback = try await begin("\(Self.partner)/a")
+        let handoff = try #require(await browser.step(callback)?.url)
+        #expect(await signOut(host) == 3)
+        world.advance(seconds)
+        #expect(againURL(await browser.step(handoff)) == "\(Self.partner)/a")
+        #expect(await world.store.rows.isEmpty)
+        #expect(await browser.go("\(Self.partner)/a").page == "\(Self.partner)/a", "asked again, it counts")
+    }
+
     @Test("a stronger sign-in ends as well, and the page leads back to where it was asked for")
     func stepUp() async throws {
         #expect(await browser.go("\(wiki)/").session != nil)

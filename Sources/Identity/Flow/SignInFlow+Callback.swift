@@ -113,13 +113,13 @@ extension SignInFlow {
             giveBack(
                 [refresh(of: outcome, provider, sessionID: "", request)].compactMap { $0 },
                 nowSeconds: request.nowSeconds)
-            return signedOut(state, removed: [], setCookies: setCookies)
+            return signedOut(state.goal, removed: [], setCookies: setCookies)
         }
         let (session, cookie) = try await establish(outcome, state, provider, request)
         // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
         if try await isSignedOut(state, request) {
             let removed = try await takeBack(session, nowSeconds: request.nowSeconds)
-            return signedOut(state, removed: removed, setCookies: setCookies)
+            return signedOut(state.goal, removed: removed, setCookies: setCookies)
         }
         if let last = try await ending(
             of: session, madeBy: state, beyond: known, nowSeconds: request.nowSeconds)

@@ -105,9 +105,8 @@ extension SignInFlow {
 
     /// The page after a sign-out, in the tab that was signing in. Nothing begins anew by itself: a provider that still
     /// knows the browser would sign in again, without a question, who has just signed out.
-    func signedOut(_ state: LoginState, removed: [StoredSession], setCookies: [String]) -> FlowAnswer {
+    func signedOut(_ goal: LoginGoal, removed: [StoredSession], setCookies: [String]) -> FlowAnswer {
         .signedOut(
-            url: nil, removed: removed, setCookies: setCookies,
-            page: SignedOutPage(againURL: url(of: state.goal)))
+            url: nil, removed: removed, setCookies: setCookies, page: SignedOutPage(againURL: url(of: goal)))
     }
 }
