@@ -46,20 +46,42 @@ enum EndingRows {
     static func note(
         kind: String, owner: String, name: String, atSeconds: Int64, _ db: Database
     ) throws {
+        // Never by the rows that there are: those that are forgotten were counted as well.
+        try db.run(sql: "UPDATE ending_counts SET count = count + 1")
         try db.run(
             sql: """
-                INSERT INTO endings (kind, owner, name, at) VALUES (?, ?, ?, ?)
-                ON CONFLICT (kind, owner, name) DO UPDATE SET at = max(at, excluded.at)
+                INSERT INTO endings (kind, owner, name, at, number)
+                VALUES (?, ?, ?, ?, (SELECT count FROM ending_counts))
+                ON CONFLICT (kind, owner, name)
+                DO UPDATE SET at = max(at, excluded.at), number = excluded.number
                 """, arguments: [kind, owner, name, atSeconds])
     }
 
-    static func last(of session: StoredSession, _ db: Database, file: String) throws -> Int64? {
+    private static let browserKind = "browser"
+
+    static func noteSignOut(ofBrowsers names: [String], atSeconds: Int64, _ db: Database) throws {
+        for name in names {
+            try note(kind: browserKind, owner: "", name: name, atSeconds: atSeconds, db)
+        }
+    }
+
+    static func isSignedOut(browser name: String, _ db: Database) throws -> Bool {
+        try db.value(
+            Bool.self, sql: "SELECT 1 FROM endings WHERE kind = ? AND owner = '' AND name = ?",
+            arguments: [browserKind, name]) ?? false
+    }
+
+    static func count(_ db: Database) throws -> Int64 {
+        try db.value(Int64.self, sql: "SELECT count FROM ending_counts") ?? 0
+    }
+
+    static func last(of session: StoredSession, _ db: Database, file: String) throws -> LastEnding? {
         var last = try NamedEndingRows.last(of: session, db, file: file)
         for mark in try Mark.concerning(session, db) {
-            let at = try db.value(
-                Int64.self, sql: "SELECT at FROM endings WHERE kind = ? AND owner = ? AND name = ?",
+            let row = try db.row(
+                sql: "SELECT at, number FROM endings WHERE kind = ? AND owner = ? AND name = ?",
                 arguments: [mark.kind, mark.owner, mark.name])
-            if let at { last = max(last ?? at, at) }
+            if let row { last = LastEnding(atSeconds: row[0], number: row[1]).orLater(last) }
         }
         return last
     }
@@ -205,9 +227,27 @@ extension SQLiteStore {
     }
 
     /// See `GatewayStore`.
-    public func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
+    public func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding? {
         let file = sessionsFile.path
         return try await sessionsFile.read { try EndingRows.last(of: session, $0, file: file) }
+    }
+
+    /// See `GatewayStore`.
+    public func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {
+        guard !names.isEmpty else { return }
+        try await sessionsFile.write {
+            try EndingRows.noteSignOut(ofBrowsers: names, atSeconds: atSeconds, $0)
+        }
+    }
+
+    /// See `GatewayStore`.
+    public func isSignedOut(browser name: String) async throws(StoreError) -> Bool {
+        try await sessionsFile.read(isShort: true) { try EndingRows.isSignedOut(browser: name, $0) }
+    }
+
+    /// See `GatewayStore`.
+    public func endingCount() async throws(StoreError) -> Int64 {
+        try await sessionsFile.read(isShort: true) { try EndingRows.count($0) }
     }
 
     /// See `GatewayStore`.

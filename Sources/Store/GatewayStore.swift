@@ -46,8 +46,15 @@ public protocol GatewayStore: RefreshStore {
     /// Remembers for an hour that sign-ins of these names were ended. What there is of them is the caller's to end, and
     /// afterwards: then a sign-in under way is either found by the caller or finds this by `lastEnding`.
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError)
+    /// Remembers for an hour that a browser was signed out, by what its sign-ins under way know it by. What there is of
+    /// it is the caller's to end, and afterwards, as with `noteEnding`. No sign-in that begins later takes such a name.
+    func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError)
+    /// Whether the browser that is known by this name was signed out within the last hour.
+    func isSignedOut(browser name: String) async throws(StoreError) -> Bool
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
-    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64?
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding?
+    /// How many endings were noted so far, forgotten ones included: what is noted later has a higher number.
+    func endingCount() async throws(StoreError) -> Int64
     /// Dates endings that were noted by a clock that has gone back since as of now: nobody can sign in past them until
     /// then. Up to `EndingsAhead.toleranceSeconds` ahead of now they stay.
     ///

@@ -33,16 +33,17 @@ enum NamedEndingRows {
     }
 
     /// When something last ended that this sign-in is meant by.
-    static func last(of session: StoredSession, _ db: Database, file: String) throws -> Int64? {
-        var last: Int64?
+    static func last(of session: StoredSession, _ db: Database, file: String) throws -> LastEnding? {
+        var last: LastEnding?
         for key in try keys(of: session, db) {
             let rows = try db.rows(
-                sql: "SELECT name, at FROM endings WHERE kind = ? AND owner = ?",
+                sql: "SELECT name, at, number FROM endings WHERE kind = ? AND owner = ?",
                 arguments: [key.kind, key.owner])
             for row in rows {
                 let others: SignInNames = try JSONColumn.value(row[0], "name", file: file)
-                let at: Int64 = row[1]
-                if others.covers(session, isKnown: key.isPerson) { last = max(last ?? at, at) }
+                if others.covers(session, isKnown: key.isPerson) {
+                    last = LastEnding(atSeconds: row[1], number: row[2]).orLater(last)
+                }
             }
         }
         return last

@@ -4,8 +4,9 @@ import GRDB
 enum RefreshRows {
     private static let columns = """
         session_id, identity_provider, sealed_token, due_at, refreshed_at, unanswered_since,
-        failing_since, failure, failure_count
+        endings_known, failing_since, failure, failure_count
         """
+    private static let marks = Array(repeating: "?", count: 10).joined(separator: ", ")
 
     static func keep(_ refresh: StoredRefresh, _ db: Database, file: String) throws {
         let isAlive = try db.value(
@@ -17,7 +18,7 @@ enum RefreshRows {
                 remedy: "sign in again")
         }
         try db.run(
-            sql: "INSERT OR REPLACE INTO session_refreshes (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            sql: "INSERT OR REPLACE INTO session_refreshes (\(columns)) VALUES (\(marks))",
             arguments: arguments(refresh))
     }
 
@@ -100,7 +101,7 @@ enum RefreshRows {
         }
         try db.run(
             sql: """
-                UPDATE session_refreshes SET (\(columns)) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                UPDATE session_refreshes SET (\(columns)) = (\(marks))
                 WHERE session_id = ?
                 """, arguments: arguments(new) + [new.sessionID])
         return .done
@@ -143,7 +144,7 @@ enum RefreshRows {
     private static func arguments(_ refresh: StoredRefresh) -> StatementArguments {
         [
             refresh.sessionID, refresh.provider, refresh.sealedToken, refresh.dueAtSeconds,
-            refresh.refreshedAtSeconds, refresh.unansweredSinceSeconds,
+            refresh.refreshedAtSeconds, refresh.unansweredSinceSeconds, refresh.endingsKnown,
             refresh.failingSinceSeconds, refresh.failure, refresh.failureCount,
         ]
     }
@@ -151,7 +152,7 @@ enum RefreshRows {
     private static func refresh(_ row: Row) -> StoredRefresh {
         StoredRefresh(
             sessionID: row[0], provider: row[1], sealedToken: row[2], dueAtSeconds: row[3],
-            refreshedAtSeconds: row[4], unansweredSinceSeconds: row[5], failingSinceSeconds: row[6],
-            failure: row[7], failureCount: row[8])
+            refreshedAtSeconds: row[4], unansweredSinceSeconds: row[5], endingsKnown: row[6],
+            failingSinceSeconds: row[7], failure: row[8], failureCount: row[9])
     }
 }

@@ -174,6 +174,13 @@ enum Schema {
         CREATE INDEX session_refreshes_failing ON session_refreshes (identity_provider, failing_since)
           WHERE failing_since IS NOT NULL;
         """,
+        // What was noted before this counts as noted since whatever was under way then.
+        """
+        CREATE TABLE ending_counts (count INTEGER NOT NULL) STRICT;
+        INSERT INTO ending_counts (count) VALUES (1);
+        ALTER TABLE endings ADD COLUMN number INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE session_refreshes ADD COLUMN endings_known INTEGER;
+        """,
     ]
 
     static let verdicts = [

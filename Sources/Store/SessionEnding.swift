@@ -57,6 +57,27 @@ public struct EndedSessions: Sendable, Hashable {
     }
 }
 
+/// When something last ended that a sign-in belongs to: by the host's clock, and by the count of all endings, which
+/// goes on where a clock goes back.
+public struct LastEnding: Sendable, Hashable {
+    /// The latest second that one of them was dated.
+    public var atSeconds: Int64
+    /// How many endings had been noted with the last of them, it included.
+    public var number: Int64
+    /// Takes the members as they are.
+    public init(atSeconds: Int64, number: Int64) {
+        self.atSeconds = atSeconds
+        self.number = number
+    }
+
+    /// The later one of two, by clock and by count apart.
+    public func orLater(_ other: LastEnding?) -> LastEnding {
+        guard let other else { return self }
+        return LastEnding(
+            atSeconds: max(atSeconds, other.atSeconds), number: max(number, other.number))
+    }
+}
+
 /// Endings that were dated later than now, by a clock that has gone back since.
 public struct EndingsAhead: Sendable, Hashable {
     /// So far ahead is no sign of a wrong clock: who looks may have read it before somebody else noted an ending.

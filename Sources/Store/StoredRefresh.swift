@@ -15,6 +15,9 @@ public struct StoredRefresh: Sendable, Codable, Hashable {
     public var refreshedAtSeconds: Int64
     /// Since when a request is without an answer that was kept: the provider may have replaced the token meanwhile.
     public var unansweredSinceSeconds: Int64?
+    /// How many endings (`GatewayStore.endingCount`) were known before that request was sent; nil: it is from before
+    /// they were counted.
+    public var endingsKnown: Int64?
     /// Since when every attempt fails.
     public var failingSinceSeconds: Int64?
     /// The word for the last failure.
@@ -25,7 +28,7 @@ public struct StoredRefresh: Sendable, Codable, Hashable {
     /// A row out of its parts; nothing is checked here.
     public init(
         sessionID: String, provider: String, sealedToken: String, dueAtSeconds: Int64?,
-        refreshedAtSeconds: Int64, unansweredSinceSeconds: Int64? = nil,
+        refreshedAtSeconds: Int64, unansweredSinceSeconds: Int64? = nil, endingsKnown: Int64? = nil,
         failingSinceSeconds: Int64? = nil, failure: String? = nil, failureCount: Int64 = 0
     ) {
         self.sessionID = sessionID
@@ -34,6 +37,7 @@ public struct StoredRefresh: Sendable, Codable, Hashable {
         self.dueAtSeconds = dueAtSeconds
         self.refreshedAtSeconds = refreshedAtSeconds
         self.unansweredSinceSeconds = unansweredSinceSeconds
+        self.endingsKnown = endingsKnown
         self.failingSinceSeconds = failingSinceSeconds
         self.failure = failure
         self.failureCount = failureCount
@@ -63,11 +67,10 @@ extension SessionChange {
 }
 
 extension StoredRefresh {
-    /// Whether an ending was noted since the request. In the same second the ending wins; one that is dated later than
-    /// the answer was noted while that waited for the store, or by a clock that has gone back, and nobody can tell.
-    public func mayHaveMissed(_ endingAtSeconds: Int64) -> Bool {
-        guard let since = unansweredSinceSeconds else { return false }
-        return since <= endingAtSeconds
+    /// Whether an ending was noted since the request. By their count and by no clock: one that has gone back since
+    /// would date the ending before the request.
+    public func mayHaveMissed(_ ending: LastEnding) -> Bool {
+        unansweredSinceSeconds != nil && endingsKnown ?? 0 < ending.number
     }
 }
 

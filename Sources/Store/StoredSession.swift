@@ -110,11 +110,21 @@ public struct StoredSession: Sendable, Codable, Hashable {
         if case .list(let ids)? = claims[Self.linkedClaim] { ids } else { [] }
     }
 
+    /// Under this claim name a global session remembers what sign-ins of its browser that may still be under way know
+    /// the browser by, beside the ids of its sessions: signing out ends them. It is no fact about the person, either.
+    public static let browserClaim = "gatepost-browser"
+
+    /// See `browserClaim`.
+    public var browserNames: [String] {
+        if case .list(let names)? = claims[Self.browserClaim] { names } else { [] }
+    }
+
     /// What decisions need of it.
     public var facts: SessionFacts {
         var known = claims
         if known[Self.usedClaim] != nil { known[Self.usedClaim] = nil }
         if known[Self.tokenClaim] != nil { known[Self.tokenClaim] = nil }
+        if known[Self.browserClaim] != nil { known[Self.browserClaim] = nil }
         return SessionFacts(
             id: id, identityProvider: identityProvider,
             person: PersonFacts(

@@ -290,6 +290,32 @@ struct DemandedClaimsTests {
         #expect(answer?.refusal?.shortfalls.isEmpty == false)
     }
 
+    @Test("a browser that signs out between the two requests is not signed in by the second")
+    func signedOut() async throws {
+        let browser = Browser(world)
+        #expect(await browser.go("https://partner.corp.example:8443/").session != nil)
+        demand([Self.challenge(Self.wanted)])
+        let gate = Gate()
+        let callback = try #require(await browser.go("\(wiki)/", pauseAtProvider: true).callback)
+        world.tenant.refreshing { $0.gate = gate }
+        let request = browser.request(callback)
+        let flow = world.flow
+        let answer = Task { await flow.answer(request) }
+        await gate.arrival()
+        _ = await browser.step(
+            "https://partner.corp.example:8443/.gatepost/sign-out", method: "POST",
+            origin: "https://partner.corp.example:8443")
+        gate.open()
+        let again = try #require(await answer.value)
+        browser.keep(again.setCookies, host: "auth.corp.example")
+        let last = await browser.step(world.tenant.authorize(try #require(again.url)))
+        guard case .signedOut? = last else {
+            Issue.record("\(String(describing: last))")
+            return
+        }
+        #expect(await world.store.rows.isEmpty)
+    }
+
     @Test("with four sign-ins under way the new request does not lose its own state") func fullSlots() async {
         demand([Self.challenge(Self.wanted)])
         let browser = Browser(world)

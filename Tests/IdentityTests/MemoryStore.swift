@@ -116,12 +116,32 @@ actor MemoryStore: GatewayStore {
         return found.isEmpty ? [subject] : found
     }
 
-    private var endings: [EndingScope: Int64] = [:]
-    private var namedEndings: [SignInNames: Int64] = [:]
+    private var endings: [EndingScope: LastEnding] = [:]
+    private var namedEndings: [SignInNames: LastEnding] = [:]
+    private var endingNumber: Int64 = 0
+
+    func nextEnding(_ atSeconds: Int64) -> LastEnding {
+        endingNumber += 1
+        return LastEnding(atSeconds: atSeconds, number: endingNumber)
+    }
+    func endingCount() async throws(StoreError) -> Int64 {
+        try check()
+        return endingNumber
+    }
+
+    private var signedOutBrowsers: Set<String> = []
+    func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {
+        try check()
+        signedOutBrowsers.formUnion(names)
+    }
+    func isSignedOut(browser name: String) async throws(StoreError) -> Bool {
+        try check()
+        return signedOutBrowsers.contains(name)
+    }
 
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {
         try check()
-        namedEndings[names] = max(namedEndings[names] ?? atSeconds, atSeconds)
+        namedEndings[names] = nextEnding(atSeconds).orLater(namedEndings[names])
     }
 
     func end(
@@ -129,7 +149,7 @@ actor MemoryStore: GatewayStore {
     ) async throws(StoreError) -> EndedSessions? {
         try check()
         if let nonce, !nonces.insert(nonce.digest).inserted { return nil }
-        endings[scope] = max(endings[scope] ?? atSeconds, atSeconds)
+        endings[scope] = nextEnding(atSeconds).orLater(endings[scope])
         let meant = rows.values.filter { row in
             if case .signIn(let id, _, _) = scope, row.id != id { return false }
             return row.kind == .global && covers(scope, row)
@@ -154,7 +174,7 @@ actor MemoryStore: GatewayStore {
         }
     }
 
-    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? {
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding? {
         try check()
         let byEveryName = names(session.issuer, session.subject).map { subject in
             var named = session
@@ -162,16 +182,23 @@ actor MemoryStore: GatewayStore {
             return named
         }
         let named = namedEndings.filter { ending in byEveryName.contains { ending.key.covers($0) } }
-        return (endings.filter { covers($0.key, session) }.map(\.value) + named.map(\.value)).max()
+        let all = endings.filter { covers($0.key, session) }.map(\.value) + named.map(\.value)
+        return all.dropFirst().reduce(all.first) { $1.orLater($0) }
     }
 
     func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? {
         try check()
         let latest = nowSeconds + EndingsAhead.toleranceSeconds
-        let ahead = (Array(endings.values) + Array(namedEndings.values)).filter { $0 > latest }
+        let ahead = (Array(endings.values) + Array(namedEndings.values)).map(\.atSeconds).filter {
+            $0 > latest
+        }
         guard let last = ahead.max() else { return nil }
-        endings = endings.mapValues { $0 > latest ? nowSeconds : $0 }
-        namedEndings = namedEndings.mapValues { $0 > latest ? nowSeconds : $0 }
+        func settled(_ ending: LastEnding) -> LastEnding {
+            LastEnding(
+                atSeconds: ending.atSeconds > latest ? nowSeconds : ending.atSeconds, number: ending.number)
+        }
+        endings = endings.mapValues(settled)
+        namedEndings = namedEndings.mapValues(settled)
         return EndingsAhead(count: ahead.count, seconds: last - nowSeconds)
     }
 

@@ -193,6 +193,36 @@ struct ProviderLogoutTests {
         #expect(await browser.go(url).page == "\(wiki)/a?b")
     }
 
+    @Test("what is ended after the clock went back ends the sign-in, also when that has caught up meanwhile")
+    func caughtUp() async throws {
+        let callback = try #require(await browser.go("\(wiki)/a?b", pauseAtProvider: true).callback)
+        world.advance(-5)
+        _ = await world.logout(world.signed(world.logoutClaims()))
+        world.advance(10)
+        let url = try #require(await browser.step(callback)?.url)
+        #expect(url.hasPrefix("\(wiki)/.gatepost/sign-in?restart="))
+        #expect(await world.store.rows.isEmpty)
+        #expect(await browser.go(url).page == "\(wiki)/a?b")
+    }
+
+    @Test(
+        "what is ended while the code is exchanged ends the sign-in, also when the clock goes back meanwhile",
+        arguments: [0, 1, 300, 10_000] as [Int64])
+    func clockWentBackInExchange(_ seconds: Int64) async throws {
+        let callback = try #require(await browser.go("\(wiki)/a?b", pauseAtProvider: true).callback)
+        let gate = Gate()
+        world.tenant.refreshing { $0.gate = gate }
+        let request = browser.request(callback)
+        let flow = world.flow
+        async let answer = flow.answer(request)
+        await gate.arrival()
+        world.advance(-seconds)
+        _ = await world.logout(world.signed(world.logoutClaims()))
+        gate.open()
+        #expect(await answer?.url?.hasPrefix("\(wiki)/.gatepost/sign-in?restart=") == true)
+        #expect(await world.store.rows.isEmpty)
+    }
+
     // MARK: Keys
 
     @Test("a key that is not known yet is fetched, and one that nobody knows is asked for once a minute")

@@ -100,6 +100,40 @@ struct RefreshEndingTests {
         }
     }
 
+    @Test(
+        "a name that is ended after the clock has gone back ends the sign-in that gets it, also when dated anew",
+        arguments: [1, 5, 300, 100_000] as [Int64], [false, true])
+    func clockWentBack(_ seconds: Int64, isSettled: Bool) async throws {
+        let id = try await signIn(later: "s-2")
+        let gate = try await fixture.underWay(id)
+        if isSettled {
+            #expect(await logout("s-2") == 0)
+            world.advance(-seconds)
+            _ = try await world.store.settleEndings(nowSeconds: world.nowSeconds)
+        } else {
+            world.advance(-seconds)
+            #expect(await logout("s-2") == 0)
+        }
+        await fixture.land(gate)
+        #expect(await world.store.rows.isEmpty)
+        #expect(fixture.results.endings.map(\.end.failure) == [.revoked("logged-out")])
+        #expect(tenant.refresh.presented.count == 1)
+    }
+
+    @Test("a name that was ended before the provider was asked is good again, however the two are dated")
+    func endedBeforeAhead() async throws {
+        for seconds in [0, -1, -300] as [Int64] {
+            let one = RefreshEndingTests()
+            let id = try await one.signIn(later: "s-2")
+            try await one.fixture.untilDue(id)
+            one.world.advance(-seconds)
+            #expect(await one.logout("s-2") == 0)
+            one.world.advance(seconds)
+            await one.fixture.round()
+            #expect(await one.fixture.session(id)?.providerSessionID == "s-2", "\(seconds)")
+        }
+    }
+
     @Test("an end by such a name that the store did not take is carried out as soon as it does")
     func brokenEnd() async throws {
         let id = try await signIn(later: "s-2")

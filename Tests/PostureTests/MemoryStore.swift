@@ -68,7 +68,10 @@ actor MemoryStore: GatewayStore {
         -> EndedSessions?
     { EndedSessions(sessions: [], isComplete: true) }
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {}
-    func lastEnding(of session: StoredSession) async throws(StoreError) -> Int64? { nil }
+    func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding? { nil }
+    func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {}
+    func isSignedOut(browser name: String) async throws(StoreError) -> Bool { false }
+    func endingCount() async throws(StoreError) -> Int64 { 0 }
     func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? { nil }
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount()

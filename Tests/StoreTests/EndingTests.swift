@@ -185,7 +185,7 @@ struct EndingTests {
         _ = try await end(c.scope, at: 3_000)
         _ = try await end(c.scope, at: 2_000)
         let found = try await store.lastEnding(of: global("a", 1, sid: "s-1"))
-        #expect(found == (c.isMeant ? 3_000 : nil), "the latest one counts")
+        #expect(found?.atSeconds == (c.isMeant ? 3_000 : nil), "the latest one counts")
     }
 
     @Test("what a clock noted that has gone back since is dated as of now, and nothing else is")
@@ -194,22 +194,76 @@ struct EndingTests {
         let latest = now + EndingsAhead.toleranceSeconds
         _ = try await end(.provider("corp"), at: latest)
         #expect(try await store.settleEndings(nowSeconds: now) == nil)
-        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == latest)
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil))?.atSeconds == latest)
         _ = try await end(.provider("managed"), at: latest + 1)
         try await store.noteEnding(of: SignInNames(persons: [.email("x@corp.example")]), atSeconds: 90_000)
         let ahead = try await store.settleEndings(nowSeconds: now)
         #expect(ahead == EndingsAhead(count: 2, seconds: 87_000))
-        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == latest)
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil))?.atSeconds == latest)
         var other = global("b", 2, sid: nil)
         other.identityProvider = "managed"
-        #expect(try await store.lastEnding(of: other) == now)
+        #expect(try await store.lastEnding(of: other)?.atSeconds == now)
         other.identityProvider = "third"
         other.email = "x@corp.example"
-        #expect(try await store.lastEnding(of: other) == now)
+        #expect(try await store.lastEnding(of: other)?.atSeconds == now)
         #expect(try await store.settleEndings(nowSeconds: now) == nil)
         // It goes like every other one.
         try await store.removeExpired(nowSeconds: now + 1 + EndingRows.rememberedSeconds)
         #expect(try await store.lastEnding(of: other) == nil)
+    }
+
+    @Test("endings are counted, whatever the clock does and however many are forgotten")
+    func counted() async throws {
+        let session = global("a", 1, sid: nil)
+        var known = try await store.endingCount()
+        for second in [9_000, 2_000, 2_000, 5_000] as [Int64] {
+            _ = try await end(.provider("corp"), at: second)
+            let last = try #require(try await store.lastEnding(of: session))
+            #expect(last.atSeconds == 9_000)
+            #expect(last.number > known)
+            known = try await store.endingCount()
+            #expect(last.number == known)
+        }
+        // Somebody else's is counted and is no ending of this one.
+        try await store.noteEnding(of: SignInNames(persons: [.email("x@corp.example")]), atSeconds: 2_000)
+        #expect(try await store.lastEnding(of: session)?.number == known)
+        #expect(try await store.endingCount() > known)
+        known = try await store.endingCount()
+        _ = try await store.settleEndings(nowSeconds: 3_000)
+        #expect(try await store.lastEnding(of: session)?.atSeconds == 3_000)
+        try await store.removeExpired(nowSeconds: 90_000)
+        #expect(try await store.lastEnding(of: session) == nil)
+        #expect(try await store.endingCount() == known)
+        _ = try await end(.provider("corp"), at: 1_000)
+        #expect(try #require(try await store.lastEnding(of: session)).number > known)
+    }
+
+    @Test("the latest of several is the latest by the clock and by the count apart")
+    func latest() async throws {
+        _ = try await end(.person(issuer: Fixture.global("a", seed: 1).issuer, subject: "ada"), at: 9_000)
+        _ = try await end(.provider("corp"), at: 2_000)
+        let last = try #require(try await store.lastEnding(of: global("a", 1, sid: nil)))
+        #expect(last.atSeconds == 9_000)
+        #expect(last.number == (try await store.endingCount()))
+    }
+
+    @Test("a browser that was signed out is known by each of its names for an hour, and by no other")
+    func signedOutBrowsers() async throws {
+        try await store.noteSignOut(ofBrowsers: [], atSeconds: 2_000)
+        try await store.noteSignOut(ofBrowsers: ["a", "b"], atSeconds: 2_000)
+        try await store.noteSignOut(ofBrowsers: ["b"], atSeconds: 2_001)
+        for (name, isOut) in [("a", true), ("b", true), ("A", false), ("", false), ("c", false)] {
+            #expect(try await store.isSignedOut(browser: name) == isOut, "\(name)")
+        }
+        #expect(try await store.lastEnding(of: global("a", 1, sid: "b")) == nil)
+        await store.close()
+        let next = try SQLiteStore(folder: folder.path)
+        #expect(try await next.isSignedOut(browser: "a"), "also after a restart")
+        try await next.removeExpired(nowSeconds: 2_000 + EndingRows.rememberedSeconds)
+        #expect(try await next.isSignedOut(browser: "a"))
+        try await next.removeExpired(nowSeconds: 2_001 + EndingRows.rememberedSeconds)
+        #expect(try await !next.isSignedOut(browser: "a"))
+        #expect(try await next.isSignedOut(browser: "b"))
     }
 
     @Test("a sign-in without a name is meant by an ending with its person, and only then")
@@ -217,14 +271,14 @@ struct EndingTests {
         _ = try await end(.providerSession(provider: "corp", sid: "s-9", subject: nil))
         #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == nil)
         _ = try await end(.providerSession(provider: "corp", sid: "s-9", subject: "ada"))
-        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == 2_000)
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil))?.atSeconds == 2_000)
     }
 
     @Test("an ending is remembered for an hour: exactly at it still, one second past it no longer")
     func forgotten() async throws {
         _ = try await end(.provider("corp"), at: 2_000)
         try await store.removeExpired(nowSeconds: 2_000 + EndingRows.rememberedSeconds)
-        #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == 2_000)
+        #expect(try await store.lastEnding(of: global("a", 1, sid: nil))?.atSeconds == 2_000)
         try await store.removeExpired(nowSeconds: 2_001 + EndingRows.rememberedSeconds)
         #expect(try await store.lastEnding(of: global("a", 1, sid: nil)) == nil)
     }
@@ -297,7 +351,7 @@ struct EndingTests {
                 let tables = [
                     "provider_sessions", "endings", "session_keys", "session_refreshes",
                     "revoked_certificates", "statement_times", "ended_cookies", "revocation_lists",
-                    "revoked_pins",
+                    "revoked_pins", "ending_counts",
                 ]
                 for table in tables {
                     try db.execute(sql: "DROP TABLE \(table)")

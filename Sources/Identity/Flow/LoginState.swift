@@ -82,6 +82,12 @@ struct LoginState: Sendable {
     /// When the first request of this sign-in was made; nil: it is this one. The second asks for the claims that a
     /// resource demanded after the first, and an ending between the two is meant for both.
     var beganAtSeconds: Int64?
+    /// What a sign-out of this browser ends it by: of the session that the browser had here when it began, else of
+    /// another sign-in that was under way, else its own.
+    var browser: String
+    /// How many endings had been noted when it began (`GatewayStore.endingCount`); nil: it is from before they were
+    /// counted.
+    var endingsKnown: Int64?
 
     /// This is the second request.
     var isDemanded: Bool { beganAtSeconds != nil }
@@ -137,6 +143,8 @@ struct LoginSeals: Sendable {
         members["verifier"] = .string(state.verifier)
         members["nonce"] = .string(state.nonce)
         members["iat"] = .integer(state.issuedAtSeconds)
+        members["browser"] = .string(state.browser)
+        if let count = state.endingsKnown { members["endings"] = .integer(count) }
         return seal(members, as: .authCookie, expiresAtSeconds: state.expiresAtSeconds)
     }
 
@@ -151,7 +159,20 @@ struct LoginSeals: Sendable {
             id: id, provider: provider, verifier: verifier, nonce: nonce, goal: goal,
             issuedAtSeconds: issuedAt,
             expiresAtSeconds: expiry, maxAgeSeconds: value["max_age"]?.integer,
-            beganAtSeconds: value["began"]?.integer)
+            beganAtSeconds: value["began"]?.integer,
+            browser: value["browser"]?.string ?? Base64URL.encode(id),
+            endingsKnown: value["endings"]?.integer)
+    }
+
+    // MARK: The application host's cookie
+
+    /// What a sign-in that began at an application is bound to, by that host's cookie; nil: it is not ours, or too old.
+    func binding(applicationCookie: String, nowSeconds: Int64) -> [UInt8]? {
+        guard
+            case .valid(let found) = open(applicationCookie, as: .applicationCookie, nowSeconds: nowSeconds),
+            let secret = found["secret"]?.string.flatMap(Base64URL.decode)
+        else { return nil }
+        return Digest.sha256(secret)
     }
 }
 

@@ -82,9 +82,11 @@ extension SignInFlow {
                     .loginStateLost, detail: "handoff code is for another application or host",
                     retryURL: configuration.origin(of: request.host) + "/"))
         }
-        guard !isExpired, let slot = slot(bound: goal.binding, request) else {
-            return await again(
-                goal, application, request, why: isExpired ? "code expired" : "login cookie is gone")
+        let slot = slot(bound: goal.binding, request)
+        guard !isExpired, let slot else {
+            return await unredeemed(
+                goal, application, globalID: globalID, slot: slot, request,
+                why: isExpired ? "code expired" : "login cookie is gone")
         }
         return await redeem(goal, application, nonce: nonce, globalID: globalID, slot: slot, request)
     }
@@ -101,7 +103,10 @@ extension SignInFlow {
             }
             guard let global = try await store.session(id: globalID), global.kind == .global,
                 request.nowSeconds < global.expiresAtSeconds, Sessions.counts(global, at: application)
-            else { return await again(goal, application, request, why: "global session is gone") }
+            else {
+                return await unredeemed(
+                    goal, application, globalID: globalID, slot: slot, request, why: "global session is gone")
+            }
             let done = CookieText.set(LoginSlots.name(slot), "", maxAgeSeconds: 0)
             if let cookies = try await upgrade(goal, from: global, application, request) {
                 return .upgraded(globalID: global.id, url: url(of: goal), setCookies: cookies + [done])
@@ -117,21 +122,35 @@ extension SignInFlow {
                 setCookies: [made.cookie.setCookie, done])
         } catch {
             guard error.kind != .globalSessionGone else {
-                return await again(goal, application, request, why: "signed out meanwhile")
+                return await unredeemed(
+                    goal, application, globalID: globalID, slot: slot, request, why: "ended meanwhile")
             }
             return storeFailed(error, retryURL: url(of: goal))
         }
     }
 
+    /// A code that no session comes of: the sign-in begins again, unless its browser was signed out since.
+    private func unredeemed(
+        _ goal: LoginGoal, _ application: IdentityApplication, globalID: String, slot: Int?,
+        _ request: FlowRequest, why: String
+    ) async -> FlowAnswer {
+        do throws(StoreError) {
+            guard try await store.isSignedOut(browser: globalID) else {
+                return await again(goal, application, request, why: why)
+            }
+        } catch {
+            return storeFailed(error, retryURL: url(of: goal))
+        }
+        return signedOut(
+            goal, removed: [],
+            setCookies: slot.map { [CookieText.set(LoginSlots.name($0), "", maxAgeSeconds: 0)] } ?? [])
+    }
+
     /// The slot whose cookie holds the random that the code is bound to.
     private func slot(bound binding: [UInt8], _ request: FlowRequest) -> Int? {
         LoginSlots(cookieField: request.cookieField).values.firstIndex { value in
-            guard
-                case .valid(let found) = seals.open(
-                    value, as: .applicationCookie, nowSeconds: request.nowSeconds),
-                let secret = found["secret"]?.string.flatMap(Base64URL.decode)
-            else { return false }
-            return constantTimeEqual(Digest.sha256(secret), binding)
+            let found = value.flatMap { seals.binding(applicationCookie: $0, nowSeconds: request.nowSeconds) }
+            return found.map { constantTimeEqual($0, binding) } ?? false
         }
     }
 

@@ -81,20 +81,31 @@ extension SignInFlow {
 
     /// The authorization request (Core §3.1.2.1, RFC 7636 §4.3).
     ///
-    /// - Parameter demanded: claims that a resource wants asked for before it answers, and when the sign-in began; nil:
-    ///   this is its first request.
+    /// - Parameter demanded: claims that a resource wants asked for before it answers, and the first request of the
+    ///   sign-in; nil: this is it.
     func authorize(
         _ provider: IdentityProviderRegistration, _ goal: LoginGoal, _ application: IdentityApplication,
         _ request: FlowRequest, _ wish: Wish = Wish(),
-        demanded: (claims: DemandedClaims, beganAtSeconds: Int64)? = nil
+        demanded: (claims: DemandedClaims, first: LoginState)? = nil
     ) async -> FlowAnswer {
-        let expiry = request.nowSeconds + LoginState.lifetimeSeconds
         let asked = AuthenticationRequest(provider, application, goal.demand, demanded?.claims)
+        let id = random(16)
+        var (browser, known) = (demanded?.first.browser ?? "", demanded?.first.endingsKnown)
+        if demanded == nil {
+            do throws(StoreError) {
+                // Before the name: what is ended from here on ends this sign-in, whatever the clock does.
+                known = try await store.endingCount()
+                browser = try await browserName(ofSignIn: id, under: wish.known, request)
+            } catch {
+                return storeFailed(error, retryURL: url(of: goal))
+            }
+        }
         let state = LoginState(
-            id: random(16), provider: provider.name, verifier: Base64URL.encode(random(32)),
+            id: id, provider: provider.name, verifier: Base64URL.encode(random(32)),
             nonce: Base64URL.encode(random(32)), goal: goal, issuedAtSeconds: request.nowSeconds,
-            expiresAtSeconds: expiry, maxAgeSeconds: asked.maxAgeSeconds,
-            beganAtSeconds: demanded?.beganAtSeconds)
+            expiresAtSeconds: request.nowSeconds + LoginState.lifetimeSeconds,
+            maxAgeSeconds: asked.maxAgeSeconds, beganAtSeconds: demanded?.first.issuedAtSeconds,
+            browser: browser, endingsKnown: known)
         let parameters =
             [
                 ("response_type", "code"), ("client_id", provider.clientID),

@@ -58,6 +58,8 @@ extension SignInFlow {
             guard try await store.consumeNonce(digest, expiresAtSeconds: state.expiresAtSeconds) else {
                 return restartElsewhere(state.goal, request, why: "state was used before")
             }
+            // Before the provider is asked, where it was not counted at the beginning.
+            let known = if let count = state.endingsKnown { count } else { try await store.endingCount() }
             let outcome: TokenExchange.Outcome
             do throws(IdentityError) {
                 outcome = try await identify(state, provider, parameters, request)
@@ -93,30 +95,62 @@ extension SignInFlow {
                 refusal.setCookies += forgetting(provider, request)
                 return .refuse(refusal)
             }
-            let (session, cookie) = try await establish(outcome, provider, request)
-            // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-            if let last = try await ending(of: session, madeBy: state, nowSeconds: request.nowSeconds) {
-                let tokens = await refreshes(of: [session.id])
-                ended(try await store.remove(sessionIDs: [session.id]))
-                giveBack(tokens, nowSeconds: request.nowSeconds)
-                return await restart(state.goal, afterEndingAt: last, request)
-            }
-            return handOver(
-                state.goal, session, request,
-                setCookies: [cookie?.setCookie, clearing].compactMap { $0 }
-                    + remembering(provider, application, request),
-                comesBack: true)
+            return try await keep(
+                outcome, of: state, provider, request, endingsKnown: known,
+                setCookies: [clearing] + remembering(provider, application, request))
         } catch {
             return storeFailed(error, retryURL: url(of: state.goal))
         }
     }
 
+    /// What comes of a sign-in that brought what was asked: a session, unless something has ended it meanwhile.
+    private func keep(
+        _ outcome: TokenExchange.Outcome, of state: LoginState, _ provider: IdentityProviderRegistration,
+        _ request: FlowRequest, endingsKnown known: Int64, setCookies: [String]
+    ) async throws(StoreError) -> FlowAnswer {
+        // Also before anything is kept: what the browser has begun since it was signed out is none of this one's.
+        if try await isSignedOut(state, request) {
+            giveBack(
+                [refresh(of: outcome, provider, sessionID: "", request)].compactMap { $0 },
+                nowSeconds: request.nowSeconds)
+            return signedOut(state.goal, removed: [], setCookies: setCookies)
+        }
+        let (session, cookie) = try await establish(outcome, state, provider, request)
+        // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
+        if try await isSignedOut(state, request) {
+            let removed = try await takeBack(session, nowSeconds: request.nowSeconds)
+            return signedOut(state.goal, removed: removed, setCookies: setCookies)
+        }
+        if let last = try await ending(
+            of: session, madeBy: state, beyond: known, nowSeconds: request.nowSeconds)
+        {
+            _ = try await takeBack(session, nowSeconds: request.nowSeconds)
+            return await restart(state.goal, afterEndingAt: last, request)
+        }
+        return handOver(
+            state.goal, session, request,
+            setCookies: [cookie?.setCookie].compactMap { $0 } + setCookies, comesBack: true)
+    }
+
+    /// - Returns: what was ended.
+    private func takeBack(
+        _ session: StoredSession, nowSeconds: Int64
+    ) async throws(StoreError) -> [StoredSession] {
+        let tokens = await refreshes(of: [session.id])
+        let removed = try await store.remove(sessionIDs: [session.id])
+        ended(removed)
+        giveBack(tokens, nowSeconds: nowSeconds)
+        return removed
+    }
+
     /// When something ended what this sign-in has become; nil: nothing did, since it began.
     private func ending(
-        of session: StoredSession, madeBy state: LoginState, nowSeconds: Int64
+        of session: StoredSession, madeBy state: LoginState, beyond known: Int64, nowSeconds: Int64
     ) async throws(StoreError) -> Int64? {
         let began = state.beganAtSeconds ?? state.issuedAtSeconds
-        if let last = try await sessions.ending(of: session, sinceSeconds: began) { return last }
+        if let last = try await sessions.ending(of: session, sinceSeconds: began, beyond: known) {
+            return last
+        }
         guard let sid = session.providerSessionID,
             loggedOutLogins.names(sid, state.id, nowSeconds: nowSeconds)
         else { return nil }
@@ -127,7 +161,7 @@ extension SignInFlow {
     ///
     /// A provider that knows the browser answers at once, so the next one would begin in the second of the ending too
     /// and be taken for ended with it, and the one after that: until this browser seems to keep no cookies. Waiting
-    /// tells them apart; seconds are all that the store notes, and whoever begins in one may have begun before.
+    /// tells them apart: in the second of an ending every sign-in counts as one that began before it.
     private func restart(
         _ goal: LoginGoal, afterEndingAt last: Int64, _ request: FlowRequest
     ) async -> FlowAnswer {
@@ -175,7 +209,8 @@ extension SignInFlow {
     /// Another provider makes a session of its own; the one before stays, because its applications still accept it,
     /// and is linked so that signing out ends both.
     private func establish(
-        _ outcome: TokenExchange.Outcome, _ provider: IdentityProviderRegistration, _ request: FlowRequest
+        _ outcome: TokenExchange.Outcome, _ state: LoginState, _ provider: IdentityProviderRegistration,
+        _ request: FlowRequest
     ) async throws(StoreError) -> (StoredSession, SessionCookie?) {
         let before = try await sessions.lookUp(
             cookieField: request.cookieField, kind: .global, host: request.host,
@@ -183,7 +218,8 @@ extension SignInFlow {
         let isHint = outcome.idToken.utf8.count <= Self.idTokenHintBytesMax
         let idToken =
             isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
-        let person = try await known(outcome.person)
+        var person = try await known(outcome.person)
+        person.claims[StoredSession.browserClaim] = .list(browserNames(madeBy: state, request))
         let lifetime = provider.ask.sessionSeconds ?? configuration.globalSessionSeconds
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),

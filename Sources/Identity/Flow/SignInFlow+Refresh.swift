@@ -21,23 +21,31 @@ extension SignInFlow {
         of outcome: TokenExchange.Outcome, _ provider: IdentityProviderRegistration, sessionID: String,
         _ request: FlowRequest
     ) async throws(StoreError) {
-        guard let every = provider.refreshSeconds, let given = outcome.refresh else {
+        guard let row = refresh(of: outcome, provider, sessionID: sessionID, request) else {
             return try await store.removeRefresh(sessionID: sessionID)
         }
-        let binding = RefreshBinding(sessionID: sessionID, registration: provider)
         do throws(StoreError) {
-            try await store.keep(
-                StoredRefresh(
-                    sessionID: sessionID, provider: provider.name,
-                    sealedToken: given.kept.sealed(seals.sealer, for: binding),
-                    dueAtSeconds: RefreshTimes.next(
-                        everySeconds: every, expiresInSeconds: given.expiresInSeconds,
-                        nowSeconds: request.nowSeconds, random: Double(random(1).first ?? 0) / 255),
-                    refreshedAtSeconds: request.nowSeconds))
+            try await store.keep(row)
         } catch {
             // Ended meanwhile: whatever comes next finds that out by itself.
             guard error.kind == .globalSessionGone else { throw error }
         }
+    }
+
+    /// The refresh token that a sign-in brought, for the session that comes of it; nil: it brought none that is used.
+    func refresh(
+        of outcome: TokenExchange.Outcome, _ provider: IdentityProviderRegistration, sessionID: String,
+        _ request: FlowRequest
+    ) -> StoredRefresh? {
+        guard let every = provider.refreshSeconds, let given = outcome.refresh else { return nil }
+        let binding = RefreshBinding(sessionID: sessionID, registration: provider)
+        return StoredRefresh(
+            sessionID: sessionID, provider: provider.name,
+            sealedToken: given.kept.sealed(seals.sealer, for: binding),
+            dueAtSeconds: RefreshTimes.next(
+                everySeconds: every, expiresInSeconds: given.expiresInSeconds,
+                nowSeconds: request.nowSeconds, random: Double(random(1).first ?? 0) / 255),
+            refreshedAtSeconds: request.nowSeconds)
     }
 
     // MARK: Signing out
@@ -102,6 +110,7 @@ extension Sessions {
             own.claims = global.claims
             own.claims[Self.linkedClaim] = nil
             own.claims[Self.subjectsClaim] = nil
+            own.claims[StoredSession.browserClaim] = nil
             own.claims[StoredSession.usedClaim] = session.claims[StoredSession.usedClaim]
             own.authenticatedAtSeconds = global.authenticatedAtSeconds
         } ?? session

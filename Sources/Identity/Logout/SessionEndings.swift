@@ -27,10 +27,13 @@ extension Sessions {
     /// well: it was noted before now, by a clock that has gone back, and whether before the sign-in began
     /// nobody can tell. Once a minute such endings are dated anew (`GatewayStore.settleEndings`), so nobody is
     /// kept out for longer.
+    ///
+    /// - Parameter known: how many endings there were when it began: later ones count however a clock that has gone
+    ///   back meanwhile dates them.
     func ending(
-        of session: StoredSession, sinceSeconds began: Int64
+        of session: StoredSession, sinceSeconds began: Int64, beyond known: Int64
     ) async throws(StoreError) -> Int64? {
         guard let last = try await store.lastEnding(of: session) else { return nil }
-        return began <= last ? last : nil
+        return began <= last.atSeconds || known < last.number ? last.atSeconds : nil
     }
 }

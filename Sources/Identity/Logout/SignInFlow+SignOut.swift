@@ -6,8 +6,9 @@ import Store
 /// Signing out.
 extension SignInFlow {
     /// `/.gatepost/sign-out` on the auth host or an application host. GET shows a confirmation; POST with
-    /// that host's own Origin ends the global session, everything under it and everything linked to it. With
-    /// `?everywhere=yes` it ends every session of these persons, whichever browser has it.
+    /// that host's own Origin ends the global session, everything under it and everything linked to it, and what the
+    /// browser is signing in with. With `?everywhere=yes` it ends every session of these persons, whichever browser has
+    /// it.
     public func signOut(_ request: FlowRequest) async -> FlowAnswer {
         if request.method == "GET" || request.method == "HEAD" { return .confirmSignOut }
         guard request.method == "POST" else {
@@ -31,11 +32,15 @@ extension SignInFlow {
             ExactText.isEqual(request.host, configuration.authHost) ? .global : .application
         let clearing = [SessionCookie.clearing]
         let host = kind == .application ? request.host : nil
+        noteSignedOut(request, kind)
         let browser = try await signIns(request, kind)
         guard let global = browser.first else {
             return .signedOut(
                 url: nil, removed: [], setCookies: clearing, page: SignedOutPage(againURL: againURL(host)))
         }
+        // Before anything ends: a sign-in under way has become something that is found below, or finds this.
+        try await store.noteSignOut(
+            ofBrowsers: SignedOutBrowser.names(of: browser), atSeconds: request.nowSeconds)
         let linked = Array(browser.dropFirst())
         var removed: [StoredSession] = []
         if isEverywhere { removed += try await endEverywhere([global] + linked, request.nowSeconds) }

@@ -86,7 +86,10 @@ extension SignInRefreshes {
         // Written down before it is sent: whoever finds it after a crash knows that an answer is missing.
         var asked = row
         asked.sealedToken = kept.sealed(sealer, for: binding(row, asking))
-        asked.unansweredSinceSeconds = isLost ? row.unansweredSinceSeconds : now
+        if !isLost {
+            asked.unansweredSinceSeconds = now
+            asked.endingsKnown = try await store.endingCount()
+        }
         guard try await store.replace(row, with: asked, sessions: []) == .done else { return true }
         unfinished[row.sessionID] = nil
         let exchange = TokenExchange(

@@ -58,6 +58,7 @@ public struct Sessions: Sendable {
         session.idToken = nil
         session.claims[Self.linkedClaim] = nil
         session.claims[Self.subjectsClaim] = nil
+        session.claims[StoredSession.browserClaim] = nil
         session.claims[StoredSession.usedClaim] = nil
         session.createdAtSeconds = nowSeconds
         session.expiresAtSeconds = min(global.expiresAtSeconds, nowSeconds + application.sessionSeconds)
@@ -201,6 +202,7 @@ public struct Sessions: Sendable {
             session.claims = global.claims
             session.claims[Self.linkedClaim] = nil
             session.claims[Self.subjectsClaim] = nil
+            session.claims[StoredSession.browserClaim] = nil
             session.claims[StoredSession.usedClaim] = .integer(nowSeconds)
             session.claims[Self.stepUpClaim] = .list([name, String(nowSeconds)])
             session.authenticatedAtSeconds = global.authenticatedAtSeconds
@@ -292,12 +294,13 @@ public struct Sessions: Sendable {
         lifetimeSeconds: Int64
     ) async throws(StoreError) -> (session: StoredSession, cookie: SessionCookie?)? {
         try await rotate(session.id, presented: presented, nowSeconds: nowSeconds) { renewed in
-            let linked = renewed.claims[Self.linkedClaim]
+            let (linked, names) = (renewed.claims[Self.linkedClaim], renewed.browserNames)
             renewed.email = person.email
             renewed.name = person.name
             renewed.groups = person.groups
             renewed.claims = person.claims
             renewed.claims[Self.linkedClaim] = linked
+            renewed.note(browserNames: names)
             renewed.claims[StoredSession.usedClaim] = .integer(nowSeconds)
             renewed.idToken = idToken
             renewed.authenticatedAtSeconds = person.authenticatedAtSeconds

@@ -70,7 +70,7 @@ extension SignInFlow {
         else { return nil }
         let answer = await authorize(
             provider, state.goal, application, request,
-            demanded: (claims: demanded, beganAtSeconds: state.issuedAtSeconds))
+            demanded: (claims: demanded, first: state))
         guard case .redirect(let url, let setCookies) = answer else { return answer }
         // In this order: the new state may take the old one's cookie.
         return .redirect(url: url, setCookies: [clearing] + setCookies)

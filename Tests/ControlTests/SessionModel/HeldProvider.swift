@@ -50,11 +50,18 @@ final class HeldProvider: Fetcher {
         var email: String
         var sid: String?
         var token: String
+        /// With every refresh the provider calls its session by a new name.
+        var isRenamed = false
+
+        /// What the answer to a refresh that is asked now brings.
+        var nextSid: String? { isRenamed ? sid.map { $0 + "x" } : nil }
     }
 
     struct Question {
         var family: Family?
         var isRefresh: Bool
+        /// How many endings sign-ins under way had been told of when it was asked.
+        var marksKnown: Int
         fileprivate var answer: CheckedContinuation<ProviderWord, Never>
     }
 
@@ -66,6 +73,7 @@ final class HeldProvider: Fetcher {
         var buried: [Question] = []
         var count = 0
         var isOver = false
+        var marks = 0
     }
     private let state = Mutex(State())
     private let nowSeconds: @Sendable () -> Int64
@@ -75,6 +83,20 @@ final class HeldProvider: Fetcher {
     init(nowSeconds: @escaping @Sendable () -> Int64) { self.nowSeconds = nowSeconds }
 
     var held: Int { state.withLock { $0.held.count } }
+
+    /// How many endings sign-ins under way have been told of by now.
+    func know(marks: Int) { state.withLock { $0.marks = marks } }
+
+    /// Refreshes that wait.
+    var refreshing: [Family] { state.withLock { $0.held.filter(\.isRefresh).compactMap(\.family) } }
+
+    func place(ofRefresh family: String) -> Int? {
+        state.withLock { $0.held.firstIndex { $0.isRefresh && $0.family?.id == family } }
+    }
+
+    func isRenaming(_ index: Int) -> Bool {
+        state.withLock { $0.held[index].isRefresh && $0.held[index].family?.nextSid != nil }
+    }
 
     /// The one that waits longest is a refresh.
     var isRefreshFirst: Bool { state.withLock { $0.held.first?.isRefresh == true } }
@@ -150,10 +172,11 @@ final class HeldProvider: Fetcher {
             return name.flatMap { state.families[$0] }
         }
         let word = await withCheckedContinuation { continuation in
-            let question = Question(family: family, isRefresh: isRefresh, answer: continuation)
-            let isOver = state.withLock { state in
+            let (isOver, question) = state.withLock { state in
+                let question = Question(
+                    family: family, isRefresh: isRefresh, marksKnown: state.marks, answer: continuation)
                 if !state.isOver { state.held.append(question) }
-                return state.isOver
+                return (state.isOver, question)
             }
             if isOver { Self.say(.unreachable, to: question) }
         }
@@ -177,7 +200,9 @@ final class HeldProvider: Fetcher {
             "sub": .string(word == .otherSubject && isRefresh ? "somebody" : family.subject),
             "email": .string(family.email), "email_verified": true,
         ]
-        claims["sid"] = family.sid.map { .string($0) }
+        let sid = isRefresh ? family.nextSid ?? family.sid : family.sid
+        if isRefresh, word != .otherSubject { state.withLock { $0.families[family.id]?.sid = sid } }
+        claims["sid"] = sid.map { .string($0) }
         let isNew = !isRefresh || word == .granted
         let token = state.withLock { state in
             if isNew {

@@ -11,6 +11,10 @@ enum PlantedFault: Sendable, Hashable, CaseIterable {
     case outageOpens
     /// Sign-ins under way are not told of what ended.
     case underWayForgotten
+    /// The same of a browser's sign-out alone.
+    case signOutForgotten
+    /// Endings are dated, and not counted.
+    case countForgotten
 
     /// The kind of ending whose revocations are lost.
     var lost: Ending? {
@@ -21,7 +25,7 @@ enum PlantedFault: Sendable, Hashable, CaseIterable {
         case .deviceRevocationLost: .deviceRevocation
         case .signalLost: .signal
         case .machineRevocationLost: .machineRevocation
-        case .endIgnored, .outageOpens, .underWayForgotten: nil
+        case .endIgnored, .outageOpens, .underWayForgotten, .signOutForgotten, .countForgotten: nil
         }
     }
 

@@ -14,6 +14,8 @@ struct SessionModel {
         var usedAtSeconds: Int64
         /// The provider's sign-in whose refresh token counts.
         var family: String
+        /// How many endings sign-ins under way had been told of when its provider said last what it calls it.
+        var marksKnown = 0
         /// The others of the browser, newest first.
         var linked: [String] = []
         /// Since when every answer to a refresh says nothing that counts.
@@ -66,6 +68,8 @@ struct SessionModel {
     private(set) var marks: [(mark: Mark, atSeconds: Int64)] = []
     /// Providers that fail, as the process knows it.
     private(set) var failing: [String: Int64] = [:]
+    /// The last second at which something came to its end: there a clock that goes back would bring it back.
+    private(set) var lastEndAtSeconds: Int64 = 0
     /// When they did so last.
     private var heardFailing: [String: Int64] = [:]
     /// Open streams by number, with the session that opened them.
@@ -164,7 +168,7 @@ struct SessionModel {
     mutating func tell(_ mark: Mark, atSeconds: Int64) { marks.append((mark, atSeconds)) }
 
     /// What a browser still has that comes with the cookie of this sign-in, which may have ended.
-    private func present(_ id: String) -> [String] {
+    func present(_ id: String) -> [String] {
         var found: [String] = []
         var (next, seen) = ([id], Set<String>())
         while let id = next.popLast() {
@@ -206,6 +210,11 @@ struct SessionModel {
 
     /// Time: what has come to its end is over at that second.
     mutating func expire(atSeconds now: Int64) {
+        let isOver =
+            signIns.values.contains { $0.expiresAtSeconds <= now }
+            || sessions.values.contains { $0.expiresAtSeconds <= now }
+            || tokens.values.contains { $0.expiresAtSeconds <= now }
+        if isOver { lastEndAtSeconds = max(lastEndAtSeconds, now) }
         end { $0.expiresAtSeconds <= now }
         end(sessions: sessions.values.filter { $0.expiresAtSeconds <= now }.map(\.id))
         endTokens { $0.expiresAtSeconds <= now }
@@ -274,9 +283,20 @@ struct SessionModel {
         }
     }
 
-    /// Something ended this sign-in while it was under way.
-    func wasEnded(_ signIn: SignIn, sinceSeconds began: Int64) -> Bool {
+    /// Something ended this sign-in while it was under way: since that second, or since there were so many marks.
+    func wasEnded(_ signIn: SignIn, sinceSeconds began: Int64, beyond known: Int) -> Bool {
         marks.contains { $0.atSeconds >= began && Self.concerns($0.mark, signIn) }
+            || wasEnded(signIn, in: known..<marks.count)
+    }
+
+    /// One of these marks is about it.
+    func wasEnded(_ signIn: SignIn, in range: Range<Int>) -> Bool {
+        marks[range].contains { Self.concerns($0.mark, signIn) }
+    }
+
+    /// What a clock noted that has gone back by more than ten seconds since is dated anew by the upkeep.
+    mutating func settle(atSeconds now: Int64) {
+        for index in marks.indices where marks[index].atSeconds > now + 10 { marks[index].atSeconds = now }
     }
 
     func isAccepted(_ session: String) -> Bool {

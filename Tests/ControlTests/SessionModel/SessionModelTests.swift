@@ -75,7 +75,8 @@ struct SessionModelTests {
             "reload", "restart", "refresh granted", "refresh revoked", "refresh otherSubject",
             "machine let in", "machine not let in", "service-token-create", "service-token-rotate",
             "machine revoked", "device revoked", "signal", "store away", "refused for the store",
-            "step-up", "step-up done",
+            "step-up", "step-up done", "sign-out during an exchange", "signed out under way",
+            "clock set back during a refresh", "refresh under a new name", "refresh under an ended name",
             "refresh unreachable", "sign-in given up", "callback without sign-in", "handoff without session",
         ] { #expect(met[what, default: 0] > 0, "never met: \(what) in \(met)") }
         print("\(count) stories: \(met.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })")
@@ -100,6 +101,8 @@ struct NoticedFaultTests {
         let laws = [
             "is open past its end", "has ended and lets in", "was let in",
             "was ended while it was under way, and is there",
+            // A name that was ended meanwhile.
+            "is in the store until",
         ]
         #expect(laws.contains { what.contains($0) }, "\(what)")
     }

@@ -15,6 +15,8 @@ struct StoryBrowser {
     var signIn: String?
     /// The session of each application's cookie.
     var sessions: [String: String] = [:]
+    /// How often it was signed out.
+    var signOuts = 0
 
     func cookie(_ host: String) -> [Field] {
         let jar = jars[host] ?? [:]
@@ -38,6 +40,13 @@ struct PendingCallback: Sendable {
     var path: String
     var query: String
     var beganAtSeconds: Int64
+    /// How many endings sign-ins under way had been told of, and how often the browser had been signed out, when it
+    /// began; and with which sign-in's cookie that was.
+    var marksKnown: Int
+    var signOutsKnown: Int
+    var under: String?
+    /// The browser was signed out of what it was begun under.
+    var isSignedOut = false
     /// When the browser came back, and with which sign-in's cookie.
     var cameBackAtSeconds: Int64 = 0
     var before: String?
@@ -61,11 +70,16 @@ typealias Met = [String: Int]
 final class SessionStory {
     let seed: UInt64
     let house: ModelHouse
-    var model = SessionModel()
+    var model = SessionModel() { didSet { house.provider.know(marks: model.marks.count) } }
     var chance: SeededChance
     var browsers = [StoryBrowser](repeating: StoryBrowser(), count: 3)
     var callbacks: [PendingCallback] = []
+    /// Those that came back and have no answer yet.
+    var exchanging: [PendingCallback] = []
     var handoffs: [PendingHandoff] = []
+    /// Sign-ins whose answer brought a name that was ended at about the time of the question: the store says which of
+    /// the two was first.
+    var uncertain: [(id: String, sid: String)] = []
     var steps: [String] = []
     var met: Met = [:]
     /// Answers to callbacks that have finished and were not looked at.
@@ -122,7 +136,7 @@ final class SessionStory {
     }
 
     private func step() async throws {
-        switch random(0..<50) {
+        switch random(0..<52) {
         case 0..<18: try await visit(random(0..<browsers.count))
         case 18..<21: try await comeBack(random(0..<max(1, callbacks.count)))
         case 21..<23: try await handOff(random(0..<max(1, handoffs.count)))
@@ -138,6 +152,8 @@ final class SessionStory {
         case 41..<46: try await machine()
         case 46: try await storeAway()
         case 47, 48: try await stepUp(random(0..<browsers.count))
+        case 49: try await signOutUnderWay()
+        case 50: try await setBack()
         case _: try await refresh()
         }
     }
@@ -253,7 +269,8 @@ final class SessionStory {
         let (code, family) = house.provider.authenticate(
             HeldProvider.Family(
                 id: "", client: asked["client_id"] ?? "", issuer: ModelConfig.issuer(name),
-                nonce: asked["nonce"] ?? "", subject: subject, email: email, sid: sid, token: ""))
+                nonce: asked["nonce"] ?? "", subject: subject, email: email, sid: sid, token: "",
+                isRenamed: isLikely(1, of: 2)))
         note(
             "browser \(index) signs in as \(subject) at \(name) (\(sid ?? "no sid")) for \(application): \(family)"
         )
@@ -263,7 +280,9 @@ final class SessionStory {
         callbacks.append(
             PendingCallback(
                 browser: index, path: "/.gatepost/callback/\(name)",
-                query: "code=\(code)&state=\(asked["state"] ?? "")", beganAtSeconds: now, signIn: signIn))
+                query: "code=\(code)&state=\(asked["state"] ?? "")", beganAtSeconds: now,
+                marksKnown: model.marks.count, signOutsKnown: browsers[index].signOuts,
+                under: browsers[index].signIn, signIn: signIn))
     }
 
     /// A browser comes back from its provider; the answer waits until the provider has been let speak.
@@ -276,6 +295,7 @@ final class SessionStory {
         let request = house.request(
             callback.path, query: callback.query, host: "auth.corp.example",
             fields: browsers[callback.browser].cookie("auth.corp.example"))
+        exchanging.append(callback)
         let (control, answered, sent) = (house.control, answered, callback)
         house.underWay.run { answered.add(sent, await control.answer(request)) }
         await house.settle()

@@ -27,10 +27,46 @@ extension SessionStory {
         meet("\(question.isRefresh ? "refresh" : "code") \(word)")
         if question.isRefresh, let family = question.family {
             if word.ends { model.end { $0.family == family.id } }
+            if !word.ends, word.counts, let sid = family.nextSid {
+                rename(family.id, sid, since: question.marksKnown)
+            }
             let provider = ModelConfig.clients.first { $0.value == family.client }?.key ?? ""
             model.refreshed(family.id, at: provider, counts: word.counts, atSeconds: now)
         }
         HeldProvider.say(word, to: question)
+    }
+
+    /// What ended by its new name since the question was asked ends what gets it; what ended before does not.
+    private func rename(_ family: String, _ sid: String, since known: Int) {
+        for signIn in model.signIns.values where signIn.family == family {
+            var named = signIn
+            named.sid = sid
+            let marks = model.marks.count
+            if model.wasEnded(named, in: known..<marks) {
+                note("\(signIn.id) gets the name \(sid), which was ended meanwhile")
+                meet("refresh under an ended name")
+                model.end(signIns: [signIn.id])
+            } else if model.wasEnded(named, in: min(signIn.marksKnown, known)..<known) {
+                uncertain.append((signIn.id, sid))
+            } else {
+                meet("refresh under a new name")
+                model.renew(signIn.id) { ($0.sid, $0.marksKnown) = (sid, marks) }
+            }
+        }
+    }
+
+    private func learnUncertain() async throws {
+        for (id, sid) in uncertain {
+            let row = try await house.store.session(id: id)
+            meet("refresh under a name in doubt")
+            if let row, row.providerSessionID != sid {
+                fail("\(id) is called \(row.providerSessionID ?? "nothing"), and not \(sid)")
+            }
+            if row == nil { model.end(signIns: [id]) }
+            let marks = model.marks.count
+            model.renew(id) { ($0.sid, $0.marksKnown) = (sid, marks) }
+        }
+        uncertain = []
     }
 
     func refresh() async throws {
@@ -41,6 +77,7 @@ extension SessionStory {
 
     /// What its provider did not confirm for too long may have ended, and after a tick has: the store says what did.
     func learnGivenUp(isTicked: Bool = false) async throws {
+        try await learnUncertain()
         guard model.signIns.values.contains(where: { model.mayBeGivenUp($0, atSeconds: now) }) else { return }
         let rows = Set(try await house.store.sessions(.all, limit: 10_000).map(\.id))
         for signIn in model.signIns.values where model.mayBeGivenUp(signIn, atSeconds: now) {
@@ -68,7 +105,12 @@ extension SessionStory {
         await work()
         await house.settle()
         house.reactors.losesRevocations(false)
-        if fault == .underWayForgotten { try house.forgetEndings() }
+        switch fault {
+        case .underWayForgotten?: try house.forgetEndings()
+        case .signOutForgotten?: try house.forgetSignOuts()
+        case .countForgotten?: try house.forgetCount()
+        case _: break
+        }
     }
 
     /// One ending as the model sees it, and what carries it out.
@@ -156,8 +198,10 @@ extension SessionStory {
         let request = house.request(
             "/.gatepost/sign-out", query: everywhere ? "everywhere=yes" : "", host: host, method: "POST",
             fields: fields)
+        browsers[index].signOuts += 1
         // With the cookie of a sign-in that has ended, too: what else the browser has is meant.
         if let signIn, cookieDigest(index, host) != nil {
+            tellSignedOut(index, Set(model.present(signIn)))
             if everywhere {
                 model.signOutEverywhere(signIn, atSeconds: now)
             } else {
@@ -174,10 +218,72 @@ extension SessionStory {
         return { _ = await control.answer(request) }
     }
 
+    /// What this browser has begun under one of these sign-ins, which were just signed out of, is over. (Whatever else
+    /// it has begun may be: then the page says so.)
+    private func tellSignedOut(_ index: Int, _ ended: Set<String>) {
+        func isMeant(_ callback: PendingCallback, hasCome: Bool) -> Bool {
+            callback.browser == index && callback.under.map(ended.contains) ?? false
+                // Come back with another's cookie it belongs to that one as well, and may be first.
+                && (!hasCome || callback.before.map(ended.contains) ?? false)
+        }
+        for place in callbacks.indices where isMeant(callbacks[place], hasCome: false) {
+            callbacks[place].isSignedOut = true
+        }
+        for place in exchanging.indices where isMeant(exchanging[place], hasCome: true) {
+            exchanging[place].isSignedOut = true
+            meet("sign-out during an exchange")
+        }
+    }
+
+    /// Somebody who is signed in signs in at another application, and out in another tab before their provider has
+    /// spoken.
+    func signOutUnderWay() async throws {
+        let index = random(0..<browsers.count)
+        guard browsers[index].signIn.map({ model.signIns[$0] != nil }) ?? false else { return }
+        let count = callbacks.count
+        try await beginSignIn(index, ModelConfig.applications[random(0..<2)])
+        if callbacks.count > count, isLikely(3, of: 4) { try await comeBack(callbacks.count - 1) }
+        try await run(signOut(index, everywhere: isLikely(1, of: 8)), kind: .signOut)
+        try await finishCallbacks()
+    }
+
+    /// The host's clock is set back, while a provider is being asked where there is anything to ask; then perhaps
+    /// something ends by a name that the answer is going to bring.
+    func setBack() async throws {
+        // Of those that are used some are due within three minutes; in steps so short that no provider has to answer.
+        for _ in 0..<24 where house.provider.refreshing.isEmpty && !isFailedSoFar { try await advance(8) }
+        let seconds = Int64(random(1..<11))
+        guard seconds < now - model.lastEndAtSeconds else { return }
+        let families = house.provider.refreshing
+        note("the clock is set back by \(seconds) s, \(families.count) refreshes under way")
+        meet(families.isEmpty ? "clock set back" : "clock set back during a refresh")
+        house.clock.advance(-seconds)
+        let named = families.filter { family in
+            family.nextSid != nil && model.signIns.values.contains { $0.family == family.id }
+        }
+        guard let family = named.randomElement(using: &chance), isLikely(2, of: 3),
+            let signIn = model.signIns.values.first(where: { $0.family == family.id }),
+            model.config.providers.contains(signIn.provider)
+        else { return }
+        try await run(logout(signIn, sid: family.nextSid, subject: nil), kind: .backchannel)
+        if isLikely(2, of: 3), let place = house.provider.place(ofRefresh: family.id) {
+            say(.granted, to: place)
+            await house.settle()
+        }
+        try await finishCallbacks()
+    }
+
     private func backchannel(isNamed: Bool) -> @Sendable () async -> Void {
         guard let signIn = anySignIn(), model.config.providers.contains(signIn.provider) else { return {} }
-        let sid = isNamed ? signIn.sid : nil
-        let subject = sid == nil || isLikely(1, of: 2) ? signIn.subject : nil
+        // Also by a name that nobody here has heard yet.
+        let next = house.provider.refreshing.first { $0.id == signIn.family }?.nextSid
+        let sid = isNamed ? isLikely(1, of: 2) ? next ?? signIn.sid : signIn.sid : nil
+        return logout(signIn, sid: sid, subject: sid == nil || isLikely(1, of: 2) ? signIn.subject : nil)
+    }
+
+    private func logout(
+        _ signIn: SessionModel.SignIn, sid: String?, subject: String?
+    ) -> @Sendable () async -> Void {
         note("\(signIn.provider) logs out sid \(sid ?? "none") sub \(subject ?? "none")")
         meet("back-channel logout")
         if let sid {
@@ -242,7 +348,11 @@ extension SessionStory {
             asked.insert(session)
             house.underWay.run { await control.renew(digest, application) }
         }
-        if house.provider.held > 0 { say(randomWord(), to: random(0..<house.provider.held)) }
+        if house.provider.held > 0 {
+            let index = random(0..<house.provider.held)
+            // Which name it had when the ending came would be anybody's guess.
+            if !house.provider.isRenaming(index) { say(randomWord(), to: index) }
+        }
         house.underWay.run { await control.refreshSignIns() }
         for (digest, session, application) in due where isLikely(1, of: 3) {
             // Its outcome depends on who was first; what it opened must not outlive the ending.
@@ -301,6 +411,7 @@ extension SessionStory {
             if now - lastKeepUpSeconds >= 60 {
                 lastKeepUpSeconds = now
                 await house.control.keepUp()
+                model.settle(atSeconds: now)
             }
             try await refresh()
         }
@@ -341,6 +452,7 @@ extension SessionStory {
         if isRestart {
             try await house.startAnew()
             model.forgetFailing()
+            exchanging = []
             model.streams = [:]
         } else {
             try await house.control.reload()

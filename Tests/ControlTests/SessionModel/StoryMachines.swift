@@ -220,6 +220,10 @@ extension ModelHouse {
 
     /// As if no ending had been noted for those who are signing in.
     func forgetEndings() throws { try change("DELETE FROM endings") }
+    func forgetSignOuts() throws { try change("DELETE FROM endings WHERE kind = 'browser'") }
+
+    /// As if endings had no numbers, or all the same.
+    func forgetCount() throws { try change("UPDATE endings SET number = 0") }
 
     /// Somebody enrols a device.
     func enroll(_ id: String) async throws {

@@ -32,7 +32,10 @@ final class Answered: Sendable {
 /// What came of sign-ins: the only places where the model learns a name.
 extension SessionStory {
     func finishCallbacks() async throws {
-        for (callback, response) in answered.take() {
+        for (sent, response) in answered.take() {
+            var callback = sent
+            let place = exchanging.firstIndex { $0.signIn.family == sent.signIn.family }
+            if let place { callback.isSignedOut = exchanging.remove(at: place).isSignedOut }
             let index = callback.browser
             browsers[index].keep(response, "auth.corp.example")
             try await learn(callback, callback.before, response)
@@ -49,14 +52,20 @@ extension SessionStory {
         guard let url = location(response), url.contains("/.gatepost/handoff") else {
             note("browser \(index): \(callback.signIn.family) signs nobody in (\(response.status))")
             meet("callback without sign-in")
+            if String(decoding: response.body, as: UTF8.self).contains("You are signed out") {
+                meet("signed out under way")
+                if browsers[index].signOuts == callback.signOutsKnown {
+                    fail("\(callback.signIn.family) was taken for signed out, and browser \(index) was not")
+                }
+            }
             if !new.isEmpty { fail("a sign-in that was not answered so: \(new.map(\.id))") }
             // One that was ended while it was under way takes its own browser's with it: it had been laid over that.
             if let before, let known = model.signIns[before], known.provider == callback.signIn.provider,
                 known.subject == callback.signIn.subject, !here.contains(where: { $0.id == before })
             {
-                let isTold =
-                    model.wasEnded(known, sinceSeconds: callback.beganAtSeconds)
-                    || model.wasEnded(callback.signIn, sinceSeconds: callback.beganAtSeconds)
+                let isTold = [known, callback.signIn].contains {
+                    model.wasEnded($0, sinceSeconds: callback.beganAtSeconds, beyond: callback.marksKnown)
+                }
                 if isTold { model.end(signIns: [before]) }
             }
             return
@@ -94,14 +103,17 @@ extension SessionStory {
         signIn.expiresAtSeconds = callback.cameBackAtSeconds + ModelConfig.sessionSeconds(signIn.provider)
         note("browser \(callback.browser): \(signIn.family) is \(row.id)\(isNew ? "" : " again")")
         meet(isNew ? "sign-in" : "sign-in again")
-        if model.wasEnded(signIn, sinceSeconds: callback.beganAtSeconds) {
+        signIn.marksKnown = model.marks.count
+        let isTold = model.wasEnded(
+            signIn, sinceSeconds: callback.beganAtSeconds, beyond: callback.marksKnown)
+        if isTold || callback.isSignedOut {
             fail("\(row.id) was ended while it was under way, and is there")
         }
         if !model.config.providers.contains(signIn.provider) { fail("\(row.id) is of no provider") }
         guard isNew else {
             if model.signIns[row.id] == nil { fail("\(row.id) came back") }
             return model.renew(row.id) { known in
-                known.sid = signIn.sid
+                (known.sid, known.marksKnown) = (signIn.sid, signIn.marksKnown)
                 known.family = signIn.family
                 (known.failingSinceSeconds, known.doubtedSinceSeconds) = (nil, nil)
                 known.usedAtSeconds = max(known.usedAtSeconds, signIn.usedAtSeconds)

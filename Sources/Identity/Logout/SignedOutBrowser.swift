@@ -1,0 +1,112 @@
+import Access
+import JSON
+import Signatures
+import Store
+
+/// Sign-ins under way that were begun in browsers which were signed out since, as far as those browsers' cookies show.
+///
+/// In memory: whoever begins a sign-in could fill a store with them. Of browsers that had a session the store knows.
+struct SignedOutLogins: Sendable {
+    /// Sign-ins at once.
+    static let loginsMax = 1_024
+
+    private var ends: [[UInt8]: Int64] = [:]
+
+    /// - Parameters:
+    ///   - binding: the sign-in's (`LoginGoal.binding`).
+    ///   - end: its time is over by then.
+    mutating func note(_ binding: [UInt8], untilSeconds end: Int64, nowSeconds: Int64) {
+        if ends[binding] == nil, ends.count >= Self.loginsMax {
+            ends = ends.filter { nowSeconds < $0.value }
+            guard ends.count < Self.loginsMax else { return }
+        }
+        ends[binding] = end
+    }
+
+    func contains(_ binding: [UInt8], nowSeconds: Int64) -> Bool {
+        ends[binding].map { nowSeconds < $0 } ?? false
+    }
+}
+
+/// What sign-ins under way know their browser by. Nobody outside learns it: it travels sealed, in that browser's
+/// cookies alone, so nobody can end a sign-in of somebody else's browser by it.
+enum SignedOutBrowser {
+    /// Names beside its id that one session remembers: those of the last.
+    static let namesMax = 8
+
+    /// Under what sign-ins that were begun beside these sessions, or before them, may be under way.
+    static func names(of sessions: [StoredSession]) -> [String] {
+        unique(sessions.flatMap { [$0.id] + $0.browserNames })
+    }
+
+    fileprivate static func unique(_ names: [String]) -> [String] {
+        var known: Set<ExactKey> = []
+        return names.filter { known.insert(ExactKey($0)).inserted }
+    }
+}
+
+extension StoredSession {
+    /// Keeps names from before in addition to its own.
+    mutating func note(browserNames before: [String]) {
+        let names = SignedOutBrowser.unique(browserNames + before).prefix(SignedOutBrowser.namesMax)
+        claims[Self.browserClaim] = names.isEmpty ? nil : .list(Array(names))
+    }
+}
+
+/// A sign-out ends what its browser has begun before. By order, not by the clock: what is noted here is known by a name
+/// that no later sign-in takes, so the second of a sign-out and a clock that goes back are nothing special.
+extension SignInFlow {
+    /// What the sign-in that begins now goes by: the session that the browser has here, else another sign-in that is
+    /// under way (either of the two may be first to make a session), else its own id.
+    func browserName(
+        ofSignIn id: [UInt8], under session: StoredSession?, _ request: FlowRequest
+    ) async throws(StoreError) -> String {
+        // What is left of before a sign-out says nothing of what begins after it.
+        for name in SignedOutBrowser.unique(
+            [session?.id].compactMap { $0 } + underWay(request).map(\.browser))
+        where try await !store.isSignedOut(browser: name) {
+            return name
+        }
+        return Base64URL.encode(id)
+    }
+
+    /// What the session of a sign-in remembers: the browser may have other sign-ins under way that began without it.
+    func browserNames(madeBy state: LoginState, _ request: FlowRequest) -> [String] {
+        SignedOutBrowser.unique([state.browser] + underWay(request).map(\.browser))
+    }
+
+    private func underWay(_ request: FlowRequest) -> [LoginState] {
+        LoginSlots(cookieField: request.cookieField).values.compactMap { value in
+            value.flatMap { seals.loginState(cookie: $0, nowSeconds: request.nowSeconds) }
+        }
+    }
+
+    /// Tells the sign-ins that this host's cookies show, whether or not the browser has a session.
+    func noteSignedOut(_ request: FlowRequest, _ kind: StoredSession.Kind) {
+        let now = request.nowSeconds
+        let bindings: [[UInt8]] =
+            switch kind {
+            case .global: underWay(request).map(\.goal.binding)
+            case .application:
+                LoginSlots(cookieField: request.cookieField).values.compactMap { value in
+                    value.flatMap { seals.binding(applicationCookie: $0, nowSeconds: now) }
+                }
+            }
+        for binding in bindings {
+            signedOutLogins.note(binding, untilSeconds: now + LoginState.lifetimeSeconds, nowSeconds: now)
+        }
+    }
+
+    /// Whether its browser was signed out since it began.
+    func isSignedOut(_ state: LoginState, _ request: FlowRequest) async throws(StoreError) -> Bool {
+        if signedOutLogins.contains(state.goal.binding, nowSeconds: request.nowSeconds) { return true }
+        return try await store.isSignedOut(browser: state.browser)
+    }
+
+    /// The page after a sign-out, in the tab that was signing in. Nothing begins anew by itself: a provider that still
+    /// knows the browser would sign in again, without a question, who has just signed out.
+    func signedOut(_ goal: LoginGoal, removed: [StoredSession], setCookies: [String]) -> FlowAnswer {
+        .signedOut(
+            url: nil, removed: removed, setCookies: setCookies, page: SignedOutPage(againURL: url(of: goal)))
+    }
+}
