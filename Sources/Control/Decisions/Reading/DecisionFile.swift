@@ -37,6 +37,9 @@ public struct DecisionFile {
     /// Lines and bytes of them that are read side by side before what they say together is found out.
     private let pieceLinesMax: Int
     private let pieceBytesMax = 8 << 20
+    /// Pieces that are read while one is taken: what one core alone does, a policy of a thousand applications above
+    /// all, leaves the others something to do.
+    private static let piecesAheadMax = 4
     private let keepsLines: Bool
 
     /// A reader that knows nothing yet.
@@ -88,15 +91,39 @@ public struct DecisionFile {
             emails = [:]
         }
         var feed = try LineFeed(path, from: place.byte, lineBytesMax: Self.lineBytesMax)
+        var ahead: [InBackground<[(ReadLine, end: Int)]>] = []
+        var isAtEnd = false
+        var failure: ControlFailure?
         while true {
-            let piece = try Self.piece(&feed, linesMax: pieceLinesMax, bytesMax: pieceBytesMax)
-            guard !piece.isEmpty else { return }
-            let lines = onAllCores(piece) { [keepsLines] part in
-                let decoder = JSONDecoder()
-                return part.map { line, end in (ReadLine(line, decoder, keepsLine: keepsLines), end) }
+            while !isAtEnd, failure == nil, ahead.count < Self.piecesAheadMax {
+                do throws(ControlFailure) {
+                    let piece = try Self.piece(&feed, linesMax: pieceLinesMax, bytesMax: pieceBytesMax)
+                    isAtEnd = piece.isEmpty
+                    if !isAtEnd {
+                        ahead.append(InBackground { [keepsLines] in Self.read(piece, keepsLines) })
+                    }
+                } catch {
+                    // What was read before it comes first.
+                    failure = error
+                }
             }
-            for (line, end) in lines {
+            guard !ahead.isEmpty else {
+                if let failure { throw failure }
+                return
+            }
+            for (line, end) in ahead.removeFirst().wait() {
                 guard take(line, endingAt: end, of: path, &place, visit) else { return }
+            }
+        }
+    }
+
+    private static func read(
+        _ piece: [(LineFeed.Line, end: Int)], _ keepsLines: Bool
+    ) -> [(ReadLine, end: Int)] {
+        onAllCores(piece) { part in
+            let decoder = JSONDecoder()
+            return part.map { line, end in
+                (ReadLine(line, decoder, keepsLine: keepsLines), end: end)
             }
         }
     }

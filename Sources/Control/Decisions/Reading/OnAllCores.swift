@@ -20,3 +20,26 @@ func onAllCores<Element: Sendable, Product: Sendable>(
     }
     return products.withLock { $0.flatMap { $0 } }
 }
+
+/// Pure work that was begun and is waited for later.
+final class InBackground<Product: Sendable>: Sendable {
+    private let product = Mutex<Product?>(nil)
+    private let done = DispatchSemaphore(value: 0)
+
+    init(_ work: @escaping @Sendable () -> Product) {
+        DispatchQueue.global().async { [self] in
+            let product = work()
+            self.product.withLock { $0 = product }
+            done.signal()
+        }
+    }
+
+    /// What came of it. Once.
+    func wait() -> Product {
+        done.wait()
+        return product.withLock { product in
+            guard let made = product.take() else { preconditionFailure("waited for twice") }
+            return made
+        }
+    }
+}
