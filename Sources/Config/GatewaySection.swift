@@ -13,7 +13,7 @@ enum GatewaySection {
                 "The port in people's URLs, when something in front maps it.",
                 standard: "the first listener's port", example: "443"),
             .required(
-                "listeners", .list(.section(ListenerSection.table)), "The bound addresses.",
+                "listeners", .list(.section(ListenerSection.table)), "The bound addresses, 1,024 at most.",
                 example: "[ { address: \"0.0.0.0:443\", certificates: [ … ] } ]"),
             .optional(
                 "workers", .integer(1...256), "Number of reactors.", standard: "one per core", example: "4"),
@@ -208,8 +208,16 @@ enum ListenerSection {
                 "key", .privateFile, "PEM file with the private key, mode 0600.", example: "certs/corp.key"),
         ])
 
+    private static let countMax = 1_024
+
     static func read(_ gateway: SectionReader) -> [ListenerSettings]? {
         guard let items = gateway.items("listeners") else { return nil }
+        guard items.count <= countMax else {
+            gateway.problem(
+                "listeners", "is a list of \(items.count), and each worker has one of each",
+                "name at most \(countMax)")
+            return nil
+        }
         var listeners: [ListenerSettings] = []
         var isComplete = true
         for (index, item) in items.enumerated() {

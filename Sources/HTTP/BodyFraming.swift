@@ -62,18 +62,25 @@ extension BodyFraming {
     {
         guard let value = fields.value(.contentLength) else { return nil }
         guard !fields.isRepeated(.contentLength) else { throw .multipleContentLength }
-        guard !value.isEmpty else { throw .invalidContentLength }
+        guard let length = length(bytes, value.indices) else { throw .invalidContentLength }
+        return length
+    }
+
+    /// 1*DIGIT, as far as 64 bits go; nil: it is no such number.
+    @inline(__always)
+    static func length(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int64? {
+        guard !range.isEmpty else { return nil }
         var length: Int64 = 0
-        for index in value.indices {
+        for index in range {
             let digit = bytes[index] &- 48
-            guard digit < 10 else { throw .invalidContentLength }
-            if value.count <= 18 {
+            guard digit < 10 else { return nil }
+            if range.count <= 18 {
                 length = length &* 10 &+ Int64(digit)  // Below 10^18.
                 continue
             }
             let (product, overflowed) = length.multipliedReportingOverflow(by: 10)
             let (sum, carried) = product.addingReportingOverflow(Int64(digit))
-            guard !overflowed, !carried else { throw .invalidContentLength }
+            guard !overflowed, !carried else { return nil }
             length = sum
         }
         return length

@@ -38,8 +38,8 @@ public struct HTTP2RequestHead: Sendable {
     /// Offset of the first ordinary line; nil while pseudo-fields come.
     private(set) var firstLine: Int?
     private(set) var host: Range<Int>?
-    /// What the last Content-Length line says, in bytes; beyond reach where it is no number below 10^18, of which the
-    /// parser knows whether it is one. nil without such a line: then the body needs a coding.
+    /// What the last Content-Length line says, in bytes; beyond reach where it is no length, which the parser
+    /// refuses. nil without such a line: then the body needs a coding.
     public private(set) var contentLength: Int64?
     private(set) var isSchemePlain = false
     /// A trailer section, which has no pseudo-fields.
@@ -76,17 +76,6 @@ public struct HTTP2RequestHead: Sendable {
         return !ByteClass.isBlank(value[0]) && !ByteClass.isBlank(value[last])
     }
 
-    /// RFC 9110 §8.6: 1*DIGIT.
-    private static func length(_ value: Span<UInt8>) -> Int64 {
-        guard 1...18 ~= value.count else { return .max }
-        var number: Int64 = 0
-        for index in value.indices {
-            guard value[index] &- 48 < 10 else { return .max }
-            number = number &* 10 &+ Int64(value[index] &- 48)
-        }
-        return number
-    }
-
     private mutating func addLine(
         _ name: Span<UInt8>, _ value: Span<UInt8>, _ storage: UnsafeMutableRawBufferPointer
     ) -> Outcome {
@@ -111,7 +100,9 @@ public struct HTTP2RequestHead: Sendable {
             // RFC 8441 §5: they are the upgrade's, which this is not.
             if protocolName != nil, ByteClass.startsFolded(name, all, "sec-websocket-key") { return .taken }
         }
-        if ByteClass.equalFolded(name, all, "content-length") { contentLength = Self.length(value) }
+        if ByteClass.equalFolded(name, all, "content-length") {
+            contentLength = BodyFraming.length(value, value.indices) ?? .max
+        }
         let half = storage.count / 2
         guard lineBytes + name.count + value.count + 4 <= half else { return .tooLarge }
         append(name, storage)

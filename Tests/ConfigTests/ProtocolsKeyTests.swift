@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Config
@@ -26,5 +27,20 @@ struct ProtocolsKeyTests {
     func `a list that cannot be meant is an error`(_ key: String, _ problem: String) throws {
         let folder = try ConfigFolder()
         #expect(try folder.problems(text(key)).contains { $0.contains(problem) })
+    }
+
+    @Test func `as many listeners as a number can tell apart are enough`() throws {
+        let folder = try ConfigFolder()
+        func text(_ count: Int) throws -> String {
+            let more = (1..<count).map {
+                ", { address: \"127.0.0.1:\($0)\", certificates: [ { chain: chain.pem, key: key.pem } ] }"
+            }
+            return try self.text(", protocols: [http/1.1] }" + more.joined())
+                .replacingOccurrences(of: "] } } ]", with: "] } ]")
+        }
+        try folder.write("gatepost.yaml", text(1_024))
+        #expect(try folder.load().gateway.listeners.count == 1_024)
+        let problems = try folder.problems(text(1_025))
+        #expect(problems.contains { $0.contains("gateway.listeners: is a list of 1025") }, "\(problems)")
     }
 }

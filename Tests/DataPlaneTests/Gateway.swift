@@ -20,7 +20,7 @@ final class Gateway: Sendable {
 
     init(
         _ routes: [ApplicationRoute], limits: Limits = Limits(), workers: Int = 1, accessLog: Bool = false,
-        clients: [ClientCertificates?] = [], addresses: ClientAddressTrust? = nil,
+        clients: [ClientCertificates?] = [], addresses: ClientAddressTrust? = nil, listeners: Int = 1,
         answer: @escaping Answer = { _, _ in }, ahead: (DataPlaneEngine) -> Void = { _ in }
     ) throws {
         var pipes: [Int32] = [0, 0]
@@ -29,7 +29,8 @@ final class Gateway: Sendable {
         logWriter = pipes[1]
         control = try ControlInbox()
         engine = try DataPlaneEngine(
-            listeners: [ListenerAddress(address: "127.0.0.1", port: 0)], workers: workers,
+            listeners: (0..<listeners).map { _ in ListenerAddress(address: "127.0.0.1", port: 0) },
+            workers: workers,
             snapshot: Gateway.snapshot(
                 routes, limits: limits, accessLog: accessLog, clients: clients, addresses: addresses),
             toControl: control,

@@ -93,6 +93,19 @@ struct TLSTests {
         #expect(try Self.openssl(gateway, ["-alpn", "h2"]).contains("no application protocol"))
     }
 
+    @Test func `each of hundreds of listeners is asked by its own number`() throws {
+        let gateway = try Gateway([Facts.open(1)], listeners: 300)
+        var snapshot = Gateway.snapshot([Facts.open(1)], revision: 2)
+        snapshot.listenersWithoutHTTP2 = [255, 298]
+        try gateway.engine.broadcast(configuration: snapshot)
+        func speaksHTTP2(_ listener: Int) throws -> Bool {
+            try TestClient(port: gateway.engine.boundPorts[listener], protocols: "h2") != nil
+        }
+        #expect(gateway.waitUntil { (try? speaksHTTP2(255)) == false ? true : nil } == true)
+        for listener in [0, 254, 256, 297, 299] { #expect(try speaksHTTP2(listener), "\(listener)") }
+        #expect(try !speaksHTTP2(298))
+    }
+
     @Test func `a version before TLS 1.2 is refused`() throws {
         let gateway = try Gateway([Facts.open(1)])
         let text = try Self.openssl(gateway, ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"])

@@ -118,52 +118,58 @@ struct SignalSecretTests {
         #expect(try await refusal(lab, Self.new) == .authenticationFailed, "made is not yet taken")
     }
 
-    @Test("what is written with former secrets while others come does not stay") func race() async throws {
-        let gate = GatedFetcher()
-        let lab = try await SignalLab(fetcher: gate)
-        gate.close()
-        let first = Task { try await lab.stream.keepUp() }
-        try await SignalWait.until { gate.isWaiting }
-        try await rotate(lab, ["push-authorization": Self.new])
-        try await SignalWait.until { lab.published?.authorization == Self.new }
+    /// Two of them at once: one that began with the former secrets, and the one that the change begins.
+    @Test(
+        "what is written with former secrets while others come does not stay", arguments: ["former", "new"])
+    func race(lastToEnd: String) async throws {
+        let gates = GatedFetcher()
+        let lab = try await SignalLab(fetcher: gates)
+        gates.close("/streams")
+        let former = Task { try await lab.stream.keepUp() }
+        try await SignalWait.until { gates.isWaiting("/streams") }
+        gates.close("/verify")
+        var next = lab.settings
+        next.secrets["push-authorization"] = Self.new
+        try await lab.stream.take(SignalStreamSettings(next))
+        let new = Task { try await lab.stream.keepUp() }
+        try await SignalWait.until { gates.isWaiting("/verify") }
+        #expect(lab.published?.authorization == Self.new)
         // As if it had got there last.
         lab.transmitter.state.withLock { $0.streams[0].authorization = SignalLab.authorization }
-        gate.open()
-        try await first.value
+        let ends = [("/streams", former), ("/verify", new)]
+        for (gate, task) in lastToEnd == "new" ? ends : ends.reversed() {
+            gates.open(gate)
+            try await task.value
+        }
         try await lab.stream.keepUp()
         #expect(lab.published?.authorization == Self.new)
         #expect(lab.transmitter.state.withLock { $0.streams.count } == 1)
     }
 }
 
-/// Holds the answer to the first stream that is made while it is closed.
+/// Holds the answer to the first POST to each path whose gate is closed.
 final class GatedFetcher: Fetcher {
     private struct State {
-        var isClosed = false
-        var waiting: CheckedContinuation<Void, Never>?
+        var closed: Set<String> = []
+        var waiting: [String: CheckedContinuation<Void, Never>] = [:]
     }
     private let state = Mutex(State())
     private let inner = CurlFetcher()
 
-    var isWaiting: Bool { state.withLock { $0.waiting != nil } }
-    func close() { state.withLock { $0.isClosed = true } }
-    func open() {
-        let waiting = state.withLock { state in
-            defer { state.waiting = nil }
-            return state.waiting
-        }
-        waiting?.resume()
-    }
+    func isWaiting(_ path: String) -> Bool { state.withLock { $0.waiting[path] != nil } }
+    func close(_ path: String) { state.withLock { _ = $0.closed.insert(path) } }
+    func open(_ path: String) { state.withLock { $0.waiting.removeValue(forKey: path) }?.resume() }
 
     func fetch(_ request: FetchRequest) async throws(FetchError) -> FetchResponse {
         let response = try await inner.fetch(request)
-        guard request.method == "POST", request.url.hasSuffix("/streams") else { return response }
-        let isFirst = state.withLock { state in
-            defer { state.isClosed = false }
-            return state.isClosed
+        guard request.method == "POST" else { return response }
+        let gate = state.withLock { state in
+            state.closed.first { request.url.hasSuffix($0) }.flatMap { state.closed.remove($0) }
         }
-        guard isFirst else { return response }
-        await withCheckedContinuation { continuation in state.withLock { $0.waiting = continuation } }
+        guard let gate else { return response }
+        await withCheckedContinuation { continuation in
+            state.withLock { $0.waiting[gate] = continuation }
+        }
         return response
     }
 }

@@ -61,9 +61,9 @@ extension Reactor {
     }
 
     /// Whoever says nothing is given nothing: OpenSSL's part of a connection, 20 KiB, begins with its first byte.
+    /// - Returns: false when memory is out.
     private func beginTLS(_ slot: Int32) -> Bool {
         let transport = transports + Int(slot)
-        guard transport.pointee.ssl == nil else { return true }
         let listener = Int(downstreams[slot].pointee.listener)
         transport.pointee.ssl = plan.server.makeConnection(
             over: transport, listener: listener, offersHTTP2: plan.snapshot.offersHTTP2(listener))
@@ -72,8 +72,10 @@ extension Reactor {
 
     func continueHandshake(_ slot: Int32) -> Step {
         let transport = transports + Int(slot)
-        guard transport.pointee.ssl != nil || transport.pointee.isReadable else { return .wait }
-        guard beginTLS(slot) else { return close(slot) }
+        if transport.pointee.ssl == nil {
+            guard transport.pointee.isReadable else { return .wait }
+            guard beginTLS(slot) else { return close(slot) }
+        }
         switch transport.handshake() {
         case .wait:
             if transport.pointee.sawHangup, !transport.pointee.isReadable { return close(slot) }

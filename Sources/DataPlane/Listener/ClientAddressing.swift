@@ -35,7 +35,7 @@ extension Reactor {
     /// A new connection.
     func beginAddressing(_ slot: Int32, listener: Int, isLoadBalancer: Bool) {
         let connection = downstreams[slot]
-        connection.pointee.listener = UInt8(clamping: listener)
+        connection.pointee.listener = UInt16(listener)
         // The slot may have been another connection's.
         if !state.pointee.namedPeers.isEmpty { state.pointee.namedPeers[slot] = nil }
         connection.pointee.isCounted = !isLoadBalancer

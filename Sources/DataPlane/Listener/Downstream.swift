@@ -44,15 +44,15 @@ struct Downstream {
     /// After this request the connection ends.
     var endsAfterResponse = false
     var isQueued = false
-    var isCollecting = false
-    /// The listener that it came by.
-    var listener: UInt8 = 0
+    /// The number of the listener that it came by: its client certificates, protocols and trusted peers go by it.
+    var listener: UInt16 = 0
     /// Bytes of an unfinished head that were looked at already.
     var headSeen: Int32 = 0
     /// Neighbours in the list of idle connections, oldest first.
     var previousIdle: Int32 = -1
     var nextIdle: Int32 = -1
     var isIdle = false
+    var isCollecting = false
     var phase = Phase.handshaking
     /// Where `client` comes from.
     var addressSource = AddressSource.connection

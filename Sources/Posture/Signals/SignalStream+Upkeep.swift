@@ -59,8 +59,9 @@ extension SignalStream {
         }
     }
 
-    /// What was written with former secrets may have got there last.
+    /// What was written with former secrets may have got there last, also after whoever writes the new ones now.
     private func writeAnew() {
+        generation += 1
         isPrepared = false
         verificationDueSeconds = .min
     }

@@ -26,8 +26,9 @@ actor SignalStream {
     var configuration: StreamConfiguration?
     /// The update that writes our `authorization_header` was made by this process, with the secrets that count now.
     var isPrepared = false
-    /// Grows with each change of secrets: what began before does not end for what came after.
-    private(set) var generation = 0
+    /// Grows with each change of secrets, and where what was written with former ones may stand: what began before
+    /// does not end for what came after.
+    var generation = 0
     /// Of the verification that is under way.
     var awaited: (state: String, sentAtSeconds: Int64)?
     /// The one that came last: its event comes again when it could not be acknowledged.
