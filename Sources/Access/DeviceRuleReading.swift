@@ -75,7 +75,10 @@ extension DeviceRule {
             trace.readVerdict(integration, device.verdicts[index].nativeID)
             trace.changes(
                 atSeconds: device.verdicts[index].endsAtSeconds(extendedBy: use.extensionSeconds))
-            noteAges(of: device.verdicts[index], &trace)
+            if case .verdictAge(_, let reportedMax, let fetchedMax) = self {
+                Self.note(device.verdicts[index].observedAtSeconds, reportedMax, &trace)
+                Self.note(device.verdicts[index].fetchedAtSeconds, fetchedMax, &trace)
+            }
             worst = max(worst, device.verdicts[index].state.severity)
         }
         var merged: RuleFinding?
@@ -92,15 +95,10 @@ extension DeviceRule {
         return merged ?? RuleFinding(.indeterminate, .none(integration: integration), unless: .postureMissing)
     }
 
-    /// The moments after which a verdict is too old for this rule; exactly at a limit still counts.
-    private func noteAges(of verdict: Verdict, _ trace: inout Trace) {
-        guard case .verdictAge(_, let reportedMax, let fetchedMax) = self else { return }
-        for (seconds, secondsMax) in [
-            (verdict.observedAtSeconds, reportedMax), (verdict.fetchedAtSeconds, fetchedMax),
-        ] {
-            guard let secondsMax else { continue }
-            trace.changes(atSeconds: seconds.sum(saturating: secondsMax).sum(saturating: 1))
-        }
+    /// The moment after which a verdict is too old for this rule; exactly at a limit still counts.
+    private static func note(_ seconds: Int64, _ secondsMax: Int64?, _ trace: inout Trace) {
+        guard let secondsMax else { return }
+        trace.changes(atSeconds: seconds.sum(saturating: secondsMax).sum(saturating: 1))
     }
 
     private func finding(

@@ -1,10 +1,11 @@
 /// What came of one rule of a device policy.
 struct RuleFinding {
+    /// What is large lies behind a reference: a finding is moved about a dozen times and its evidence seldom read.
     enum Evidence {
         /// The integration said nothing about this device.
         case none(integration: String)
-        case verdict(Verdict)
-        case statement(AgentStatement)
+        indirect case verdict(Verdict)
+        indirect case statement(AgentStatement)
         /// How the device is proven, in words.
         case proof(String)
     }

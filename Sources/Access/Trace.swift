@@ -10,7 +10,8 @@ struct Trace {
     private(set) var validUntilSeconds: Int64
     /// The same for what is already open, which the proof of a device serves longer.
     private(set) var openUntilSeconds: Int64
-    private var inputs: Set<String> = []
+    /// Each once. Some ten of them: a set would hash each, for every residual.
+    private var inputs: [String] = []
     private var verdicts: [(integration: String, nativeID: String)] = []
 
     init(nowSeconds: Int64, isRecording: Bool) {
@@ -27,7 +28,11 @@ struct Trace {
         if isRecording { lines.append(line()) }
     }
 
-    mutating func read(_ input: String) { inputs.insert(input) }
+    mutating func read(_ input: String) {
+        guard !ExactText.contains(inputs, input) else { return }
+        if inputs.isEmpty { inputs.reserveCapacity(8) }
+        inputs.append(input)
+    }
 
     /// Several rules ask one verdict, often one after the other: its name is written once.
     mutating func readVerdict(_ integration: String, _ nativeID: String) {
@@ -35,8 +40,9 @@ struct Trace {
         where ExactText.isEqual(known.nativeID, nativeID)
             && ExactText.isEqual(known.integration, integration)
         { return }
+        if verdicts.isEmpty { verdicts.reserveCapacity(8) }
         verdicts.append((integration, nativeID))
-        inputs.insert("verdict:\(integration):\(nativeID)")
+        read("verdict:\(integration):\(nativeID)")
     }
 
     /// The answer changes at `seconds`. A moment that has passed has already had its effect and bounds
@@ -51,7 +57,7 @@ struct Trace {
 
     mutating func include(_ result: DeviceResult) {
         if isRecording { lines += result.lines }
-        inputs.formUnion(result.dependsOn)
+        for input in result.dependsOn { read(input) }
         validUntilSeconds = min(validUntilSeconds, result.validUntilSeconds)
         openUntilSeconds = min(openUntilSeconds, result.openUntilSeconds)
     }
