@@ -11,7 +11,7 @@ import Testing
 @testable import Control
 @testable import Posture
 
-@Suite("Records for bearer tokens of configured issuers", .timeLimit(.minutes(3)))
+@Suite("Records for bearer tokens of configured issuers", .timeLimit(.minutes(10)))
 struct BearerTests {
     static let config = MachineTests.config.replacingOccurrences(
         of: "device-policies:",

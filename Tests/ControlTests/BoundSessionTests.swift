@@ -8,7 +8,7 @@ import Testing
 
 @testable import Control
 
-@Suite("Sessions that are bound to a key of the browser", .timeLimit(.minutes(2)))
+@Suite("Sessions that are bound to a key of the browser", .timeLimit(.minutes(10)))
 struct BoundSessionTests {
     private func house() throws -> Gatehouse { try Gatehouse(KeyedBrowser.config, fetcher: Outside()) }
 

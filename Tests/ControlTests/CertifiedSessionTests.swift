@@ -10,7 +10,7 @@ import Testing
 @testable import Control
 @testable import Posture
 
-@Suite("A person's session beside a client certificate", .timeLimit(.minutes(3)))
+@Suite("A person's session beside a client certificate", .timeLimit(.minutes(10)))
 struct CertifiedSessionTests {
     static let guid = "5f7e6a1c-0000-4000-8000-00000000abcd"
     static let otherGUID = "5f7e6a1c-0000-4000-8000-00000000dcba"

@@ -7,7 +7,7 @@ import Testing
 @testable import Control
 @testable import Posture
 
-@Suite("Whoever loses something hears of it before anybody is renewed", .timeLimit(.minutes(2)))
+@Suite("Whoever loses something hears of it before anybody is renewed", .timeLimit(.minutes(10)))
 struct CutOrderTests {
     private func replaced(_ house: Gatehouse, from seen: Int) -> [SessionRecord] {
         house.reactors.revocations.dropFirst(seen).compactMap { revocation in

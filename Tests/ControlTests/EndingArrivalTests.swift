@@ -9,7 +9,7 @@ import Testing
 
 /// The store is slow: its one writer is held until the test lets it go. What was written by then waited, so an ending
 /// that is dated when it is sent is dated too late.
-@Suite("How long what is open outlives an ending counts from the ending's arrival", .timeLimit(.minutes(3)))
+@Suite("How long what is open outlives an ending counts from the ending's arrival", .timeLimit(.minutes(10)))
 struct EndingArrivalTests {
     /// Holds the writer of the sessions' file, on the engine's own thread.
     private struct HeldWriter {

@@ -11,7 +11,7 @@ import Testing
 @testable import Control
 
 /// Runs the files of docs/examples as they stand there, against tokens of ours.
-@Suite("The documents' verification examples", .serialized, .timeLimit(.minutes(2)))
+@Suite("The documents' verification examples", .serialized, .timeLimit(.minutes(10)))
 struct ExampleTests {
     static let root = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path

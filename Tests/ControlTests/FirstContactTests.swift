@@ -88,7 +88,7 @@ private final class Alarm: Sendable {
 
 @Suite(
     "The device check waits for the providers' first word about a device, and no longer than first-contact",
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(10)))
 struct FirstContactTests {
     private let provider = GatedProvider()
     private let alarm = Alarm()

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Control
 
-@Suite("How a hold ends, what it refuses meanwhile, and reloads", .timeLimit(.minutes(2)))
+@Suite("How a hold ends, what it refuses meanwhile, and reloads", .timeLimit(.minutes(10)))
 struct GuardReleaseTests {
     private func cause(_ text: String) -> JSONValue { ["command": "held-release", "cause": .string(text)] }
 

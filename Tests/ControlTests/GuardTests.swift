@@ -9,7 +9,7 @@ import Testing
 
 @testable import Control
 
-@Suite("What silence would take from too many at once is held", .timeLimit(.minutes(2)))
+@Suite("What silence would take from too many at once is held", .timeLimit(.minutes(10)))
 struct GuardTests {
     struct Bound: Sendable, CustomTestStringConvertible {
         var testDescription: String

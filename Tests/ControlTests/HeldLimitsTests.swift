@@ -4,7 +4,7 @@ import Testing
 
 @testable import Control
 
-@Suite("What is held is what reactors can still serve", .timeLimit(.minutes(2)))
+@Suite("What is held is what reactors can still serve", .timeLimit(.minutes(10)))
 struct HeldLimitsTests {
     private static let field = ",\n          restrict: { upstream-field: { X-Access: partial } }"
     private static let config = GuardHouse.config.replacing(

@@ -82,7 +82,8 @@ struct LogTests {
 
 @Suite("Waiting is bounded")
 struct PatienceTests {
-    @Test(.timeLimit(.minutes(3))) func `work that does not hear of cancellation keeps nobody waiting`() async
+    @Test(.timeLimit(.minutes(10))) func `work that does not hear of cancellation keeps nobody waiting`()
+        async
     {
         let endless = AsyncStream<Void>.makeStream()
         await Patience.wait(milliseconds: 20) {
@@ -96,7 +97,7 @@ struct PatienceTests {
         endless.continuation.finish()
     }
 
-    @Test(.timeLimit(.minutes(3))) func `work that is done early ends the wait`() async {
+    @Test(.timeLimit(.minutes(10))) func `work that is done early ends the wait`() async {
         await Patience.wait(milliseconds: 3_600_000) {}
     }
 

@@ -9,7 +9,7 @@ import Testing
 @testable import Control
 @testable import Posture
 
-@Suite("Records for clients without a person", .timeLimit(.minutes(3)))
+@Suite("Records for clients without a person", .timeLimit(.minutes(10)))
 struct MachineTests {
     static let config = GuardHouse.config.replacingOccurrences(
         of: "key: certs/key.pem } ] }",

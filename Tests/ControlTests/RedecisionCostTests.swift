@@ -9,7 +9,7 @@ import Testing
 @testable import Store
 
 /// By counting and not by the clock: what each session costs while thousands are decided anew.
-@Suite("What a change of many devices costs each of their sessions", .timeLimit(.minutes(3)))
+@Suite("What a change of many devices costs each of their sessions", .timeLimit(.minutes(10)))
 struct RedecisionCostTests {
     private struct Spent: Equatable {
         var evaluations: Int
@@ -82,7 +82,7 @@ struct RedecisionCostTests {
         with: "{ agent: agents, managed: true }")
 }
 
-@Suite("What is urgent does not wait for what is much", .timeLimit(.minutes(3)))
+@Suite("What is urgent does not wait for what is much", .timeLimit(.minutes(10)))
 struct UrgentChangeTests {
     @Test("a device that goes bad alone is cut while a synchronisation of hundreds is still carried out")
     func overtakes() async throws {

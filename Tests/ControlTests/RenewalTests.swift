@@ -8,7 +8,7 @@ import Testing
 @testable import Control
 @testable import Store
 
-@Suite("Records of sessions in use are renewed, many at a time", .timeLimit(.minutes(3)))
+@Suite("Records of sessions in use are renewed, many at a time", .timeLimit(.minutes(10)))
 struct RenewalTests {
     /// People at the wiki whose records are due.
     private func people(_ count: Int, in house: Gatehouse) async throws -> [Renewal] {

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Control
 
-@Suite("A pushed signal, from the reserved path to the reactors", .timeLimit(.minutes(3)))
+@Suite("A pushed signal, from the reserved path to the reactors", .timeLimit(.minutes(10)))
 struct SignalPushTests {
     static let issuer = "http://127.0.0.1:9/t1"
     static let caep = "https://schemas.openid.net/secevent/caep/event-type/"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Control
 
-@Suite("A reload changes what a Shared Signals stream is known by", .timeLimit(.minutes(3)))
+@Suite("A reload changes what a Shared Signals stream is known by", .timeLimit(.minutes(10)))
 struct SignalSecretReloadTests {
     static let old = "Bearer push-secret-0001"
     static let new = "Bearer push-secret-0002"

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Control
 
-@Suite("What upstreams are told of who it is", .timeLimit(.minutes(3)))
+@Suite("What upstreams are told of who it is", .timeLimit(.minutes(10)))
 struct UpstreamIdentityTests {
     /// An application that keeps the gateway's keys as long as it may.
     struct CachingVerifier {

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    @Suite("Machines with a bearer token of a configured issuer", .timeLimit(.minutes(4)))
+    @Suite("Machines with a bearer token of a configured issuer", .timeLimit(.minutes(5)))
     struct BearerTests {
         @Test("a token of the issuer lets in, ends at the gateway, and is served under its subject's name")
         func accepted() throws {

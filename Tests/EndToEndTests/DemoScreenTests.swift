@@ -33,7 +33,7 @@ extension EndToEnd {
 
         @Test(
             "the printed commands work as they stand, and a browser goes the whole printed way",
-            .timeLimit(.minutes(3)))
+            .timeLimit(.minutes(5)))
         func wholeWay() throws {
             let stack = try Stack.current()
             let demo = try Demo()

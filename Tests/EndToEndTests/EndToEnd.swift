@@ -2,7 +2,7 @@ import Testing
 
 /// Everything that runs against the real programs. One after the other: time is measured here, and the tests
 /// share one gateway, one agent and one device.
-@Suite("End to end", .serialized, .timeLimit(.minutes(2)), .wholeStack)
+@Suite("End to end", .serialized, .timeLimit(.minutes(5)), .wholeStack)
 struct EndToEnd {}
 
 /// Starts the stack before a suite's first test and stops it after the last.

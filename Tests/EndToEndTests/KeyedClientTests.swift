@@ -65,7 +65,7 @@ extension EndToEnd {
     struct KeyedClientTests {
         @Test(
             "private_key_jwt signs people in at a provider that others made, and a minute later refreshes them",
-            .timeLimit(.minutes(3)))
+            .timeLimit(.minutes(5)))
         func refreshed() throws {
             let stack = try Stack.current()
             try KeyedClientStage.with(stack) {

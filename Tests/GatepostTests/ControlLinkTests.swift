@@ -5,7 +5,7 @@ import Testing
 
 @testable import gatepost
 
-@Suite("The control process, as the data process has it", .timeLimit(.minutes(1)))
+@Suite("The control process, as the data process has it", .timeLimit(.minutes(10)))
 struct ControlLinkTests {
     private struct NoEngine: Error {}
 

@@ -43,7 +43,7 @@ struct DataProcessesTests {
 
     @Test(
         "who joins while a configuration is tried gets the one that is in force afterwards",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(10)))
     func joinsWhileConfigured() async throws {
         let house = House()
         house.data.serve { Samples.snapshot(1) }
@@ -70,7 +70,7 @@ struct DataProcessesTests {
     }
 
     @Test(
-        "who joins while a configuration is tried that is refused gets the old one", .timeLimit(.minutes(1)))
+        "who joins while a configuration is tried that is refused gets the old one", .timeLimit(.minutes(10)))
     func joinsWhileRefused() async throws {
         let house = House()
         house.data.serve { Samples.snapshot(1) }
@@ -94,7 +94,7 @@ struct DataProcessesTests {
 
     @Test(
         "a data process that says what is no value is reported, and its connection ends",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(10)))
     func noValue() async throws {
         let house = House()
         house.data.serve { Samples.snapshot(1) }
@@ -106,7 +106,7 @@ struct DataProcessesTests {
         #expect(house.data.liveCount == 0)
     }
 
-    @Test("the answer to what another was asked is a breach", .timeLimit(.minutes(1)))
+    @Test("the answer to what another was asked is a breach", .timeLimit(.minutes(10)))
     func answersForAnother() async throws {
         let house = House()
         house.data.serve { Samples.snapshot(1) }
@@ -124,7 +124,7 @@ struct DataProcessesTests {
 
     @Test(
         "one that does not read its revocations ends; the others get theirs, and nobody waits twice",
-        .timeLimit(.minutes(2)))
+        .timeLimit(.minutes(10)))
     func doesNotRead() async throws {
         let house = House(patienceMilliseconds: 200)
         house.data.serve { Samples.snapshot(1) }
@@ -150,7 +150,7 @@ struct DataProcessesTests {
 
     @Test(
         "more questions than a sound process asks are refused at once, the others are asked",
-        .timeLimit(.minutes(2)))
+        .timeLimit(.minutes(10)))
     func tooManyQuestions() async throws {
         let house = House()
         house.data.serve { Samples.snapshot(1) }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import gatepost
 
-@Suite("A certificate that is revoked while the reactors begin", .timeLimit(.minutes(2)))
+@Suite("A certificate that is revoked while the reactors begin", .timeLimit(.minutes(10)))
 struct EarlyRevocationTests {
     /// A data process's end of the border with one real reactor on a free port, and a control process that was greeted.
     private final class House: Sendable {

@@ -22,7 +22,7 @@ private final class Receiver: Site {
     }
 }
 
-@Suite("The lab's provider tells relying parties who signed out", .timeLimit(.minutes(3)))
+@Suite("The lab's provider tells relying parties who signed out", .timeLimit(.minutes(10)))
 struct LogoutTests {
     private let server: SiteServer
     private let receiver = Receiver()
