@@ -28,11 +28,14 @@ struct ReplaySeamTests {
         }
     }
 
-    private static func told(_ files: [String], piecesMax: Int, keepsResiduals: Bool = false) throws -> Told {
+    private static func told(
+        _ files: [String], piecesMax: Int, keepsResiduals: Bool = false, recognizes: Bool = true
+    ) throws -> Told {
         var candidate = DecisionFixture.policy
         candidate.applications[1].policies.remove(at: 1)
         var replay = Replay(
-            candidate: DecisionFixture.named(candidate), keepsResiduals: keepsResiduals, piecesMax: piecesMax)
+            candidate: DecisionFixture.named(candidate), keepsResiduals: keepsResiduals,
+            pieceLinesMax: piecesMax, pendingMax: piecesMax, recognizes: recognizes)
         for file in files { try replay.add(file) }
         return Told(replay)
     }
@@ -102,6 +105,37 @@ struct ReplaySeamTests {
         for piecesMax in 1...lines.count + 1 {
             #expect(try Self.told([path], piecesMax: piecesMax) == whole, "pieces of \(piecesMax) lines")
         }
+    }
+
+    @Test
+    func `whatever was done to a log, recognizing its lines and reading all of them as JSON tell the same`()
+        throws
+    {
+        let fixture = DecisionFixture()
+        let bytes = Array((try Self.lines(fixture).joined(separator: "\n") + "\n").utf8)
+        let path = "\(fixture.folder)/changed.jsonl"
+        let seed: UInt64 = 20_261_123
+        var random = SeededChance(state: seed)
+        var odd = 0
+        for number in 0..<150 {
+            var changed = bytes
+            for _ in 0..<Int.random(in: 1...3, using: &random) {
+                let index = Int.random(in: changed.indices, using: &random)
+                switch Int.random(in: 0...3, using: &random) {
+                case 0: changed[index] ^= 1 << UInt8.random(in: 0...7, using: &random)
+                case 1: changed.remove(at: index)
+                case 2: changed.insert(UInt8.random(in: 0...255, using: &random), at: index)
+                case _: changed.removeSubrange(index..<min(index + 400, changed.count))
+                }
+            }
+            try Data(changed).write(to: URL(filePath: path))
+            let whole = try Self.told([path], piecesMax: 1_000, keepsResiduals: true, recognizes: false)
+            if !whole.problems.isEmpty { odd += 1 }
+            let piecesMax = Int.random(in: 1...20, using: &random)
+            let found = try Self.told([path], piecesMax: piecesMax, keepsResiduals: true)
+            #expect(found == whole, "seed \(seed), case \(number), pieces of \(piecesMax) lines")
+        }
+        #expect(odd > 100, "\(odd) of 150: the cases say little")
     }
 
     @Test func `lines are the same however many bytes are read at a time`() throws {

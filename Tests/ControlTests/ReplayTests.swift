@@ -70,7 +70,8 @@ struct ReplayTests {
     @Test(
         arguments: [
             ("\"result\":\"", "\"result\":\"0"), ("\"valid_until\":1", "\"valid_until\":2"),
-            ("\"open_until\":1", "\"open_until\":2"), ("\"session\":\"session-1", "\"session\":\"session-9"),
+            ("\"open_until\":1", "\"open_until\":2"), ("\"open_result\":\"", "\"open_result\":\"0"),
+            ("\"session\":\"session-1", "\"session\":\"session-9"),
             ("\"outcome\":\"", "\"outcome\":\"not-"), ("\"reason\":\"", "\"reason\":\"not-"),
         ])
     func `one wrong digit or word is a difference that is shown with its explanation`(

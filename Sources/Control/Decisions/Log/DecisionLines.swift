@@ -262,9 +262,16 @@ struct DecisionLines {
     static func digest(of residual: Residual) -> String { digest(residual.contentBytes) }
 
     static func hex(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        let text = bytes.prefix(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-        return String(decoding: text, as: UTF8.self)
+        let digits: StaticString = "0123456789abcdef"
+        return String(unsafeUninitializedCapacity: 32) { text in
+            var count = 0
+            for byte in bytes.prefix(16) {
+                text[count] = digits.utf8Start[Int(byte >> 4)]
+                text[count + 1] = digits.utf8Start[Int(byte & 15)]
+                count += 2
+            }
+            return count
+        }
     }
 }
 

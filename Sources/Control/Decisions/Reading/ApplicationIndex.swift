@@ -12,8 +12,6 @@ struct ApplicationIndex: Sendable {
             uniquingKeysWith: { first, _ in first })
     }
 
-    /// - Parameter policy: of which this was made.
-    func application(named name: String, in policy: PolicySnapshot) -> Application? {
-        places[ExactKey(name)].map { policy.applications[$0] }
-    }
+    /// nil: the policy has none of that name.
+    func place(of name: String) -> Int? { places[ExactKey(name)] }
 }

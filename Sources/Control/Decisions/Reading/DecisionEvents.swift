@@ -106,7 +106,7 @@ public struct DecisionEvents {
         if let until = filter.until, at >= until { return nil }
         var decision: LoggedDecision?
         switch item {
-        case .decision(let found), .confirmed(let found, _): decision = found
+        case .decision(let found), .confirmed(let found, _): decision = found.decision
         case .event, .confirmedElsewhere, .problem, .truncated, .doubled: break
         }
         let application = decision?.application ?? line["application"]?.string

@@ -11,9 +11,9 @@ public struct DecisionFile {
 
     /// What one line is.
     public enum Item: Sendable {
-        case decision(LoggedDecision)
+        case decision(LoggedMoment)
         /// The decision as it was confirmed, and how many renewals came to the same.
-        case confirmed(LoggedDecision, renewals: Int64)
+        case confirmed(LoggedMoment, renewals: Int64)
         /// Renewals of a decision of an earlier file, on their way when that file ended.
         case confirmedElsewhere(renewals: Int64)
         /// Any other line: `file`, `change`, `cut`, `integration`, `shadow`, `lost`, or one of a later version.
@@ -27,32 +27,38 @@ public struct DecisionFile {
     }
 
     /// By identity; of all files read so far.
-    public private(set) var policies: [String: PolicySnapshot] = [:]
-    /// Where the applications of each stand in it.
-    private(set) var places: [String: ApplicationIndex] = [:]
-    private var persons: [String: (pseudonym: String, facts: PersonFacts?)] = [:]
-    private var devices: [String: DeviceFacts] = [:]
-    private var verdicts: [String: Verdict] = [:]
-    private var decisions: [DecisionID: LoggedDecision] = [:]
-    /// Lines and bytes of them that are read side by side before what they say together is found out.
+    private var known: [String: LoggedPolicy] = [:]
+    /// The one that was asked for last: files have few, and decisions of one stand beside each other.
+    private var lastPolicy: LoggedPolicy?
+    /// No facts: the person was erased.
+    private var persons: [String: LoggedInput<PersonFacts>?] = [:]
+    private var devices: [String: LoggedInput<DeviceFacts>] = [:]
+    private var verdicts: [String: LoggedInput<Verdict>] = [:]
+    private var decisions: [DecisionID: LoggedInput<LoggedDecision>] = [:]
+    /// Lines and bytes of one piece: it is read on one core, before what its lines say together is found out.
     private let pieceLinesMax: Int
-    private let pieceBytesMax = 8 << 20
-    /// Pieces that are read while one is taken: what one core alone does, a policy of a thousand applications above
-    /// all, leaves the others something to do.
-    private static let piecesAheadMax = 4
+    private let pieceBytesMax = 2 << 20
+    static let pieceLines = 2_048
+    /// Pieces that are read while one is taken: what one core alone does leaves the others something to do.
+    private static let piecesAheadMax = max(4, 2 * coreCount)
     private let keepsLines: Bool
+    private let recognizes: Bool
 
     /// A reader that knows nothing yet.
-    public init() { self.init(pieceLinesMax: 8_192) }
+    public init() { self.init(pieceLinesMax: Self.pieceLines) }
 
     /// - Parameters:
     ///   - pieceLinesMax: lines of one piece; smaller ones for whoever wants to see their seams.
     ///   - keepsLines: `line` is asked for.
-    init(pieceLinesMax: Int = 8_192, keepsLines: Bool = true) {
+    ///   - recognizes: see `ReadLine`.
+    init(pieceLinesMax: Int, keepsLines: Bool = true, recognizes: Bool = true) {
         self.pieceLinesMax = pieceLinesMax
         self.keepsLines = keepsLines
+        self.recognizes = recognizes
     }
 
+    /// By identity; of all files read so far.
+    public var policies: [String: PolicySnapshot] { known.mapValues(\.snapshot) }
     /// Email addresses by pseudonym, of the file read last; without persons who were erased.
     public private(set) var emails: [String: String] = [:]
     /// The line that is being visited; null where lines are not kept, but for events.
@@ -100,7 +106,10 @@ public struct DecisionFile {
                     let piece = try Self.piece(&feed, linesMax: pieceLinesMax, bytesMax: pieceBytesMax)
                     isAtEnd = piece.isEmpty
                     if !isAtEnd {
-                        ahead.append(InBackground { [keepsLines] in Self.read(piece, keepsLines) })
+                        ahead.append(
+                            InBackground { [keepsLines, recognizes] in
+                                Self.read(piece, keepsLines, recognizes)
+                            })
                     }
                 } catch {
                     // What was read before it comes first.
@@ -118,13 +127,11 @@ public struct DecisionFile {
     }
 
     private static func read(
-        _ piece: [(LineFeed.Line, end: Int)], _ keepsLines: Bool
+        _ piece: [(LineFeed.Line, end: Int)], _ keepsLines: Bool, _ recognizes: Bool
     ) -> [(ReadLine, end: Int)] {
-        onAllCores(piece) { part in
-            let decoder = JSONDecoder()
-            return part.map { line, end in
-                (ReadLine(line, decoder, keepsLine: keepsLines), end: end)
-            }
+        let decoder = JSONDecoder()
+        return piece.map { line, end in
+            (ReadLine(line, decoder, keepsLine: keepsLines, recognizes: recognizes), end: end)
         }
     }
 
@@ -171,8 +178,8 @@ public struct DecisionFile {
         switch read {
         case .policy(let identity, let value): return takePolicy(identity, value)
         case .person(let digest, let pseudonym, let facts):
-            persons[digest] = (pseudonym, facts)
-            if let email = facts?.email { emails[pseudonym] = email }
+            persons[digest] = .some(facts)
+            if let email = facts?.content.email { emails[pseudonym] = email }
         case .device(let digest, let facts): devices[digest] = facts
         case .verdict(let digest, let verdict): verdicts[digest] = verdict
         case .decision(let decision, let line):
@@ -181,10 +188,10 @@ public struct DecisionFile {
         case .confirmed(let id, let renewals, let confirmation, let line):
             self.line = line
             guard let known = decisions[id] else { return .confirmedElsewhere(renewals: renewals) }
-            guard let decision = confirmation.flatMap(known.confirmed) else {
+            guard let moment = confirmation.flatMap({ LoggedMoment(known, confirmedBy: $0) }) else {
                 return .problem("does not fit the decision that it confirms")
             }
-            return .confirmed(decision, renewals: renewals)
+            return .confirmed(moment, renewals: renewals)
         case .event(let line):
             self.line = line
             return .event(line)
@@ -194,21 +201,20 @@ public struct DecisionFile {
         return nil
     }
 
-    private mutating func take(_ decision: LoggedDecision) -> Item {
-        if let known = decisions[decision.id] {
-            return known.result == decision.result && known.atSeconds == decision.atSeconds
-                ? .doubled(decision.id) : .problem("decision \(decision.id.text) stands there twice")
+    private mutating func take(_ decision: LoggedInput<LoggedDecision>) -> Item {
+        let id = decision.content.id
+        if let known = decisions[id]?.content {
+            return known.result == decision.content.result && known.atSeconds == decision.content.atSeconds
+                ? .doubled(id) : .problem("decision \(id.text) stands there twice")
         }
-        decisions[decision.id] = decision
-        return .decision(decision)
+        decisions[id] = decision
+        return .decision(LoggedMoment(decision))
     }
 
     private mutating func takePolicy(_ identity: String, _ value: [UInt8]) -> Item? {
-        if policies[identity] != nil { return nil }
+        if known[identity] != nil { return nil }
         do {
-            let policy = try ReadLine.policy(identity, value)
-            policies[identity] = policy
-            places[identity] = ApplicationIndex(policy)
+            known[identity] = LoggedPolicy(try ReadLine.policy(identity, value), number: known.count)
             return nil
         } catch {
             return .problem((error as? ReadLine.Damaged)?.what ?? "the value cannot be read")
@@ -216,43 +222,43 @@ public struct DecisionFile {
     }
 
     /// Everything that a decision was made of.
-    public func inputs(of decision: LoggedDecision) throws(MissingInput) -> DecisionInputs {
-        guard let policy = policies[decision.policy] else { throw .missing("policy \(decision.policy)") }
-        let facts = try decision.service == nil ? personFacts(of: decision) : nil
-        var inputs = DecisionInputs(
-            session: facts.map {
-                SessionFacts(
-                    id: decision.session, identityProvider: decision.identityProvider, person: $0,
-                    createdAtSeconds: decision.createdAtSeconds, expiresAtSeconds: decision.expiresAtSeconds,
-                    keyProvenAtSeconds: decision.keyProvenAtSeconds)
-            }, service: decision.service, device: nil, policy: policy, atSeconds: decision.atSeconds)
-        guard let digest = decision.deviceFacts else { return inputs }
-        guard var device = devices[digest] else { throw .missing("device \(digest)") }
-        if let facts, device.ownerIssuer == Pseudonym.issuer, device.ownerSubject == decision.person {
-            device.ownerIssuer = facts.issuer
-            device.ownerSubject = facts.subject
-        }
-        for reference in decision.verdicts {
-            guard var verdict = verdicts[reference.digest] else {
-                throw .missing("verdict \(reference.digest)")
-            }
-            verdict.id = reference.id
-            verdict.observedAtSeconds = reference.observedAtSeconds
-            verdict.assessedAtSeconds = reference.assessedAtSeconds
-            verdict.fetchedAtSeconds = reference.fetchedAtSeconds
-            verdict.expiresAtSeconds = reference.expiresAtSeconds
-            verdict.graceUntilSeconds = reference.graceUntilSeconds
-            device.verdicts.append(verdict)
-        }
-        inputs.device = device
-        return inputs
+    public mutating func inputs(of moment: LoggedMoment) throws(MissingInput) -> DecisionInputs {
+        try sources(of: moment).inputs(of: moment)
     }
 
-    private func personFacts(of decision: LoggedDecision) throws(MissingInput) -> PersonFacts {
+    /// Where that stands: to be asked before the next line is taken.
+    mutating func sources(of moment: LoggedMoment) throws(MissingInput) -> InputSources {
+        let decision = moment.made.content
+        guard let policy = policy(decision.policy) else { throw .missing("policy \(decision.policy)") }
+        let person = try decision.service == nil ? personFacts(of: decision) : nil
+        guard let digest = decision.deviceFacts else {
+            return InputSources(policy: policy, person: person, device: nil, verdicts: [])
+        }
+        guard let device = devices[digest] else { throw .missing("device \(digest)") }
+        var found: [LoggedInput<Verdict>] = []
+        found.reserveCapacity(decision.verdicts.count)
+        for reference in decision.verdicts {
+            guard let verdict = verdicts[reference.digest] else {
+                throw .missing("verdict \(reference.digest)")
+            }
+            found.append(verdict)
+        }
+        return InputSources(policy: policy, person: person, device: device, verdicts: found)
+    }
+
+    private mutating func policy(_ identity: String) -> LoggedPolicy? {
+        if let lastPolicy, lastPolicy.snapshot.identity == identity { return lastPolicy }
+        lastPolicy = known[identity]
+        return lastPolicy
+    }
+
+    private func personFacts(
+        of decision: LoggedDecision
+    ) throws(MissingInput) -> LoggedInput<PersonFacts> {
         guard let person = persons[decision.personFacts] else {
             throw .missing("person \(decision.personFacts)")
         }
-        guard let facts = person.facts else { throw .erased }
+        guard let facts = person else { throw .erased }
         return facts
     }
 }

@@ -131,23 +131,6 @@ extension LoggedDecision {
             self.facts = facts
         }
     }
-
-    /// This decision as a confirmation found it: the same but for times. nil when it is not about this one.
-    func confirmed(by confirmation: LoggedConfirmation) -> LoggedDecision? {
-        guard confirmation.verdicts.count == verdicts.count,
-            (openResult == nil) == (confirmation.openUntilSeconds == nil)
-        else { return nil }
-        var decision = self
-        decision.atSeconds = confirmation.atSeconds
-        decision.validUntilSeconds = confirmation.validUntilSeconds
-        decision.openUntilSeconds = confirmation.openUntilSeconds
-        for (index, verdict) in confirmation.verdicts.enumerated() {
-            let digest = decision.verdicts[index].digest
-            decision.verdicts[index] = verdict
-            decision.verdicts[index].digest = digest
-        }
-        return decision
-    }
 }
 
 /// What a line of kind `confirmed` says beside whom it is about and how often.

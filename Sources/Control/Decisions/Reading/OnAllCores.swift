@@ -1,6 +1,9 @@
 import Foundation
 import Synchronization
 
+/// How much can be done side by side.
+var coreCount: Int { ProcessInfo.processInfo.activeProcessorCount }
+
 /// Does pure work on all cores and gives what came of it in the order of the elements, whoever was done first.
 ///
 /// - Parameter work: is called for parts that stand behind each other, side by side; what it keeps for itself is its
@@ -10,7 +13,7 @@ func onAllCores<Element: Sendable, Product: Sendable>(
 ) -> [Product] {
     // Several for each core: some elements cost a thousand times what others do.
     let partsPerCore = 4
-    let parts = min(ProcessInfo.processInfo.activeProcessorCount * partsPerCore, elements.count)
+    let parts = min(coreCount * partsPerCore, elements.count)
     guard parts > 1 else { return work(elements[...]) }
     let products = Mutex([[Product]](repeating: [], count: parts))
     DispatchQueue.concurrentPerform(iterations: parts) { part in

@@ -16,8 +16,10 @@ public enum PastDecision {
             var found: (decision: LoggedDecision, inputs: Result<DecisionInputs, MissingInput>)?
             guard try holds(id, path) else { continue }
             try reader.read(path) { item, reader in
-                guard case .decision(let decision) = item, decision.id == id else { return }
-                found = (decision, Result { () throws(MissingInput) in try reader.inputs(of: decision) })
+                guard case .decision(let moment) = item, moment.made.content.id == id else { return }
+                found = (
+                    moment.decision, Result { () throws(MissingInput) in try reader.inputs(of: moment) }
+                )
             }
             guard let found else { continue }
             return try answer(found.decision, found.inputs)

@@ -13,10 +13,10 @@ enum ReadLine: Sendable {
     /// Its bytes are what their digest names; whether they are this policy is looked at once for each identity.
     case policy(identity: String, value: [UInt8])
     /// No facts: the person was erased.
-    case person(digest: String, pseudonym: String, facts: PersonFacts?)
-    case device(digest: String, DeviceFacts)
-    case verdict(digest: String, Verdict)
-    case decision(LoggedDecision, line: JSONValue)
+    case person(digest: String, pseudonym: String, facts: LoggedInput<PersonFacts>?)
+    case device(digest: String, LoggedInput<DeviceFacts>)
+    case verdict(digest: String, LoggedInput<Verdict>)
+    case decision(LoggedInput<LoggedDecision>, line: JSONValue)
     /// No confirmation: it lacks what every one has, and fits no decision.
     case confirmed(DecisionID, renewals: Int64, LoggedConfirmation?, line: JSONValue)
     case event(JSONValue)
@@ -33,9 +33,15 @@ enum ReadLine: Sendable {
     /// - Parameters:
     ///   - decoder: reads the values of inputs.
     ///   - keepsLine: decisions and confirmations bring the line that they were read from; null otherwise.
-    init(_ line: LineFeed.Line, _ decoder: JSONDecoder, keepsLine: Bool) {
+    ///   - recognizes: what is word for word as this program writes it is not read as JSON. The same comes of it.
+    init(_ line: LineFeed.Line, _ decoder: JSONDecoder, keepsLine: Bool, recognizes: Bool = true) {
         switch line {
-        case .line(let bytes): self.init(bytes, decoder, keepsLine)
+        case .line(let bytes):
+            if recognizes, let known = try? ReadLine(asWritten: bytes, keepsLine: keepsLine) {
+                self = known
+            } else {
+                self.init(bytes, decoder, keepsLine)
+            }
         case .tooLong: self = .problem("longer than \(DecisionFile.lineBytesMax) bytes")
         case .partial(let first): self = .partial(isLine: zip(first, Self.prefix).allSatisfy { $0 == $1 })
         }
@@ -58,12 +64,12 @@ enum ReadLine: Sendable {
                 let input = try InputLine(line)
                 self = .device(
                     digest: try input.checkedDigest(),
-                    try decoder.decode(DeviceFacts.self, from: Data(input.value)))
+                    LoggedInput(try decoder.decode(DeviceFacts.self, from: Data(input.value))))
             case "verdict":
                 let input = try InputLine(line)
                 self = .verdict(
                     digest: try input.checkedDigest(),
-                    try decoder.decode(Verdict.self, from: Data(input.value)))
+                    LoggedInput(try decoder.decode(Verdict.self, from: Data(input.value))))
             case _: self = Self.other(line, kind, keepsLine)
             }
         } catch let damaged as Damaged {
@@ -89,7 +95,7 @@ enum ReadLine: Sendable {
         let isErased =
             input.value.starts(with: Array("null".utf8)) && input.value.dropFirst(4).allSatisfy { $0 == 0x20 }
         let facts = isErased ? nil : try decoder.decode(PersonFacts.self, from: Data(input.value))
-        return .person(digest: digest, pseudonym: pseudonym, facts: facts)
+        return .person(digest: digest, pseudonym: pseudonym, facts: facts.map { LoggedInput($0) })
     }
 
     private static func other(_ bytes: [UInt8], _ kind: String, _ keepsLine: Bool) -> ReadLine {
@@ -104,7 +110,7 @@ enum ReadLine: Sendable {
         switch kind {
         case "decision":
             guard let decision = LoggedDecision(value) else { return .problem("a decision lacks a member") }
-            return .decision(decision, line: keepsLine ? value : .null)
+            return .decision(LoggedInput(decision), line: keepsLine ? value : .null)
         case "confirmed":
             guard let id = value["id"]?.string.flatMap(DecisionID.init),
                 let renewals = value["renewals"]?.integer, LoggedDecision.renewals.contains(renewals)
@@ -121,7 +127,7 @@ enum ReadLine: Sendable {
     ///
     /// - Throws: when it is not the policy that `identity` names.
     static func policy(_ identity: String, _ value: [UInt8]) throws -> PolicySnapshot {
-        let policy = try JSONDecoder().decode(PolicySnapshot.self, from: Data(value))
+        let policy = try PolicyText.decoded(value)
         let hash = Digest.sha256(policy.contentBytes).map { byte in
             (byte < 16 ? "0" : "") + String(byte, radix: 16)
         }.joined()
@@ -135,16 +141,18 @@ enum ReadLine: Sendable {
 }
 
 /// A line that holds an input: members before the value, and the value's own bytes.
-private struct InputLine {
-    var head: JSONValue
-    var value: ArraySlice<UInt8>
+struct InputLine {
+    /// The value begins within so many.
+    static let headBytesMax = 1_024
 
-    init(_ line: [UInt8]) throws {
+    fileprivate var head: JSONValue
+    fileprivate var value: ArraySlice<UInt8>
+
+    fileprivate init(_ line: [UInt8]) throws {
         let mark = Array(",\"value\":".utf8)
-        let headBytesMax = 1_024
         let noValue = ReadLine.Damaged(what: "an input without a value")
         guard line.last == UInt8(ascii: "}"), line.count > mark.count else { throw noValue }
-        let last = min(line.count - mark.count, headBytesMax)
+        let last = min(line.count - mark.count, Self.headBytesMax)
         guard let at = (0..<last).first(where: { line[$0..<($0 + mark.count)].elementsEqual(mark) }),
             let head = try? JSONValue(parsing: line[..<at] + [UInt8(ascii: "}")])
         else { throw noValue }
@@ -152,7 +160,7 @@ private struct InputLine {
         value = line[(at + mark.count)...].dropLast()
     }
 
-    func checkedDigest() throws -> String {
+    fileprivate func checkedDigest() throws -> String {
         guard let digest = head["digest"]?.string, digest == DecisionLines.digest(Array(value)) else {
             throw ReadLine.Damaged(what: "the content is not what its digest names")
         }

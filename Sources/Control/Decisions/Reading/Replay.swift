@@ -56,34 +56,41 @@ public struct Replay {
     /// What requests were decided by; kept only where requests follow.
     var residuals: [String: RequestReplay.Pair] = [:]
     private var reader: DecisionFile
-    private let candidate: PolicySnapshot?
-    private let candidatePlaces: ApplicationIndex?
+    private let candidate: PendingDecision.Candidate?
     private let keepsResiduals: Bool
     /// What is decided next, side by side.
-    private var pending: [Pending] = []
+    private var pending: [PendingDecision] = []
     private let pendingMax: Int
 
     /// - Parameters:
     ///   - candidate: nil only compares with the log.
     ///   - keepsResiduals: requests are to be decided afterwards.
     public init(candidate: PolicySnapshot?, keepsResiduals: Bool = false) {
-        self.init(candidate: candidate, keepsResiduals: keepsResiduals, piecesMax: 8_192)
+        self.init(
+            candidate: candidate, keepsResiduals: keepsResiduals, pieceLinesMax: DecisionFile.pieceLines,
+            pendingMax: 8_192)
     }
 
-    /// - Parameter piecesMax: lines that are read, and decisions that are decided, side by side.
-    init(candidate: PolicySnapshot?, keepsResiduals: Bool = false, piecesMax: Int) {
-        self.candidate = candidate
+    /// - Parameters:
+    ///   - pieceLinesMax: lines that are read in one go.
+    ///   - pendingMax: decisions that are decided side by side.
+    ///   - recognizes: see `ReadLine`.
+    init(
+        candidate: PolicySnapshot?, keepsResiduals: Bool = false, pieceLinesMax: Int, pendingMax: Int,
+        recognizes: Bool = true
+    ) {
+        self.candidate = candidate.map { PendingDecision.Candidate($0) }
         self.keepsResiduals = keepsResiduals
-        candidatePlaces = candidate.map(ApplicationIndex.init)
-        reader = DecisionFile(pieceLinesMax: piecesMax, keepsLines: false)
-        pendingMax = piecesMax
+        reader = DecisionFile(
+            pieceLinesMax: pieceLinesMax, keepsLines: false, recognizes: recognizes)
+        self.pendingMax = pendingMax
     }
 
     /// Whether the log is whole and says what deciding again says.
     public var isEqual: Bool { counts.different == 0 && counts.missing == 0 && counts.malformed == 0 }
 
     var policies: [String: PolicySnapshot] { reader.policies }
-    var candidatePolicy: PolicySnapshot? { candidate }
+    var candidatePolicy: PolicySnapshot? { candidate?.policy }
 
     /// Decides one file again.
     ///
@@ -92,20 +99,27 @@ public struct Replay {
         counts.files += 1
         var reader = self.reader
         defer { self.reader = reader }
+        // What is decided while the next is read; nil: nothing.
+        var deciding: DecisionBatch?
         // Also what stands before a place that cannot be read.
-        defer { decideAll() }
-        try reader.read(path) { item, reader in take(item, reader) }
+        defer {
+            decideAll(&deciding)
+            decideAll(&deciding)
+        }
+        try reader.read(path) { item, reader in take(item, &reader, &deciding) }
         emails.merge(reader.emails) { $1 }
     }
 
-    private mutating func take(_ item: DecisionFile.Item, _ reader: DecisionFile) {
+    private mutating func take(
+        _ item: DecisionFile.Item, _ reader: inout DecisionFile, _ deciding: inout DecisionBatch?
+    ) {
         switch item {
-        case .decision(let decision):
+        case .decision(let moment):
             counts.decisions += 1
-            decide(decision, reader, times: 1)
-        case .confirmed(let decision, let renewals):
+            note(moment, &reader, times: 1)
+        case .confirmed(let moment, let renewals):
             counts.decisions += renewals
-            decide(decision, reader, times: renewals)
+            note(moment, &reader, times: renewals)
         case .confirmedElsewhere(let renewals):
             counts.decisions += renewals
             counts.elsewhere += renewals
@@ -117,6 +131,7 @@ public struct Replay {
         case .truncated: counts.truncatedFiles += 1
         case .doubled: counts.doubled += 1
         }
+        if pending.count >= pendingMax { decideAll(&deciding) }
     }
 
     private mutating func list(_ problem: String) {
@@ -124,54 +139,48 @@ public struct Replay {
     }
 
     /// Notes what is to be decided, with what is known of its inputs now.
-    private mutating func decide(_ decision: LoggedDecision, _ reader: DecisionFile, times: Int64) {
+    private mutating func note(_ moment: LoggedMoment, _ reader: inout DecisionFile, times: Int64) {
         do throws(MissingInput) {
-            let inputs = try reader.inputs(of: decision)
+            let sources = try reader.sources(of: moment)
+            let place = sources.policy.places.place(of: moment.made.content.application)
             pending.append(
-                Pending(
-                    decision: decision, inputs: inputs,
-                    application: reader.places[decision.policy]?.application(
-                        named: decision.application, in: inputs.policy), times: times))
+                PendingDecision(moment: moment, sources: sources, place: place, times: times))
         } catch {
             switch error {
             case .erased: counts.erased += 1
             case .missing(let what):
                 counts.missing += 1
-                list("decision \(decision.id.text): its \(what) is not in the file")
+                list("decision \(moment.made.content.id.text): its \(what) is not in the file")
             }
         }
-        if pending.count >= pendingMax { decideAll() }
     }
 
-    private mutating func decideAll() {
-        let keepsAll = keepsResiduals || candidate != nil
-        let all = pending
-        pending = []
-        let findings = onAllCores(all) { [candidate, candidatePlaces] part in
-            part.map { pending in
-                pending.decided(
-                    candidate: candidate.map { policy in
-                        let name = pending.decision.application
-                        return (policy, candidatePlaces?.application(named: name, in: policy))
-                    }, keepsAll: keepsAll)
-            }
+    /// Begins with what is pending, and only then waits for what was begun before: the cores always have something.
+    private mutating func decideAll(_ deciding: inout DecisionBatch?) {
+        var next: DecisionBatch?
+        if !pending.isEmpty {
+            next = DecisionBatch(
+                pending, candidate: candidate, keepsAll: keepsResiduals || candidate != nil)
+            pending = []
         }
-        for (pending, finding) in zip(all, findings) { take(pending, finding) }
+        if let done = deciding.take() { done.wait { take($0, $1) } }
+        deciding = next
     }
 
-    private mutating func take(_ pending: Pending, _ finding: Finding) {
-        let decision = pending.decision
+    private mutating func take(_ pending: PendingDecision, _ finding: PendingDecision.Finding) {
         decidingSeconds += finding.seconds
         counts.decided += 1
         if !finding.isEqual {
             counts.different += 1
             if differences.count < Self.listedMax {
+                let decision = pending.moment.decision
                 differences.append(
                     Difference(
                         decision: decision, text: pending.inputs.text(finding.residual, for: decision)))
             }
         }
         guard let residual = finding.residual else { return }
+        let decision = pending.moment.made.content
         if keepsResiduals {
             residuals[decision.id.text] = RequestReplay.Pair(
                 live: residual, candidate: finding.candidate, person: decision.person,
@@ -194,76 +203,23 @@ public struct Replay {
     }
 }
 
-/// One decision of the log that waits to be decided.
-private struct Pending: Sendable {
-    var decision: LoggedDecision
-    var inputs: DecisionInputs
-    /// nil: the policy has no such application.
-    var application: Application?
-    var times: Int64
-
-    /// - Parameters:
-    ///   - candidate: a policy, and the application in it.
-    ///   - keepsAll: the residual is looked at afterwards also when it is the one in the log.
-    func decided(candidate: (PolicySnapshot, Application?)?, keepsAll: Bool) -> Finding {
-        let began = monotonicNanoseconds()
-        let residual = application.map(inputs.residual)
-        let isEqual = residual.map(isLogged) ?? false && isOpenLogged
-        let other = candidate.map { policy, application in
-            application.map(inputs.under(policy).residual) ?? .nowhere(policy)
-        }
-        return Finding(
-            isEqual: isEqual, residual: keepsAll || !isEqual ? residual : nil, candidate: other,
-            seconds: Double(monotonicNanoseconds() - began) / 1e9)
-    }
-
-    /// The words as well: they are what people read in the log.
-    private func isLogged(_ residual: Residual) -> Bool {
-        DecisionLines.digest(of: residual) == decision.result
-            && residual.validUntilSeconds == decision.validUntilSeconds
-            && residual.outcome.rawValue == decision.outcome
-            && residual.leadingReason.rawValue == decision.reason
-    }
-
-    private var isOpenLogged: Bool {
-        guard let logged = decision.openResult else { return true }
-        let open = application.map(inputs.open.residual)
-        return open.map { DecisionLines.digest(of: $0) } == logged
-            && open?.validUntilSeconds == decision.openUntilSeconds
-    }
-}
-
-/// What it came to.
-private struct Finding: Sendable {
-    var isEqual: Bool
-    /// nil: the policy has no such application, or nobody asks.
-    var residual: Residual?
-    var candidate: Residual?
-    var seconds: Double
-}
-
 extension Residual {
     fileprivate var words: String { "\(outcome.rawValue) (\(leadingReason.rawValue))" }
-
-    fileprivate static func nowhere(_ policy: PolicySnapshot) -> Residual { ShadowPolicy.nowhere(policy) }
 }
 
 extension DecisionInputs {
     /// - Parameter application: of `policy`.
-    func residual(for application: Application) -> Residual {
-        policy.residual(of: session, device, service: service, for: application, atSeconds: atSeconds)
+    func residual(for application: Application) -> Residual { assess(for: application).residual }
+
+    /// - Parameter application: of `policy`.
+    func assess(for application: Application) -> Assessment {
+        policy.assess(session, device, service: service, for: application, atSeconds: atSeconds)
     }
 
     /// The same for what is already open.
     var open: DecisionInputs {
         var inputs = self
         inputs.device = device?.forWhatIsOpen
-        return inputs
-    }
-
-    func under(_ policy: PolicySnapshot) -> DecisionInputs {
-        var inputs = self
-        inputs.policy = policy
         return inputs
     }
 
