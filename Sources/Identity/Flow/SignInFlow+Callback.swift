@@ -109,7 +109,7 @@ extension SignInFlow {
         _ request: FlowRequest, endingsKnown known: Int64, setCookies: [String]
     ) async throws(StoreError) -> FlowAnswer {
         // Also before anything is kept: what the browser has begun since it was signed out is none of this one's.
-        if try await isSignedOut(state, request) {
+        if try await isSignedOut(state, beyond: known, request) {
             giveBack(
                 [refresh(of: outcome, provider, sessionID: "", request)].compactMap { $0 },
                 nowSeconds: request.nowSeconds)
@@ -117,7 +117,7 @@ extension SignInFlow {
         }
         let (session, cookie) = try await establish(outcome, state, provider, request)
         // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-        if try await isSignedOut(state, request) {
+        if try await isSignedOut(state, beyond: known, request) {
             let removed = try await takeBack(session, nowSeconds: request.nowSeconds)
             return signedOut(state.goal, removed: removed, setCookies: setCookies)
         }
@@ -219,7 +219,8 @@ extension SignInFlow {
         let idToken =
             isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
         var person = try await known(outcome.person)
-        person.claims[StoredSession.browserClaim] = .list(browserNames(madeBy: state, request))
+        person.claims[StoredSession.browserClaim] = .list(
+            browserNames(madeBy: state, after: before, request))
         let lifetime = provider.ask.sessionSeconds ?? configuration.globalSessionSeconds
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),
@@ -233,6 +234,7 @@ extension SignInFlow {
                 nowSeconds: request.nowSeconds,
                 lifetimeSeconds: lifetime)
             {
+                ended(try await sessions.link(renewed.session, to: nil))
                 return renewed
             }
             // One token is one session's.
@@ -248,7 +250,7 @@ extension SignInFlow {
         if other == nil {
             other = try await sessions.leftBehind(cookieField: request.cookieField, host: request.host).first
         }
-        if let other { ended(try await sessions.link(made.session, to: other)) }
+        ended(try await sessions.link(made.session, to: other))
         return made
     }
 

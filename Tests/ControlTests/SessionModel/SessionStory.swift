@@ -136,7 +136,7 @@ final class SessionStory {
     }
 
     private func step() async throws {
-        switch random(0..<52) {
+        switch random(0..<54) {
         case 0..<18: try await visit(random(0..<browsers.count))
         case 18..<21: try await comeBack(random(0..<max(1, callbacks.count)))
         case 21..<23: try await handOff(random(0..<max(1, handoffs.count)))
@@ -154,6 +154,7 @@ final class SessionStory {
         case 47, 48: try await stepUp(random(0..<browsers.count))
         case 49: try await signOutUnderWay()
         case 50: try await setBack()
+        case 51, 52: try await sideBySide(random(0..<browsers.count))
         case _: try await refresh()
         }
     }
@@ -275,8 +276,8 @@ final class SessionStory {
             "browser \(index) signs in as \(subject) at \(name) (\(sid ?? "no sid")) for \(application): \(family)"
         )
         let signIn = SessionModel.SignIn(
-            id: "", provider: name, subject: subject, email: email, sid: sid, expiresAtSeconds: 0,
-            usedAtSeconds: 0, family: family)
+            id: "", provider: name, subject: subject, email: email, sid: sid, browser: index,
+            expiresAtSeconds: 0, usedAtSeconds: 0, family: family)
         callbacks.append(
             PendingCallback(
                 browser: index, path: "/.gatepost/callback/\(name)",

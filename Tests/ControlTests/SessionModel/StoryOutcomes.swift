@@ -120,7 +120,11 @@ extension SessionStory {
                 known.expiresAtSeconds = signIn.expiresAtSeconds
             }
         }
-        model.begin(signIn, linkedTo: linked(to: before, in: row))
+        let others = linked(to: before, in: row)
+        // What other tabs of the browser have signed in to meanwhile belongs to it as well.
+        let beside = model.signIns.values.filter { $0.browser == signIn.browser && !others.contains($0.id) }
+        if !beside.isEmpty { meet("sign-ins side by side") }
+        model.begin(signIn, linkedTo: others + beside.map(\.id).sorted())
     }
 
     /// What the browser came with, also where that was ended in the same moment: who was first decides whether
