@@ -94,6 +94,8 @@ final class SessionStory {
     var number = 0
     /// Requests of a storm, with the session each came with.
     var raced: [(request: Int, session: String)] = []
+    /// How many endings there were before the storm that is on; nil: none is.
+    var marksBeforeStorm: Int?
     /// Sign-ins that a storm's ending has ended, with what was linked to them.
     var endedAtOnce: [String: [String]] = [:]
     /// What did not hold first, and the end of the way there.

@@ -341,6 +341,7 @@ extension SessionStory {
             return model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
         }
         let linked = model.signIns.mapValues(\.linked)
+        marksBeforeStorm = model.marks.count
         let (_, work) = ending()
         let control = house.control
         house.underWay.run { await work() }
@@ -374,6 +375,7 @@ extension SessionStory {
         for session in asked { model.use(session, atSeconds: now) }
         try await finishCallbacks()
         endedAtOnce = [:]
+        marksBeforeStorm = nil
     }
 
     /// A device is proven by a sign-in.

@@ -59,12 +59,13 @@ extension SessionStory {
                 }
             }
             if !new.isEmpty { fail("a sign-in that was not answered so: \(new.map(\.id))") }
-            // One that was ended while it was under way takes its own browser's with it: it had been laid over that.
-            if let before, let known = model.signIns[before], known.provider == callback.signIn.provider,
+            // One that is ended in the very moment in which it is laid over its browser's own takes that with it.
+            if let marks = marksBeforeStorm, let before, let known = model.signIns[before],
+                known.provider == callback.signIn.provider,
                 known.subject == callback.signIn.subject, !here.contains(where: { $0.id == before })
             {
                 let isTold = [known, callback.signIn].contains {
-                    model.wasEnded($0, sinceSeconds: callback.beganAtSeconds, beyond: callback.marksKnown)
+                    model.wasEnded($0, in: marks..<model.marks.count)
                 }
                 if isTold { model.end(signIns: [before]) }
             }
