@@ -71,6 +71,15 @@ enum EndingRows {
             arguments: [browserKind, name]) ?? false
     }
 
+    static func lastSignOut(ofBrowsers names: [String], _ db: Database) throws -> Int64? {
+        try db.value(
+            Int64.self,
+            sql: """
+                SELECT max(number) FROM endings
+                WHERE kind = ? AND owner = '' AND name IN (SELECT value FROM json_each(?))
+                """, arguments: [browserKind, try JSONColumn.text(names)])
+    }
+
     static func count(_ db: Database) throws -> Int64 {
         try db.value(Int64.self, sql: "SELECT count FROM ending_counts") ?? 0
     }
@@ -243,6 +252,11 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func isSignedOut(browser name: String) async throws(StoreError) -> Bool {
         try await sessionsFile.read(isShort: true) { try EndingRows.isSignedOut(browser: name, $0) }
+    }
+
+    /// See `GatewayStore`.
+    public func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64? {
+        try await sessionsFile.read(isShort: true) { try EndingRows.lastSignOut(ofBrowsers: names, $0) }
     }
 
     /// See `GatewayStore`.

@@ -28,6 +28,14 @@ public protocol GatewayStore: RefreshStore {
     ///
     /// - Parameter host: of the session that ended.
     func leftBehind(tokenDigest: [UInt8], host: String) async throws(StoreError) -> [String]
+    /// Makes all global sessions of one browser know of each other (`StoredSession.linkedIDs`): this one, `others`,
+    /// those that share one of its names (`StoredSession.browserNames`) or have it as their id, and what is linked to
+    /// any of these. All in one transaction: of two that are made at the same moment the later finds the earlier.
+    ///
+    /// - Parameter others: in front; those found by names follow, the newest first.
+    /// - Returns: what was ended, beyond `StoredSession.linkedMax`: a session that signing out would miss must not be
+    ///   left behind.
+    func linkBrowser(of id: String, with others: [String]) async throws(StoreError) -> [StoredSession]
     /// True exactly once per digest, however many callers ask at the same moment, also after a restart.
     func consumeNonce(_ digest: [UInt8], expiresAtSeconds: Int64) async throws(StoreError) -> Bool
     /// Forgets expired sessions, nonces and enrolment tokens.
@@ -51,6 +59,9 @@ public protocol GatewayStore: RefreshStore {
     func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError)
     /// Whether the browser that is known by this name was signed out within the last hour.
     func isSignedOut(browser name: String) async throws(StoreError) -> Bool
+    /// The number of the last sign-out of a browser that is known by one of these names, as endings are counted; nil: none
+    /// within the last hour.
+    func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64?
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
     func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding?
     /// How many endings were noted so far, forgotten ones included: what is noted later has a higher number.

@@ -181,6 +181,18 @@ enum Schema {
         ALTER TABLE endings ADD COLUMN number INTEGER NOT NULL DEFAULT 1;
         ALTER TABLE session_refreshes ADD COLUMN endings_known INTEGER;
         """,
+        """
+        CREATE TABLE browser_names (
+          name TEXT NOT NULL,
+          session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+          PRIMARY KEY (name, session_id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX browser_names_session ON browser_names (session_id);
+        INSERT OR IGNORE INTO browser_names (name, session_id)
+          SELECT known.value, sessions.id
+          FROM sessions, json_each(sessions.claims, '$."gatepost-browser".list._0') AS known
+          WHERE sessions.kind = 'global';
+        """,
     ]
 
     static let verdicts = [

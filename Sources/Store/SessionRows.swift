@@ -35,6 +35,7 @@ enum SessionRows {
         try db.run(
             sql: "INSERT INTO sessions (\(columns)) VALUES (\(marks))", arguments: try arguments(session))
         try EndingRows.index(session, before: nil, db)
+        try BrowserRows.index(session, before: nil, db)
     }
 
     static func replace(
@@ -48,6 +49,7 @@ enum SessionRows {
             arguments: try arguments(new) + [new.id])
         guard db.changesCount == 1 else { return false }
         try EndingRows.index(new, before: old, db)
+        try BrowserRows.index(new, before: old, db)
         return true
     }
 

@@ -105,6 +105,9 @@ public struct StoredSession: Sendable, Codable, Hashable {
     /// of providers never begin with `gatepost`.
     public static let linkedClaim = "gatepost-linked-sessions"
 
+    /// So many others one browser may have.
+    public static let linkedMax = 8
+
     /// The other global sessions of the browser that has this one.
     public var linkedIDs: [String] {
         if case .list(let ids)? = claims[Self.linkedClaim] { ids } else { [] }

@@ -86,6 +86,26 @@ struct SignalTests {
         #expect(audit?.kind == "signal-applied" && audit?.json.contains(meant.session.id) == true)
     }
 
+    @Test("a session that does not say which of the provider's it is of is its sign-in's, where that says it")
+    func renewedAbove() async throws {
+        let house = try Gatehouse()
+        let (global, session, _) = try await house.signIn()
+        var named = global
+        named.claims["sid"] = .text("sid-2")
+        #expect(try await house.store.replace(global, with: named))
+        let person = SignalTarget.Person.email("ada@corp.example")
+        for (sid, isMeant) in [("sid-1", false), ("sid-2", true)] {
+            let target = Self.target { ($0.persons, $0.sessions) = ([person], [sid]) }
+            try await house.control.carryOut([.endSessions(target)], of: Self.origin())
+            #expect(try await (house.store.session(id: session.id) == nil) == isMeant, "\(sid)")
+        }
+        // Where neither says it, it may be the one.
+        let other = try await house.signIn()
+        let target = Self.target { ($0.persons, $0.sessions) = ([person], ["sid-3"]) }
+        try await house.control.carryOut([.endSessions(target)], of: Self.origin())
+        #expect(try await house.store.session(id: other.session.id) == nil)
+    }
+
     @Test("our own id of a session ends this one and leaves the person's others") func one() async throws {
         let house = try Gatehouse()
         let first = try await house.signIn()

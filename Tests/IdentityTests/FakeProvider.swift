@@ -57,6 +57,8 @@ final class FakeProvider: Fetcher {
         /// What the key set shows; by default the signer.
         var published: [(kid: String, key: SigningKey)]
         var grants: [String: Grant] = [:]
+        /// Codes that were given so far.
+        var codeCount = 0
         var subject = "person-1"
         var tokenCount = 0
         var requests: [(path: String, request: FetchRequest)] = []
@@ -110,7 +112,8 @@ final class FakeProvider: Fetcher {
             if let error = state.faults.error {
                 answer += error
             } else {
-                let code = "code-\(state.grants.count + 1)"
+                state.codeCount += 1
+                let code = "code-\(state.codeCount)"
                 state.grants[code] = Grant(
                     nonce: query["nonce"] ?? "", challenge: query["code_challenge"] ?? "",
                     redirectURL: query["redirect_uri"] ?? "", clientID: query["client_id"] ?? "",

@@ -129,14 +129,18 @@ actor MemoryStore: GatewayStore {
         return endingNumber
     }
 
-    private var signedOutBrowsers: Set<String> = []
+    private var signedOutBrowsers: [String: LastEnding] = [:]
     func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {
         try check()
-        signedOutBrowsers.formUnion(names)
+        for name in names { signedOutBrowsers[name] = nextEnding(atSeconds) }
     }
     func isSignedOut(browser name: String) async throws(StoreError) -> Bool {
         try check()
-        return signedOutBrowsers.contains(name)
+        return signedOutBrowsers[name] != nil
+    }
+    func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64? {
+        try check()
+        return names.compactMap { signedOutBrowsers[$0]?.number }.max()
     }
 
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {

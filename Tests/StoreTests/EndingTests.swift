@@ -351,7 +351,7 @@ struct EndingTests {
                 let tables = [
                     "provider_sessions", "endings", "session_keys", "session_refreshes",
                     "revoked_certificates", "statement_times", "ended_cookies", "revocation_lists",
-                    "revoked_pins", "ending_counts",
+                    "revoked_pins", "ending_counts", "browser_names",
                 ]
                 for table in tables {
                     try db.execute(sql: "DROP TABLE \(table)")

@@ -84,7 +84,25 @@ extension ControlPlane {
         for query in target.queries {
             found += try await store.sessions(query, limit: Sessions.listMax).filter { target.covers($0) }
         }
-        return found
+        return try await known(found, to: target)
+    }
+
+    /// Without sessions of applications that only may be meant, because they do not say which of the provider's
+    /// sessions or tenants they are of, while their sign-in, which has been renewed since, says that it is another one.
+    private func known(
+        _ found: [StoredSession], to target: SignalTarget
+    ) async throws(StoreError) -> [StoredSession] {
+        let ids = Set(found.compactMap(\.globalID)).sorted()
+        guard !ids.isEmpty else { return found }
+        let signIns = Dictionary(
+            try await store.sessions(.ids(ids), limit: Sessions.listMax).map { ($0.id, $0) },
+            uniquingKeysWith: { first, _ in first })
+        return found.filter { session in
+            guard let signIn = session.globalID.flatMap({ signIns[$0] }) else { return true }
+            var named = session
+            named.claims.merge(signIn.claims) { own, _ in own }
+            return target.covers(named)
+        }
     }
 
     private func note(

@@ -109,15 +109,23 @@ extension SignInFlow {
         _ request: FlowRequest, endingsKnown known: Int64, setCookies: [String]
     ) async throws(StoreError) -> FlowAnswer {
         // Also before anything is kept: what the browser has begun since it was signed out is none of this one's.
-        if try await isSignedOut(state, request) {
-            giveBack(
-                [refresh(of: outcome, provider, sessionID: "", request)].compactMap { $0 },
-                nowSeconds: request.nowSeconds)
+        if try await isSignedOut(state, beyond: known, request) {
+            giveBack(refresh(of: outcome, provider, sessionID: "", request), request)
             return signedOut(state.goal, removed: [], setCookies: setCookies)
         }
-        let (session, cookie) = try await establish(outcome, state, provider, request)
+        let person = try await self.known(outcome.person)
+        // The same of other endings: where the browser has signed in anew since, that one was made after them, and a
+        // sign-in from before them must not be laid over it, and take it along when it ends.
+        let last = try await ending(
+            of: prospect(person, provider, request), madeBy: state, beyond: known,
+            nowSeconds: request.nowSeconds)
+        if let last {
+            giveBack(refresh(of: outcome, provider, sessionID: "", request), request)
+            return await restart(state.goal, afterEndingAt: last, request)
+        }
+        let (session, cookie) = try await establish(outcome, as: person, state, provider, request)
         // After it is kept: whatever is ended from here on finds it, and what was ended before is found here.
-        if try await isSignedOut(state, request) {
+        if try await isSignedOut(state, beyond: known, request) {
             let removed = try await takeBack(session, nowSeconds: request.nowSeconds)
             return signedOut(state.goal, removed: removed, setCookies: setCookies)
         }
@@ -130,6 +138,22 @@ extension SignInFlow {
         return handOver(
             state.goal, session, request,
             setCookies: [cookie?.setCookie].compactMap { $0 } + setCookies, comesBack: true)
+    }
+
+    private func giveBack(_ refresh: StoredRefresh?, _ request: FlowRequest) {
+        giveBack([refresh].compactMap { $0 }, nowSeconds: request.nowSeconds)
+    }
+
+    /// What a sign-in is about to become, with all that endings know one by.
+    private func prospect(
+        _ person: PersonFacts, _ provider: IdentityProviderRegistration, _ request: FlowRequest
+    ) -> StoredSession {
+        StoredSession(
+            id: "", kind: .global, tokenDigest: [], host: request.host, identityProvider: provider.name,
+            issuer: person.issuer, subject: person.subject, email: person.email, name: person.name,
+            groups: person.groups, claims: person.claims,
+            authenticatedAtSeconds: person.authenticatedAtSeconds, createdAtSeconds: request.nowSeconds,
+            expiresAtSeconds: request.nowSeconds)
     }
 
     /// - Returns: what was ended.
@@ -209,8 +233,8 @@ extension SignInFlow {
     /// Another provider makes a session of its own; the one before stays, because its applications still accept it,
     /// and is linked so that signing out ends both.
     private func establish(
-        _ outcome: TokenExchange.Outcome, _ state: LoginState, _ provider: IdentityProviderRegistration,
-        _ request: FlowRequest
+        _ outcome: TokenExchange.Outcome, as person: PersonFacts, _ state: LoginState,
+        _ provider: IdentityProviderRegistration, _ request: FlowRequest
     ) async throws(StoreError) -> (StoredSession, SessionCookie?) {
         let before = try await sessions.lookUp(
             cookieField: request.cookieField, kind: .global, host: request.host,
@@ -218,8 +242,9 @@ extension SignInFlow {
         let isHint = outcome.idToken.utf8.count <= Self.idTokenHintBytesMax
         let idToken =
             isHint ? seals.sealer.seal(Array(outcome.idToken.utf8), context: Self.idTokenContext) : nil
-        var person = try await known(outcome.person)
-        person.claims[StoredSession.browserClaim] = .list(browserNames(madeBy: state, request))
+        var person = person
+        person.claims[StoredSession.browserClaim] = .list(
+            browserNames(madeBy: state, after: before, request))
         let lifetime = provider.ask.sessionSeconds ?? configuration.globalSessionSeconds
         if let before, let presented = sessions.presentedDigest(cookieField: request.cookieField),
             ExactText.isEqual(before.identityProvider, provider.name),
@@ -233,6 +258,7 @@ extension SignInFlow {
                 nowSeconds: request.nowSeconds,
                 lifetimeSeconds: lifetime)
             {
+                ended(try await sessions.link(renewed.session, to: nil))
                 return renewed
             }
             // One token is one session's.
@@ -248,7 +274,7 @@ extension SignInFlow {
         if other == nil {
             other = try await sessions.leftBehind(cookieField: request.cookieField, host: request.host).first
         }
-        if let other { ended(try await sessions.link(made.session, to: other)) }
+        ended(try await sessions.link(made.session, to: other))
         return made
     }
 

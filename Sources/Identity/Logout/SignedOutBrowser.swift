@@ -71,8 +71,13 @@ extension SignInFlow {
     }
 
     /// What the session of a sign-in remembers: the browser may have other sign-ins under way that began without it.
-    func browserNames(madeBy state: LoginState, _ request: FlowRequest) -> [String] {
-        SignedOutBrowser.unique([state.browser] + underWay(request).map(\.browser))
+    ///
+    /// - Parameter before: what the browser had when it came back.
+    func browserNames(
+        madeBy state: LoginState, after before: StoredSession?, _ request: FlowRequest
+    ) -> [String] {
+        let names = [state.browser] + underWay(request).map(\.browser) + [before?.id].compactMap { $0 }
+        return Array(SignedOutBrowser.unique(names).prefix(SignedOutBrowser.namesMax))
     }
 
     private func underWay(_ request: FlowRequest) -> [LoginState] {
@@ -98,9 +103,20 @@ extension SignInFlow {
     }
 
     /// Whether its browser was signed out since it began.
-    func isSignedOut(_ state: LoginState, _ request: FlowRequest) async throws(StoreError) -> Bool {
+    ///
+    /// - Parameter known: how many endings there were then.
+    func isSignedOut(
+        _ state: LoginState, beyond known: Int64, _ request: FlowRequest
+    ) async throws(StoreError) -> Bool {
         if signedOutLogins.contains(state.goal.binding, nowSeconds: request.nowSeconds) { return true }
-        return try await store.isSignedOut(browser: state.browser)
+        if try await store.isSignedOut(browser: state.browser) { return true }
+        // Whose cookies stand beside its own is this browser: signed out since this one began, by what another tab has
+        // become, it was meant as well. What was signed out before that says nothing of it.
+        let others = underWay(request).map(\.browser).filter { !ExactText.isEqual($0, state.browser) }
+        guard !others.isEmpty, let last = try await store.lastSignOut(ofBrowsers: others) else {
+            return false
+        }
+        return known < last
     }
 
     /// The page after a sign-out, in the tab that was signing in. Nothing begins anew by itself: a provider that still

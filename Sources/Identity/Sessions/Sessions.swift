@@ -251,7 +251,7 @@ public struct Sessions: Sendable {
     /// Under this claim name a global session remembers the others of the same browser, made by other providers:
     /// signing out of one ends all of them. Claims of providers never begin with `gatepost`.
     static let linkedClaim = StoredSession.linkedClaim
-    static let linkedMax = 8
+    static let linkedMax = StoredSession.linkedMax
 
     /// The other global sessions of the browser that has this one.
     public static func linked(_ session: StoredSession) -> [String] {
@@ -266,22 +266,13 @@ public struct Sessions: Sendable {
         return ids.isEmpty ? [] : try await store.sessions(.ids(ids), limit: Self.listMax)
     }
 
-    /// Makes a new global session and the ones that this browser had before know of each other. Beyond eight the
-    /// oldest ends: a session that signing out would miss must not be left behind.
+    /// Makes a global session and the others of its browser know of each other: those of `other`, and those that
+    /// sign-ins in other tabs have become meanwhile. Beyond eight the oldest ends.
     ///
     /// - Returns: what was ended.
-    func link(_ session: StoredSession, to other: StoredSession) async throws(StoreError) -> [StoredSession] {
-        let all = [other.id] + Self.linked(other)
-        let kept = Array(all.prefix(Self.linkedMax))
-        try await change(session.id) { $0.claims[Self.linkedClaim] = .list(kept) }
-        for id in kept {
-            try await change(id) { known in
-                let ids = [session.id] + Self.linked(known).filter { kept.contains($0) }
-                known.claims[Self.linkedClaim] = .list(ids)
-            }
-        }
-        let beyond = Array(all.dropFirst(Self.linkedMax))
-        return beyond.isEmpty ? [] : try await store.remove(sessionIDs: beyond)
+    func link(_ session: StoredSession, to other: StoredSession?) async throws(StoreError) -> [StoredSession]
+    {
+        try await store.linkBrowser(of: session.id, with: [other?.id].compactMap { $0 })
     }
 
     /// The same person signed in again at the same provider in the same browser: what the provider says now replaces

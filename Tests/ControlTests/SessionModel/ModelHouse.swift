@@ -144,6 +144,7 @@ final class ModelHouse {
         reactors = StandInReactors(fault: fault)
         control = try Self.plane(folder, store, reactors, provider, clock)
         control.machines.take([])
+        if case .browserForgotten? = fault { try forgetBrowsers() }
     }
 
     private static func plane(

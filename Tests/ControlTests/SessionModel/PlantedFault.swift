@@ -15,6 +15,8 @@ enum PlantedFault: Sendable, Hashable, CaseIterable {
     case signOutForgotten
     /// Endings are dated, and not counted.
     case countForgotten
+    /// Nobody knows what the tabs of one browser have signed in to side by side.
+    case browserForgotten
 
     /// The kind of ending whose revocations are lost.
     var lost: Ending? {
@@ -25,7 +27,9 @@ enum PlantedFault: Sendable, Hashable, CaseIterable {
         case .deviceRevocationLost: .deviceRevocation
         case .signalLost: .signal
         case .machineRevocationLost: .machineRevocation
-        case .endIgnored, .outageOpens, .underWayForgotten, .signOutForgotten, .countForgotten: nil
+        case .endIgnored, .outageOpens, .underWayForgotten, .signOutForgotten, .countForgotten,
+            .browserForgotten:
+            nil
         }
     }
 

@@ -10,6 +10,8 @@ struct SessionModel {
         var email: String
         var sid: String?
         var device: String?
+        /// Where it was made.
+        var browser: Int
         var expiresAtSeconds: Int64
         var usedAtSeconds: Int64
         /// The provider's sign-in whose refresh token counts.

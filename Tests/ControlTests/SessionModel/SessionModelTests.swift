@@ -76,7 +76,8 @@ struct SessionModelTests {
             "machine let in", "machine not let in", "service-token-create", "service-token-rotate",
             "machine revoked", "device revoked", "signal", "store away", "refused for the store",
             "step-up", "step-up done", "sign-out during an exchange", "signed out under way",
-            "clock set back during a refresh", "refresh under a new name", "refresh under an ended name",
+            "tabs side by side", "sign-ins side by side", "clock set back during a refresh",
+            "refresh under a new name", "refresh under an ended name",
             "refresh unreachable", "sign-in given up", "callback without sign-in", "handoff without session",
         ] { #expect(met[what, default: 0] > 0, "never met: \(what) in \(met)") }
         print("\(count) stories: \(met.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })")

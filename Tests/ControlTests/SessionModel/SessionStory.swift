@@ -94,6 +94,8 @@ final class SessionStory {
     var number = 0
     /// Requests of a storm, with the session each came with.
     var raced: [(request: Int, session: String)] = []
+    /// How many endings there were before the storm that is on; nil: none is.
+    var marksBeforeStorm: Int?
     /// Sign-ins that a storm's ending has ended, with what was linked to them.
     var endedAtOnce: [String: [String]] = [:]
     /// What did not hold first, and the end of the way there.
@@ -136,7 +138,7 @@ final class SessionStory {
     }
 
     private func step() async throws {
-        switch random(0..<52) {
+        switch random(0..<54) {
         case 0..<18: try await visit(random(0..<browsers.count))
         case 18..<21: try await comeBack(random(0..<max(1, callbacks.count)))
         case 21..<23: try await handOff(random(0..<max(1, handoffs.count)))
@@ -154,6 +156,7 @@ final class SessionStory {
         case 47, 48: try await stepUp(random(0..<browsers.count))
         case 49: try await signOutUnderWay()
         case 50: try await setBack()
+        case 51, 52: try await sideBySide(random(0..<browsers.count))
         case _: try await refresh()
         }
     }
@@ -275,8 +278,8 @@ final class SessionStory {
             "browser \(index) signs in as \(subject) at \(name) (\(sid ?? "no sid")) for \(application): \(family)"
         )
         let signIn = SessionModel.SignIn(
-            id: "", provider: name, subject: subject, email: email, sid: sid, expiresAtSeconds: 0,
-            usedAtSeconds: 0, family: family)
+            id: "", provider: name, subject: subject, email: email, sid: sid, browser: index,
+            expiresAtSeconds: 0, usedAtSeconds: 0, family: family)
         callbacks.append(
             PendingCallback(
                 browser: index, path: "/.gatepost/callback/\(name)",

@@ -184,7 +184,7 @@ extension SessionStory {
         return { _ = await control.execute(whole) }
     }
 
-    private func signOut(_ index: Int, everywhere: Bool) -> @Sendable () async -> Void {
+    func signOut(_ index: Int, everywhere: Bool) -> @Sendable () async -> Void {
         let hosts =
             ["auth.corp.example"] + browsers[index].sessions.keys.sorted().map { "\($0).corp.example" }
         let host = hosts[random(0..<hosts.count)]
@@ -222,9 +222,10 @@ extension SessionStory {
     /// it has begun may be: then the page says so.)
     private func tellSignedOut(_ index: Int, _ ended: Set<String>) {
         func isMeant(_ callback: PendingCallback, hasCome: Bool) -> Bool {
-            callback.browser == index && callback.under.map(ended.contains) ?? false
+            // Without one it was begun beside what was signed out of, in another tab.
+            callback.browser == index && callback.under.map(ended.contains) ?? !ended.isEmpty
                 // Come back with another's cookie it belongs to that one as well, and may be first.
-                && (!hasCome || callback.before.map(ended.contains) ?? false)
+                && (!hasCome || callback.before.map(ended.contains) ?? (callback.under == nil))
         }
         for place in callbacks.indices where isMeant(callbacks[place], hasCome: false) {
             callbacks[place].isSignedOut = true
@@ -340,6 +341,7 @@ extension SessionStory {
             return model.sessions[known.session].map { !model.mayBeIdle($0, atSeconds: now) } ?? true
         }
         let linked = model.signIns.mapValues(\.linked)
+        marksBeforeStorm = model.marks.count
         let (_, work) = ending()
         let control = house.control
         house.underWay.run { await work() }
@@ -373,6 +375,7 @@ extension SessionStory {
         for session in asked { model.use(session, atSeconds: now) }
         try await finishCallbacks()
         endedAtOnce = [:]
+        marksBeforeStorm = nil
     }
 
     /// A device is proven by a sign-in.

@@ -222,6 +222,12 @@ extension ModelHouse {
     func forgetEndings() throws { try change("DELETE FROM endings") }
     func forgetSignOuts() throws { try change("DELETE FROM endings WHERE kind = 'browser'") }
 
+    /// From now on as if sign-ins had no names of their browser.
+    func forgetBrowsers() throws {
+        try change(
+            "CREATE TRIGGER forgotten BEFORE INSERT ON browser_names BEGIN SELECT RAISE(IGNORE); END")
+    }
+
     /// As if endings had no numbers, or all the same.
     func forgetCount() throws { try change("UPDATE endings SET number = 0") }
 

@@ -59,12 +59,13 @@ extension SessionStory {
                 }
             }
             if !new.isEmpty { fail("a sign-in that was not answered so: \(new.map(\.id))") }
-            // One that was ended while it was under way takes its own browser's with it: it had been laid over that.
-            if let before, let known = model.signIns[before], known.provider == callback.signIn.provider,
+            // One that is ended in the very moment in which it is laid over its browser's own takes that with it.
+            if let marks = marksBeforeStorm, let before, let known = model.signIns[before],
+                known.provider == callback.signIn.provider,
                 known.subject == callback.signIn.subject, !here.contains(where: { $0.id == before })
             {
                 let isTold = [known, callback.signIn].contains {
-                    model.wasEnded($0, sinceSeconds: callback.beganAtSeconds, beyond: callback.marksKnown)
+                    model.wasEnded($0, in: marks..<model.marks.count)
                 }
                 if isTold { model.end(signIns: [before]) }
             }
@@ -120,7 +121,11 @@ extension SessionStory {
                 known.expiresAtSeconds = signIn.expiresAtSeconds
             }
         }
-        model.begin(signIn, linkedTo: linked(to: before, in: row))
+        let others = linked(to: before, in: row)
+        // What other tabs of the browser have signed in to meanwhile belongs to it as well.
+        let beside = model.signIns.values.filter { $0.browser == signIn.browser && !others.contains($0.id) }
+        if !beside.isEmpty { meet("sign-ins side by side") }
+        model.begin(signIn, linkedTo: others + beside.map(\.id).sorted())
     }
 
     /// What the browser came with, also where that was ended in the same moment: who was first decides whether
