@@ -59,8 +59,8 @@ public protocol GatewayStore: RefreshStore {
     func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError)
     /// Whether the browser that is known by this name was signed out within the last hour.
     func isSignedOut(browser name: String) async throws(StoreError) -> Bool
-    /// The number of the last sign-out of a browser that is known by one of these names, as endings are counted; nil: none
-    /// within the last hour.
+    /// The number of the last sign-out of a browser that is known by one of these names, as endings are counted;
+    /// nil: none within the last hour.
     func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64?
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
     func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding?
