@@ -3,8 +3,9 @@ struct RuleFinding {
     enum Evidence {
         /// The integration said nothing about this device.
         case none(integration: String)
-        case verdict(Verdict)
-        case statement(AgentStatement)
+        // Elsewhere, because few ask for it and a finding is handed on several times for each rule.
+        indirect case verdict(Verdict)
+        indirect case statement(AgentStatement)
         /// How the device is proven, in words.
         case proof(String)
     }
