@@ -15,7 +15,7 @@ extension Residual {
         let policies = policies.span
         // The administrator's order; a public path is a policy in it, not a hole before it.
         while index < policies.count {
-            if policies[index].matches(request, path: path) {
+            if Self.matches(policies, index, request, path: path) {
                 return decision(at: index, request, path: path)
             }
             index += 1
@@ -39,25 +39,31 @@ extension Residual {
     }
 }
 
-extension ResidualPolicy {
-    // Inlined, because a call copies the whole policy.
+extension Residual {
+    /// Whether a request meets what policy `place` leaves to ask. By the place, because a policy that is handed on is
+    /// copied whole, with a count for each of its seven references.
     @inline(__always)
-    fileprivate func matches(_ request: RequestFacts, path: borrowing Span<UInt8>) -> Bool {
-        let role: ConditionRole = action == .block ? .harms : .helps
+    private static func matches(
+        _ policies: borrowing Span<ResidualPolicy>, _ place: Int, _ request: RequestFacts,
+        path: borrowing Span<UInt8>
+    ) -> Bool {
+        let role: ConditionRole = policies[place].action == .block ? .harms : .helps
         var index = 0
-        while index < allOf.count {
-            if !allOf[index].matches(request, path: path, role) { return false }
+        while index < policies[place].allOf.count {
+            if !policies[place].allOf[index].matches(request, path: path, role) { return false }
             index += 1
         }
         index = 0
-        while index < noneOf.count {
-            if noneOf[index].matches(request, path: path, role == .helps ? .harms : .helps) { return false }
+        while index < policies[place].noneOf.count {
+            if policies[place].noneOf[index].matches(request, path: path, role == .helps ? .harms : .helps) {
+                return false
+            }
             index += 1
         }
-        if anyOf.isEmpty { return true }
+        if policies[place].anyOf.isEmpty { return true }
         index = 0
-        while index < anyOf.count {
-            if anyOf[index].matches(request, path: path, role) { return true }
+        while index < policies[place].anyOf.count {
+            if policies[place].anyOf[index].matches(request, path: path, role) { return true }
             index += 1
         }
         return false

@@ -28,7 +28,7 @@ extension DeviceRule {
     ) -> RuleFinding {
         switch question {
         case .verdict(let answer): verdictFinding(about: device, use, answer, keepsEvidence, &trace)
-        case .statement(let answer): statementFinding(about: device, answer, &trace)
+        case .statement(let answer): statementFinding(about: device, answer, keepsEvidence, &trace)
         case .proof(let proofs, let minimum): Self.proofFinding(about: device, proofs, minimum, &trace)
         }
     }
@@ -127,7 +127,7 @@ extension DeviceRule {
 
     private func statementFinding(
         about device: DeviceFacts, _ answer: (AgentStatement, inout Trace) -> (Ternary, Reason),
-        _ trace: inout Trace
+        _ keepsEvidence: Bool, _ trace: inout Trace
     ) -> RuleFinding {
         guard let statement = device.statement, ExactText.isEqual(statement.integration, integration) else {
             return RuleFinding(.indeterminate, .none(integration: integration), unless: .postureRequired)
@@ -135,11 +135,12 @@ extension DeviceRule {
         trace.changes(
             atSeconds: statement.expiresAtSeconds,
             open: max(statement.expiresAtSeconds, statement.openUntilSeconds ?? .min))
+        let evidence: RuleFinding.Evidence = keepsEvidence ? .statement(statement) : .none(integration: "")
         guard trace.nowSeconds < statement.expiresAtSeconds else {
-            return RuleFinding(.indeterminate, .statement(statement), unless: .postureRequired)
+            return RuleFinding(.indeterminate, evidence, unless: .postureRequired)
         }
         let (outcome, reason) = answer(statement, &trace)
-        return RuleFinding(outcome, .statement(statement), unless: reason)
+        return RuleFinding(outcome, evidence, unless: reason)
     }
 }
 

@@ -11,8 +11,10 @@ extension GroupCondition: DecidedCondition {
     public var description: String { "member of one of: \(ExactText.list(groups))" }
 
     func outcome(of facts: DecidedFacts, _ role: ConditionRole) -> Ternary {
-        guard let person = facts.session?.person else { return .indeterminate }
-        if groups.contains(where: { facts.names.contains($0, among: person.groups) }) { return .yes }
+        // The list alone: a copy of the person counts seven references.
+        guard let known = facts.session?.person.groups else { return .indeterminate }
+        if groups.contains(where: { facts.names.contains($0, among: known) }) { return .yes }
+        guard known.isEmpty, let person = facts.session?.person else { return .no }
         return Self.isListCut(of: person) ? .indeterminate : .no
     }
 

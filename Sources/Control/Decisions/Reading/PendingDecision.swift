@@ -1,12 +1,19 @@
 import Access
 
-/// One decision of the log that waits to be decided.
-struct PendingDecision: Sendable {
-    var moment: LoggedMoment
-    var sources: InputSources
+/// One decision of the log that waits to be decided. Handed from core to core by one reference.
+final class PendingDecision: Sendable {
+    let moment: LoggedMoment
+    let sources: InputSources
     /// Where its application stands in the policy; nil: the policy has none of that name.
-    var place: Int?
-    var times: Int64
+    let place: Int?
+    let times: Int64
+
+    init(moment: LoggedMoment, sources: InputSources, place: Int?, times: Int64) {
+        self.moment = moment
+        self.sources = sources
+        self.place = place
+        self.times = times
+    }
 
     /// What it came to.
     struct Finding: Sendable {
@@ -30,7 +37,7 @@ struct PendingDecision: Sendable {
         fileprivate func residual(of inputs: DecisionInputs, at name: String) -> Residual {
             var inputs = inputs
             inputs.policy = policy
-            return places.place(of: name).map { inputs.residual(for: policy.applications[$0]) }
+            return places.place(of: name).map { inputs.assess(for: policy.applications[$0]).residual }
                 ?? ShadowPolicy.nowhere(policy)
         }
     }
@@ -41,39 +48,38 @@ struct PendingDecision: Sendable {
     func decided(candidate: Candidate?, keepsAll: Bool) -> Finding {
         let inputs = inputs
         let began = monotonicNanoseconds()
-        let application = place.map { inputs.policy.applications[$0] }
-        let assessed = application.map(inputs.assess)
-        let residual = assessed?.residual
-        let digest = residual.map { DecisionLines.digest(of: $0) }
-        let isEqual =
-            residual.map { isLogged($0, digest) } ?? false
-            && isOpenLogged(inputs, application, assessed, digest)
-        let other = candidate?.residual(of: inputs, at: moment.made.content.application)
-        return Finding(
-            isEqual: isEqual, residual: keepsAll || !isEqual ? residual : nil, candidate: other,
-            seconds: Double(monotonicNanoseconds() - began) / 1e9)
+        var finding = Finding(isEqual: false, seconds: 0)
+        if let place {
+            let assessed = inputs.assess(for: inputs.policy.applications[place])
+            let digest = DecisionLines.digest(of: assessed.residual)
+            finding.isEqual =
+                isLogged(assessed.residual, digest) && isOpenLogged(inputs, place, assessed, digest)
+            if keepsAll || !finding.isEqual { finding.residual = assessed.residual }
+        }
+        finding.candidate = candidate?.residual(of: inputs, at: moment.made.content.application)
+        finding.seconds = Double(monotonicNanoseconds() - began) / 1e9
+        return finding
     }
 
     /// The words as well: they are what people read in the log.
-    private func isLogged(_ residual: Residual, _ digest: String?) -> Bool {
+    private func isLogged(_ residual: Residual, _ digest: String) -> Bool {
         let logged = moment.made.content
-        return digest == logged.result
-            && residual.validUntilSeconds == moment.validUntilSeconds
+        return digest == logged.result && residual.validUntilSeconds == moment.validUntilSeconds
             && residual.outcome.rawValue == logged.outcome
             && residual.leadingReason.rawValue == logged.reason
     }
 
     /// - Parameter digest: of what was assessed, which is what is open too while only its end is another.
     private func isOpenLogged(
-        _ inputs: DecisionInputs, _ application: Application?, _ assessed: Assessment?, _ digest: String?
+        _ inputs: DecisionInputs, _ place: Int, _ assessed: Assessment, _ digest: String
     ) -> Bool {
         guard let logged = moment.made.content.openResult else { return true }
-        if let until = assessed?.openUntilSeconds {
+        if let until = assessed.openUntilSeconds {
             return digest == logged && until == moment.openUntilSeconds
         }
-        let open = application.map(inputs.open.residual)
-        return open.map { DecisionLines.digest(of: $0) } == logged
-            && open?.validUntilSeconds == moment.openUntilSeconds
+        let open = inputs.open.assess(for: inputs.policy.applications[place]).residual
+        return DecisionLines.digest(of: open) == logged
+            && open.validUntilSeconds == moment.openUntilSeconds
     }
 }
 

@@ -108,6 +108,7 @@ public struct Replay {
         }
         try reader.read(path) { item, reader in take(item, &reader, &deciding) }
         emails.merge(reader.emails) { $1 }
+        reader.forgetFile()
     }
 
     private mutating func take(
@@ -208,9 +209,6 @@ extension Residual {
 }
 
 extension DecisionInputs {
-    /// - Parameter application: of `policy`.
-    func residual(for application: Application) -> Residual { assess(for: application).residual }
-
     /// - Parameter application: of `policy`.
     func assess(for application: Application) -> Assessment {
         policy.assess(session, device, service: service, for: application, atSeconds: atSeconds)
