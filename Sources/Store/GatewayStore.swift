@@ -59,13 +59,17 @@ public protocol GatewayStore: RefreshStore {
     func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError)
     /// Whether the browser that is known by this name was signed out within the last hour.
     func isSignedOut(browser name: String) async throws(StoreError) -> Bool
-    /// The number of the last sign-out of a browser that is known by one of these names, as endings are counted; nil: none
-    /// within the last hour.
+    /// The number of the last sign-out of a browser that is known by one of these names, as endings are counted; nil:
+    /// none within the last hour.
     func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64?
     /// When something last ended that this sign-in belongs to; nil: nothing within the last hour.
     func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding?
     /// How many endings were noted so far, forgotten ones included: what is noted later has a higher number.
     func endingCount() async throws(StoreError) -> Int64
+    /// The number of the last ending that is no longer remembered; 0: none. What began before it may have been meant.
+    /// Only a clock that jumps makes this later than anything under way: what was noted since a refresh was asked that
+    /// has no answer yet is remembered for longer, among the last 100,000.
+    func forgottenEndings() async throws(StoreError) -> Int64
     /// Dates endings that were noted by a clock that has gone back since as of now: nobody can sign in past them until
     /// then. Up to `EndingsAhead.toleranceSeconds` ahead of now they stay.
     ///

@@ -206,6 +206,28 @@ struct SignOutUnderWayTests {
         #expect(await world.store.rows.isEmpty)
     }
 
+    @Test(
+        "the clock jumps, and endings are forgotten, before the provider has answered",
+        arguments: [true, false])
+    func clockJumped(_ isSignOut: Bool) async throws {
+        #expect(await browser.go("\(wiki)/").session != nil)
+        let (answer, gate) = await comeBack(try await begin("\(Self.partner)/"), to: world.other)
+        if isSignOut {
+            #expect(await signOut() == 2)
+        } else {
+            for issuer in [world.tenant.issuer, world.other.issuer] {
+                let person = EndingScope.person(issuer: issuer, subject: "person-1")
+                _ = try await world.flow.sessions.end(person, nowSeconds: world.nowSeconds) { _ in }
+            }
+        }
+        world.advance(7_200)
+        await world.store.forgetEndings()
+        gate.open()
+        #expect(againURL(await answer.value) == "\(Self.partner)/")
+        #expect(await world.store.rows.isEmpty)
+        #expect(await browser.go("\(Self.partner)/").page == "\(Self.partner)/", "asked again, it counts")
+    }
+
     // MARK: What does not
 
     @Test("another browser of the same person goes on, whatever it is at")

@@ -74,6 +74,7 @@ actor MemoryStore: GatewayStore {
     func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64? { nil }
     func linkBrowser(of id: String, with others: [String]) async throws(StoreError) -> [StoredSession] { [] }
     func endingCount() async throws(StoreError) -> Int64 { 0 }
+    func forgottenEndings() async throws(StoreError) -> Int64 { 0 }
     func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? { nil }
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount()

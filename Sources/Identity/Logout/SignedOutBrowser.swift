@@ -110,6 +110,8 @@ extension SignInFlow {
     ) async throws(StoreError) -> Bool {
         if signedOutLogins.contains(state.goal.binding, nowSeconds: request.nowSeconds) { return true }
         if try await store.isSignedOut(browser: state.browser) { return true }
+        // The clock has jumped since: what is no longer remembered may have been this browser's.
+        if try await known < store.forgottenEndings() { return true }
         // Whose cookies stand beside its own is this browser: signed out since this one began, by what another tab has
         // become, it was meant as well. What was signed out before that says nothing of it.
         let others = underWay(request).map(\.browser).filter { !ExactText.isEqual($0, state.browser) }
