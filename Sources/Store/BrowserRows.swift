@@ -70,6 +70,18 @@ enum BrowserRows {
         return try SessionRows.remove(ids: browser.dropFirst(ids.count).map(\.id), db, file: file)
     }
 
+    static func signOut(
+        _ ids: [String], names: [String], atSeconds: Int64, _ db: Database, file: String
+    ) throws -> SignedOutSessions {
+        let browser = try all(from: ids, db, file: file)
+        let own = browser.map(\.id)
+        try EndingRows.noteSignOut(
+            ofBrowsers: Set(names + own + browser.flatMap(\.browserNames)).sorted(), atSeconds: atSeconds, db)
+        let refreshes = try RefreshRows.find(sessionIDs: own, db)
+        return SignedOutSessions(
+            sessions: try SessionRows.remove(ids: own, db, file: file), refreshes: refreshes)
+    }
+
     private static func link(_ session: StoredSession, to ids: [String], _ db: Database, file: String) throws
     {
         var changed = session
@@ -83,6 +95,16 @@ enum BrowserRows {
 
 /// See `BrowserRows`.
 extension SQLiteStore {
+    /// See `GatewayStore`.
+    public func signOut(
+        _ ids: [String], names: [String], atSeconds: Int64
+    ) async throws(StoreError) -> SignedOutSessions {
+        let file = sessionsFile.path
+        return try await sessionsFile.write {
+            try BrowserRows.signOut(ids, names: names, atSeconds: atSeconds, $0, file: file)
+        }
+    }
+
     /// See `GatewayStore`.
     public func linkBrowser(
         of id: String, with others: [String]

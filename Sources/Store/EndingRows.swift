@@ -7,6 +7,8 @@ enum EndingRows {
     static let signInsMax = 5_000
     /// So long an ending is remembered: longer than any sign-in can be under way.
     static let rememberedSeconds: Int64 = 3_600
+    /// Of the last so many each is remembered for longer where a refresh without an answer has still to see it.
+    static let waitingMax: Int64 = 100_000
 
     // MARK: Provider's names
 
@@ -105,9 +107,28 @@ enum EndingRows {
         return EndingsAhead(count: count, seconds: last - nowSeconds)
     }
 
+    /// Not what a refresh without an answer has still to see, while those are not too many; and the number of the last
+    /// one that is forgotten stays: a clock that jumps forward does not take longer than what is under way.
     static func forget(nowSeconds: Int64, _ db: Database) throws {
+        let count = try count(db)
+        let seen =
+            try db.value(
+                Int64.self,
+                sql: """
+                    SELECT coalesce(endings_known, 0) FROM session_refreshes WHERE unanswered_since IS NOT NULL
+                    ORDER BY endings_known LIMIT 1
+                    """) ?? count
+        let (before, last) = (nowSeconds - rememberedSeconds, max(seen, count - waitingMax))
         try db.run(
-            sql: "DELETE FROM endings WHERE at < ?", arguments: [nowSeconds - rememberedSeconds])
+            sql: """
+                UPDATE ending_counts SET forgotten = max(
+                  forgotten, coalesce((SELECT max(number) FROM endings WHERE at < ? AND number <= ?), 0))
+                """, arguments: [before, last])
+        try db.run(sql: "DELETE FROM endings WHERE at < ? AND number <= ?", arguments: [before, last])
+    }
+
+    static func forgotten(_ db: Database) throws -> Int64 {
+        try db.value(Int64.self, sql: "SELECT forgotten FROM ending_counts") ?? 0
     }
 
     private static func signIns(_ scope: EndingScope, _ db: Database) throws -> [String] {
@@ -262,6 +283,11 @@ extension SQLiteStore {
     /// See `GatewayStore`.
     public func endingCount() async throws(StoreError) -> Int64 {
         try await sessionsFile.read(isShort: true) { try EndingRows.count($0) }
+    }
+
+    /// See `GatewayStore`.
+    public func forgottenEndings() async throws(StoreError) -> Int64 {
+        try await sessionsFile.read(isShort: true) { try EndingRows.forgotten($0) }
     }
 
     /// See `GatewayStore`.

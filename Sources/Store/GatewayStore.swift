@@ -57,6 +57,12 @@ public protocol GatewayStore: RefreshStore {
     /// Remembers for an hour that a browser was signed out, by what its sign-ins under way know it by. What there is of
     /// it is the caller's to end, and afterwards, as with `noteEnding`. No sign-in that begins later takes such a name.
     func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError)
+    /// Signs a browser out, in one transaction: these global sessions, and as with `linkBrowser` the others of their
+    /// browser, end with what is below them, and their ids and names are remembered as with `noteSignOut`.
+    ///
+    /// - Parameter names: further ones, of what may have ended by itself meanwhile.
+    func signOut(_ ids: [String], names: [String], atSeconds: Int64) async throws(StoreError)
+        -> SignedOutSessions
     /// Whether the browser that is known by this name was signed out within the last hour.
     func isSignedOut(browser name: String) async throws(StoreError) -> Bool
     /// The number of the last sign-out of a browser that is known by one of these names, as endings are counted;
@@ -66,6 +72,10 @@ public protocol GatewayStore: RefreshStore {
     func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding?
     /// How many endings were noted so far, forgotten ones included: what is noted later has a higher number.
     func endingCount() async throws(StoreError) -> Int64
+    /// The number of the last ending that is no longer remembered; 0: none. What began before it may have been meant.
+    /// Only a clock that jumps makes this later than anything under way: what was noted since a refresh was asked that
+    /// has no answer yet is remembered for longer, among the last 100,000.
+    func forgottenEndings() async throws(StoreError) -> Int64
     /// Dates endings that were noted by a clock that has gone back since as of now: nobody can sign in past them until
     /// then. Up to `EndingsAhead.toleranceSeconds` ahead of now they stay.
     ///

@@ -90,6 +90,9 @@ enum RefreshRows {
             }
         }
         for change in sessions where change.isNamedAnew {
+            // Whom that was about nobody knows any more.
+            let forgotten = LastEnding(atSeconds: 0, number: try EndingRows.forgotten(db))
+            if old.mayHaveMissed(forgotten) { return .sessionEnded }
             if let last = try EndingRows.last(of: change.new, db, file: file), old.mayHaveMissed(last) {
                 return .sessionEnded
             }

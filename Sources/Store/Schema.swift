@@ -193,6 +193,11 @@ enum Schema {
           FROM sessions, json_each(sessions.claims, '$."gatepost-browser".list._0') AS known
           WHERE sessions.kind = 'global';
         """,
+        """
+        ALTER TABLE ending_counts ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX session_refreshes_unanswered ON session_refreshes (endings_known)
+          WHERE unanswered_since IS NOT NULL;
+        """,
     ]
 
     static let verdicts = [

@@ -57,6 +57,19 @@ public struct EndedSessions: Sendable, Hashable {
     }
 }
 
+/// What was of a browser that was signed out.
+public struct SignedOutSessions: Sendable, Hashable {
+    /// Everything that was ended, to be revoked on the data plane.
+    public var sessions: [StoredSession]
+    /// Their refresh tokens, which are gone with them.
+    public var refreshes: [StoredRefresh]
+    /// Takes the members as they are.
+    public init(sessions: [StoredSession], refreshes: [StoredRefresh]) {
+        self.sessions = sessions
+        self.refreshes = refreshes
+    }
+}
+
 /// When something last ended that a sign-in belongs to: by the host's clock, and by the count of all endings, which
 /// goes on where a clock goes back.
 public struct LastEnding: Sendable, Hashable {

@@ -26,6 +26,17 @@ extension MemoryStore {
         }.sorted { ($1.createdAtSeconds, $0.id) < ($0.createdAtSeconds, $1.id) }
     }
 
+    func signOut(
+        _ ids: [String], names: [String], atSeconds: Int64
+    ) async throws(StoreError) -> SignedOutSessions {
+        try check()
+        let browser = browser(from: ids)
+        let own = browser.map(\.id)
+        try await noteSignOut(ofBrowsers: names + own + browser.flatMap(\.browserNames), atSeconds: atSeconds)
+        let refreshes = own.compactMap { refreshRows[$0] }
+        return SignedOutSessions(sessions: try await remove(sessionIDs: own), refreshes: refreshes)
+    }
+
     func linkBrowser(of id: String, with others: [String]) async throws(StoreError) -> [StoredSession] {
         try check()
         guard let session = rows[id], session.kind == .global else { return [] }

@@ -52,6 +52,7 @@ extension MemoryStore {
         guard refreshRows[old.sessionID] == old else { return .refreshChanged }
         guard sessions.allSatisfy({ rows[$0.old.id] == $0.old }) else { return .sessionChanged }
         for change in sessions where change.isNamedAnew {
+            if old.mayHaveMissed(LastEnding(atSeconds: 0, number: forgottenNumber)) { return .sessionEnded }
             if let last = try await lastEnding(of: change.new), old.mayHaveMissed(last) {
                 return .sessionEnded
             }

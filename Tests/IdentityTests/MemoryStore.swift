@@ -143,6 +143,17 @@ actor MemoryStore: GatewayStore {
         return names.compactMap { signedOutBrowsers[$0]?.number }.max()
     }
 
+    /// As if the clock had jumped, and the upkeep had been.
+    func forgetEndings() {
+        (endings, namedEndings, signedOutBrowsers) = ([:], [:], [:])
+        forgottenNumber = endingNumber
+    }
+    private(set) var forgottenNumber: Int64 = 0
+    func forgottenEndings() async throws(StoreError) -> Int64 {
+        try check()
+        return forgottenNumber
+    }
+
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {
         try check()
         namedEndings[names] = nextEnding(atSeconds).orLater(namedEndings[names])

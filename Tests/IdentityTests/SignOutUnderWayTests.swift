@@ -1,5 +1,6 @@
 import Access
 import JSON
+import Signatures
 import Store
 import Testing
 
@@ -206,6 +207,41 @@ struct SignOutUnderWayTests {
         #expect(await world.store.rows.isEmpty)
     }
 
+    @Test(
+        "the clock jumps, and endings are forgotten, before the provider has answered",
+        arguments: [true, false])
+    func clockJumped(_ isSignOut: Bool) async throws {
+        #expect(await browser.go("\(wiki)/").session != nil)
+        let (answer, gate) = await comeBack(try await begin("\(Self.partner)/"), to: world.other)
+        if isSignOut {
+            #expect(await signOut() == 2)
+        } else {
+            for issuer in [world.tenant.issuer, world.other.issuer] {
+                let person = EndingScope.person(issuer: issuer, subject: "person-1")
+                _ = try await world.flow.sessions.end(person, nowSeconds: world.nowSeconds) { _ in }
+            }
+        }
+        world.advance(7_200)
+        await world.store.forgetEndings()
+        gate.open()
+        #expect(againURL(await answer.value) == "\(Self.partner)/")
+        #expect(await world.store.rows.isEmpty)
+        #expect(await browser.go("\(Self.partner)/").page == "\(Self.partner)/", "asked again, it counts")
+    }
+
+    @Test("as many others as anybody likes are signed out beside it: it ends all the same")
+    func flooded() async throws {
+        let callback = try await begin("\(wiki)/a")
+        for _ in 0..<300 {
+            let other = Browser(world)
+            for _ in 0..<LoginSlots.count { _ = await other.step("\(wiki)/") }
+            #expect(await signOut(in: other) == 0)
+        }
+        #expect(await signOut() == 0)
+        #expect(againURL(await browser.step(callback)) == "\(wiki)/a")
+        #expect(await world.store.rows.isEmpty)
+    }
+
     // MARK: What does not
 
     @Test("another browser of the same person goes on, whatever it is at")
@@ -319,33 +355,56 @@ struct SignOutUnderWayTests {
     }
 }
 
-@Suite("Sign-ins under way in browsers that were signed out: a table with bounds")
+@Suite("Sign-ins under way in browsers that were signed out: a table that is never full")
 struct SignedOutLoginsTests {
-    private static func id(_ index: Int) -> [UInt8] { [UInt8(index >> 8), UInt8(index & 255)] }
+    private static func binding(_ index: Int) -> [UInt8] { Digest.sha256(Array("\(index)".utf8)) }
 
-    @Test("one counts until its time is over, exactly then no longer, and no other does")
-    func time() {
-        var logins = SignedOutLogins()
-        logins.note([1], untilSeconds: 100, nowSeconds: 0)
-        #expect(logins.contains([1], nowSeconds: 99))
-        #expect(!logins.contains([1], nowSeconds: 100))
-        #expect(!logins.contains([2], nowSeconds: 99))
+    @Test(
+        "one that is noted after its begin counts, and one that begins afterwards does not, in the same place"
+    )
+    func order() {
+        var logins = SignedOutLogins(process: "a")
+        let before = logins.begin
+        #expect(!logins.contains([1, 2, 3], since: before))
+        logins.note([1, 2, 3])
+        #expect(logins.contains([1, 2, 3], since: before))
+        #expect(!logins.contains([1, 3, 3], since: before), "another place")
+        #expect(!logins.contains([2, 1, 3], since: before), "another place")
+        #expect(logins.contains([1, 2, 4], since: before), "the same place: it may be the one")
+        let between = logins.begin
+        #expect(!logins.contains([1, 2, 4], since: between))
+        logins.note([9, 9])
+        #expect(!logins.contains([1, 2, 4], since: between))
+        logins.note([1, 2, 3])
+        #expect(logins.contains([1, 2, 4], since: between))
     }
 
-    @Test("a full table takes no more, and takes more again when what it holds is over")
-    func bound() {
-        var logins = SignedOutLogins()
-        for index in 0..<SignedOutLogins.loginsMax {
-            logins.note(Self.id(index), untilSeconds: 100, nowSeconds: 0)
+    @Test(
+        "one of a former process, or of which nothing is known, counts where anything was noted in its place")
+    func otherProcess() {
+        var logins = SignedOutLogins(process: "b")
+        logins.note([1, 2])
+        let later = SignedOutLogins.Begin(process: "a", count: 100)
+        for begin in [later, nil] {
+            #expect(logins.contains([1, 2], since: begin))
+            #expect(!logins.contains([1, 3], since: begin))
         }
-        let beyond = Self.id(SignedOutLogins.loginsMax)
-        logins.note(beyond, untilSeconds: 200, nowSeconds: 99)
-        #expect(!logins.contains(beyond, nowSeconds: 99))
-        #expect(logins.contains(Self.id(0), nowSeconds: 99))
-        logins.note(Self.id(0), untilSeconds: 200, nowSeconds: 99)
-        #expect(logins.contains(Self.id(0), nowSeconds: 150), "what is there already is noted anew")
-        logins.note(beyond, untilSeconds: 200, nowSeconds: 100)
-        #expect(logins.contains(beyond, nowSeconds: 100))
+    }
+
+    @Test("a flood forgets nobody, ends few of the others under way, and none that begins after it")
+    func flood() {
+        var logins = SignedOutLogins(process: "a")
+        let before = logins.begin
+        logins.note(Self.binding(-1))
+        let flood = 10_000
+        for index in 0..<flood { logins.note(Self.binding(index)) }
+        #expect(logins.contains(Self.binding(-1), since: before))
+        let others = (flood..<flood + 2_000).map(Self.binding)
+        let ended = others.count { logins.contains($0, since: before) }
+        // 1 - (1 - 1/65,536)^10,000: one in seven, for 12,500 requests within the time of one sign-in.
+        #expect((240...330).contains(ended), "\(ended) of 2,000")
+        let after = logins.begin
+        #expect(others.allSatisfy { !logins.contains($0, since: after) })
     }
 
     @Test("a session remembers the last names of its browser, its own in front, each once")

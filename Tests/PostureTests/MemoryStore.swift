@@ -70,10 +70,14 @@ actor MemoryStore: GatewayStore {
     func noteEnding(of names: SignInNames, atSeconds: Int64) async throws(StoreError) {}
     func lastEnding(of session: StoredSession) async throws(StoreError) -> LastEnding? { nil }
     func noteSignOut(ofBrowsers names: [String], atSeconds: Int64) async throws(StoreError) {}
+    func signOut(
+        _ ids: [String], names: [String], atSeconds: Int64
+    ) async throws(StoreError) -> SignedOutSessions { SignedOutSessions(sessions: [], refreshes: []) }
     func isSignedOut(browser name: String) async throws(StoreError) -> Bool { false }
     func lastSignOut(ofBrowsers names: [String]) async throws(StoreError) -> Int64? { nil }
     func linkBrowser(of id: String, with others: [String]) async throws(StoreError) -> [StoredSession] { [] }
     func endingCount() async throws(StoreError) -> Int64 { 0 }
+    func forgottenEndings() async throws(StoreError) -> Int64 { 0 }
     func settleEndings(nowSeconds: Int64) async throws(StoreError) -> EndingsAhead? { nil }
     func count(_ query: SessionQuery, nowSeconds: Int64) async throws(StoreError) -> SessionCount {
         SessionCount()

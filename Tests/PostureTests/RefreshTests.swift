@@ -152,8 +152,12 @@ struct RefreshTests {
     @Test("a synchronisation is ended exactly at its deadline and called a timeout") func deadline()
         async throws
     {
+        quick.set(open: false)
         let round = Task { await service.refreshDue() }
-        #expect(await eventually { slow.waiting == 1 && quick.syncs == 1 })
+        // The clock moves when both deadlines are set: it would pass one that is set behind it.
+        #expect(await eventually { slow.waiting == 1 && quick.waiting == 1 && clock.deadlines == 2 })
+        quick.set(open: true)
+        #expect(await eventually { quick.syncs == 1 && clock.deadlines == 1 })
         clock.now += Int64(PostureService.syncSecondsMax) - 1
         for _ in 0..<1_000 { await Task.yield() }
         #expect(slow.waiting == 1)
@@ -171,9 +175,13 @@ struct RefreshTests {
         slow.set(open: true)
         await service.refreshDue()
         slow.set(open: false)
+        quick.set(open: false)
+        #expect(await eventually { clock.deadlines == 0 })
         clock.now += 2
         let fetch = Task { await service.priorityFetch(deviceID: "d1") }
-        #expect(await eventually { slow.waiting == 1 && quick.fetches == 1 })
+        #expect(await eventually { slow.waiting == 1 && quick.waiting == 1 && clock.deadlines == 2 })
+        quick.set(open: true)
+        #expect(await eventually { quick.fetches == 1 && clock.deadlines == 1 })
         clock.now += Int64(PostureService.fetchSecondsMax)
         await fetch.value
         #expect(slow.cancelled == 1)

@@ -119,7 +119,10 @@ struct BrowserTests {
         await store.close()
         let queue = try DatabaseQueue(path: folder.file("sessions.sqlite"))
         try await queue.write { db in
+            // Later steps come again as well.
             try db.execute(sql: "DROP TABLE browser_names")
+            try db.execute(sql: "ALTER TABLE ending_counts DROP COLUMN forgotten")
+            try db.execute(sql: "DROP INDEX session_refreshes_unanswered")
             let place = Schema.sessions.firstIndex { $0.contains("CREATE TABLE browser_names") }
             try db.execute(sql: "PRAGMA user_version = \(try #require(place))")
         }
@@ -139,5 +142,42 @@ struct BrowserTests {
         #expect(try await store.lastSignOut(ofBrowsers: ["a", "b"]) == first + 1)
         #expect(try await store.lastSignOut(ofBrowsers: ["c", "A"]) == nil)
         #expect(try await store.lastSignOut(ofBrowsers: []) == nil)
+    }
+
+    @Test func `signing out ends all of a browser, remembers its names, and gives its tokens`()
+        async throws
+    {
+        try await insert(
+            Self.global(0, names: ["a"], linked: ["g1"]), Self.global(1, linked: ["g0"]),
+            Self.global(2, names: ["a", "b"]), Self.global(3, names: ["c"]),
+            Fixture.application("w", of: "g2", seed: 90))
+        for id in ["g2", "g3"] {
+            try await store.keep(
+                StoredRefresh(
+                    sessionID: id, provider: "corp", sealedToken: id, dueAtSeconds: nil, refreshedAtSeconds: 1
+                ))
+        }
+        let out = try await store.signOut(["g0", "gone"], names: ["d"], atSeconds: 2_000)
+        #expect(Set(out.sessions.map(\.id)) == ["g0", "g1", "g2", "w"])
+        #expect(out.refreshes.map(\.sealedToken) == ["g2"])
+        for name in ["a", "b", "d", "g0", "g1", "g2"] {
+            #expect(try await store.isSignedOut(browser: name), "\(name)")
+        }
+        for name in ["c", "g3", "gone", "w"] {
+            #expect(try await !store.isSignedOut(browser: name), "\(name)")
+        }
+        #expect(try await store.sessions(.all, limit: 10).map(\.id) == ["g3"])
+        #expect(try await store.refresh(sessionID: "g3") != nil)
+    }
+
+    @Test func `signing out of what is gone remembers the names that are given, and ends nobody`()
+        async throws
+    {
+        try await insert(Self.global(0, names: ["a"]))
+        let out = try await store.signOut(["gone"], names: ["d"], atSeconds: 2_000)
+        #expect(out.sessions.isEmpty && out.refreshes.isEmpty)
+        #expect(try await store.isSignedOut(browser: "d"))
+        #expect(try await !store.isSignedOut(browser: "a"))
+        #expect(try await store.session(id: "g0") != nil)
     }
 }

@@ -15,6 +15,8 @@ struct LoginGoal: Sendable, Equatable {
     var demand: StepUpDemand?
     /// Names the step-up that this is, everywhere; nil: an ordinary sign-in.
     var stepUpName: String?
+    /// How far sign-outs were counted when it began; nil: not known.
+    var begin: SignedOutLogins.Begin?
 
     /// More often means that this browser keeps no cookies: then a page is better than a loop.
     static let restartCountMax: Int64 = 2
@@ -26,6 +28,10 @@ struct LoginGoal: Sendable, Equatable {
             "binding": .string(Base64URL.encode(binding)), "restarts": .integer(restartCount),
         ]
         if let stepUpName { members["step"] = .string(stepUpName) }
+        if let begin {
+            members["process"] = .string(begin.process)
+            members["outs"] = .integer(begin.count)
+        }
         return members
     }
 
@@ -63,6 +69,9 @@ struct LoginGoal: Sendable, Equatable {
             demand = found
         }
         stepUpName = value["step"]?.string
+        if let process = value["process"]?.string, let count = value["outs"]?.integer {
+            begin = SignedOutLogins.Begin(process: process, count: count)
+        }
     }
 }
 

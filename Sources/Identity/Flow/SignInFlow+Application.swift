@@ -31,9 +31,10 @@ extension SignInFlow {
     ) -> FlowAnswer {
         let secret = random(32)
         let expiry = request.nowSeconds + LoginState.lifetimeSeconds
-        let goal = LoginGoal(
+        var goal = LoginGoal(
             application: application.name, host: application.host, target: ReturnTarget.checked(target),
             binding: Digest.sha256(secret), restartCount: restartCount, demand: demand)
+        goal.begin = signedOutLogins.begin
         let cookie = seals.seal(
             ["secret": .string(Base64URL.encode(secret)), "iat": .integer(request.nowSeconds)],
             as: .applicationCookie, expiresAtSeconds: expiry)

@@ -24,7 +24,7 @@ public actor SignInFlow {
     /// Wrong names in front-channel logouts, by the session that they were tried on.
     var frontchannelGuesses = AttemptWindow<String>(windowSeconds: 600, keysMax: 4_096)
     var loggedOutLogins = LoggedOutLogins()
-    var signedOutLogins = SignedOutLogins()
+    var signedOutLogins = SignedOutLogins(process: Base64URL.encode(Random.bytes(8)))
     /// Told of refresh tokens that could not be given back.
     let told: @Sendable (RefreshNews) -> Void
     /// Refresh tokens on their way back to their provider.

@@ -38,18 +38,20 @@ extension SignInFlow {
             return .signedOut(
                 url: nil, removed: [], setCookies: clearing, page: SignedOutPage(againURL: againURL(host)))
         }
-        // Before anything ends: a sign-in under way has become something that is found below, or finds this.
-        try await store.noteSignOut(
-            ofBrowsers: SignedOutBrowser.names(of: browser), atSeconds: request.nowSeconds)
+        let names = SignedOutBrowser.names(of: browser)
         let linked = Array(browser.dropFirst())
         var removed: [StoredSession] = []
-        if isEverywhere { removed += try await endEverywhere([global] + linked, request.nowSeconds) }
-        let tokens = await refreshes(of: [global.id] + linked.map(\.id))
-        let own = try await sessions.end(ids: browser.map(\.id))
+        if isEverywhere {
+            // Before anything ends: a sign-in under way has become something that is found below, or finds this.
+            try await store.noteSignOut(ofBrowsers: names, atSeconds: request.nowSeconds)
+            removed += try await endEverywhere([global] + linked, request.nowSeconds)
+        }
+        let own = try await store.signOut(
+            browser.map(\.id), names: names, atSeconds: request.nowSeconds)
         // Now, and not after the provider was asked where it signs people out: it may take its time.
-        ended(own)
-        removed += own
-        giveBack(tokens, nowSeconds: request.nowSeconds)
+        ended(own.sessions)
+        removed += own.sessions
+        giveBack(own.refreshes, nowSeconds: request.nowSeconds)
         let others = Set(linked.map(\.identityProvider)).subtracting([global.identityProvider]).sorted()
         let url = await providerSignOut(global, others: others, isEverywhere: isEverywhere, request)
         return .signedOut(

@@ -5,26 +5,44 @@ import Store
 
 /// Sign-ins under way that were begun in browsers which were signed out since, as far as those browsers' cookies show.
 ///
-/// In memory: whoever begins a sign-in could fill a store with them. Of browsers that had a session the store knows.
+/// In memory: whoever begins a sign-in could fill a store with them. So could they a list; here each has a place, and a
+/// place knows the number of the last sign-out that was noted in it. Nothing is ever too much, and nothing is forgotten
+/// while the process lives. What shares a place and began before ends as well: of all that is under way one in 65,536
+/// with each that is noted, wherever it was begun. Whoever begins again has a place of their own, and a later number.
 struct SignedOutLogins: Sendable {
-    /// Sign-ins at once.
-    static let loginsMax = 1_024
-
-    private var ends: [[UInt8]: Int64] = [:]
-
-    /// - Parameters:
-    ///   - binding: the sign-in's (`LoginGoal.binding`).
-    ///   - end: its time is over by then.
-    mutating func note(_ binding: [UInt8], untilSeconds end: Int64, nowSeconds: Int64) {
-        if ends[binding] == nil, ends.count >= Self.loginsMax {
-            ends = ends.filter { nowSeconds < $0.value }
-            guard ends.count < Self.loginsMax else { return }
-        }
-        ends[binding] = end
+    /// How far the count was when a sign-in began. It travels sealed.
+    struct Begin: Sendable, Equatable {
+        var process: String
+        var count: Int64
     }
 
-    func contains(_ binding: [UInt8], nowSeconds: Int64) -> Bool {
-        ends[binding].map { nowSeconds < $0 } ?? false
+    /// Numbers of another process say nothing of the order.
+    private let process: String
+    private var count: Int64 = 0
+    private var last: [UInt16: Int64] = [:]
+
+    /// - Parameter process: a name that no other process has.
+    init(process: String) { self.process = process }
+
+    /// What a sign-in takes along that begins now.
+    var begin: Begin { Begin(process: process, count: count) }
+
+    /// - Parameter binding: the sign-in's (`LoginGoal.binding`): a digest of what chance has made here, so nobody can
+    ///   choose the place.
+    mutating func note(_ binding: [UInt8]) {
+        count += 1
+        last[Self.place(binding)] = count
+    }
+
+    /// - Parameter begin: nil: it is not known.
+    func contains(_ binding: [UInt8], since begin: Begin?) -> Bool {
+        guard let number = last[Self.place(binding)] else { return false }
+        guard let begin, ExactText.isEqual(begin.process, process) else { return true }
+        return begin.count < number
+    }
+
+    private static func place(_ binding: [UInt8]) -> UInt16 {
+        binding.prefix(2).reduce(0) { $0 << 8 | UInt16($1) }
     }
 }
 
@@ -97,9 +115,7 @@ extension SignInFlow {
                     value.flatMap { seals.binding(applicationCookie: $0, nowSeconds: now) }
                 }
             }
-        for binding in bindings {
-            signedOutLogins.note(binding, untilSeconds: now + LoginState.lifetimeSeconds, nowSeconds: now)
-        }
+        for binding in bindings { signedOutLogins.note(binding) }
     }
 
     /// Whether its browser was signed out since it began.
@@ -108,8 +124,10 @@ extension SignInFlow {
     func isSignedOut(
         _ state: LoginState, beyond known: Int64, _ request: FlowRequest
     ) async throws(StoreError) -> Bool {
-        if signedOutLogins.contains(state.goal.binding, nowSeconds: request.nowSeconds) { return true }
+        if signedOutLogins.contains(state.goal.binding, since: state.goal.begin) { return true }
         if try await store.isSignedOut(browser: state.browser) { return true }
+        // The clock has jumped since: what is no longer remembered may have been this browser's.
+        if try await known < store.forgottenEndings() { return true }
         // Whose cookies stand beside its own is this browser: signed out since this one began, by what another tab has
         // become, it was meant as well. What was signed out before that says nothing of it.
         let others = underWay(request).map(\.browser).filter { !ExactText.isEqual($0, state.browser) }
