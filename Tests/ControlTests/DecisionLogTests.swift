@@ -27,6 +27,18 @@ struct DecisionLogTests {
         #expect(fixture.lines("decision").count == 1)
     }
 
+    @Test func `who has no time left is told how much is not written, and nothing of it is lost`() throws {
+        let fixture = DecisionFixture()
+        let log = try fixture.log()
+        for number in 0..<5_000 {
+            log.append(.event(kind: "cut", atSeconds: fixture.now, [("number", .integer(Int64(number)))]))
+        }
+        let left = log.flush(milliseconds: 0)
+        #expect(left > 0 && left < 5_000)
+        #expect(log.flush(milliseconds: 1) == 0 && log.status.entriesWritten == 5_000)
+        #expect(fixture.lines("cut").compactMap { $0["number"]?.integer } == Array(0..<5_000))
+    }
+
     @Test(
         """
         001.25 002.1 a decision stands in the log with its device, its verdict and both ages, the policies that \

@@ -27,7 +27,6 @@ final class DecisionLog: Sendable {
         var entries: [DecisionEntry] = []
         var written = 0
         var lost = 0
-        var isWriting = false
         var isFailing = false
         var file = ""
     }
@@ -35,15 +34,18 @@ final class DecisionLog: Sendable {
     /// Gets the lines as well; nil: nothing does.
     let webhook: DecisionWebhook?
     private let state = Mutex(State())
+    /// Held for one chunk. Whoever holds it may ask for `state`, never the other way round.
+    private let pen: Mutex<DecisionPen>
     private let news = DispatchSemaphore(value: 0)
     private let begun = Atomic<UInt64>(1)
+    private let monotonic: @Sendable () -> UInt64
 
     /// Counts files: what was written in an earlier one has to be written again to stand beside what follows.
     var generation: UInt64 { begun.load(ordering: .acquiring) }
 
     /// - Parameters:
     ///   - webhook: is given the lines that stand in a file.
-    ///   - monotonic: nanoseconds that only grow, for the rest that a disk which took nothing is given.
+    ///   - monotonic: nanoseconds that only grow, for the rest that a disk which took nothing is given and for `flush`.
     ///   - write: what puts bytes into a file, as write(2); tests hand in a full disk.
     /// - Throws: `ControlFailure` when no file can be made at the start.
     init(
@@ -53,6 +55,7 @@ final class DecisionLog: Sendable {
         write: @escaping @Sendable (Int32, UnsafeRawPointer?, Int) -> Int = { Glibc.write($0, $1, $2) }
     ) throws(ControlFailure) {
         self.webhook = webhook
+        self.monotonic = monotonic
         guard let first = folder.begin() else {
             throw ControlFailure(
                 what: "gateway.decision-log: no file can be made in \(folder.settings.folder); "
@@ -60,25 +63,27 @@ final class DecisionLog: Sendable {
         }
         folder.prune(keeping: first.path)
         state.withLock { $0.file = first.path }
-        let descriptor = first.descriptor
-        let (number, path) = (first.number, first.path)
-        Thread.detachNewThread { [weak self] in
+        var pen = DecisionPen(
+            folder: folder, descriptor: first.descriptor, number: first.number, path: first.path,
+            nowSeconds: nowSeconds, monotonic: monotonic, write: write)
+        if let webhook { pen.written = { webhook.offer($0) } }
+        self.pen = Mutex(pen)
+        Thread.detachNewThread { [weak self, news] in
             // This thread alone (nice(2), "C library/kernel differences"): when thousands are cut at once their lines
             // are encoded after the cut, not beside it.
             _ = nice(Self.niceness)
-            var pen = DecisionPen(
-                folder: folder, descriptor: descriptor, number: number, path: path, nowSeconds: nowSeconds,
-                monotonic: monotonic, write: write)
-            pen.written = webhook.map { webhook in { webhook.offer($0) } }
-            while let news = self?.news {
+            while true {
                 news.wait()
-                self?.writeAll(&pen)
+                guard let log = self else { return }
+                while log.writeChunk() {}
             }
-            pen.close()
         }
     }
 
-    deinit { news.signal() }
+    deinit {
+        news.signal()
+        pen.withLock { $0.close() }
+    }
 
     var status: Status {
         state.withLock {
@@ -102,25 +107,35 @@ final class DecisionLog: Sendable {
         return isTaken
     }
 
-    /// Waits until everything said so far is written or lost, at most so long.
-    func flush(milliseconds: Int) {
-        for _ in 0..<max(1, milliseconds) {
-            if state.withLock({ $0.entries.isEmpty && !$0.isWriting }) { return }
-            usleep(1_000)
+    /// Writes what was said so far, for at most so long: on a machine that is busy the log's own thread, which gives
+    /// way to everything, might not come to it before the end.
+    ///
+    /// - Returns: how many entries are still not written.
+    @discardableResult
+    func flush(milliseconds: Int) -> Int {
+        let end = monotonic() + UInt64(milliseconds) * 1_000_000
+        while writeChunk() {
+            guard monotonic() < end else {
+                return pen.withLock { $0.waiting.count } + state.withLock { $0.entries.count }
+            }
         }
+        return 0
     }
 
-    private func writeAll(_ pen: inout DecisionPen) {
-        let entries = state.withLock { state in
-            defer {
-                state.entries = []
-                state.isWriting = true
+    /// One chunk of what waits, by whoever comes.
+    ///
+    /// - Returns: whether there was one.
+    private func writeChunk() -> Bool {
+        pen.withLock { pen in
+            if pen.waiting.isEmpty {
+                pen.waiting = state.withLock { state in
+                    defer { state.entries = [] }
+                    return state.entries[...]
+                }
             }
-            return state.entries
-        }
-        defer { state.withLock { $0.isWriting = false } }
-        for start in stride(from: 0, to: entries.count, by: Self.chunkEntries) {
-            let chunk = entries[start..<min(start + Self.chunkEntries, entries.count)]
+            guard !pen.waiting.isEmpty else { return false }
+            let chunk = pen.waiting.prefix(Self.chunkEntries)
+            pen.waiting = pen.waiting.dropFirst(Self.chunkEntries)
             let lost = state.withLock { $0.lost }
             let file = pen.path
             let isWritten = pen.write(chunk, lost: lost)
@@ -132,20 +147,24 @@ final class DecisionLog: Sendable {
                 defer { state.isFailing = !isWritten }
                 return state.isFailing == isWritten
             }
-            guard changed else { continue }
-            EventLog.write(
-                isWritten ? "decision-log-works-again" : "decision-log-failed",
-                [("file", .string(pen.path)), ("entries_lost", .integer(Int64(lost)))])
+            if changed {
+                EventLog.write(
+                    isWritten ? "decision-log-works-again" : "decision-log-failed",
+                    [("file", .string(pen.path)), ("entries_lost", .integer(Int64(lost)))])
+            }
+            return true
         }
     }
 }
 
-/// The file that is being written, on the log's own thread.
+/// The file that is being written.
 struct DecisionPen {
     /// A disk that took nothing is asked again after this.
     static let retryNanoseconds: UInt64 = 2_000_000_000
 
     let folder: DecisionFolder
+    /// Taken off the log, and not yet in the file.
+    var waiting: ArraySlice<DecisionEntry> = []
     private(set) var path: String
     private var descriptor: Int32
     private var size: Int64 = 0
@@ -160,7 +179,7 @@ struct DecisionPen {
     private let monotonic: @Sendable () -> UInt64
     private let write: @Sendable (Int32, UnsafeRawPointer?, Int) -> Int
     /// Hears of the lines that stand in a file now.
-    var written: (([UInt8]) -> Void)?
+    var written: (@Sendable ([UInt8]) -> Void)?
 
     init(
         folder: DecisionFolder, descriptor: Int32, number: Int, path: String,
