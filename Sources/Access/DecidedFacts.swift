@@ -21,25 +21,19 @@ final class DecidedFacts {
 
     private static let noNames = NameTable([], email: nil)
 
-    /// What was made of a device, and of which.
-    struct JudgedDevice {
-        var result: DeviceResult
-        var facts: DeviceFacts
-        var use: VerdictUse
-    }
-
     init(
-        session: SessionFacts?, service: ServiceFacts? = nil, judged: JudgedDevice? = nil,
+        session: SessionFacts?, service: ServiceFacts? = nil, device: DeviceResult? = nil,
+        of deviceFacts: DeviceFacts? = nil, verdictUse: VerdictUse = VerdictUse(.failClosed, for: nil),
         proofShortfall: Reason? = nil, tags: [String], nowSeconds: Int64
     ) {
         self.session = session
         self.service = service
+        self.device = device
+        self.deviceFacts = deviceFacts
+        self.verdictUse = verdictUse
+        self.proofShortfall = proofShortfall
         self.tags = tags
         self.nowSeconds = nowSeconds
-        self.proofShortfall = proofShortfall
-        device = judged?.result
-        deviceFacts = judged?.facts
-        verdictUse = judged?.use ?? VerdictUse(.failClosed, for: nil)
         names = session?.person.names ?? Self.noNames
     }
 

@@ -10,7 +10,7 @@ extension PolicySnapshot {
         outage: OutageSetting = .failClosed, atSeconds nowSeconds: Int64, recordingLines: Bool = true
     ) -> DeviceResult {
         var trace = Trace(nowSeconds: nowSeconds, isRecording: recordingLines)
-        trace.read("device:\(device.id)")
+        trace.read(.device(id: device.id))
         var ruling = DeviceRuling()
         if let mismatch = Self.ownerMismatch(of: device, person, owner, &trace) {
             ruling = DeviceRuling(deviceClass: .denied, reason: mismatch)

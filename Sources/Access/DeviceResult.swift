@@ -12,8 +12,8 @@ public struct DeviceResult: Sendable, Codable, Hashable {
     public var validUntilSeconds: Int64
     /// The same for what is already open, for as long as the device's proof counts for new requests too.
     public var openUntilSeconds: Int64
-    /// `device:<id>` and `verdict:<integration>:<native id>`, sorted.
-    public var dependsOn: [String]
+    /// The device and the verdicts that were read, sorted, each once.
+    public var dependsOn: [DecisionInput]
     /// Why the class is not `compliant`; nil when it is.
     public var reason: Reason?
     /// Rules of the deciding policy that do not hold and have no effect (yet), in its order.
@@ -24,7 +24,7 @@ public struct DeviceResult: Sendable, Codable, Hashable {
     public init(
         deviceClass: DeviceClass, policyName: String? = nil, message: String? = nil,
         lines: [ExplainLine] = [],
-        validUntilSeconds: Int64, openUntilSeconds: Int64? = nil, dependsOn: [String], reason: Reason?,
+        validUntilSeconds: Int64, openUntilSeconds: Int64? = nil, dependsOn: [DecisionInput], reason: Reason?,
         warnings: [CheckWarning] = []
     ) {
         self.deviceClass = deviceClass

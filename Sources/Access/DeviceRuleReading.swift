@@ -14,72 +14,67 @@ extension DeviceRule {
         }
     }
 
-    /// Whom a rule asks, and what.
-    private enum Question {
-        case verdict((Verdict, _ nowSeconds: Int64) -> Ternary)
-        case statement((AgentStatement, inout Trace) -> (Ternary, Reason))
-        case proof([DeviceProofKind], Verdict.Strength)
-    }
-
     /// - Parameter keepsEvidence: false where only the outcome and its reason are asked: a copy of a verdict counts
     ///   ten references.
     func finding(
         about device: DeviceFacts, _ use: VerdictUse, keepsEvidence: Bool = true, _ trace: inout Trace
     ) -> RuleFinding {
-        switch question {
-        case .verdict(let answer): verdictFinding(about: device, use, answer, keepsEvidence, &trace)
-        case .statement(let answer): statementFinding(about: device, answer, keepsEvidence, &trace)
-        case .proof(let proofs, let minimum): Self.proofFinding(about: device, proofs, minimum, &trace)
+        switch self {
+        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength:
+            verdictFinding(about: device, use, keepsEvidence, &trace)
+        case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey:
+            statementFinding(about: device, keepsEvidence, &trace)
+        case .provenBy(let proofs, let minimum): Self.proofFinding(about: device, proofs, minimum, &trace)
         }
     }
 
-    private var question: Question {
+    private func answer(of verdict: VerdictReading, atSeconds nowSeconds: Int64) -> Ternary {
         switch self {
-        case .tags(_, let matchesAll, let values):
-            .verdict { verdict, _ in verdict.hasLabels(values, all: matchesAll) }
-        case .score(_, let comparison, let value):
-            .verdict { verdict, _ in verdict.meetsScore(comparison, value) }
-        case .risk(_, let comparison, let value):
-            .verdict { verdict, _ in verdict.meetsRisk(comparison, value) }
-        case .sensorRunning(_, let wanted): .verdict { verdict, _ in verdict.meetsSensor(isRunning: wanted) }
-        case .managed(_, let wanted): .verdict { verdict, _ in verdict.meetsManaged(wanted) }
-        case .setting(_, let name, let states): .verdict { verdict, _ in verdict.meetsSetting(name, states) }
+        case .tags(_, let matchesAll, let values): verdict.hasLabels(values, all: matchesAll)
+        case .score(_, let comparison, let value): verdict.meetsScore(comparison, value)
+        case .risk(_, let comparison, let value): verdict.meetsRisk(comparison, value)
+        case .sensorRunning(_, let wanted): verdict.meetsSensor(isRunning: wanted)
+        case .managed(_, let wanted): verdict.meetsManaged(wanted)
+        case .setting(_, let name, let states): verdict.meetsSetting(name, states)
         case .verdictAge(_, let reportedMax, let fetchedMax):
-            .verdict { verdict, now in verdict.meetsAge(reportedMax, fetchedMax, atSeconds: now) }
+            verdict.meetsAge(reportedMax, fetchedMax, atSeconds: nowSeconds)
         // A weaker match may be another device's verdict: not known.
         case .matchStrength(_, let minimum):
-            .verdict { verdict, _ in verdict.matchStrength.rank >= minimum.rank ? .yes : .indeterminate }
-        case .provenBy(let proofs, let minimum): .proof(proofs, minimum)
-        case .agentFact(_, let name, let values): .statement { statement, _ in statement.has(name, values) }
+            verdict.matchStrength.rank >= minimum.rank ? .yes : .indeterminate
+        case .agentFact, .agentFactIs, .agentManaged, .agentVersion, .agentKey, .provenBy: .indeterminate
+        }
+    }
+
+    private func answer(of statement: AgentStatement, _ trace: inout Trace) -> (Ternary, Reason) {
+        switch self {
+        case .agentFact(_, let name, let values): statement.has(name, values)
         case .agentFactIs(_, let name, let comparison, let value):
-            .statement { statement, _ in statement.compares(name, comparison, value) }
+            statement.compares(name, comparison, value)
         case .agentManaged(_, let secondsMax):
-            .statement { statement, trace in statement.isManaged(lastSeenSecondsMax: secondsMax, &trace) }
-        case .agentVersion(_, let minimum): .statement { statement, _ in statement.isAtLeast(minimum) }
+            statement.isManaged(lastSeenSecondsMax: secondsMax, &trace)
+        case .agentVersion(_, let minimum): statement.isAtLeast(minimum)
         case .agentKey(_, let minimum):
-            .statement { statement, _ in
-                (Ternary(statement.keyLevel.rank >= minimum.rank), .postureNonCompliant)
-            }
+            (Ternary(statement.keyLevel.rank >= minimum.rank), .postureNonCompliant)
+        case .tags, .score, .risk, .sensorRunning, .managed, .setting, .verdictAge, .matchStrength, .provenBy:
+            (.indeterminate, .postureIndeterminate)
         }
     }
 
     private func verdictFinding(
-        about device: DeviceFacts, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
-        _ keepsEvidence: Bool, _ trace: inout Trace
+        about device: DeviceFacts, _ use: VerdictUse, _ keepsEvidence: Bool, _ trace: inout Trace
     ) -> RuleFinding {
         let integration = integration
         var worst = -1
-        // By index: a copy of a verdict counts ten references, and of most only the integration is asked.
         for index in device.verdicts.indices
         where ExactText.isEqual(device.verdicts[index].integration, integration) {
-            trace.readVerdict(integration, device.verdicts[index].nativeID)
-            trace.changes(
-                atSeconds: device.verdicts[index].endsAtSeconds(extendedBy: use.extensionSeconds))
+            let verdict = VerdictReading(device.verdicts[index])
+            trace.read(.verdict(integration: integration, nativeID: device.verdicts[index].nativeID))
+            trace.changes(atSeconds: verdict.endsAtSeconds(extendedBy: use.extensionSeconds))
             if case .verdictAge(_, let reportedMax, let fetchedMax) = self {
-                Self.note(device.verdicts[index].observedAtSeconds, reportedMax, &trace)
-                Self.note(device.verdicts[index].fetchedAtSeconds, fetchedMax, &trace)
+                Self.note(verdict.observedAtSeconds, reportedMax, &trace)
+                Self.note(verdict.fetchedAtSeconds, fetchedMax, &trace)
             }
-            worst = max(worst, device.verdicts[index].state.severity)
+            worst = max(worst, verdict.state.severity)
         }
         var merged: RuleFinding?
         // Expired records take part in choosing the worst: if they did not, a bad answer would be forgotten
@@ -88,8 +83,10 @@ extension DeviceRule {
         where device.verdicts[index].state.severity == worst
             && ExactText.isEqual(device.verdicts[index].integration, integration)
         {
-            let next = finding(
-                in: device.verdicts[index], use, answer, keepsEvidence, atSeconds: trace.nowSeconds)
+            let evidence: RuleFinding.Evidence =
+                keepsEvidence ? .verdict(device.verdicts[index]) : .none(integration: "")
+            let verdict = VerdictReading(device.verdicts[index])
+            let next = finding(in: verdict, evidence, use, atSeconds: trace.nowSeconds)
             merged = merged.map { $0.merged(with: next) } ?? next
         }
         return merged ?? RuleFinding(.indeterminate, .none(integration: integration), unless: .postureMissing)
@@ -102,10 +99,9 @@ extension DeviceRule {
     }
 
     private func finding(
-        in verdict: Verdict, _ use: VerdictUse, _ answer: (Verdict, Int64) -> Ternary,
-        _ keepsEvidence: Bool, atSeconds nowSeconds: Int64
+        in verdict: VerdictReading, _ evidence: RuleFinding.Evidence, _ use: VerdictUse,
+        atSeconds nowSeconds: Int64
     ) -> RuleFinding {
-        let evidence: RuleFinding.Evidence = keepsEvidence ? .verdict(verdict) : .none(integration: "")
         // Age before state: a stale "compliant" and a stale "non-compliant" are equally worthless, and
         // "stale" tells the person to refresh rather than to repair the device.
         guard verdict.isFresh(atSeconds: nowSeconds, extendedBy: use.extensionSeconds) else {
@@ -114,20 +110,19 @@ extension DeviceRule {
         guard verdict.matchStrength.rank >= use.matchStrengthMin.rank else {
             return RuleFinding(.indeterminate, evidence, unless: .postureIndeterminate)
         }
-        let outcome = answer(verdict, nowSeconds)
+        let outcome = answer(of: verdict, atSeconds: nowSeconds)
         if outcome == .no { return RuleFinding(.no, evidence, unless: .postureNonCompliant) }
         return RuleFinding(outcome, evidence, unless: doubt(about: verdict))
     }
 
-    private func doubt(about verdict: Verdict) -> Reason {
+    private func doubt(about verdict: VerdictReading) -> Reason {
         if verdict.state == .notFound { return .postureMissing }
         if case .verdictAge = self, verdict.state.isDefinite { return .postureStale }
         return .postureIndeterminate
     }
 
     private func statementFinding(
-        about device: DeviceFacts, _ answer: (AgentStatement, inout Trace) -> (Ternary, Reason),
-        _ keepsEvidence: Bool, _ trace: inout Trace
+        about device: DeviceFacts, _ keepsEvidence: Bool, _ trace: inout Trace
     ) -> RuleFinding {
         guard let statement = device.statement, ExactText.isEqual(statement.integration, integration) else {
             return RuleFinding(.indeterminate, .none(integration: integration), unless: .postureRequired)
@@ -139,7 +134,7 @@ extension DeviceRule {
         guard trace.nowSeconds < statement.expiresAtSeconds else {
             return RuleFinding(.indeterminate, evidence, unless: .postureRequired)
         }
-        let (outcome, reason) = answer(statement, &trace)
+        let (outcome, reason) = answer(of: statement, &trace)
         return RuleFinding(outcome, evidence, unless: reason)
     }
 }

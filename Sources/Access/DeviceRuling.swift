@@ -21,18 +21,13 @@ struct DeviceRuling {
     mutating func judge(
         _ device: DeviceFacts, under snapshot: PolicySnapshot, _ use: VerdictUse, _ trace: inout Trace
     ) {
-        // By index: a copy of a policy counts seven references.
-        let policies = snapshot.devicePolicies
-        let asked = policies.indices.filter { policies[$0].platform == device.platform }
-            .sorted {
-                (policies[$0].priority, policies[$0].name) < (policies[$1].priority, policies[$1].name)
-            }
+        let asked = snapshot.devicePolicyOrder.places(of: device.platform)
         guard !asked.isEmpty else {
             settleByDefault(snapshot.deviceDefaultUnsupported, "default-unsupported", device, &trace)
             return
         }
         for index in asked {
-            let policy = policies[index]
+            let policy = snapshot.devicePolicies[index]
             let tally = policy.tally(for: device, use, &trace)
             if tally.outcome == .yes {
                 settle(by: policy, tally)

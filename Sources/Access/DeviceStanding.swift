@@ -9,8 +9,7 @@ extension PolicySnapshot {
         var ruling = DeviceRuling()
         ruling.judge(device, under: self, use, &trace)
         guard ruling.deviceClass != .compliant else { return true }
-        let policies = devicePolicies.filter { $0.platform == device.platform }
-            .sorted { ($0.priority, $0.name) < ($1.priority, $1.name) }
+        let policies = devicePolicyOrder.places(of: device.platform).map { devicePolicies[$0] }
         for policy in policies {
             let outcome = policy.tally(for: device, use, &trace).outcome
             if policy.result == .compliant {

@@ -45,7 +45,7 @@ extension PolicySnapshot {
         evaluation.known = judged
         let residual = evaluation.residual(of: session, device, service)
         return Assessment(
-            residual: residual, device: evaluation.device,
+            residual: residual, device: evaluation.facts?.device,
             openUntilSeconds: evaluation.isProofRunning ? evaluation.openUntilSeconds : nil)
     }
 
@@ -58,8 +58,9 @@ extension PolicySnapshot {
         let residual = evaluation.residual(of: session, device, service)
         return ExplainRecord(
             application: application.name, policyIdentity: identity,
-            deviceClass: evaluation.device?.deviceClass,
-            devicePolicy: evaluation.device?.policyName, lines: evaluation.trace.lines, residual: residual)
+            deviceClass: evaluation.facts?.device?.deviceClass,
+            devicePolicy: evaluation.facts?.device?.policyName, lines: evaluation.trace.lines,
+            residual: residual)
     }
 }
 
@@ -79,8 +80,8 @@ private struct Evaluation {
     let snapshot: PolicySnapshot
     let application: Application
     var trace: Trace
-    /// nil: not asked for, or none known.
-    private(set) var device: DeviceResult?
+    /// What was decided of; nil before.
+    private(set) var facts: DecidedFacts?
     /// What the device came to before.
     var known: DeviceResult?
     /// Whether the device's proof counts now, or nothing asked for one: its grace then moves the end and nothing else.
@@ -98,30 +99,21 @@ private struct Evaluation {
     mutating func residual(
         of session: SessionFacts?, _ device: DeviceFacts?, _ service: ServiceFacts?
     ) -> Residual {
-        let (counted, absence) = standing(of: session, service)
-        let client = counted == nil && session == nil ? standing(of: service) : nil
-        let isKnown = counted != nil || client != nil
-        var judged: DecidedFacts.JudgedDevice?
-        var shortfall: Reason?
-        if isKnown, application.sieve.table.asksForDevice {
-            var shown = device
-            // A machine's device is proven by each of its connections; only people's browsers do handshakes.
-            if counted != nil { (shown, shortfall) = trace.counted(device, for: application) }
-            if let shown { judged = judge(shown, of: counted) }
-            if let device {
-                // Beside a certificate more may change than the end: what is open is then assessed by itself.
-                let isByAgent = device.certificate == nil && application.accepts(.agent)
-                let proofEnd = device.statement?.expiresAtSeconds ?? .max
-                isProofRunning = isByAgent && shortfall == nil && trace.nowSeconds < proofEnd
-            }
-        }
-        let facts = DecidedFacts(
-            session: counted, service: client, judged: judged, proofShortfall: shortfall,
-            tags: application.tags, nowSeconds: trace.nowSeconds)
+        let absence = absence(of: session, service)
+        let isPerson = absence == nil
+        let client = session == nil ? standing(of: service) : nil
+        let isKnown = isPerson || client != nil
+        let facts =
+            isKnown && application.sieve.table.asksForDevice
+            ? self.facts(of: isPerson ? session : nil, device, client)
+            : DecidedFacts(
+                session: isPerson ? session : nil, service: client, tags: application.tags,
+                nowSeconds: trace.nowSeconds)
+        self.facts = facts
         var (policies, refusal) = readings(facts)
         if refusal == nil,
             snapshot.onlyKeyLacks(
-                counted, device, for: application, atSeconds: trace.nowSeconds, beside: policies)
+                facts.session, device, for: application, atSeconds: trace.nowSeconds, beside: policies)
         {
             refusal = .keyRequired
         }
@@ -134,6 +126,31 @@ private struct Evaluation {
             dependsOn: trace.dependsOn)
     }
 
+    /// What policies that ask for a device are decided of.
+    private mutating func facts(
+        of session: SessionFacts?, _ device: DeviceFacts?, _ client: ServiceFacts?
+    ) -> DecidedFacts {
+        var counted: DeviceFacts?
+        var shortfall: Reason?
+        // A machine's device is proven by each of its connections; only people's browsers do handshakes.
+        switch session == nil ? .asShown : trace.counted(device, for: application) {
+        case .none(let reason): shortfall = reason
+        case .asShown: counted = device
+        case .with(let facts): counted = facts
+        }
+        let result = counted.map { judge($0, of: session) }
+        if let device {
+            // Beside a certificate more may change than the end: what is open is then assessed by itself.
+            let isByAgent = device.certificate == nil && application.accepts(.agent)
+            let proofEnd = device.statement?.expiresAtSeconds ?? .max
+            isProofRunning = isByAgent && shortfall == nil && trace.nowSeconds < proofEnd
+        }
+        return DecidedFacts(
+            session: session, service: client, device: result, of: counted,
+            verdictUse: VerdictUse(counted == nil ? .failClosed : application.outage, for: counted),
+            proofShortfall: shortfall, tags: application.tags, nowSeconds: trace.nowSeconds)
+    }
+
     private mutating func readings(_ facts: DecidedFacts) -> ([ResidualPolicy], Reason?) {
         var policies: [ResidualPolicy] = []
         var refusal: Reason?
@@ -143,19 +160,22 @@ private struct Evaluation {
         for index in application.policies.indices {
             if sieving?.passes(index, asksWhy: refusal == nil, &trace) == false { continue }
             let reading = PolicyReading(application.policies[index], facts, &trace)
-            var (left, obstacle) = self.left(of: reading, facts, asksWhy: refusal == nil)
+            let first = policies.count
+            let obstacle = leave(reading, facts, asksWhy: refusal == nil, in: &policies)
             if !carried.isEmpty {
-                for index in left.indices where left[index].action != .block {
-                    left[index].restriction = (left[index].restriction ?? Restriction()).adding(carried)
+                for index in first..<policies.count where policies[index].action != .block {
+                    policies[index].restriction = (policies[index].restriction ?? Restriction()).adding(
+                        carried)
                 }
             }
-            if trace.isRecording { notePolicy(reading.policy, left) }
+            if trace.isRecording { notePolicy(reading.policy, policies[first...]) }
             refusal = refusal ?? obstacle
-            policies += left
             // Nothing after a policy that matches whatever the request is can be reached, so nothing of it
             // is read.
-            if left.contains(where: \.matchesEveryRequest) { break }
-            let isSettled = reading.isCertain && left.contains { $0.action == reading.policy.action }
+            let left = first..<policies.count
+            if left.contains(where: { policies[$0].matchesEveryRequest }) { break }
+            let isSettled =
+                reading.isCertain && left.contains { policies[$0].action == reading.policy.action }
             if !isSettled, counts(reading.policy.action, facts) {
                 for limit in reading.withheldLimits where !carried.contains(limit) { carried.append(limit) }
             }
@@ -172,29 +192,27 @@ private struct Evaluation {
         }
     }
 
-    /// Whether the session counts here, and if not why.
-    private mutating func standing(
-        of session: SessionFacts?, _ service: ServiceFacts?
-    ) -> (SessionFacts?, Reason?) {
+    /// Why nobody is signed in here; nil: the session counts.
+    private mutating func absence(of session: SessionFacts?, _ service: ServiceFacts?) -> Reason? {
         guard let session else {
             noteSession(service == nil ? "nobody" : "a service client", .no, nil, "Sign in.")
-            return (nil, .signInRequired)
+            return .signInRequired
         }
-        trace.read("session:\(session.id)")
+        trace.read(.session(id: session.id))
         trace.changes(atSeconds: session.expiresAtSeconds)
         guard trace.nowSeconds < session.expiresAtSeconds else {
             noteSession("ended at \(session.expiresAtSeconds)", .no, session, "Sign in again.")
-            return (nil, .sessionEnded)
+            return .sessionEnded
         }
         // By the configured name, never by issuer or tenant: a session of a registration without
         // conditional access must not pass for one of the registration that has it.
         guard ExactText.contains(application.identityProviders, session.identityProvider) else {
             let names = application.identityProviders.joined(separator: " or ")
             noteSession(session.identityProvider, .no, session, "Sign in with \(names).")
-            return (nil, .identityProviderNotAccepted)
+            return .identityProviderNotAccepted
         }
         noteSession(session.identityProvider, .yes, session, nil)
-        return (session, nil)
+        return nil
     }
 
     private mutating func noteSession(
@@ -213,7 +231,7 @@ private struct Evaluation {
 
     private mutating func standing(of service: ServiceFacts?) -> ServiceFacts? {
         guard let service else { return nil }
-        trace.read("service:\(service.id)")
+        trace.read(.service(id: service.id))
         trace.changes(atSeconds: service.expiresAtSeconds)
         let counts = trace.nowSeconds < service.expiresAtSeconds
         trace.note(
@@ -229,46 +247,69 @@ private struct Evaluation {
         return counts ? service : nil
     }
 
-    private mutating func judge(
-        _ device: DeviceFacts, of session: SessionFacts?
-    ) -> DecidedFacts.JudgedDevice {
+    private mutating func judge(_ device: DeviceFacts, of session: SessionFacts?) -> DeviceResult {
         let result =
             known
             ?? snapshot.deviceResult(
                 of: device, for: session?.person, owner: session == nil ? .any : application.deviceOwner,
                 outage: application.outage, atSeconds: trace.nowSeconds, recordingLines: trace.isRecording)
         trace.include(result)
-        self.device = result
-        return DecidedFacts.JudgedDevice(
-            result: result, facts: device, use: VerdictUse(application.outage, for: device))
+        return result
     }
 
-    /// What is left of one policy, and what kept it from matching where the person can do something about it.
-    private mutating func left(
-        of reading: PolicyReading, _ facts: DecidedFacts, asksWhy: Bool
-    ) -> ([ResidualPolicy], Reason?) {
+    /// Adds what is left of one policy.
+    ///
+    /// - Returns: what kept it from matching, where the person can do something about it.
+    private mutating func leave(
+        _ reading: PolicyReading, _ facts: DecidedFacts, asksWhy: Bool, in policies: inout [ResidualPolicy]
+    ) -> Reason? {
         switch reading.policy.action {
         case .block:
-            return (reading.blocking(unless: doubt(about: reading, facts)).map { [$0] } ?? [], nil)
+            if let left = reading.blocking(unless: doubt(about: reading, facts)) { policies.append(left) }
+            return nil
         case .bypass:
-            let left = reading.granting(reason: .policyBypasses).map { [$0] } ?? []
-            if reading.isCertain { return (left, nil) }
-            return (left + reading.withholding(isSignedIn: facts.isKnown), nil)
-        case .allow: return facts.service == nil ? allowing(reading, facts, asksWhy) : ([], nil)
-        case .service: return facts.service == nil ? ([], nil) : serving(reading, facts, asksWhy)
+            if let left = reading.granting(reason: .policyBypasses) { policies.append(left) }
+            if !reading.isCertain { policies += reading.withholding(isSignedIn: facts.isKnown) }
+            return nil
+        case .allow: return facts.service == nil ? allow(reading, facts, asksWhy, in: &policies) : nil
+        case .service: return facts.service == nil ? nil : serve(reading, facts, asksWhy, in: &policies)
         }
     }
 
-    private func serving(
-        _ reading: PolicyReading, _ facts: DecidedFacts, _ asksWhy: Bool
-    ) -> ([ResidualPolicy], Reason?) {
-        let withheld = reading.isCertain ? [] : reading.withholding(isSignedIn: true)
-        if let left = reading.granting(reason: .policyAllows) { return ([left] + withheld, nil) }
-        let isDevice = asksWhy && reading.isHopeful
-        return (withheld, isDevice ? Self.obstacle(facts, reading) : nil)
+    private func serve(
+        _ reading: PolicyReading, _ facts: DecidedFacts, _ asksWhy: Bool, in policies: inout [ResidualPolicy]
+    ) -> Reason? {
+        let left = reading.granting(reason: .policyAllows)
+        if let left { policies.append(left) }
+        if !reading.isCertain { policies += reading.withholding(isSignedIn: true) }
+        let isDevice = left == nil && asksWhy && reading.isHopeful
+        return isDevice ? Self.obstacle(facts, reading) : nil
     }
 
-    private mutating func notePolicy(_ policy: ApplicationPolicy, _ left: [ResidualPolicy]) {
+    private mutating func allow(
+        _ reading: PolicyReading, _ facts: DecidedFacts, _ asksWhy: Bool, in policies: inout [ResidualPolicy]
+    ) -> Reason? {
+        guard let session = facts.session else {
+            policies += reading.withholding(isSignedIn: false)
+            return nil
+        }
+        let left = reading.granting(reason: .policyAllows)
+        guard left != nil || reading.isHopeful else {
+            policies += reading.withholding(isSignedIn: true)
+            return nil
+        }
+        if let seconds = reading.policy.sessionSecondsMax,
+            isOver(session, after: seconds, reading.policy.name)
+        {
+            policies += reading.withholding(isSignedIn: true)
+            return .sessionEnded
+        }
+        if let left { policies.append(left) }
+        if left == nil || !reading.isCertain { policies += reading.withholding(isSignedIn: true) }
+        return left == nil && asksWhy ? Self.obstacle(facts, reading) : nil
+    }
+
+    private mutating func notePolicy(_ policy: ApplicationPolicy, _ left: ArraySlice<ResidualPolicy>) {
         let counted = left.filter { $0.action == policy.action }
         let outcome: Ternary =
             counted.contains(where: \.matchesEveryRequest) ? .yes : left.isEmpty ? .no : .indeterminate
@@ -284,22 +325,6 @@ private struct Evaluation {
                 rule: policy.name, condition: policy.action.rawValue, outcome: outcome,
                 observed: left.first.map { "\(observed) (\($0.reason.rawValue))" } ?? observed,
                 source: "policy"))
-    }
-
-    private mutating func allowing(
-        _ reading: PolicyReading, _ facts: DecidedFacts, _ asksWhy: Bool
-    ) -> ([ResidualPolicy], Reason?) {
-        guard facts.session != nil else { return (reading.withholding(isSignedIn: false), nil) }
-        let left = reading.granting(reason: .policyAllows)
-        let withheld = reading.withholding(isSignedIn: true)
-        guard left != nil || reading.isHopeful else { return (withheld, nil) }
-        if let seconds = reading.policy.sessionSecondsMax, let session = facts.session,
-            isOver(session, after: seconds, reading.policy.name)
-        {
-            return (withheld, .sessionEnded)
-        }
-        guard let left else { return (withheld, asksWhy ? Self.obstacle(facts, reading) : nil) }
-        return (reading.isCertain ? [left] : [left] + withheld, nil)
     }
 
     private mutating func isOver(_ session: SessionFacts, after secondsMax: Int64, _ name: String) -> Bool {

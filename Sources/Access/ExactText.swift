@@ -4,8 +4,9 @@
 public enum ExactText {
     /// Whether both are the same bytes.
     public static func isEqual(_ left: String, _ right: String) -> Bool {
+        // Before the bytes are looked for: most names differ in length.
+        guard left.utf8.count == right.utf8.count else { return false }
         let (left, right) = (left.utf8.span, right.utf8.span)
-        guard left.count == right.count else { return false }
         var index = 0
         while index < left.count {
             if left[index] != right[index] { return false }
@@ -17,6 +18,20 @@ public enum ExactText {
     /// Whether both lists are the same texts in the same order.
     public static func isEqual(_ left: [String], _ right: [String]) -> Bool {
         left.elementsEqual(right) { isEqual($0, $1) }
+    }
+
+    /// Below 0: `left` comes first by its bytes; 0: both are the same bytes.
+    ///
+    /// - Parameter mark: what both are followed by, which none of them holds.
+    static func order(_ left: String, _ right: String, endingWith mark: UInt8 = 0) -> Int {
+        let (left, right) = (left.utf8.span, right.utf8.span)
+        var index = 0
+        while index < left.count, index < right.count {
+            if left[index] != right[index] { return Int(left[index]) - Int(right[index]) }
+            index += 1
+        }
+        if index < left.count { return left[index] < mark ? -1 : 1 }
+        return index < right.count ? (right[index] < mark ? 1 : -1) : 0
     }
 
     /// Equal but for the case of the letters A to Z.

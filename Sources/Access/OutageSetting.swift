@@ -47,14 +47,3 @@ struct VerdictUse {
         self.extensionSeconds = isBad ? 0 : extensionSeconds
     }
 }
-
-extension Verdict {
-    /// The end as an outage setting moves it. The end of a grace stays where the provider put it, and so does
-    /// the end of a verdict that was fetched after it: there the provider answers, but the device is silent.
-    func endsAtSeconds(extendedBy seconds: Int64) -> Int64 {
-        guard seconds > 0, fetchedAtSeconds < expiresAtSeconds else { return endsAtSeconds }
-        let extended = expiresAtSeconds.sum(saturating: seconds)
-        guard state == .grace, let graceUntilSeconds else { return extended }
-        return min(extended, graceUntilSeconds)
-    }
-}

@@ -252,13 +252,22 @@ public struct PolicySnapshot: Sendable, Codable, Hashable {
     /// SHA-256 of `contentText`, lower-case hex.
     public var identity: String
     /// In any order: platform and priority order them.
-    public var devicePolicies: [DevicePolicy]
+    public var devicePolicies: [DevicePolicy] {
+        didSet { devicePolicyOrder = DevicePolicyOrder(devicePolicies) }
+    }
     /// For a platform whose policies all said no; `compliant` counts as `partial`.
     public var deviceDefaultNoMatch: DeviceClass
     /// For a platform unknown or without policies; `compliant` counts as `partial`.
     public var deviceDefaultUnsupported: DeviceClass
     /// In any order.
     public var applications: [Application]
+    /// Made of `devicePolicies` alone, so it says nothing of its own when snapshots are compared.
+    private(set) var devicePolicyOrder: DevicePolicyOrder
+
+    private enum CodingKeys: String, CodingKey {
+        case identity, devicePolicies, deviceDefaultNoMatch, deviceDefaultUnsupported, applications
+    }
+
     /// Takes the members as they are; nothing is checked here.
     public init(
         identity: String, devicePolicies: [DevicePolicy], deviceDefaultNoMatch: DeviceClass = .partial,
@@ -269,5 +278,17 @@ public struct PolicySnapshot: Sendable, Codable, Hashable {
         self.deviceDefaultNoMatch = deviceDefaultNoMatch
         self.deviceDefaultUnsupported = deviceDefaultUnsupported
         self.applications = applications
+        devicePolicyOrder = DevicePolicyOrder(devicePolicies)
+    }
+
+    /// As it was encoded; every member has to be there.
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            identity: try members.decode(String.self, forKey: .identity),
+            devicePolicies: try members.decode([DevicePolicy].self, forKey: .devicePolicies),
+            deviceDefaultNoMatch: try members.decode(DeviceClass.self, forKey: .deviceDefaultNoMatch),
+            deviceDefaultUnsupported: try members.decode(DeviceClass.self, forKey: .deviceDefaultUnsupported),
+            applications: try members.decode([Application].self, forKey: .applications))
     }
 }

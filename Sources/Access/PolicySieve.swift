@@ -128,8 +128,8 @@ struct PolicySieving {
     private let table: PolicySieve.Table
     private let facts: DecidedFacts
     private let names: NameTable
-    /// Two for each condition, where it helps and where it harms; 0: not asked yet.
-    private var answers: [UInt8]
+    /// Two for each condition, where it helps and where it harms.
+    private var answers: [PolicySieveAnswer]
     /// Where the entries of the next line begin.
     private var start = 0
 
@@ -137,7 +137,7 @@ struct PolicySieving {
         table = sieve.table
         self.facts = facts
         names = facts.names
-        answers = [UInt8](repeating: 0, count: sieve.table.conditions.count * 2)
+        answers = Array(repeating: .none, count: sieve.table.conditions.count * 2)
     }
 
     /// Whether anything may come of a policy: a remainder, limits, or a reason why somebody is refused. Asks
@@ -150,45 +150,39 @@ struct PolicySieving {
         let policy = table.lines[line]
         let (first, end) = (start, Int(policy.end))
         start = end
-        var (isPossible, isHopeful) = (true, true)
-        var (includesPossibly, includesHopefully) = (false, false)
+        // As `ConditionTerms.left` takes them, for its views `possible` and `hopeful`.
+        var (included, required, excluded) = (
+            PolicySieveAnswer.none, PolicySieveAnswer.every, PolicySieveAnswer.none
+        )
         for index in first..<end {
             let entry = table.entries[index]
-            let parts = parts(of: entry, &trace)
-            // As `ConditionTerms.left` takes them, for its views `possible` and `hopeful`.
+            let answer = answer(to: entry, &trace)
             switch entry.list {
-            case .include:
-                if parts.possible != .never { includesPossibly = true }
-                if parts.hopeful != .never { includesHopefully = true }
-            case .require:
-                if parts.possible == .never { isPossible = false }
-                if parts.hopeful == .never { isHopeful = false }
-            case .exclude:
-                if parts.certain == .always { isPossible = false }
-                if parts.hopeful == .always { isHopeful = false }
+            case .include: included.formUnion(answer)
+            case .require: required.formIntersection(answer)
+            case .exclude: excluded.formUnion(answer)
             }
         }
-        if isPossible && includesPossibly { return true }
+        let met = included.intersection(required)
+        if met.contains(.possible), !excluded.contains(.certain) { return true }
         switch policy.action {
         case .block, .bypass: return false
         // A device could be shown that it asks for: that is a reason, as is a session that is too old for it.
         case .allow, .service:
-            return isHopeful && includesHopefully && (asksWhy || policy.limitsSession)
+            return met.contains(.hopeful) && !excluded.contains(.alwaysHopeful)
+                && (asksWhy || policy.limitsSession)
         }
     }
 
-    private mutating func parts(
-        of entry: PolicySieve.Entry, _ trace: inout Trace
-    ) -> PackedParts {
+    private mutating func answer(to entry: PolicySieve.Entry, _ trace: inout Trace) -> PolicySieveAnswer {
         var condition = Int(entry.condition)
         if entry.nameless >= 0, !isNamed(entry) { condition = Int(entry.nameless) }
         let place = condition * 2 + (entry.harms ? 1 : 0)
-        if answers[place] != 0 { return PackedParts(rawValue: answers[place]) }
-        let term = ConditionTerms.term(
-            table.conditions[condition], nil, entry.harms ? .harms : .helps, facts, &trace)
-        let parts = PackedParts(term)
-        answers[place] = parts.rawValue
-        return parts
+        if answers[place] != .none { return answers[place] }
+        answers[place] = PolicySieveAnswer(
+            ConditionTerms.term(
+                table.conditions[condition], nil, entry.harms ? .harms : .helps, facts, &trace))
+        return answers[place]
     }
 
     /// Whether one of the condition's names may be among the facts'.
@@ -204,27 +198,30 @@ struct PolicySieving {
     }
 }
 
-/// The three parts of a term in a byte that is never 0.
-struct PackedParts {
+/// What a sieve has to know of a term, in a byte.
+private struct PolicySieveAnswer: OptionSet {
     let rawValue: UInt8
+
+    /// Not asked yet.
+    static let none = PolicySieveAnswer([])
+    static let every = PolicySieveAnswer(rawValue: .max)
+    static let asked = PolicySieveAnswer(rawValue: 1)
+    /// It may hold.
+    static let possible = PolicySieveAnswer(rawValue: 2)
+    /// It holds whatever the request is.
+    static let certain = PolicySieveAnswer(rawValue: 4)
+    /// It may hold for a device that meets whatever is asked of it.
+    static let hopeful = PolicySieveAnswer(rawValue: 8)
+    /// It holds for such a device whatever the request is.
+    static let alwaysHopeful = PolicySieveAnswer(rawValue: 16)
 
     init(rawValue: UInt8) { self.rawValue = rawValue }
 
     init(_ term: ConditionTerms.Term) {
-        rawValue =
-            0x80 | term.certain.rawValue | term.possible.rawValue << 2 | term.hopeful.rawValue << 4
-    }
-
-    var certain: ConditionTerms.Part { part(rawValue) }
-    var possible: ConditionTerms.Part { part(rawValue >> 2) }
-    var hopeful: ConditionTerms.Part { part(rawValue >> 4) }
-
-    private func part(_ bits: UInt8) -> ConditionTerms.Part {
-        // Only what `init(_:)` packed is read. What it never packs would let a policy pass, which is always right.
-        switch bits & 3 {
-        case 0: .never
-        case 1: .always
-        default: .asks
-        }
+        self = .asked
+        if term.possible != .never { insert(.possible) }
+        if term.certain == .always { insert(.certain) }
+        if term.hopeful != .never { insert(.hopeful) }
+        if term.hopeful == .always { insert(.alwaysHopeful) }
     }
 }

@@ -183,7 +183,7 @@ extension PolicySnapshot {
 
 extension Trace {
     private mutating func provenElsewhere(_ device: DeviceFacts, _ agent: String) -> Reason {
-        read("device:\(device.id)")
+        read(.device(id: device.id))
         let (statement, now) = (device.statement, nowSeconds)
         note(
             ExplainLine(
@@ -201,7 +201,7 @@ extension Trace {
     mutating func proofShortfall(of device: DeviceFacts, for application: Application) -> Reason? {
         if application.isProvenElsewhere(device) { return provenElsewhere(device, application.agent ?? "") }
         guard let demand = application.posture else { return nil }
-        read("device:\(device.id)")
+        read(.device(id: device.id))
         if let statement = device.statement {
             let open = device.forWhatIsOpen
             changes(

@@ -81,21 +81,28 @@ extension Application {
     }
 }
 
+/// What an application makes of how a device is proven. Mostly the device counts as it is: a copy of it counts nine
+/// references.
+enum CountedDevice {
+    /// Why none does; nil: none was shown.
+    case none(Reason?)
+    case asShown
+    /// With those of its proofs that count.
+    case with(DeviceFacts)
+}
+
 extension Trace {
-    /// The device with those of its proofs that count, and when that changes.
-    mutating func counted(
-        _ device: DeviceFacts?, for application: Application
-    ) -> (device: DeviceFacts?, shortfall: Reason?) {
+    /// What counts of the device, and when that changes.
+    mutating func counted(_ device: DeviceFacts?, for application: Application) -> CountedDevice {
         guard let device else {
-            guard !application.accepts(.agent) else { return (nil, nil) }
+            guard !application.accepts(.agent) else { return .none(nil) }
             note(.certificate(nil, counts: false))
-            return (nil, .deviceCertificateRequired)
+            return .none(.deviceCertificateRequired)
         }
         guard application.accepts(.certificate) || device.certificate != nil else {
-            let shortfall = proofShortfall(of: device, for: application)
-            return (shortfall == nil ? device : nil, shortfall)
+            return proofShortfall(of: device, for: application).map { .none($0) } ?? .asShown
         }
-        read("device:\(device.id)")
+        read(.device(id: device.id))
         if let certificate = device.certificate { changes(atSeconds: certificate.notAfterSeconds) }
         let result = application.counted(device, atSeconds: nowSeconds)
         note(.certificate(device.certificate, counts: result.device?.certificate != nil))
@@ -103,7 +110,7 @@ extension Trace {
         if application.accepts(.agent), device.certificate?.isAlone != true {
             _ = proofShortfall(of: device, for: application)
         }
-        return result
+        return result.device.map { .with($0) } ?? .none(result.shortfall)
     }
 }
 

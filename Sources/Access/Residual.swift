@@ -45,13 +45,13 @@ public struct Residual: Sendable, Codable, Hashable {
     /// Why nothing matches, when nothing does: the most helpful of the reasons met on the way. When nobody is
     /// signed in: `sign-in-required`, `session-ended` or `identity-provider-not-accepted`.
     public var refusal: Reason
-    /// The inputs that were read, sorted: `session:<id>`, `device:<id>`, `verdict:<integration>:<native
-    /// id>`. A verdict that does not exist yet has no name: its arrival is a change of the device.
-    public var dependsOn: [String]
+    /// The inputs that were read, sorted, each once. A verdict that does not exist yet has no name: its arrival is a
+    /// change of the device.
+    public var dependsOn: [DecisionInput]
     /// Takes the members as they are; nothing is checked here.
     public init(
         policyIdentity: String, isSignedIn: Bool, validUntilSeconds: Int64, policies: [ResidualPolicy],
-        refusal: Reason, dependsOn: [String]
+        refusal: Reason, dependsOn: [DecisionInput]
     ) {
         self.policyIdentity = policyIdentity
         self.isSignedIn = isSignedIn

@@ -13,7 +13,7 @@ extension Residual {
         var text = ContentWriter()
         text.line("gatepost-residual", ["1", String(isSignedIn), refusal.rawValue])
         for policy in policies { text.write(policy) }
-        text.line("depends-on", dependsOn)
+        text.line("depends-on", dependsOn.map(\.text))
         return text
     }
 }

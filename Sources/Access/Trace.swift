@@ -10,9 +10,8 @@ struct Trace {
     private(set) var validUntilSeconds: Int64
     /// The same for what is already open, which the proof of a device serves longer.
     private(set) var openUntilSeconds: Int64
-    /// Each once. Some ten of them: a set would hash each, for every residual.
-    private var inputs: [String] = []
-    private var verdicts: [(integration: String, nativeID: String)] = []
+    /// Sorted, each once. Some ten of them: a set would hash each, for every residual.
+    private(set) var dependsOn: [DecisionInput] = []
 
     init(nowSeconds: Int64, isRecording: Bool) {
         self.nowSeconds = nowSeconds
@@ -21,28 +20,21 @@ struct Trace {
         openUntilSeconds = validUntilSeconds
     }
 
-    /// Sorted, without doubles.
-    var dependsOn: [String] { inputs.sorted() }
-
     mutating func note(_ line: @autoclosure () -> ExplainLine) {
         if isRecording { lines.append(line()) }
     }
 
-    mutating func read(_ input: String) {
-        guard !ExactText.contains(inputs, input) else { return }
-        if inputs.isEmpty { inputs.reserveCapacity(8) }
-        inputs.append(input)
-    }
-
-    /// Several rules ask one verdict, often one after the other: its name is written once.
-    mutating func readVerdict(_ integration: String, _ nativeID: String) {
-        for known in verdicts
-        where ExactText.isEqual(known.nativeID, nativeID)
-            && ExactText.isEqual(known.integration, integration)
-        { return }
-        if verdicts.isEmpty { verdicts.reserveCapacity(8) }
-        verdicts.append((integration, nativeID))
-        read("verdict:\(integration):\(nativeID)")
+    mutating func read(_ input: DecisionInput) {
+        // From the end: several rules ask one verdict, one after the other.
+        var place = dependsOn.count
+        while place > 0 {
+            let order = dependsOn[place - 1].order(input)
+            if order == 0 { return }
+            if order < 0 { break }
+            place -= 1
+        }
+        if dependsOn.isEmpty { dependsOn.reserveCapacity(8) }
+        dependsOn.insert(input, at: place)
     }
 
     /// The answer changes at `seconds`. A moment that has passed has already had its effect and bounds

@@ -82,19 +82,60 @@ extension Verdict {
     static let clockSkewSecondsMax: Int64 = 300
 
     /// The second from which on the verdict says nothing; the end of a grace ends it too.
-    public var endsAtSeconds: Int64 {
-        guard state == .grace, let graceUntilSeconds else { return expiresAtSeconds }
-        return min(expiresAtSeconds, graceUntilSeconds)
-    }
+    public var endsAtSeconds: Int64 { VerdictReading(self).endsAtSeconds(extendedBy: 0) }
 
     /// Not expired, and not reported in the future: such a time is unknown, and unknown is never fresh.
     public func isFresh(atSeconds nowSeconds: Int64) -> Bool {
-        isFresh(atSeconds: nowSeconds, extendedBy: 0)
+        VerdictReading(self).isFresh(atSeconds: nowSeconds, extendedBy: 0)
+    }
+}
+
+/// What rules and conditions ask of a verdict. A verdict holds ten references, and copying one for every rule that asks
+/// it was a tenth of what a decision cost; of these members two are references.
+struct VerdictReading {
+    let state: Verdict.State
+    let isManaged: Bool?
+    let score: Verdict.Score?
+    let risk: Verdict.Risk?
+    let isSensorRunning: Bool?
+    let labels: [String]
+    let checks: [Verdict.Check]
+    let observedAtSeconds: Int64
+    let fetchedAtSeconds: Int64
+    let matchStrength: Verdict.Strength
+    private let expiresAtSeconds: Int64
+    private let graceUntilSeconds: Int64?
+
+    @inline(__always)
+    init(_ verdict: Verdict) {
+        state = verdict.state
+        isManaged = verdict.isManaged
+        score = verdict.score
+        risk = verdict.risk
+        isSensorRunning = verdict.isSensorRunning
+        labels = verdict.labels
+        checks = verdict.checks
+        observedAtSeconds = verdict.observedAtSeconds
+        fetchedAtSeconds = verdict.fetchedAtSeconds
+        matchStrength = verdict.matchStrength
+        expiresAtSeconds = verdict.expiresAtSeconds
+        graceUntilSeconds = verdict.graceUntilSeconds
+    }
+
+    /// The end of a grace stays where the provider put it, whatever an outage setting says, and so does the end of a
+    /// verdict that was fetched after it: there the provider answers, but the device is silent.
+    ///
+    /// - Parameter seconds: how much longer than its own end it counts.
+    func endsAtSeconds(extendedBy seconds: Int64) -> Int64 {
+        var end = expiresAtSeconds
+        if seconds > 0, fetchedAtSeconds < end { end = end.sum(saturating: seconds) }
+        guard state == .grace, let graceUntilSeconds else { return end }
+        return min(end, graceUntilSeconds)
     }
 
     func isFresh(atSeconds nowSeconds: Int64, extendedBy seconds: Int64) -> Bool {
         nowSeconds < endsAtSeconds(extendedBy: seconds)
-            && observedAtSeconds <= nowSeconds.sum(saturating: Self.clockSkewSecondsMax)
+            && observedAtSeconds <= nowSeconds.sum(saturating: Verdict.clockSkewSecondsMax)
     }
 
     /// The state answers questions about itself even when it is not definite; about anything else it does
@@ -103,7 +144,7 @@ extension Verdict {
         if ExactText.isEqual(label, state.label) { return .yes }
         // What its provider cannot find, it does not manage.
         if label == "not-managed" && state == .notFound { return .yes }
-        if let asked = State.allCases.first(where: { $0.label == label }) {
+        if let asked = Verdict.State.allCases.first(where: { $0.label == label }) {
             if !asked.isDefinite { return .no }
             if !state.isDefinite { return .indeterminate }
             return Ternary(asked == .compliant && state == .grace && ExactText.contains(labels, label))
@@ -126,7 +167,7 @@ extension Verdict {
         return Ternary(comparison.holds(score.value, value))
     }
 
-    func meetsRisk(_ comparison: Comparison, _ value: Risk) -> Ternary {
+    func meetsRisk(_ comparison: Comparison, _ value: Verdict.Risk) -> Ternary {
         guard state.isDefinite, let risk else { return .indeterminate }
         return Ternary(comparison.holds(risk.rank, value.rank))
     }
@@ -144,7 +185,7 @@ extension Verdict {
 
     /// Several checks of one title must agree; a check that the provider could not judge is not known, unless
     /// that is what is asked for.
-    func meetsSetting(_ name: String, _ states: [Check.State]) -> Ternary {
+    func meetsSetting(_ name: String, _ states: [Verdict.Check.State]) -> Ternary {
         guard state.isDefinite else { return .indeterminate }
         var answer: Ternary?
         for check in checks where ExactText.isEqual(check.id, name) || ExactText.isEqual(check.title, name) {

@@ -36,7 +36,7 @@ struct ExplainTests {
         #expect(record.deviceClass == .partial)
         #expect(record.devicePolicy == nil)
         #expect(record.residual.refusal == .postureNonCompliant)
-        #expect(record.residual.dependsOn == ["device:mac-1", "session:s1", "verdict:intune:d-1"])
+        #expect(record.residual.dependsOn.map(\.text) == ["device:mac-1", "session:s1", "verdict:intune:d-1"])
         #expect(record.residual.validUntilSeconds == now + 900)
     }
 
@@ -99,7 +99,7 @@ struct ExplainTests {
         let record = snapshot().explain(
             session(), device([verdict()]), for: application([allow()]), atSeconds: now)
         #expect(record.deviceClass == nil)
-        #expect(record.residual.dependsOn == ["session:s1"])
+        #expect(record.residual.dependsOn == [.session(id: "s1")])
         #expect(!text(record).contains("mac-1"))
     }
 

@@ -115,7 +115,7 @@ struct PostureDemandTests {
         #expect(open.validUntilSeconds == now + 200)
         let old = device([compliant], statement: proof(300))
         let closed = snapshot().residual(of: session(), old, for: app(Self.short), atSeconds: now)
-        #expect(closed.dependsOn.contains("device:mac-1"))
+        #expect(closed.dependsOn.contains(.device(id: "mac-1")))
         #expect(closed.validUntilSeconds == now + 900)
         let early = device([compliant], statement: proof(-600))
         let waiting = snapshot().residual(of: session(), early, for: app(Self.short), atSeconds: now)

@@ -19,7 +19,7 @@ struct ResidualOutcomeTests {
     ) -> Residual {
         Residual(
             policyIdentity: "i", isSignedIn: signedIn, validUntilSeconds: 9, policies: policies,
-            refusal: refusal, dependsOn: ["session:s"])
+            refusal: refusal, dependsOn: [.session(id: "s")])
     }
 
     @Test(
@@ -75,7 +75,7 @@ struct ResidualOutcomeTests {
         other { $0.policies[0].restriction = Restriction(methods: []) }
         other { $0.policies[0].restriction = Restriction(limits: [.banner("x")]) }
         other { $0.dependsOn = [] }
-        other { $0.dependsOn = ["session:s\" \"x"] }
+        other { $0.dependsOn = [.session(id: "s\" \"x")] }
         let texts = Set(others.map(\.contentText)).union([base.contentText])
         #expect(texts.count == others.count + 1)
         var same = base

@@ -16,7 +16,7 @@ struct ValueTests {
                     allOf: [.network(NetworkCondition(ranges: []))], noneOf: [],
                     restriction: Restriction(methods: [.get]), reason: .policyAllows)
             ],
-            refusal: .noPolicyMatches, dependsOn: ["session:s1"]),
+            refusal: .noPolicyMatches, dependsOn: [.session(id: "s1")]),
         identityFields: Array("Gatepost-Assertion: x\r\n".utf8), expiresAtSeconds: 1_000)
 
     static let revocations: [Revocation.Effect] = [

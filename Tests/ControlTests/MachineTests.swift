@@ -336,14 +336,14 @@ struct MachineTests {
         // Who is no device has no status, whatever the providers know.
         let nobody = try #require(await pulled(house, Self.claim([], serial: "9", subject: nil)))
         #expect(nobody.device == nil && Self.granted(nobody) == nil)
-        #expect(!nobody.residual.dependsOn.contains { $0.hasPrefix("verdict:") })
+        #expect(!nobody.residual.dependsOn.contains { $0.text.hasPrefix("verdict:") })
         // A device without a status is not let in as one that has a good one.
         let unknown = try #require(await pulled(house, Self.claim([], serial: "8", subject: "lt-8")))
         #expect(unknown.device != nil && Self.granted(unknown)?.name != "healthy")
         let known = try #require(await pulled(house, Self.claim([], subject: "lt-1")))
         #expect(Self.granted(known)?.name == "healthy")
-        #expect(known.residual.dependsOn.contains { $0.hasPrefix("device:machine:name:lt-1") })
-        #expect(known.residual.dependsOn.contains("verdict:health:a"))
+        #expect(known.residual.dependsOn.contains { $0.text.hasPrefix("device:machine:name:lt-1") })
+        #expect(known.residual.dependsOn.contains(.verdict(integration: "health", nativeID: "a")))
     }
 
     @Test func `a certificate called like a token is not that token`() async throws {

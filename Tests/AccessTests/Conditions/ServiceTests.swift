@@ -27,7 +27,7 @@ struct ServiceTests {
         let residual = snapshot().residual(
             of: nil, nil, service: Self.backup, for: application([Self.policy]), atSeconds: now)
         #expect(residual.validUntilSeconds == now + 60)
-        #expect(residual.dependsOn == ["service:t1"])
+        #expect(residual.dependsOn == [.service(id: "t1")])
         #expect(decide([Self.policy], at: now + 59).isForward)
         #expect(decide([Self.policy], at: now + 60) == .signIn)
     }

@@ -138,6 +138,6 @@ struct VerdictConditionTests {
         ])
         let shown = device([verdict(integration: "falcon", native: "f-1", score: 60)])
         let residual = snapshot([], []).residual(of: session(), shown, for: app, atSeconds: now)
-        #expect(residual.dependsOn == ["device:mac-1", "session:s1", "verdict:falcon:f-1"])
+        #expect(residual.dependsOn.map(\.text) == ["device:mac-1", "session:s1", "verdict:falcon:f-1"])
     }
 }

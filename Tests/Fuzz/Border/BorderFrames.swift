@@ -53,7 +53,7 @@ private let rightValues: [[UInt8]] = {
                     name: "staff", action: .allow, anyOf: [],
                     allOf: [.network(NetworkCondition(ranges: []))], noneOf: [],
                     restriction: Restriction(methods: [.get]), reason: .policyAllows)
-            ], refusal: .noPolicyMatches, dependsOn: ["session:s1"]),
+            ], refusal: .noPolicyMatches, dependsOn: [.session(id: "s1")]),
         identityFields: Array("X: y\r\n".utf8), expiresAtSeconds: 1_000)
     let request = ControlRequest(
         ticket: ticket, purpose: .refused(.postureStale), application: "wiki", host: "wiki.example",
