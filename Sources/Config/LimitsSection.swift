@@ -124,9 +124,10 @@ enum LimitsSection {
             name: "memory-per-address-max", target: .bytes(\.memoryPerAddressBytesMax),
             range: 0...1_099_511_627_776,
             summary:
-                "What the buffers of all connections of one IPv4 address or IPv6 /64 may take; from half of it on "
-                + "no client of it is sent more than it has read, and beyond it connections are cut, first those that "
-                + "do not read, of them the costliest. `0` is no bound, else at least 1 MiB.",
+                "What the buffers of all connections of one IPv4 address or IPv6 /64 may take, and over HTTP/2 the "
+                + "records of requests whose answers it does not take; from half of it on no client of it is sent "
+                + "more than it has read, and beyond it connections are cut, first those that do not read, of them "
+                + "the costliest. `0` is no bound, else at least 1 MiB.",
             example: "64MiB",
             counters: ["address_connections_shed"]),
         Limit(

@@ -86,25 +86,25 @@ struct RedecisionCostTests {
 struct UrgentChangeTests {
     @Test("a device that goes bad alone is cut while a synchronisation of hundreds is still carried out")
     func overtakes() async throws {
-        let guarded = try await GuardHouse(801)
+        let guarded = try await GuardHouse(301)
         defer { guarded.end() }
         let (house, posture) = (guarded.house, guarded.house.control.services.posture)
         house.advance(1)
-        await guarded.say(.noncompliant, of: Array(0...800))
+        await guarded.say(.noncompliant, of: Array(0...300))
         let seen = house.reactors.revocations.count
-        await posture.announceChange(Set((0..<800).map { ExactKey("d\($0)") }))
-        await posture.announceChange([ExactKey("d800")])
-        await house.reactors.wait { $0.count >= seen + 801 }
+        await posture.announceChange(Set((0..<300).map { ExactKey("d\($0)") }))
+        await posture.announceChange([ExactKey("d300")])
+        await house.reactors.wait { $0.count >= seen + 301 }
         let order = house.reactors.revocations.dropFirst(seen).map(\.effect)
         let place = try #require(
             order.firstIndex { effect in
                 if case .replace(let record) = effect {
-                    record.session == guarded.people[800].session.id
+                    record.session == guarded.people[300].session.id
                 } else {
                     false
                 }
             })
-        #expect(place < 800, "one after all others would have waited for them")
+        #expect(place < 300, "one after all others would have waited for them")
         #expect(guarded.openCount == 0)
     }
 

@@ -147,6 +147,26 @@ struct AddressMemoryTests {
         #expect(outcome.addresses == 1)
     }
 
+    @Test(
+        "HTTP/2: an answer that nobody takes counts with the records of its request",
+        arguments: ["/", "/large"])
+    func unreadStreams(_ path: String) throws {
+        let ids = stride(from: UInt32(1), to: 201, by: 2)
+        // As little of an answer as possible waits where memory is tight.
+        let outcome = try Self.run(path == "/" ? 0 : 1 << 20) { world in
+            let client = ScriptedClient(world, .http2, preamble: Self.from(7)) { client in
+                let none = HTTP2Frame.bytes(.settings, 0, 0, [0, 4] + HTTP2Frame.big(0))
+                client.send(
+                    HTTP2Client.preface + none
+                        + ids.flatMap { HTTP2Client.headers($0, HTTP2Client.request(path)) })
+            }
+            client.begin()
+        }
+        let waiting = BufferPool.blockBytes(holding: path == "/" ? 2 : 4_096)
+        #expect(outcome.most > 100 * (Reactor.unreadStreamBytes + waiting), "\(outcome)")
+        #expect(outcome.shed == 0, "one connection of a hundred streams is within the bound: \(outcome)")
+    }
+
     @Test("an IPv6 subscriber is one address, two are two")
     func subscribers() throws {
         let outcome = try Self.run(0) { world in

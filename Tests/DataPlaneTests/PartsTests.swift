@@ -39,6 +39,23 @@ struct PartsTests {
         #expect(pool.bytesInUse == 0)
     }
 
+    @Test func `what one size after the other leaves behind is bounded, and every size keeps some`() {
+        var pool = BufferPool()
+        defer { pool.destroy() }
+        for bytes in [2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10] {
+            let blocks = (0..<(4 << 20) / bytes).map { _ in pool.take(atLeast: bytes) }
+            for (block, size) in blocks { pool.giveBack(block, size: size) }
+            #expect(pool.bytesInUse == 0 && pool.bytesKept <= 3 << 20 + 8 * (256 << 10))
+            let made = pool.blocksMade
+            for _ in 0..<100 {
+                let (block, size) = pool.take(atLeast: bytes)
+                pool.giveBack(block, size: size)
+            }
+            #expect(pool.blocksMade == made, "\(bytes): whoever needs one at a time makes none")
+        }
+        #expect(pool.bytesKept > 2 << 20)
+    }
+
     @Test func `timers against a plain model, with seeds`() {
         for seed in UInt64(1)...20 {
             var random = Seeded(seed)

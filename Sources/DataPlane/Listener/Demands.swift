@@ -126,7 +126,7 @@ extension Reactor {
             connection.pointee.input.capacity + connection.pointee.collected.capacity
             + transport.pointee.pending.capacity
         if transport.pointee.holdsBuffers { bytes += Self.tlsBufferBytes }
-        if transport.pointee.multiplexed != nil { bytes += bytesMultiplexed(transport) }
+        if transport.pointee.multiplexed != nil { bytes += bytesMultiplexed(slot) }
         let upstream = connection.pointee.exchange.upstream
         if upstream >= 0 {
             bytes += upstreams[upstream].pointee.input.capacity + transports[Int(upstream)].pending.capacity
@@ -139,12 +139,26 @@ extension Reactor {
 
     /// Of a stream, or of an HTTP/2 connection without its streams.
     @inline(never)
-    private func bytesMultiplexed(_ transport: TransportPointer) -> Int {
+    private func bytesMultiplexed(_ slot: Int32) -> Int {
+        let transport = transports + Int(slot)
         guard let stream = transport.stream else { return transport.http2?.pointee.headLines.count ?? 0 }
         return BufferPool.blockBytes(holding: MemoryLayout<HTTP2Stream>.size)
             + stream.pointee.inbound.capacity + stream.pointee.body.capacity
-            + stream.pointee.trailers.capacity
+            + stream.pointee.trailers.capacity + (isUnread(stream) ? Self.unreadStreamBytes : 0)
     }
+
+    /// Whether bytes of an answer wait for the client to take them, here or behind us.
+    private func isUnread(_ stream: HTTP2StreamPointer) -> Bool {
+        let upstream = downstreams[stream.pointee.slot].pointee.exchange.upstream
+        return hasWaitingBody(stream) || (upstream >= 0 && !upstreams[upstream].pointee.input.isEmpty)
+    }
+
+    /// The records of a request whose answer its client does not take: our own of both sides, and nghttp2's. A
+    /// connection over HTTP/2 has a hundred of them, and they cost as much as the least that waits of each answer. Who
+    /// waits for an answer, as many streams of events behind one address do, is not charged for them.
+    static let unreadStreamBytes =
+        MemoryLayout<Downstream>.stride + MemoryLayout<Upstream>.stride
+        + 2 * MemoryLayout<Transport>.stride + 512
 
     /// First everybody gives back TLS buffers, which costs nobody anything but two allocations at the next
     /// record. Then the connections that hold most end, until a tenth of the share is free again, so that it

@@ -5,15 +5,21 @@
 struct BufferPool {
     private static let smallestShift = 11
     private static let classes = 8
-    /// Kept of each class, from 1,024 blocks of 2 KiB to 8 of 256 KiB; what is given back beyond that goes to the
-    /// allocator. By blocks alone, a client that makes us need many large ones would leave tens of megabytes behind.
+    /// Kept of one class at most, from 1,024 blocks of 2 KiB to 8 of 256 KiB, and of all classes; what is given back
+    /// beyond that goes to the allocator. By blocks alone, a client that makes us need many large ones would leave tens
+    /// of megabytes behind, and by classes alone one that makes us need one size after the other.
     private static let keptBytesPerClass = 2 << 20
+    private static let keptBytesMax = 3 << 20
+    /// A class keeps so much whatever the others do.
+    private static let keptBytesAlways = 256 << 10
     static let largestBlockBytes = 1 << (smallestShift + classes - 1)
 
     private var free: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     private var kept: UnsafeMutablePointer<Int>
     /// Bytes handed out and not given back.
     private(set) var bytesInUse = 0
+    /// Bytes given back and kept.
+    private(set) var bytesKept = 0
     /// Blocks that came from the allocator, and bytes that were moved because their block was full: what a warm pool
     /// and buffers of the right size never cost.
     private(set) var blocksMade = 0
@@ -35,6 +41,7 @@ struct BufferPool {
             // A free block's first word names the next free block of its class.
             free[index] = block.load(as: UnsafeMutableRawPointer?.self)
             kept[index] -= 1
+            bytesKept -= size
             return (block.assumingMemoryBound(to: UInt8.self), size)
         }
         blocksMade += 1
@@ -48,11 +55,16 @@ struct BufferPool {
         bytesInUse -= size
         let raw = UnsafeMutableRawPointer(block)
         let index = Self.classIndex(for: size)
-        guard index < Self.classes, (kept[index] + 1) * size <= Self.keptBytesPerClass
-        else { return raw.deallocate() }
+        guard index < Self.classes, keeps((kept[index] + 1) * size, size) else { return raw.deallocate() }
+        bytesKept += size
         raw.storeBytes(of: free[index], as: UnsafeMutableRawPointer?.self)
         free[index] = raw
         kept[index] += 1
+    }
+
+    private func keeps(_ bytesOfClass: Int, _ size: Int) -> Bool {
+        bytesOfClass <= Self.keptBytesAlways
+            || (bytesOfClass <= Self.keptBytesPerClass && bytesKept + size <= Self.keptBytesMax)
     }
 
     /// The block of a buffer that is nobody's any more.
