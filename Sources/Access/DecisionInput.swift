@@ -21,20 +21,23 @@ public enum DecisionInput: Sendable, Hashable {
 
     /// From `text`; nil: it names no kind of input.
     public init?(_ text: String) {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return nil }
-        let name = String(parts[1])
-        switch parts[0] {
+        guard let (kind, name) = Self.parts(of: text) else { return nil }
+        switch kind {
         case "session": self = .session(id: name)
         case "service": self = .service(id: name)
         case "device": self = .device(id: name)
         case "verdict":
             // Names of integrations hold no colon; the provider's ids may.
-            let names = parts[1].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            guard names.count == 2 else { return nil }
-            self = .verdict(integration: String(names[0]), nativeID: String(names[1]))
+            guard let (integration, nativeID) = Self.parts(of: name) else { return nil }
+            self = .verdict(integration: integration, nativeID: nativeID)
         default: return nil
         }
+    }
+
+    /// By the byte: a colon and a combining mark behind it are one `Character`, and ids are what a vendor says.
+    private static func parts(of text: String) -> (String, String)? {
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+        return (String(text[..<colon]), String(text[text.utf8.index(after: colon)...]))
     }
 }
 

@@ -5,13 +5,17 @@ import Testing
 
 @Suite("What a decision read")
 struct DecisionInputTests {
-    private static let inputs: [DecisionInput] = [
-        .device(id: "mac-1"), .device(id: "machine:name:lt-1"), .device(id: ""), .service(id: "t1"),
-        .session(id: "s1"), .session(id: "s10"), .session(id: "s\u{e9}"), .session(id: "se\u{301}"),
-        .verdict(integration: "a", nativeID: "z"), .verdict(integration: "a-b", nativeID: "a"),
-        .verdict(integration: "a1", nativeID: "a"), .verdict(integration: "aa", nativeID: "a"),
-        .verdict(integration: "falcon", nativeID: "with:colons:"), .verdict(integration: "falcon", nativeID: ""),
-    ]
+    private static let inputs: [DecisionInput] =
+        [
+            .device(id: "mac-1"), .device(id: "machine:name:lt-1"), .device(id: ""), .service(id: "t1"),
+            .session(id: "s1"), .session(id: "s10"), .session(id: "s\u{e9}"), .session(id: "se\u{301}"),
+            .verdict(integration: "a", nativeID: "z"), .verdict(integration: "a-b", nativeID: "a"),
+            .verdict(integration: "a1", nativeID: "a"), .verdict(integration: "aa", nativeID: "a"),
+            .verdict(integration: "falcon", nativeID: "with:colons:"),
+            .verdict(integration: "falcon", nativeID: ""),
+        ] + marks.flatMap { [.device(id: $0), .session(id: $0), .verdict(integration: "a", nativeID: $0)] }
+    /// What a `Character` joins to a colon in front of it.
+    private static let marks = ["\u{301}x", "\u{200d}", "\u{fe0f}:", "\u{20e3}"]
 
     @Test func `a text names one input, and every input has one`() throws {
         for input in Self.inputs {

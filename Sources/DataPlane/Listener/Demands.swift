@@ -1,5 +1,6 @@
 import Access
 import Border
+import CNghttp2
 import COpenSSL
 import HTTP
 
@@ -147,10 +148,19 @@ extension Reactor {
             + stream.pointee.trailers.capacity + (isUnread(stream) ? Self.unreadStreamBytes : 0)
     }
 
-    /// Whether bytes of an answer wait for the client to take them, here or behind us.
+    /// Whether bytes of an answer wait, here or behind us, for window or for a socket that the client does not empty.
+    /// What was written in this turn waits for its end only.
     private func isUnread(_ stream: HTTP2StreamPointer) -> Bool {
-        let upstream = downstreams[stream.pointee.slot].pointee.exchange.upstream
-        return hasWaitingBody(stream) || (upstream >= 0 && !upstreams[upstream].pointee.input.isEmpty)
+        let exchange = downstreams[stream.pointee.slot].pointee.exchange
+        let waitsBehind =
+            exchange.isResponseBegun && exchange.upstream >= 0
+            && !upstreams[exchange.upstream].pointee.input.isEmpty
+        guard waitsBehind || hasWaitingBody(stream) else { return false }
+        let connection = stream.pointee.connection
+        guard let session = connection.pointee.session, !stream.pointee.isForgotten else { return false }
+        return !transports[Int(connection.pointee.slot)].pending.isEmpty
+            || nghttp2_session_get_remote_window_size(session) <= 0
+            || nghttp2_session_get_stream_remote_window_size(session, stream.pointee.id) <= 0
     }
 
     /// The records of a request whose answer its client does not take: our own of both sides, and nghttp2's. A

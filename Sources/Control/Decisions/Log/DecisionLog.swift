@@ -25,6 +25,8 @@ final class DecisionLog: Sendable {
 
     private struct State {
         var entries: [DecisionEntry] = []
+        /// Of those that the pen has, how many are not in the file.
+        var taken = 0
         var written = 0
         var lost = 0
         var isFailing = false
@@ -75,7 +77,7 @@ final class DecisionLog: Sendable {
             while true {
                 news.wait()
                 guard let log = self else { return }
-                while log.writeChunk() {}
+                while log.pen.withLock({ log.writeChunk(&$0) }) {}
             }
         }
     }
@@ -108,52 +110,54 @@ final class DecisionLog: Sendable {
     }
 
     /// Writes what was said so far, for at most so long: on a machine that is busy the log's own thread, which gives
-    /// way to everything, might not come to it before the end.
+    /// way to everything, might not come to it before the end. Does not wait for that thread where its disk hangs.
     ///
     /// - Returns: how many entries are still not written.
     @discardableResult
     func flush(milliseconds: Int) -> Int {
         let end = monotonic() + UInt64(milliseconds) * 1_000_000
-        while writeChunk() {
-            guard monotonic() < end else {
-                return pen.withLock { $0.waiting.count } + state.withLock { $0.entries.count }
-            }
+        while true {
+            let left = state.withLock { $0.entries.count + $0.taken }
+            guard left > 0 else { return 0 }
+            let isFree = pen.withLockIfAvailable { writeChunk(&$0) } != nil
+            guard monotonic() < end else { return state.withLock { $0.entries.count + $0.taken } }
+            if !isFree { usleep(1_000) }
         }
-        return 0
     }
 
-    /// One chunk of what waits, by whoever comes.
+    /// One chunk of what waits, by whoever has the pen.
     ///
     /// - Returns: whether there was one.
-    private func writeChunk() -> Bool {
-        pen.withLock { pen in
-            if pen.waiting.isEmpty {
-                pen.waiting = state.withLock { state in
-                    defer { state.entries = [] }
-                    return state.entries[...]
-                }
+    @discardableResult
+    private func writeChunk(_ pen: inout DecisionPen) -> Bool {
+        if pen.waiting.isEmpty {
+            pen.waiting = state.withLock { state in
+                defer { state.entries = [] }
+                state.taken = state.entries.count
+                return state.entries[...]
             }
-            guard !pen.waiting.isEmpty else { return false }
-            let chunk = pen.waiting.prefix(Self.chunkEntries)
-            pen.waiting = pen.waiting.dropFirst(Self.chunkEntries)
-            let lost = state.withLock { $0.lost }
-            let file = pen.path
-            let isWritten = pen.write(chunk, lost: lost)
-            if pen.path != file || !isWritten { begun.add(1, ordering: .acquiringAndReleasing) }
-            let changed = state.withLock { state in
-                state.file = pen.path
-                state.written += isWritten ? chunk.count : 0
-                state.lost += isWritten ? 0 : chunk.count
-                defer { state.isFailing = !isWritten }
-                return state.isFailing == isWritten
-            }
-            if changed {
-                EventLog.write(
-                    isWritten ? "decision-log-works-again" : "decision-log-failed",
-                    [("file", .string(pen.path)), ("entries_lost", .integer(Int64(lost)))])
-            }
-            return true
         }
+        guard !pen.waiting.isEmpty else { return false }
+        let chunk = pen.waiting.prefix(Self.chunkEntries)
+        pen.waiting = pen.waiting.dropFirst(Self.chunkEntries)
+        let lost = state.withLock { $0.lost }
+        let file = pen.path
+        let isWritten = pen.write(chunk, lost: lost)
+        if pen.path != file || !isWritten { begun.add(1, ordering: .acquiringAndReleasing) }
+        let changed = state.withLock { state in
+            state.file = pen.path
+            state.taken -= chunk.count
+            state.written += isWritten ? chunk.count : 0
+            state.lost += isWritten ? 0 : chunk.count
+            defer { state.isFailing = !isWritten }
+            return state.isFailing == isWritten
+        }
+        if changed {
+            EventLog.write(
+                isWritten ? "decision-log-works-again" : "decision-log-failed",
+                [("file", .string(pen.path)), ("entries_lost", .integer(Int64(lost)))])
+        }
+        return true
     }
 }
 

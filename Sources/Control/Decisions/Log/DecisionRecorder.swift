@@ -126,13 +126,13 @@ final class DecisionRecorder: Sendable {
         }
     }
 
-    /// Confirms everything that is not confirmed yet and writes it, for at most 4 s: a control process that ends has 5.
+    /// Confirms everything that is not confirmed yet and writes it, for at most 2 s.
     func finish() {
         state.withLock { state in
             for known in state.known.values { confirm(known) }
             state.known = [:]
         }
-        guard let log, case let left = log.flush(milliseconds: 4_000), left > 0 else { return }
+        guard let log, case let left = log.flush(milliseconds: 2_000), left > 0 else { return }
         EventLog.write("decision-log-unfinished", [("entries_lost", .integer(Int64(left)))])
     }
 }
