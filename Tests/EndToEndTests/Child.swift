@@ -95,13 +95,16 @@ final class Child: Sendable {
 
     func signal(_ number: Int32) { if status == nil { kill(pid, number) } }
 
-    /// Ends the child and what it started; what does not end well within some seconds is killed.
-    func stop(with number: Int32 = SIGTERM, seconds: Double = 8) {
+    /// Ends the child and what it started; what does not end well within some seconds, of which the gateway gives open
+    /// requests ten, is killed.
+    func stop(with number: Int32 = SIGTERM, seconds: Double = 20) {
         signal(number)
         let isDone = (try? poll("\(name) to end", seconds: seconds) { status }) != nil
         // The group outlives its leader: chromedriver's browsers are in it.
         kill(-pid, SIGKILL)
         if !isDone { _ = try? poll("\(name) to die", seconds: 5) { status } }
+        // What was killed has its sockets for a moment longer, and a successor would find them in use.
+        _ = try? poll("what \(name) started to die", seconds: 5) { (kill(-pid, 0) != 0).whenTrue }
     }
 
     var output: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }
