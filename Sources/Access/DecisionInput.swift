@@ -45,7 +45,7 @@ extension DecisionInput: Comparable {
     /// Equal to the same bytes only.
     public static func == (left: DecisionInput, right: DecisionInput) -> Bool { left.order(right) == 0 }
 
-    /// As the bytes of `text` are ordered.
+    /// As `text` is ordered, by which decision logs are hashed; of canonically equivalent ones by their bytes.
     public static func < (left: DecisionInput, right: DecisionInput) -> Bool { left.order(right) < 0 }
 
     /// Equivalent names share a hash and are told apart by `==`.
@@ -74,12 +74,17 @@ extension DecisionInput: Comparable {
         switch (self, other) {
         case (.session(let id), .session(let otherID)), (.service(let id), .service(let otherID)),
             (.device(let id), .device(let otherID)):
-            return ExactText.order(id, otherID)
+            return Self.order(id, otherID)
         case (.verdict(let integration, let nativeID), .verdict(let otherIntegration, let otherID)):
             let names = ExactText.order(integration, otherIntegration, endingWith: UInt8(ascii: ":"))
-            return names == 0 ? ExactText.order(nativeID, otherID) : names
+            return names == 0 ? Self.order(nativeID, otherID) : names
         default: return rank - other.rank
         }
+    }
+
+    private static func order(_ left: String, _ right: String) -> Int {
+        if left < right { return -1 }
+        return right < left ? 1 : ExactText.order(left, right)
     }
 }
 

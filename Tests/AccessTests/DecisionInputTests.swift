@@ -44,6 +44,17 @@ struct DecisionInputTests {
         #expect(Set(Self.inputs).count == Self.inputs.count)
     }
 
+    @Test func `the order is the texts' own, by which logs of before are hashed`() {
+        // U+00E9 in two parts: its bytes come before those of "sf", the text does not.
+        let inputs = Self.inputs + [.session(id: "sf"), .verdict(integration: "a", nativeID: "e\u{301}")]
+        for left in inputs {
+            for right in inputs where left.text != right.text {
+                #expect((left < right) == (left.text < right.text), "\(left.text) \(right.text)")
+            }
+        }
+        #expect(DecisionInput.session(id: "sf") < .session(id: "se\u{301}"))
+    }
+
     @Test func `a trace keeps each once, in order, however they come`() {
         var generator = SeededGenerator(seed: 11)
         for _ in 0..<200 {

@@ -4,6 +4,7 @@ import Config
 import Foundation
 import Glibc
 import JSON
+import Synchronization
 import Testing
 
 @testable import Control
@@ -47,6 +48,31 @@ struct DecisionLogTests {
         for _ in 0..<500 { gate.signal() }
         #expect(log.flush(milliseconds: 1) == 0 && log.status.entriesWritten == 500)
         #expect(fixture.lines("cut").compactMap { $0["number"]?.integer } == Array(0..<500))
+    }
+
+    @Test func `what an end leaves unwritten is told`() async throws {
+        let fixture = DecisionFixture()
+        let (begun, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let now = Atomic<UInt64>(0)
+        let log = try DecisionLog(
+            DecisionFolder(fixture.settings), nowSeconds: { DecisionFixture.start },
+            monotonic: { now.wrappingAdd(1_000_000_000, ordering: .relaxed).newValue }
+        ) { file, bytes, count in
+            begun.signal()
+            gate.wait()
+            return write(file, bytes, count)
+        }
+        let recorder = DecisionRecorder(log: log)
+        let made = try fixture.made()
+        func end() {
+            _ = recorder.record(made)
+            begun.wait()
+            recorder.finish()
+        }
+        let told = try await heard("decision-log-unfinished") { end() }
+        #expect(told.count == 1 && (told.first?["entries_lost"]?.integer ?? 0) > 0)
+        for _ in 0..<100 { gate.signal() }
+        #expect(log.flush(milliseconds: 60_000) == 0)
     }
 
     @Test(

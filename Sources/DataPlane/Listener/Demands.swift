@@ -151,10 +151,11 @@ extension Reactor {
     /// Whether bytes of an answer wait, here or behind us, for window or for a socket that the client does not empty.
     /// What was written in this turn waits for its end only.
     private func isUnread(_ stream: HTTP2StreamPointer) -> Bool {
-        let exchange = downstreams[stream.pointee.slot].pointee.exchange
+        let record = downstreams[stream.pointee.slot]
+        let upstream = record.pointee.exchange.upstream
         let waitsBehind =
-            exchange.isResponseBegun && exchange.upstream >= 0
-            && !upstreams[exchange.upstream].pointee.input.isEmpty
+            upstream >= 0 && record.pointee.exchange.isResponseBegun
+            && !upstreams[upstream].pointee.input.isEmpty
         guard waitsBehind || hasWaitingBody(stream) else { return false }
         let connection = stream.pointee.connection
         guard let session = connection.pointee.session, !stream.pointee.isForgotten else { return false }
